@@ -1,0 +1,210 @@
+"""Random changes of training pictures: a whole batch at once, every picture with parameters of its own.
+
+Everything that moves pixels (rotation, shear, scale, translation, crop, flips, elastic distortion) is folded
+into one sampling grid, so a picture is interpolated once however many of them are on. The small parameters
+are drawn on the CPU, so that a CPU and a GPU turn the same picture by the same angle; fields with one number
+a pixel (elastic distortion, noise) are drawn on the pictures' own device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from svhncli import rng
+
+GREY = (0.299, 0.587, 0.114)
+"""Luma of red, green and blue (ITU-R BT.601)."""
+
+COLUMNS = (
+    *("rotate", "shear", "scale", "translate_x", "translate_y", "crop_x", "crop_y", "hflip", "vflip"),
+    *("brightness", "contrast", "saturation", "blur", "erase_x", "erase_y"),
+)
+"""What is drawn for every picture, always and in this order: switching one on does not change the others."""
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of a batch; at the defaults the batch is returned as it is.
+
+    rotate, shear: largest angle to either side, degrees.
+    translate: largest shift to either side, as a share of the side.
+    scale: largest relative change; 0.1 draws a factor between 1/1.1 and 1.1, uniform in its logarithm.
+    crop: pad by this many pixels on every side and cut out the old size at a random place (whole pixels).
+    elastic: standard deviation of a smooth displacement, in pixels (Simard et al. 2003).
+    elastic_sigma: how smooth it is: sigma of the Gaussian that blurs the displacement, in pixels; above 0.
+    brightness, contrast, saturation: largest relative change; 0.2 draws a factor between 0.8 and 1.2.
+        Saturation is for pictures with three channels and leaves others as they are.
+    noise: standard deviation of Gaussian noise, on the scale where white is 1.
+    blur: largest sigma of a Gaussian blur, in pixels.
+    erase: side of a square, as a share of the shorter side, that is filled with the picture's mean colour.
+        Its centre may lie anywhere, so part of it may be outside (cutout, DeVries & Taylor 2017).
+    hflip, vflip: mirror half of the pictures left to right, upside down.
+    """
+
+    rotate: float = 0.0
+    translate: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    crop: int = 0
+    elastic: float = 0.0
+    elastic_sigma: float = 4.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    noise: float = 0.0
+    blur: float = 0.0
+    erase: float = 0.0
+    hflip: bool = False
+    vflip: bool = False
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing is switched on."""
+        return not any(getattr(self, field.name) for field in fields(self) if field.name != "elastic_sigma")
+
+    def __call__(self, images: Tensor, seed_key: int) -> Tensor:
+        """Change a batch; all draws come from `seed_key` alone.
+
+        Args:
+            images: float32 (B, C, H, W) in [0, 1], contiguous or channels_last; left untouched.
+            seed_key: an integer of `rng.key`, different for every batch.
+
+        Returns:
+            float32 (B, C, H, W) in [0, 1]; `images` itself if nothing is switched on.
+        """
+        if self.is_identity:
+            return images
+        draws = torch.rand(len(images), len(COLUMNS), generator=rng.torch_generator(seed_key, "parameters"))
+        draw = dict(zip(COLUMNS, (draws * 2 - 1).to(images.device).unbind(1), strict=True))
+        field = rng.torch_generator(seed_key, "fields", device=images.device)
+        affine = self.rotate, self.translate, self.scale, self.shear, self.crop, self.hflip, self.vflip
+        if any(affine) or self.elastic:
+            shift = self.elastic * smooth_field(images, self.elastic_sigma, field) if self.elastic else None
+            images = warp(images, self._affine(draw, *images.shape[2:]), shift)
+        if self.saturation and images.shape[1] == len(GREY):
+            images = saturate(images, 1 + self.saturation * draw["saturation"])
+        if self.brightness or self.contrast:
+            factors = 1 + self.brightness * draw["brightness"], 1 + self.contrast * draw["contrast"]
+            images = relight(images, *factors)
+        if self.blur:
+            images = blur(images, self.blur * (draw["blur"] + 1) / 2)
+        if self.erase:
+            images = erase(images, self.erase, draw["erase_x"], draw["erase_y"])
+        if self.noise:
+            grain = torch.randn(images.shape, generator=field, device=images.device)
+            images = grain.mul_(self.noise).add_(images)
+        return images.clamp(0, 1)
+
+    def _affine(self, draw: dict[str, Tensor], height: int, width: int) -> Tensor:
+        """The matrices (B, 2, 3) that `warp` takes, for draws that are uniform in [-1, 1)."""
+
+        def whole(column: str) -> Tensor:
+            places = 2 * self.crop + 1
+            return ((draw[column] + 1) / 2 * places).floor().clamp_(max=places - 1) - self.crop
+
+        def sign(column: str, on: bool) -> Tensor:
+            return 1 - 2 * (draw[column] < 0).float() if on else torch.ones_like(draw[column])
+
+        return inverse_affine(
+            torch.deg2rad(self.rotate * draw["rotate"]),
+            torch.deg2rad(self.shear * draw["shear"]),
+            torch.exp(math.log1p(self.scale) * draw["scale"]),
+            self.translate * width * draw["translate_x"] + whole("crop_x"),
+            self.translate * height * draw["translate_y"] + whole("crop_y"),
+            sign("hflip", self.hflip),
+            sign("vflip", self.vflip),
+        )
+
+
+def inverse_affine(
+    angle: Tensor, shear: Tensor, scale: Tensor, right: Tensor, down: Tensor, flip_x: Tensor, flip_y: Tensor
+) -> Tensor:
+    """Where a pixel of the new picture comes from, in pixels about the centre, as matrices (B, 2, 3).
+
+    The old picture is flipped (factor -1), scaled, sheared along x, turned clockwise and shifted, in this
+    order; the matrix undoes that from the last to the first. All arguments are (B,); angles in radians.
+    """
+    cos, sin, slant = torch.cos(angle) / scale, torch.sin(angle) / scale, torch.tan(shear)
+    xx, xy = flip_x * (cos + slant * sin), flip_x * (sin - slant * cos)
+    yx, yy = flip_y * -sin, flip_y * cos
+    rows = xx, xy, -(xx * right + xy * down), yx, yy, -(yx * right + yy * down)
+    return torch.stack(rows, 1).unflatten(1, (2, 3))
+
+
+def warp(images: Tensor, affine: Tensor, shift: Tensor | None = None) -> Tensor:
+    """Resample pictures once, bilinearly; places outside repeat the picture's edge.
+
+    Reflection was tried: it puts mirrored pieces of strokes beside the digit, which look like other digits.
+
+    Args:
+        images: float32 (B, C, H, W).
+        affine: (B, 2, 3) from new to old coordinates (x, y), in pixels about the centre.
+        shift: (B, 2, H, W) is added to the old coordinates (x, y), in pixels; None: nothing.
+    """
+    count, _, height, width = images.shape
+    x, y = (torch.arange(side, device=images.device) + 0.5 - side / 2 for side in (width, height))
+    grid = torch.empty(count, height, width, 2, device=images.device)
+    for axis, side in enumerate((width, height)):
+        # grid_sample measures from -1 to 1 along each side
+        along_x, along_y, at_centre = (affine[:, axis] * (2 / side)).unbind(1)
+        across = along_x[:, None] * x + at_centre[:, None]
+        torch.add(across[:, None, :], (along_y[:, None] * y)[:, :, None], out=grid[..., axis])
+        if shift is not None:
+            grid[..., axis].add_(shift[:, axis], alpha=2 / side)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def gaussian_rows(side: int, sigma: Tensor) -> Tensor:
+    """A Gaussian about every place of a side: (..., side, side) for sigmas (...) in pixels; peak 1."""
+    place = torch.arange(side, device=sigma.device, dtype=torch.float32)
+    distance = (place[:, None] - place) / sigma.clamp(min=1e-3)[..., None, None]
+    return torch.exp(-0.5 * distance.square())
+
+
+def smooth_field(images: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+    """A random displacement (B, 2, H, W): white noise blurred by a Gaussian, every value of variance 1."""
+    count, _, height, width = images.shape
+    noise = torch.randn(count, 2, height, width, generator=generator, device=images.device)
+    sigmas = torch.full((), sigma, device=images.device)
+    # rows of length 1 keep the variance at 1, at the edges too, where part of the Gaussian is cut off
+    rows, columns = (functional.normalize(gaussian_rows(side, sigmas), dim=-1) for side in (height, width))
+    return rows @ noise @ columns.T
+
+
+def blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur with sigma (B,) in pixels; at an edge the weights are those of the pixels that exist."""
+    rows, columns = (gaussian_rows(side, sigma) for side in images.shape[2:])
+    rows, columns = (weights / weights.sum(-1, keepdim=True) for weights in (rows, columns))
+    return rows[:, None] @ images @ columns[:, None].mT
+
+
+def saturate(images: Tensor, factor: Tensor) -> Tensor:
+    """Colours (B, 3, H, W) times factor (B,) away from the grey of equal luma."""
+    red, green, blue = (share * channel for share, channel in zip(GREY, images.unbind(1), strict=True))
+    return torch.lerp((red + green + blue)[:, None], images, factor[:, None, None, None])
+
+
+def relight(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Times brightness (B,), and the distance to the picture's mean times contrast (B,)."""
+    mean = images.mean((1, 2, 3))
+    gain, offset = brightness * contrast, brightness * (1 - contrast) * mean
+    return torch.addcmul(offset[:, None, None, None], images, gain[:, None, None, None])
+
+
+def erase(images: Tensor, share: float, x: Tensor, y: Tensor) -> Tensor:
+    """Fill a square with the picture's mean colour; x, y (B,) in [-1, 1) say where its centre lies."""
+    height, width = images.shape[2:]
+    side = max(1, round(share * min(height, width)))
+
+    def inside(length: int, centre: Tensor) -> Tensor:
+        first = ((centre + 1) / 2 * length).floor() - side // 2
+        place = torch.arange(length, device=images.device)
+        return (place >= first[:, None]) & (place < first[:, None] + side)
+
+    square = inside(height, y)[:, None, :, None] & inside(width, x)[:, None, None, :]
+    return torch.where(square, images.mean((2, 3), keepdim=True), images)

@@ -1,0 +1,292 @@
+"""From config dataclasses to objects: the only module that knows both.
+
+A part is a dataclass in schema.py (its keys), a builder here, and a YAML in conf/. A plugin brings all
+three from outside: see `register`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from svhncli import optim as optimisers
+from svhncli import schema, split
+from svhncli.augment import Augment
+from svhncli.data.cache import Cache, default_root
+from svhncli.data.digits import DataSet
+from svhncli.data.disk import Progress
+from svhncli.errors import UsageError
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a data source may need beside its own config."""
+
+    cache: Cache
+    progress: Progress
+    val_file: Path | None = None
+
+
+_BUILDERS: dict[type, Callable[..., Any]] = {}
+
+
+def register(group: str, kind: type, builder: Callable[..., Any]) -> None:
+    """Add a choice to a config group.
+
+    Args:
+        group: data, split, model, optim or schedule.
+        kind: a dataclass like those in schema.py; its field `name` has the choice's name as default.
+        builder: called as data(config, sources: Sources) -> DataSet, split(config, data: DataSet, seed) ->
+            list[Fold], model(config, in_shape (C, H, W), positions, classes, dropout) -> nn.Module,
+            optim(config, parameter groups, lr) -> Optimizer, schedule(config, steps_per_epoch) -> Schedule.
+    """
+    name = kind.__dataclass_fields__["name"].default  # type: ignore[attr-defined]
+    schema.CHOICES[group][name] = kind
+    _BUILDERS[kind] = builder
+
+
+def _builder(kind: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def remember(function: Callable[..., Any]) -> Callable[..., Any]:
+        _BUILDERS[kind] = function
+        return function
+
+    return remember
+
+
+# ----------------------------------------------------------------------------- data
+
+
+def data(config: Any, split_config: Any, cache: str | None, progress: Progress) -> DataSet:
+    """Load (render, download, convert) a data set.
+
+    Raises:
+        DataError: missing or bad files.
+    """
+    val_file = getattr(split_config, "file", None)
+    if val_file is not None and not isinstance(config, schema.Svhn):
+        raise UsageError("split.file is for data=svhn", "leave split.file out, or use another split")
+    folder = Path(cache).expanduser() if cache else default_root()
+    sources = Sources(Cache(folder), progress, Path(val_file).expanduser() if val_file else None)
+    return _BUILDERS[type(config)](config, sources)
+
+
+@_builder(schema.Synth)
+def _synth(config: schema.Synth, sources: Sources) -> DataSet:
+    from svhncli.data import embedded
+
+    return embedded.load(
+        n_train=config.n_train,
+        n_test=config.n_test,
+        seed=config.seed,
+        size=config.size,
+        cache=sources.cache,
+        progress=sources.progress,
+    )
+
+
+@_builder(schema.Svhn)
+def _svhn(config: schema.Svhn, sources: Sources) -> DataSet:
+    from svhncli.data import svhn
+
+    return svhn.load(
+        Path(config.root).expanduser(),
+        extra=config.extra,
+        check_md5=config.check_md5,
+        download=config.download,
+        val_file=sources.val_file,
+        cache=sources.cache,
+        progress=sources.progress,
+    )
+
+
+# ----------------------------------------------------------------------------- split
+
+
+def folds(config: Any, data: DataSet, seed: int) -> list[split.Fold]:
+    """The folds of a split, each with its train and validation indices.
+
+    Raises:
+        UsageError, DataError: the data cannot be split so.
+    """
+    own_seed = getattr(config, "seed", None)
+    return _BUILDERS[type(config)](config, data, seed if own_seed is None else own_seed)
+
+
+@_builder(schema.Holdout)
+def _holdout(config: schema.Holdout, data: DataSet, seed: int) -> list[split.Fold]:
+    part = data.train
+    return split.holdout(part.labels, part.groups, fraction=config.fraction, seed=seed, stratify=config.stratify)
+
+
+@_builder(schema.Kfold)
+def _kfold(config: schema.Kfold, data: DataSet, seed: int) -> list[split.Fold]:
+    part = data.train
+    found = split.kfold(
+        part.labels, part.groups, k=config.k, repeats=config.repeats, seed=seed, stratify=config.stratify
+    )
+    if config.fold is None:
+        return found
+    if config.fold >= len(found):
+        raise UsageError(f"split.fold={config.fold}: there are folds 0 to {len(found) - 1}")
+    return [found[config.fold]]
+
+
+@_builder(schema.Bootstrap)
+def _bootstrap(config: schema.Bootstrap, data: DataSet, seed: int) -> list[split.Fold]:
+    return split.bootstrap(data.train.labels, data.train.groups, n=config.n, seed=seed)
+
+
+@_builder(schema.Official)
+def _official(config: schema.Official, data: DataSet, seed: int) -> list[split.Fold]:
+    if data.val is None:
+        raise UsageError(
+            f"split=official: the data ({data.name}) brings no validation part",
+            "data=svhn data.extra=val validates on the extra part; split.file=FILE.mat on a file of yours",
+        )
+    return split.official(len(data.train), len(data.val))
+
+
+@_builder(schema.Ordered)
+def _ordered(config: schema.Ordered, data: DataSet, seed: int) -> list[split.Fold]:
+    return split.ordered(data.train.labels, data.train.groups, fraction=config.fraction)
+
+
+# ----------------------------------------------------------------------------- model
+
+
+def model(config: Any, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+    """A network (B, *in_shape) -> logits (B, positions, classes), with weights drawn from torch's global state.
+
+    Raises:
+        UsageError: the network cannot take this shape.
+    """
+    return _BUILDERS[type(config)](config, in_shape, positions, classes, dropout)
+
+
+@_builder(schema.Linear)
+def _linear(config: schema.Linear, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+    from svhncli.models.linear import Linear
+
+    return Linear(in_shape, positions, classes, degree=config.degree, pool=config.pool, dropout=dropout)
+
+
+@_builder(schema.Mlp)
+def _mlp(config: schema.Mlp, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+    from svhncli.models.mlp import Mlp
+
+    return Mlp(in_shape, positions, classes, widths=config.widths, dropout=dropout)
+
+
+@_builder(schema.Cnn)
+def _cnn(config: schema.Cnn, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+    from svhncli.models.cnn import Cnn
+
+    return Cnn(in_shape, positions, classes, width=config.width, dropout=dropout)
+
+
+@_builder(schema.Datawhale)
+def _datawhale(config: schema.Datawhale, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+    from svhncli.models.datawhale import Datawhale
+
+    return Datawhale(in_shape, positions, classes, dropout=dropout)
+
+
+@_builder(schema.Resnet18)
+def _resnet18(config: schema.Resnet18, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+    from svhncli.models.resnet18 import Resnet18
+
+    return Resnet18(
+        in_shape,
+        positions,
+        classes,
+        pretrained=config.pretrained,
+        small_stem=config.small_stem,
+        dropout=dropout,
+    )
+
+
+@_builder(schema.WideResnet)
+def _wide_resnet(config: schema.WideResnet, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+    from svhncli.models.wide_resnet import WideResnet
+
+    return WideResnet(in_shape, positions, classes, depth=config.depth, width=config.width, dropout=dropout)
+
+
+# ----------------------------------------------------------------------------- optimiser and schedule
+
+
+def optimizer(config: Any, network: nn.Module, lr: float) -> torch.optim.Optimizer:
+    """torch's optimiser over parameter groups with and without weight decay."""
+    groups = optimisers.param_groups(network, config.weight_decay, config.decay_norm_and_bias)
+    optimisers.avoid_compiler_import()
+    return _BUILDERS[type(config)](config, groups, lr)
+
+
+@_builder(schema.Sgd)
+def _sgd(config: schema.Sgd, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+    nesterov = config.nesterov and config.momentum > 0  # torch refuses Nesterov without momentum
+    return torch.optim.SGD(groups, lr, momentum=config.momentum, nesterov=nesterov, fused=True)
+
+
+@_builder(schema.Adam)
+def _adam(config: schema.Adam, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(groups, lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
+
+
+@_builder(schema.Adamw)
+def _adamw(config: schema.Adamw, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
+
+
+@_builder(schema.Rmsprop)
+def _rmsprop(config: schema.Rmsprop, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(
+        groups, lr, alpha=config.alpha, eps=config.eps, momentum=config.momentum, foreach=True
+    )
+
+
+def schedule(config: Any, steps_per_epoch: int) -> optimisers.Schedule:
+    """How lr changes from step to step, after a warm-up where the config has one."""
+    planned = _BUILDERS[type(config)](config, steps_per_epoch)
+    warmup = round(config.warmup * steps_per_epoch)
+    return optimisers.Warmup(planned, warmup) if warmup else planned
+
+
+@_builder(schema.Constant)
+def _constant(config: schema.Constant, steps_per_epoch: int) -> optimisers.Schedule:
+    return optimisers.Constant()
+
+
+@_builder(schema.Cosine)
+def _cosine(config: schema.Cosine, steps_per_epoch: int) -> optimisers.Schedule:
+    return optimisers.Cosine(config.final)
+
+
+@_builder(schema.OneCycle)
+def _one_cycle(config: schema.OneCycle, steps_per_epoch: int) -> optimisers.Schedule:
+    return optimisers.OneCycle(config.peak, config.start_div, config.end_div)
+
+
+@_builder(schema.Step)
+def _step(config: schema.Step, steps_per_epoch: int) -> optimisers.Schedule:
+    return optimisers.Step(config.every, config.gamma, steps_per_epoch)
+
+
+@_builder(schema.Plateau)
+def _plateau(config: schema.Plateau, steps_per_epoch: int) -> optimisers.Schedule:
+    return optimisers.Plateau(config.gamma, config.patience, config.threshold, config.min_factor)
+
+
+# ----------------------------------------------------------------------------- augmentation
+
+
+def augment(config: schema.Augment) -> Augment:
+    """The transforms of the training pictures."""
+    return Augment(**schema.to_dict(config))

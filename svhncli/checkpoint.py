@@ -1,0 +1,84 @@
+"""Checkpoints: whole or not there, verified when read, and nothing in them that could run.
+
+A file is a torch archive of plain containers, tensors and primitives, readable by anyone with
+`torch.load(path, weights_only=True)`: {"format", "sha256", "content"}. The SHA-256 is over the content
+itself, since torch.load takes flipped bits without a word; two files with one digest hold the same bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from svhncli.errors import CheckpointError
+from svhncli.files import write_atomic
+
+FORMAT = 1
+
+
+def digest(content: Any) -> str:
+    """SHA-256 over nested dicts, lists, tensors (bits, dtype and shape, whatever their layout) and primitives."""
+    sha = hashlib.sha256()
+
+    def feed(value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            sha.update(f"tensor {value.dtype} {tuple(value.shape)};".encode())
+            sha.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+        elif isinstance(value, Mapping):
+            sha.update(f"dict {len(value)};".encode())
+            for name, one in value.items():
+                feed(name)
+                feed(one)
+        elif isinstance(value, (list, tuple)):
+            sha.update(f"list {len(value)};".encode())
+            for one in value:
+                feed(one)
+        elif value is None or isinstance(value, (bool, int, float, str)):
+            sha.update(f"{type(value).__name__} {value!r};".encode())
+        else:
+            raise TypeError(f"a checkpoint holds tensors and plain values, not {type(value).__name__}")
+
+    feed(content)
+    return sha.hexdigest()
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint so that a kill at any moment leaves the old or the new one.
+
+    Raises:
+        DiskError: the disk is full; the old file is untouched.
+    """
+    whole = {"format": FORMAT, "sha256": digest(content), "content": content}
+    write_atomic(path, lambda file: torch.save(whole, file))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint's content onto the CPU and verify it.
+
+    Raises:
+        CheckpointError: missing, damaged, or not one of ours.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint '{path}'")
+    try:
+        whole = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zipfile, pickle, EOF, runtime: torch promises no type
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise CheckpointError(f"'{path}' cannot be read as a checkpoint: {reason}", _OTHER) from error
+    if not (isinstance(whole, dict) and {"format", "sha256", "content"} <= whole.keys()):
+        raise CheckpointError(f"'{path}' was not written by svhn")
+    if whole["format"] != FORMAT:
+        raise CheckpointError(
+            f"'{path}' has format {whole['format']}, this version reads {FORMAT}", "read it with the svhn that wrote it"
+        )
+    if digest(whole["content"]) != whole["sha256"]:
+        raise CheckpointError(f"'{path}' is damaged: its content does not match its SHA-256", _OTHER)
+    return whole["content"]
+
+
+_OTHER = "if the run's other .pt file is whole, start a new run from its weights: svhn train init_from=FILE"

@@ -1,0 +1,204 @@
+"""The command `svhn`: which verb, which flags, and errors that people can act on.
+
+Standard library alone until the verb is known, so that help, completion and mistakes cost no time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from svhncli import __version__, schema
+from svhncli.errors import SvhnError, UsageError, disk_error
+
+FLAGS = {
+    "--help": "this help; after a verb: every key of it",
+    "--version": "the version",
+    "--resume": "[RUN] go on with a run or sweep; without RUN the latest",
+    "--multirun": "train every combination of lr=1e-3,3e-4 model=cnn,mlp",
+    "--json": "the result as JSON, the only thing on standard output",
+    "--quiet": "no progress",
+    "--debug": "the full traceback of an error",
+    "--cfg": "job|hydra|all: show the config and do nothing",
+    "--resolve": "with --cfg: fill in what refers to other keys",
+    "--package": "PART with --cfg: show one part, such as optim",
+    "--info": "[all|config|defaults|defaults-tree|plugins|searchpath] of Hydra",
+    "--config-dir": "DIR a folder of choices of your own",
+    "--hydra-help": "the help of Hydra",
+}
+SHORT = {
+    "-h": "--help",
+    "-m": "--multirun",
+    "-q": "--quiet",
+    "-c": "--cfg",
+    "-p": "--package",
+    "-i": "--info",
+    "-cd": "--config-dir",
+    "-cn": "--config-name",
+    "-cp": "--config-path",
+    "-sc": "--shell-completion",
+}
+VALUES: dict[str, tuple[str, ...]] = {
+    "--cfg": ("job", "hydra", "all"),
+    "--package": (),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    "--config-dir": (),
+}
+"""Hydra's flags that take a value, and what it may be; empty for anything."""
+REFUSED = {
+    "--experimental-rerun": "it unpickles a file; use --resume",
+    "--config-name": "the verb is the config",
+    "--config-path": "the configs are part of svhn; add choices of your own with --config-dir",
+    "--shell-completion": "svhn brings its own: svhn completion bash",
+}
+
+
+@dataclass
+class Line:
+    """A command line, taken apart."""
+
+    words: list[str] = field(default_factory=list)
+    flags: set[str] = field(default_factory=set)
+    hydra: list[str] = field(default_factory=list)
+    resume: str | None = None
+
+
+def parse(argv: list[str]) -> Line:
+    """Tell flags and words apart; flags may stand anywhere.
+
+    Raises:
+        UsageError: a flag that there is not, or a value that a flag does not take.
+    """
+    line, rest = Line(), list(argv)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            line.words.append(word)
+            continue
+        written, joined, value = word.partition("=")
+        name = SHORT.get(written, written)
+        if name in REFUSED:
+            raise UsageError(f"{name} is not supported", REFUSED[name])
+        if name not in FLAGS:
+            near = schema.closest(name, FLAGS)
+            raise UsageError(f"unknown flag {name}", f"did you mean {near}?" if near else "see: svhn --help")
+        if name == "--resume":
+            is_value = (
+                bool(rest) and not rest[0].startswith("-") and ("=" not in rest[0] or Path(rest[0]).exists())
+            )
+            line.resume = value if joined else rest.pop(0) if is_value else ""
+        elif name in VALUES:
+            allowed = VALUES[name]
+            if not joined:
+                is_value = bool(rest) and not rest[0].startswith("-") and (not allowed or rest[0] in allowed)
+                value = rest.pop(0) if is_value else "all" if name == "--info" else rest[0] if rest else ""
+            if not value or (allowed and value not in allowed):
+                raise UsageError(f"{name} {value}".rstrip(), f"it takes {' or '.join(allowed) or 'a value'}")
+            line.hydra += [name, value]
+        elif joined:
+            raise UsageError(f"{name} takes no value", f"write {name} alone")
+        elif name in ("--resolve", "--hydra-help"):
+            line.hydra.append(name)
+        else:
+            line.flags.add(name)
+    return line
+
+
+def run(line: Line) -> int:
+    """Do what a command line asks for; the exit code.
+
+    Raises:
+        SvhnError: what a person can mend.
+    """
+    from svhncli import catalog
+
+    verb, words = (line.words or [""])[0], line.words[1:]
+    if verb == "help":
+        line.flags.add("--help")
+        verb, words = (words or [""])[0], words[1:]
+    if "--version" in line.flags:
+        print(f"svhn {__version__}")
+        return 0
+    if verb == "completion":
+        from svhncli import completion
+
+        print(completion.script(words[0] if words else ""))
+        return 0
+    if verb and verb not in schema.VERBS:
+        near = schema.closest(verb, [*schema.VERBS, "help", "completion"])
+        hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(schema.VERBS)}"
+        raise UsageError(f"unknown verb '{verb}'", hint)
+    if not verb or "--help" in line.flags:
+        from svhncli import helptext
+
+        asked = "--help" in line.flags
+        print(
+            helptext.of_verb(verb, FLAGS, SHORT) if verb else helptext.overview(FLAGS, SHORT),
+            file=sys.stdout if asked else sys.stderr,
+        )
+        return 0 if asked else 2
+    if not catalog.is_trainer(verb) and (line.resume is not None or "--multirun" in line.flags):
+        raise UsageError(f"svhn {verb} takes neither --resume nor --multirun")
+    if "--quiet" in line.flags:
+        os.environ["SVHN_QUIET"] = "1"  # the processes of a launcher inherit it
+
+    from svhncli import compose, dispatch
+
+    if catalog.takes_run(verb):
+        for place, word in enumerate(words):
+            if "=" not in word or Path(word).exists():
+                words[place] = f"run={compose.quote(word)}"
+                break
+    return dispatch.run(
+        verb,
+        line.hydra,
+        words,
+        resume=line.resume,
+        multirun="--multirun" in line.flags,
+        as_json="--json" in line.flags,
+        debug="--debug" in line.flags,
+    )
+
+
+def explain(error: Exception, debug: bool) -> int:
+    """Print an error in a few lines, or with its traceback where it is a bug of ours; the exit code."""
+    known = error if isinstance(error, SvhnError) else disk_error(error)
+    if known is None:
+        traceback.print_exception(error)
+        print(f"svhn: error: {type(error).__name__}: {error}\n  this is a bug of svhn", file=sys.stderr)
+        return 1
+    if debug:
+        traceback.print_exception(error)
+    message = known.message.replace("\n", "\n  ")
+    print(
+        f"svhn: error: {message}",
+        *(f"  hint: {line}" for line in known.hint.splitlines()),
+        sep="\n",
+        file=sys.stderr,
+    )
+    return known.exit_code
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `svhn`; the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["--complete"]:  # asked by the shells' scripts; the words are not to be parsed
+        from svhncli import completion
+
+        sys.stdout.writelines(f"{line}\n" for line in completion.candidates(argv[1:], FLAGS, SHORT, VALUES))
+        return 0
+    try:
+        code = run(parse(argv))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor does the flush at exit complain
+        return 141  # what shells say of a process that SIGPIPE ended
+    except KeyboardInterrupt:
+        print("svhn: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return explain(error, "--debug" in argv)

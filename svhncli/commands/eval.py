@@ -1,0 +1,130 @@
+"""`svhn eval RUN`: how good the best weights of a run are, with an interval, on its own data or on other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from svhncli import build, checkpoint, device, schema, stats
+from svhncli.batches import Batches
+from svhncli.data.digits import DataSet, Digits
+from svhncli.errors import CheckpointError, DataError, UsageError
+from svhncli.loop import evaluate
+from svhncli.preprocess import Preprocess
+from svhncli.record import RunDir, find_run
+from svhncli.show import Show
+
+
+def run(config: schema.Eval) -> dict[str, Any]:
+    """Score a run's best weights (of every fold, where it has several) on one part of a data set.
+
+    Returns:
+        {"run", "checkpoint", "data", <part>: {"n", "loss", "accuracy", "interval"}}; for several folds the
+        mean over them under <part> and each under "folds".
+
+    Raises:
+        CheckpointError: no such run, or a damaged file.
+        DataError: the data has no such part, or pictures of another kind.
+    """
+    show = Show()
+    files = _checkpoints(config.run)
+    contents = [checkpoint.load(path) for path in files]
+    trained = schema.from_dict(schema.Train, contents[0]["meta"]["config"])
+    own_data = config.data is None
+    split_config = trained.split if own_data else None
+    with show.bars():
+        data = build.data(trained.data if own_data else config.data, split_config, config.cache, show.work)
+    machine = device.resolve(config.device, trained.precision if config.device == trained.device else "auto", 0)
+    device.prepare(machine)
+
+    scores = []
+    for content in contents:
+        digits, indices = _part(config.part, data, content["meta"], trained, own_data)
+        _demand_fit(content["meta"], digits, data.name)
+        network = _network(content, trained).to(machine.device)
+        result, _ = evaluate(
+            network,
+            Batches(digits, indices, machine.device),
+            Preprocess.from_dict(content["meta"]["preprocess"]),
+            machine,
+        )
+        scores.append(result)
+    summary = {"run": str(files[0].parent), "checkpoint": str(files[0]), "data": data.name}
+    if len(scores) == 1:
+        return summary | {config.part: scores[0] | {"interval": _wilson(scores[0])}}
+    names = [content["meta"]["fold"] for content in contents]
+    return summary | {
+        "run": str(files[0].parent.parent),
+        config.part: {
+            "n": scores[0]["n"],
+            "loss": float(np.mean([s["loss"] for s in scores])),
+            "accuracy": float(np.mean([s["accuracy"] for s in scores])),
+        },
+        "scores": [{"fold": name, **score} for name, score in zip(names, scores, strict=True)],
+    }
+
+
+def _checkpoints(target: str) -> list[Path]:
+    """The weights that a word means: a file, or a run's best.pt, or that of every fold."""
+    path = Path(target).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir() and (path / "best.pt").is_file():
+        return [path / "best.pt"]
+    found = find_run(target)
+    files = [found / "best.pt"] if (found / "best.pt").is_file() else sorted(found.glob("*/best.pt"))
+    if not files:
+        raise CheckpointError(f"'{found}' has no best.pt yet", f"finish it with: svhn train --resume {found}")
+    return files
+
+
+def _network(content: dict[str, Any], trained: schema.Train) -> nn.Module:
+    meta = content["meta"]
+    network = build.model(
+        trained.model, tuple(meta["in_shape"]), meta["positions"], meta["classes"], trained.reg.dropout
+    )
+    if "weights" in content:
+        weights = content["weights"]
+    else:
+        average = content["state"]["ema"]
+        weights = content["state"]["model"] if average is None else average["module"]
+    network.load_state_dict(weights)
+    return network
+
+
+def _part(
+    part: str, data: DataSet, meta: dict[str, Any], trained: schema.Train, own_data: bool
+) -> tuple[Digits, np.ndarray]:
+    """The pictures of a part. Of the run's own data, train and val are those of the checkpoint's fold."""
+    if part == "test":
+        if data.test is None:
+            raise DataError(f"{data.name} has no test part", "choose part=val or part=train")
+        return data.test, np.arange(len(data.test))
+    if not own_data:
+        digits = data.train if part == "train" else data.val
+        if digits is None:
+            raise DataError(f"{data.name} has no validation part of its own", "choose part=train or part=test")
+        return digits, np.arange(len(digits))
+    if data.fingerprint != meta["fingerprint"]:
+        raise DataError("the data is not what this run was trained on, so its split cannot be found again")
+    for fold in build.folds(trained.split, data, trained.seed):
+        if fold.name == meta["fold"]:
+            digits = data.val if part == "val" and fold.val_part == "val" and data.val is not None else data.train
+            return digits, np.unique(fold.train) if part == "train" else fold.val
+    raise UsageError(f"the run's split has no fold named '{meta['fold']}'")
+
+
+def _demand_fit(meta: dict[str, Any], digits: Digits, name: str) -> None:
+    if digits.shape[0] != meta["in_shape"][0] or digits.labels.shape[1] != meta["positions"]:
+        raise DataError(
+            f"{name} has {digits.shape[0]} channels and {digits.labels.shape[1]} digits a picture; "
+            f"the network was made for {meta['in_shape'][0]} and {meta['positions']}"
+        )
+
+
+def _wilson(score: dict[str, Any]) -> dict[str, Any]:
+    found = stats.wilson(round(score["accuracy"] * score["n"]), score["n"])
+    return {"low": found.low, "high": found.high, "level": found.level, "method": found.method}

@@ -1,0 +1,237 @@
+"""`svhn train`: load the data, split it, train every fold, sum up; or go on with what was begun."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svhncli import build, device, schema, stats
+from svhncli.data.digits import DataSet
+from svhncli.errors import SvhnError, UsageError
+from svhncli.files import write_json
+from svhncli.record import RunDir, environment, failure, find_run
+from svhncli.show import Show, class_balance
+from svhncli.split import Fold
+from svhncli.trainer import collect_predictions, is_finished, train_fold
+
+FREE = {"epochs", "save_minutes", "cache", "test", "resume", "plugins", "data.root", "data.download"}
+"""Keys that a resumed run may change: none of them changes what an epoch computes."""
+
+
+def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
+    """Train in `run_dir`; where it holds this very run already, go on with it, or say that it is finished.
+
+    Returns:
+        The summary, as it stands in summary.json.
+
+    Raises:
+        SvhnError: of every kind; what was reached is saved and status.json says why it ended.
+    """
+    record, show = RunDir(run_dir), Show()
+    with record.held():
+        if record.started:
+            _refuse_changes(record.config(), schema.to_dict(config), run_dir)
+        if (summary := record.summary()) is not None and is_finished(summary, config):
+            show.say(f"'{run_dir}' is finished: {summary['reason']}; to train on, raise epochs=")
+            return summary
+        try:
+            return _train(config, record, show)
+        except SvhnError as error:
+            if record.started:
+                summary = failure(error, run_dir)
+                record.status(summary["status"], reason=error.message)
+                record.write_summary(summary)
+            raise
+
+
+def resume(target: str | None, changes: dict[str, Any]) -> dict[str, Any]:
+    """Go on with a run, with its saved config and the few keys that may change.
+
+    Args:
+        target: a run's folder, a file in it, or None for the latest run.
+        changes: dotted key -> value, from the command line; a group's key has the choice's name.
+
+    Raises:
+        CheckpointError: there is no such run.
+        UsageError: a change that would make it another run.
+    """
+    path = find_run(target)
+    saved = RunDir(path).config()
+    config = schema.from_dict(schema.Train, _changed(saved, changes))
+    schema.validate(config)
+    return run(config, path)
+
+
+def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in saved.items()}
+    known = schema.flat(saved)
+    for name, value in changes.items():
+        if name in schema.CHOICES:
+            if value != saved[name]["name"]:
+                raise _other_run([f"{name}: this run has {saved[name]['name']}, not {value}"])
+            continue
+        if name not in known:
+            near = schema.closest(name, known)
+            raise UsageError(f"unknown key '{name}'", f"did you mean '{near}'?" if near else "")
+        *path, last = name.split(".")
+        place = values
+        for step in path:
+            place[step] = dict(place[step])
+            place = place[step]
+        place[last] = value
+    return values
+
+
+def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -> None:
+    before, after = schema.flat(saved), schema.flat(now)
+    changed = [
+        f"{name}: this run has {before.get(name)}, not {after.get(name)}"
+        for name in sorted(before | after)
+        if name not in FREE and before.get(name) != after.get(name)
+    ]
+    if changed:
+        raise _other_run(changed)
+    if after["epochs"] < before["epochs"]:
+        raise UsageError(
+            f"epochs={after['epochs']}: this run was started with {before['epochs']}; epochs can be raised, not lowered"
+        )
+
+
+def _other_run(changed: list[str]) -> UsageError:
+    return UsageError(
+        "a resumed run keeps its config:\n" + "\n".join(changed),
+        "to train on with other settings, start a new run from its weights: svhn train init_from=RUN …",
+    )
+
+
+def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
+    machine = _machine(config, record, show)
+    device.prepare(machine)
+    with show.bars():
+        data = build.data(config.data, config.split, config.cache, show.work)
+    folds = build.folds(config.split, data, config.seed)
+    # Whatever can be refused has been: from here on there is a run.
+    show.log = record.path / "train.log"
+    record.write_config(
+        schema.to_dict(config) | {"resume": None},
+        {"device": machine.device.type, "precision": machine.precision, "threads": machine.threads},
+        {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train)},
+    )
+    _header(config, machine, data, folds, record, show)
+    summaries = []
+    for fold in folds:
+        inner = record if len(folds) == 1 else record.fold(fold.name)
+        _write_split(inner.path, fold)
+        summaries.append(train_fold(config, machine, data, fold, inner, show, record.path))
+    if len(folds) == 1:
+        summary = summaries[0]
+    else:
+        collect_predictions(record, [fold.name for fold in folds])
+        summary = _over_folds(summaries, record)
+        record.write_summary(summary)
+        record.status("done")
+    return summary | {"next": _next(record.path, config)}
+
+
+def _machine(config: schema.Train, record: RunDir, show: Show) -> device.Machine:
+    """A run that is resumed computes as it did before, whatever `auto` would mean today."""
+    if not record.started:
+        return device.resolve(config.device, config.precision, config.threads)
+    before = record.env()
+    for package in ("torch", "numpy"):
+        old, new = before["versions"][package], environment()["versions"][package]
+        if old != new:
+            show.warn(f"{package} was {old} when this run began and is {new} now: the bits will differ")
+    saved = before["machine"]
+    return device.resolve(saved["device"], saved["precision"], saved["threads"])
+
+
+def _header(
+    config: schema.Train, machine: device.Machine, data: DataSet, folds: list[Fold], record: RunDir, show: Show
+) -> None:
+    part = data.train
+    parts = [f"{len(part):,} training"]
+    parts += [f"{len(data.val):,} validation"] if data.val is not None else []
+    parts += [f"{len(data.test):,} test"] if data.test is not None else []
+    channels, height, width = part.shape
+    show.say(f"data     {data.name}: {', '.join(parts)} pictures, {height}x{width}, {channels} channels")
+    show.say(f"classes  {class_balance(part.class_counts())}")
+    groups = len(np.unique(part.groups))
+    if groups < len(part):
+        show.say(f"groups   {groups:,} house numbers; none stands on both sides of a split")
+    if len(folds) > 1:
+        show.say(f"split    {config.split.name}: {len(folds)} folds")
+    show.say(
+        f"model    {config.model.name}; {config.optim.name} lr {config.lr:g}, {config.schedule.name}; reg {config.reg.name}"
+    )
+    show.say(
+        f"machine  {machine.device.type}, {machine.precision}, {machine.threads} threads; "
+        f"seed {config.seed}, batch {config.batch_size}"
+    )
+    show.say(f"run      {record.path}")
+    for flip in ("hflip", "vflip"):
+        if getattr(config.reg.augment, flip):
+            show.warn(f"reg.augment.{flip}=true: a mirrored digit is another digit or none")
+
+
+def _write_split(folder: Path, fold: Fold) -> None:
+    """Which pictures trained and which validated; a bootstrap's train indices repeat."""
+    write_json(
+        folder / "split.json",
+        {"name": fold.name, "val_part": fold.val_part, "train": fold.train.tolist(), "val": fold.val.tolist()},
+        indent=None,
+    )
+
+
+def _over_folds(summaries: list[dict[str, Any]], record: RunDir) -> dict[str, Any]:
+    """The mean, spread and interval over folds of every score."""
+    values = {
+        "val_accuracy": [s["best"]["val_accuracy"] for s in summaries],
+        "val_loss": [s["best"]["val_loss"] for s in summaries],
+    }
+    tested = all(s["test"] is not None for s in summaries)
+    if tested:
+        values |= {f"test_{name}": [s["test"][name] for s in summaries] for name in ("accuracy", "loss")}
+    n_train = round(np.mean([s["n_train"] for s in summaries]))
+    n_val = round(np.mean([s["n_val"] for s in summaries]))
+    estimates = {name: _estimate(found, n_train, n_val) for name, found in values.items()}
+    metric = summaries[0]["score"]["metric"]
+    return {
+        "status": "done",
+        "reason": f"all {len(summaries)} folds done",
+        "epochs": summaries[0]["epochs"],
+        "score": {"metric": metric, "value": estimates[metric]["mean"]},
+        **estimates,
+        "test": {
+            "n": summaries[0]["test"]["n"],
+            "loss": estimates["test_loss"]["mean"],
+            "accuracy": estimates["test_accuracy"]["mean"],
+        }
+        if tested
+        else None,
+        "has_test": summaries[0]["has_test"],
+        "parameters": summaries[0]["parameters"],
+        "seconds": sum(s["seconds"] for s in summaries),
+        "images_per_second": float(np.median([s["images_per_second"] for s in summaries])),
+        "run_dir": str(record.path),
+        "folds": summaries,
+    }
+
+
+def _estimate(values: list[float], n_train: int, n_val: int) -> dict[str, Any]:
+    interval = stats.fold_interval(values, n_train, n_val)
+    return {
+        "mean": math.fsum(values) / len(values),
+        "sd": float(np.std(values, ddof=1)),
+        "low": interval.low,
+        "high": interval.high,
+        "level": interval.level,
+        "method": interval.method,
+    }
+
+
+def _next(path: Path, config: schema.Train) -> list[str]:
+    return [f"svhn eval {path}", f"svhn train --resume {path} epochs={2 * config.epochs}"]

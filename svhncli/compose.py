@@ -1,0 +1,213 @@
+"""Hydra, and nothing of it below: YAML and overrides become a config dataclass, then a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from svhncli import catalog, mistakes, schema
+from svhncli.errors import UsageError
+
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3") else {}
+
+
+# ----------------------------------------------------------------------------- overrides
+
+
+def parse(words: Sequence[str], verb: str) -> list[Override]:
+    """Words such as `lr=1e-3` by Hydra's grammar.
+
+    Raises:
+        UsageError: naming the word that cannot be read.
+    """
+    try:
+        return OverridesParser.create().parse_overrides(list(words))
+    except OverrideParseException as error:
+        raise mistakes.grammar(error.override, verb) from error
+
+
+def load_plugins(overrides: Sequence[Override]) -> None:
+    """Import the modules that `plugins=[...]` names on the command line; they register their parts.
+
+    A config or a checkpoint never gets here: only what the user typed is imported.
+
+    Raises:
+        UsageError: a module is not there or fails while it is imported.
+    """
+    named = [word.value() for word in overrides if word.key_or_group == "plugins"]
+    for module in (name for value in named if isinstance(value, list) for name in value):
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())  # the installed command does not search the current folder
+        try:
+            importlib.import_module(str(module))
+        except Exception as error:
+            raise UsageError(
+                f"plugins: cannot import '{module}': {error}",
+                "it must be installed or lie in the current folder; --debug shows where it fails",
+            ) from error
+
+
+def quote(text: str) -> str:
+    """Text as one value of an override, whatever it contains."""
+    out = ""
+    for place, char in enumerate(text):
+        rest = text[place:].lstrip("\\")
+        before_special = char == "\\" and (not rest or rest.startswith(("'", "${")))
+        out += f"\\{char}" if before_special or char == "'" or text.startswith("${", place) else char
+    return f"'{out}'"
+
+
+# ----------------------------------------------------------------------------- Hydra
+
+
+def register() -> None:
+    """Tell Hydra the schema; a choice without a YAML file (a plugin's) composes by its dataclass alone."""
+    store = ConfigStore.instance().store
+    for verb, kind in schema.VERBS.items():
+        store(group="schema", name=verb, node=kind)
+    for group, kinds in schema.CHOICES.items():
+        for name, kind in kinds.items():
+            store(group=f"schema/{group}", name=name, node=kind)
+            if group != "reg" and not (catalog.conf_dir() / group / f"{name}.yaml").is_file():
+                store(group=group, name=name, node=kind)
+
+
+def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
+    """Let Hydra compose `verb` from flags and overrides, in this order, and call `task` with it.
+
+    Raises:
+        UsageError: the config cannot be composed. The task must keep its own errors to itself.
+    """
+    register()
+    with _process_state([f"svhn {verb}", *words]):
+        try:
+            hydra.main(config_path=str(catalog.conf_dir()), config_name=verb, **VERSION_BASE)(task)()
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise mistakes.composition(error, verb) from error
+
+
+@contextlib.contextmanager
+def _process_state(argv: list[str]) -> Iterator[None]:
+    """What Hydra reads from the process, put back afterwards."""
+    old_argv, old_full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    parser: Any = argparse.ArgumentParser
+    check = getattr(parser, "_check_help", None)
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, "1"  # re-raise instead of printing
+    if check is not None:
+        parser._check_help = lambda self, action: None  # Python 3.14 refuses a help text of Hydra 1.3
+    try:
+        yield
+    finally:
+        sys.argv = old_argv
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if old_full is not None:
+            os.environ["HYDRA_FULL_ERROR"] = old_full
+        if check is not None:
+            parser._check_help = check
+
+
+# ----------------------------------------------------------------------------- a run
+
+
+def execute(verb: str, composed: DictConfig) -> dict[str, Any]:
+    """The one place where a composed config becomes plain typed Python and is handed to its command.
+
+    Raises:
+        SvhnError: the config is wrong, or the command failed.
+    """
+    try:
+        if missing := sorted(OmegaConf.missing_keys(composed)):
+            raise mistakes.missing(missing[0], verb)
+        values = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise mistakes.composition(error, verb) from error
+    config = schema.from_dict(schema.VERBS[verb], cast("dict[str, Any]", values))
+    schema.validate(config)
+    command = importlib.import_module(f"svhncli.commands.{verb}")
+    if catalog.is_trainer(verb):
+        return command.run(config, run_dir())
+    return command.run(config)
+
+
+def run_dir() -> Path:
+    """The directory of the run or job that is being started, as short as it can be written."""
+    path = Path(HydraConfig.get().runtime.output_dir)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+class Single:
+    """The task of a single run: keeps what came out, since Hydra would print an error in its own words."""
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+        self.summary: dict[str, Any] = {}
+        self.error: Exception | None = None
+
+    def __call__(self, composed: DictConfig) -> None:
+        try:
+            self.summary = execute(self.verb, composed)
+        except Exception as error:
+            self.error = error
+
+
+def single(verb: str, flags: Sequence[str], words: Sequence[str]) -> dict[str, Any]:
+    """Compose and run one config; the summary of the run.
+
+    Raises:
+        SvhnError: as the command; a run directory that holds nothing is removed again.
+    """
+    task = Single(verb)
+    folder = None
+    if not catalog.is_trainer(verb):
+        words = ["hydra.run.dir=.", "hydra.output_subdir=null", *words]
+    elif not any(word.startswith("hydra.run.dir=") for word in words):
+        folder = reserve(verb)
+        words = [f"hydra.run.dir={folder}", *words]
+    try:
+        launch(verb, task, [*flags, *words])
+        if task.error is not None:
+            raise task.error
+    finally:
+        if folder is not None:
+            release(folder)
+    return task.summary
+
+
+def reserve(kind: str) -> Path:
+    """Make outputs/<kind>/<moment>: mkdir is atomic, so two starts in one instant get two folders."""
+    moment = datetime.now()
+    while True:
+        folder = Path("outputs", kind, moment.strftime("%Y-%m-%d_%H-%M-%S-%f"))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process removed its empty parent just now
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                moment += timedelta(microseconds=1)
+
+
+def release(folder: Path) -> None:
+    """Remove a run or sweep directory in which nothing was done, and its parents where they are empty."""
+    if {path.name for path in folder.iterdir()} <= {".hydra", ".lock", "multirun.yaml", "sweep.json"}:
+        shutil.rmtree(folder)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()

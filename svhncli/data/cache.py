@@ -1,0 +1,180 @@
+"""Prepared data sets on disk: a folder each, written once, opened memory-mapped ever after.
+
+A folder is built beside its place and renamed into it whole: a kill at any moment leaves nothing or all.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svhncli import __version__
+from svhncli.data.digits import Digits, Numbered
+from svhncli.data.disk import digest, hold, no_space, require_space
+from svhncli.errors import DiskError, SvhnError, disk_error
+from svhncli.files import TEMP_PREFIX, read_json, write_json
+
+META = "meta.json"
+ELSEWHERE = "free some space, or choose another folder with SVHN_CACHE=FOLDER"
+
+
+def default_root() -> Path:
+    """$SVHN_CACHE, else $XDG_CACHE_HOME/svhn, else ~/.cache/svhn."""
+    if chosen := os.environ.get("SVHN_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "svhn"
+
+
+class Cache:
+    """Prepared data sets under one root folder, which is made when the first of them is built."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def open(self, name: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        """The folder of the data set that `key` describes; `build(folder)` makes it where it is not whole.
+
+        key: JSON values; everything that the content depends on. Other values, another folder.
+        build: writes files (see `create`) into an empty folder. One process builds, others wait.
+
+        Raises:
+            DiskError: the cache cannot be written; nothing half-written is left.
+        """
+        text = json.dumps(key, sort_keys=True, allow_nan=False)
+        folder = self.root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        if _is_whole(folder, text):
+            return folder
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DiskError(f"the cache '{self.root}' cannot be made: {error.strerror}", ELSEWHERE) from error
+        try:
+            with hold(self.root / f"{folder.name}.lock", f"prepare {folder}"):
+                if not _is_whole(folder, text):
+                    self._build(folder, text, build)
+        except SvhnError:
+            raise
+        except Exception as error:
+            if (disk := disk_error(error)) is None:
+                raise
+            raise DiskError(
+                f"the cache '{self.root}' cannot be written: {disk.message}", ELSEWHERE
+            ) from error
+        return folder
+
+    def _build(self, folder: Path, key: str, build: Callable[[Path], None]) -> None:
+        temp = self.root / f"{TEMP_PREFIX}{folder.name}"
+        if temp.exists():  # a killed process left it: this one holds the lock, so nobody writes there
+            shutil.rmtree(temp)
+        temp.mkdir()
+        try:
+            build(temp)
+            files = {}
+            for path in sorted(temp.iterdir()):
+                files[path.name] = _facts(path) | {"sha256": digest(path, "sha256")}
+                _sync(path)
+            write_json(temp / META, {"version": __version__, "key": json.loads(key), "files": files})
+            _sync(temp)
+            if folder.exists():
+                shutil.rmtree(folder)
+            temp.rename(folder)
+            _sync(self.root)
+        finally:
+            shutil.rmtree(temp, ignore_errors=True)
+
+
+def create(
+    folder: Path, part: str, n: int, shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """New memory-mapped files for a part of N pictures of `shape` (C, H, W), to be filled.
+
+    Returns images uint8 (N, C, H, W), labels int64 (N, 1) and groups int64 (N,).
+
+    Raises:
+        DiskError: there is no space for them.
+    """
+    wanted = {"images": (np.uint8, (n, *shape)), "labels": (np.int64, (n, 1)), "groups": (np.int64, (n,))}
+    size = sum(math.prod(dims) * np.dtype(kind).itemsize for kind, dims in wanted.values())
+    require_space(folder.parent, size)
+    arrays = []
+    for name, (kind, dims) in wanted.items():
+        path = folder / f"{part}_{name}.npy"
+        arrays.append(np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=dims))
+        try:
+            _allocate(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise no_space(folder.parent, size) from error
+    images, labels, groups = arrays
+    return images, labels, groups
+
+
+def load(folder: Path, part: str, prefix: str, first_group: int = 0) -> Digits:
+    """A part of a prepared data set: images mapped read-only, labels and groups in memory.
+
+    prefix: names are `prefix/0`, `prefix/1`, ….
+    first_group: is added to the groups, so that those of several parts are distinct.
+    """
+    images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
+    labels = np.load(folder / f"{part}_labels.npy")
+    groups = np.load(folder / f"{part}_groups.npy") + first_group
+    return Digits(images, labels, groups, Numbered(prefix, len(images)))
+
+
+def fingerprint(*folders: Path) -> str:
+    """SHA-256 over pictures and labels of prepared data sets, by the digests taken when they were built."""
+    digests = [
+        [name, facts["sha256"]]
+        for folder in folders
+        for name, facts in sorted(read_json(folder / META)["files"].items())
+        if name.endswith(("_images.npy", "_labels.npy"))
+    ]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def _is_whole(folder: Path, key: str) -> bool:
+    """Whether every file is there, with the size, shape and type it was written with.
+
+    Digests are not compared: reading everything would cost seconds at every start.
+    """
+    try:
+        meta = read_json(folder / META)
+        return json.dumps(meta["key"], sort_keys=True) == key and all(
+            _facts(folder / name) | {"sha256": facts["sha256"]} == facts
+            for name, facts in meta["files"].items()
+        )
+    except Exception:  # however it is damaged, it is built again
+        return False
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = {"bytes": path.stat().st_size}
+    if path.suffix == ".npy":
+        array = np.lib.format.open_memmap(path, mode="r")
+        facts |= {"dtype": array.dtype.str, "shape": list(array.shape)}
+    return facts
+
+
+def _allocate(path: Path) -> None:
+    """Take the file's blocks from the disk; one that fills up later kills who writes to a map (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

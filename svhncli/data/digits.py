@@ -1,0 +1,88 @@
+"""What every data source returns, and the only form in which pictures travel inside the tool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CLASSES = 10
+BLANK = 10
+"""The class that pads a number which is shorter than the longest one."""
+
+
+class Numbered(Sequence[str]):
+    """The names `prefix/0`, `prefix/1`, … of N pictures that have none of their own, made when asked for."""
+
+    def __init__(self, prefix: str, count: int) -> None:
+        self.prefix = prefix
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int -> str, slice -> list[str]
+        if isinstance(index, slice):
+            return [f"{self.prefix}/{i}" for i in range(*index.indices(self.count))]
+        if not -self.count <= index < self.count:
+            raise IndexError(index)
+        return f"{self.prefix}/{index % self.count}"
+
+
+@dataclass(frozen=True)
+class Digits:
+    """N labelled pictures.
+
+    images: uint8 (N, C, H, W), often memory-mapped, so never copied whole.
+    labels: int64 (N, L); L = 1 for single digits, else the longest number, padded with `BLANK`.
+        Digit 0 is class 0.
+    groups: int64 (N,); pictures of one house number share a group and never stand on both sides of a split.
+    names: one name a picture, for people.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    names: Sequence[str]
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        if not (self.images.dtype == np.uint8 and self.images.ndim == 4):
+            raise ValueError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {self.images.shape}")
+        if not (self.labels.dtype == np.int64 and self.labels.ndim == 2 and len(self.labels) == n):
+            raise ValueError(f"labels must be int64 ({n}, L), not {self.labels.dtype} {self.labels.shape}")
+        if not (self.groups.dtype == np.int64 and self.groups.shape == (n,) and len(self.names) == n):
+            raise ValueError(f"groups and names must have {n} entries")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every picture."""
+        return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+
+    @property
+    def classes(self) -> int:
+        """10 for single digits, 11 (with the blank) for numbers."""
+        return CLASSES if self.labels.shape[1] == 1 else CLASSES + 1
+
+    def class_counts(self) -> list[int]:
+        """How many digits of each class 0-9 there are; blanks do not count."""
+        return np.bincount(self.labels.ravel(), minlength=CLASSES)[:CLASSES].tolist()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The parts of a data set. `test` is never used for choosing anything.
+
+    val: a validation part that the data set brings, for `split=official`.
+    fingerprint: changes whenever the pictures or labels do; a resumed run must meet the same one.
+    """
+
+    name: str
+    train: Digits
+    fingerprint: str
+    test: Digits | None = None
+    val: Digits | None = None

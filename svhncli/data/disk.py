@@ -1,0 +1,70 @@
+"""What the rooms that write data share: progress, one writer at a time, digests, and space on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from svhncli.errors import DiskError
+
+log = logging.getLogger(__name__)
+
+Count = Callable[[int, int | None], None]
+"""`count(done, total)`; total is None where nobody knows it."""
+
+Progress = Callable[[str, int, int | None], None]
+"""`progress(what, done, total)`: `what` names the work, as in "convert train_32x32.mat"."""
+
+PIECE = 1 << 20
+"""Bytes that are read or written at once."""
+
+
+def silent(*_: object) -> None:
+    """A `Count` or `Progress` that nobody looks at."""
+
+
+@contextmanager
+def hold(lock: Path, what: str) -> Iterator[None]:
+    """Be the only process that does `what`; one that has to wait says so once. A killed holder lets go."""
+    holder = FileLock(lock)
+    try:
+        holder.acquire(timeout=1)
+    except Timeout:
+        log.warning("waiting for another process to %s", what)
+        holder.acquire()
+    try:
+        yield
+    finally:
+        holder.release()
+
+
+def digest(path: Path, algorithm: str, count: Count = silent) -> str:
+    """The hex digest of a file's bytes; `algorithm` is a name that hashlib knows."""
+    state = hashlib.new(algorithm, usedforsecurity=False)
+    total = path.stat().st_size
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            state.update(piece)
+            count(file.tell(), total)
+    return state.hexdigest()
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raise a `DiskError` unless `size` bytes are free where `folder` is."""
+    if shutil.disk_usage(folder).free < size:
+        raise no_space(folder, size)
+
+
+def no_space(folder: Path, size: int) -> DiskError:
+    """The error that says how much space is needed, and how much there is."""
+    free = shutil.disk_usage(folder).free
+    return DiskError(
+        f"'{folder}' needs {size / 1e6:,.1f} MB of space, and its disk has {free / 1e6:,.1f} MB free",
+        "free some space or choose a folder on another disk (the cache: SVHN_CACHE=FOLDER)",
+    )

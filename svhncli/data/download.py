@@ -1,0 +1,124 @@
+"""Fetches files over HTTP: resumes what was cut off, tries again, checks the md5, and keeps nothing bad."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from svhncli.data.disk import PIECE, Count, digest, hold, require_space, silent
+from svhncli.errors import DataError, disk_error
+
+TIMEOUT = 30.0  # seconds without a byte
+WAITS = (1.0, 5.0, 20.0)  # seconds before the second, third and fourth try
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP codes after which another try can help
+
+
+def md5_of(path: Path, progress: Count = silent) -> str:
+    """The md5 of a file in hex."""
+    return digest(path, "md5", progress)
+
+
+def fetch(
+    url: str, target: Path, *, md5: str | None, progress: Count = silent, waits: Sequence[float] = WAITS
+) -> None:
+    """Download `url` to `target` by way of `<target>.part`; a target that is there already is left alone.
+
+    A partial file is continued only where an md5 can vouch for the whole; without one, every try starts over.
+
+    md5: what the file's must be, in hex.
+    progress: gets the bytes that are there and, where the server tells, their total.
+    waits: seconds before each further try after a passing failure; a try that gets further than any before it
+        has all of them ahead again.
+
+    Raises:
+        DataError: the server cannot be reached, lacks the file, or sends another one than the md5 says.
+        DiskError: there is no space or no right to write.
+    """
+    part = target.with_name(f"{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with hold(target.with_name(f".{target.name}.lock"), f"download {target}"):
+            if target.exists():
+                return
+            if md5 is None:
+                part.unlink(missing_ok=True)
+            continued = part.exists()
+            _fetch_part(url, part, md5 is not None, progress, waits)
+            if continued and md5_of(part) != md5:  # what was there may have been of another version
+                part.unlink()
+                _fetch_part(url, part, True, progress, waits)
+            if md5 is not None and (found := md5_of(part)) != md5:
+                part.unlink()
+                raise DataError(f"{url} has the md5 {found}, not {md5}; nothing was kept")
+            os.replace(part, target)
+    except DataError as error:
+        raise DataError(error.message, f"get {url} by other means and put it at {target}") from error
+    except OSError as error:
+        if (disk := disk_error(error)) is not None:
+            raise disk from error
+        raise
+
+
+def _fetch_part(url: str, part: Path, resume: bool, progress: Count, waits: Sequence[float]) -> None:
+    """Download into `part`, try after try."""
+    farthest = _size(part)
+    left = list(waits)
+    while (error := _attempt(url, part, resume, progress)) is not None:
+        if (size := _size(part)) > farthest:
+            farthest, left = size, list(waits)
+        final = isinstance(error, ValueError) or (isinstance(error, HTTPError) and error.code not in PASSING)
+        if final or not left:
+            raise DataError(f"cannot download {url}: {_reason(error)}") from error
+        time.sleep(left.pop(0))
+
+
+def _attempt(url: str, part: Path, resume: bool, progress: Count) -> Exception | None:
+    """None when the whole file is there, else what kept it from coming."""
+    try:
+        _receive(url, part, _size(part) if resume else 0, progress)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416 and part.exists():  # there is nothing after what the part has
+            return None
+        return error
+    except (OSError, HTTPException, ValueError) as error:  # a ValueError is a malformed url
+        if not isinstance(error, URLError) and disk_error(error) is not None:
+            raise
+        return error
+    return None
+
+
+def _receive(url: str, part: Path, start: int, progress: Count) -> None:
+    request = Request(url, headers={"User-Agent": "svhn"} | ({"Range": f"bytes={start}-"} if start else {}))
+    with urlopen(request, timeout=TIMEOUT) as answer:
+        if answer.status != 206:  # the server sends all of it, whatever it was asked for
+            start = 0
+        length = answer.headers.get("Content-Length")
+        total = None if length is None else start + int(length)
+        require_space(part.parent, 0 if total is None else total - start)
+        done = start
+        progress(done, total)
+        with part.open("ab" if start else "wb") as file:
+            while piece := answer.read1(PIECE):
+                file.write(piece)
+                done += len(piece)
+                progress(done, total)
+            file.flush()
+            os.fsync(file.fileno())
+    if total is not None and done != total:
+        raise ConnectionError(f"the connection ended after {done} of {total} bytes")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, HTTPError):
+        return f"HTTP {error.code} {error.reason}"
+    return str(error.reason if isinstance(error, URLError) else error) or type(error).__name__

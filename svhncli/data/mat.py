@@ -1,0 +1,208 @@
+"""Reads arrays of numbers out of MATLAB 5 .mat files as a stream of blocks, so that memory stays small.
+
+`scipy.io.loadmat` holds a whole array in memory, and a flipped bit in a file's header can crash the process.
+The format: https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from svhncli.data.disk import PIECE
+from svhncli.errors import DataError
+
+COMPRESSED, MATRIX = 15, 14  # types of elements at the top level
+STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+NUMBERS = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+KINDS = dict(enumerate(("cell", "struct", "object", "char", "sparse", *NUMBERS), start=1))
+LOGICAL, COMPLEX = 0x200, 0x800  # flags beside the kind
+HEADER_LIMIT = 4096  # bytes; dimensions and names are far shorter, so a longer one is damage
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a .mat file: `kind` is MATLAB's word for its type, `shape` its dimensions."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    offset: int  # of its element in the file
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.kind} {'×'.join(map(str, self.shape))}"
+
+
+def variables(path: Path) -> dict[str, Variable]:
+    """The variables of a file by name, without reading their contents.
+
+    Raises:
+        DataError: the file cannot be read, is of another format, cut short or damaged.
+    """
+    found = {}
+    with _open(path) as (file, order):
+        size = file.seek(0, 2)
+        offset = 128
+        while offset < size:
+            file.seek(offset)
+            stream, end = _element(file, order)
+            if end > size:
+                raise _Damage("it is cut short")
+            if stream is not None and (variable := _header(stream, order, offset)) is not None:
+                found[variable.name] = variable
+            offset = end
+    return found
+
+
+def read(path: Path, variable: Variable, count: int) -> Iterator[np.ndarray]:
+    """The values of a variable of a numeric kind, in flat blocks of `count`, first dimension fastest.
+
+    Their type is the one that the file stores them in, often smaller than the variable's own.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    with _open(path) as (file, order):
+        file.seek(variable.offset)
+        stream, _ = _element(file, order)
+        if stream is None or _header(stream, order, variable.offset) != variable:
+            raise _Damage("it changed while it was read")
+        kind, size, _ = _tag(stream, order)
+        dtype = np.dtype(order + STORED.get(kind, "V1"))
+        left = math.prod(variable.shape)
+        if kind not in STORED or size != left * dtype.itemsize:
+            raise _Damage(f"{variable.name} does not have the size that its header says")
+        while left:
+            block = min(left, count)
+            yield np.frombuffer(stream.read(block * dtype.itemsize), dtype)
+            left -= block
+        stream.drain()
+
+
+class _Damage(Exception):
+    """Says what is wrong with the file at hand."""
+
+
+class _Stream:
+    """Reads pieces of bytes as if they were one file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.pieces = pieces
+        self.buffer = bytearray()
+
+    def read(self, size: int) -> bytes:
+        while len(self.buffer) < size:
+            if not (piece := next(self.pieces, b"")):
+                raise _Damage("an array is cut short")
+            self.buffer += piece
+        taken = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return taken
+
+    def drain(self) -> None:
+        """Read to the end, where the checksum of a compressed element is compared."""
+        for _ in self.pieces:
+            pass
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """The file and its byte order for `struct`; what goes wrong while it is read becomes a DataError."""
+    try:
+        with path.open("rb") as file:
+            yield file, _byte_order(path, file.read(128))
+    except (_Damage, zlib.error, struct.error) as error:
+        raise DataError(f"'{path}' is damaged: {error}", "get the file again") from error
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror}", "look at its permissions") from error
+
+
+def _byte_order(path: Path, header: bytes) -> str:
+    mark = header[124:128]
+    if mark in (b"\x00\x02IM", b"\x02\x00MI"):
+        raise DataError(
+            f"'{path}' is a MATLAB 7.3 (HDF5) file; MATLAB 5 is expected", "save it again with MATLAB's -v7"
+        )
+    if mark not in (b"\x00\x01IM", b"\x01\x00MI"):
+        raise DataError(
+            f"'{path}' is not a MATLAB 5 .mat file",
+            "write it with scipy.io.savemat or MATLAB's save -v7, or get it again if that is what it was",
+        )
+    return "<" if mark.endswith(b"IM") else ">"
+
+
+def _element(file: BinaryIO, order: str) -> tuple[_Stream | None, int]:
+    """The content of the matrix at the file's position (None: no matrix), and where the element ends."""
+    kind, size = struct.unpack(f"{order}II", file.read(8))
+    end = file.tell() + size
+    pieces = _stored(file, size)
+    if kind == MATRIX:
+        return _Stream(pieces), end
+    if kind != COMPRESSED:
+        return None, end
+    stream = _Stream(_inflated(pieces))
+    (kind, _) = struct.unpack(f"{order}II", stream.read(8))
+    return stream if kind == MATRIX else None, end
+
+
+def _stored(file: BinaryIO, size: int) -> Iterator[bytes]:
+    while size:
+        piece = file.read(min(size, PIECE))
+        if not piece:
+            raise _Damage("it is cut short")
+        size -= len(piece)
+        yield piece
+
+
+def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    inflater = zlib.decompressobj()
+    for piece in pieces:
+        waiting = piece
+        while waiting:
+            if inflated := inflater.decompress(waiting, PIECE):
+                yield inflated
+            waiting = inflater.unconsumed_tail
+    if rest := inflater.flush():
+        yield rest
+    if not inflater.eof:
+        raise _Damage("a compressed array is cut short")
+
+
+def _header(stream: _Stream, order: str, offset: int) -> Variable | None:
+    """Read a matrix up to its values; None for kinds that have none (functions, opaque objects)."""
+    flags, _ = struct.unpack(f"{order}II", _small(stream, order, 8))
+    if (kind := KINDS.get(flags & 0xFF)) is None:
+        return None
+    dims = _small(stream, order)
+    shape = struct.unpack(f"{order}{len(dims) // 4}i", dims)
+    if len(shape) < 2 or min(shape) < 0:
+        raise _Damage("an array has impossible dimensions")
+    name = _small(stream, order).decode("latin-1")
+    marks = ("complex " if flags & COMPLEX else "") + ("logical " if flags & LOGICAL else "")
+    return Variable(name, marks + kind, shape, offset)
+
+
+def _tag(stream: _Stream, order: str) -> tuple[int, int, bool]:
+    """Type and size in bytes of the data that follow, and whether they are within the tag's own 8 bytes."""
+    (word,) = struct.unpack(f"{order}I", stream.read(4))
+    if word >> 16:
+        return word & 0xFFFF, word >> 16, True
+    (size,) = struct.unpack(f"{order}I", stream.read(4))
+    return word, size, False
+
+
+def _small(stream: _Stream, order: str, size: int | None = None) -> bytes:
+    """The bytes of a header's part, without their padding."""
+    _, length, inline = _tag(stream, order)
+    if length > HEADER_LIMIT or (size is not None and length != size):
+        raise _Damage("a header has an impossible size")
+    padded = 4 if inline else -(-length // 8) * 8
+    return stream.read(padded)[:length]

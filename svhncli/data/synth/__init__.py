@@ -1,0 +1,134 @@
+"""The embedded data set: labelled street-number digits, drawn from the fonts that installed packages ship.
+
+A scene is a whole house number on its wall; each digit's crop is one view of it, with its neighbours cut off
+at the edges, as in SVHN's cropped set. The classes are uniform, also at a number's beginning (in SVHN 19% of
+the digits are a 1), and the numbers' lengths follow SVHN's.
+
+The rooms: `faces` (digits as distance fields), `scene` (layout, pose), `surfaces` (walls, plates, digits,
+light), `camera` (lens, sensor, file, crop), `chunk` (the pipeline and the unit of work), `dice` (draws for a
+batch). This door hands chunks to processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from svhncli.data.synth.chunk import CHUNK, render_chunk
+
+RENDERER_VERSION = 1
+"""Part of a cache's key: raised whenever the pictures change."""
+
+_SMALL = 2000
+"""Fewer images than this are drawn sooner than processes start."""
+
+Job = tuple[int, str, int, int]
+Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def render(
+    images: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    *,
+    seed: int,
+    part: str,
+    progress: Callable[[int], None] = lambda n: None,
+    workers: int | None = None,
+) -> None:
+    """Fill preallocated (or memory-mapped) arrays with N rendered digits.
+
+    Image i depends on (seed, part, i) and the size alone, never on N or the workers, so a longer set begins
+    with the shorter one. Crops of one house number stand side by side and share a group; groups count from 0.
+
+    Args:
+        images: uint8 (N, 3, S, S), filled in place; S is the size that is drawn.
+        labels: int64 (N, 1), filled with 0-9.
+        groups: int64 (N,).
+        seed, part: name the random numbers; parts ("train", "test") share no scene.
+        progress: called with the number of images that were just done.
+        workers: processes; None takes every CPU that this process may use. Small sets are drawn in this one.
+
+    Raises:
+        ValueError: an array's shape or dtype is not the above.
+    """
+    count, size = len(images), images.shape[-1]
+    wanted = {
+        "images": (images, np.uint8, (count, 3, size, size)),
+        "labels": (labels, np.int64, (count, 1)),
+        "groups": (groups, np.int64, (count,)),
+    }
+    for name, (array, dtype, shape) in wanted.items():
+        if array.dtype != dtype or array.shape != shape:
+            raise ValueError(f"{name} must be {np.dtype(dtype)} {shape}, not {array.dtype} {array.shape}")
+
+    workers = _cpus() if workers is None else workers
+    jobs: list[Job] = [(seed, part, index, size) for index in range(-(-count // CHUNK))]
+    group = 0
+    with contextlib.closing(_chunks(jobs, workers if count >= _SMALL else 1)) as chunks:
+        for index, (drawn, classes, numbers) in enumerate(chunks):
+            start, stop = index * CHUNK, min(count, (index + 1) * CHUNK)
+            images[start:stop] = drawn[: stop - start]
+            labels[start:stop, 0] = classes[: stop - start]
+            groups[start:stop] = group + numbers[: stop - start]
+            group += int(numbers[-1]) + 1
+            progress(stop - start)
+
+
+def _cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _chunks(jobs: list[Job], workers: int) -> Generator[Chunk, None, None]:
+    """The chunks in order, drawn here or by processes that end with this generator, however it ends."""
+    if workers == 1:
+        yield from map(_draw, jobs)
+        return
+    # Spawned, since a fork after OpenMP was used (torch was) hangs for ever.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_begin)
+    try:
+        with _interrupts_ignored():  # the children inherit this, and so end quietly by the pool's word
+            drawn = pool.map(_draw, jobs)
+        yield from drawn
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _draw(job: Job) -> Chunk:
+    return render_chunk(*job)
+
+
+def _begin() -> None:
+    """In each new process: leave Ctrl-C to the parent, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C for as long as processes start; only the main thread may change signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

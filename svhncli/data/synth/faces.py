@@ -1,0 +1,157 @@
+"""Digits as distance fields: every usable face among the fonts that Pillow and matplotlib ship.
+
+A signed distance to the outline, rather than a mask, turns stroke weight, outlines and soft edges into plain
+arithmetic on whole batches.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+DIGITS = "0123456789"
+DENSITY = 40
+"""Cells of the atlas per digit height."""
+MARGIN = 0.3
+"""How far a cell reaches beyond the digit's height, in digit heights."""
+SPAN = 1.6
+"""Width and height of a cell in digit heights."""
+
+_OVERSAMPLE = 2
+_HOLES = ({1}, {0}, {0}, {0}, {0, 1}, {0}, {1}, {0}, {2}, {1})  # a 4 may be open
+_ABSENT = "\U0010fffd"
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """F faces × 10 digits.
+
+    names: the faces' names, sorted.
+    distance: float32 (F, 10, C, C) with C = SPAN·DENSITY; the signed distance to the outline in digit
+        heights, positive inside. Ink is centred from left to right; the line of digits is 0-1 high.
+    boxes: float32 (F, 10, 4), the ink's left, top, right, bottom in digit heights around that centre.
+    """
+
+    names: tuple[str, ...]
+    distance: np.ndarray
+    boxes: np.ndarray
+
+    def sample(self, face: np.ndarray, digit: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Distances float32 (B, H, W) at x from the digit's centre and y from the line's top; bilinear.
+
+        face, digit: integers (B,). x, y: float32 (B, H, W) in digit heights; beyond a cell its edge goes on.
+        """
+        cells = self.distance.shape[-1]
+        column = np.clip((x + SPAN / 2) * DENSITY - 0.5, 0, cells - 1.001).astype(np.float32)
+        row = np.clip((y + MARGIN) * DENSITY - 0.5, 0, cells - 1.001).astype(np.float32)
+        left, top = column.astype(np.int32), row.astype(np.int32)
+        column -= left
+        row -= top
+        start = ((face * 10 + digit) * cells * cells).astype(np.int32)[:, None, None]
+        at = start + top * np.int32(cells) + left
+        flat = self.distance.reshape(-1)
+        upper, lower = flat.take(at), flat.take(at + cells)
+        upper += column * (flat.take(at + 1) - upper)
+        lower += column * (flat.take(at + cells + 1) - lower)
+        upper += row * (lower - upper)
+        return upper
+
+
+def mask(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
+    """The ink of one character, bool (h, w), cut to its box; empty where it draws nothing."""
+    left, top, right, bottom = font.getbbox(text)
+    canvas = Image.new("L", (max(1, math.ceil(right - left)), max(1, math.ceil(bottom - top))))
+    ImageDraw.Draw(canvas).text((-left, -top), text, fill=255, font=font)
+    ink = np.asarray(canvas) > 127
+    if not ink.any():
+        return np.zeros((0, 0), bool)
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def holes(ink: np.ndarray) -> int:
+    """How many enclosed counters a mask has, or -1 where it is not one connected piece.
+
+    Specks that rounding leaves where thin strokes meet are no counters.
+    """
+    padded = np.pad(ink, 1)
+    if ndimage.label(padded, np.ones((3, 3)))[1] != 1:
+        return -1
+    pieces, _ = ndimage.label(~padded)
+    areas = np.bincount(pieces.ravel())[1:]
+    return int((areas > 0.003 * ink.size).sum()) - 1
+
+
+def usable(font: ImageFont.FreeTypeFont) -> bool:
+    """Whether the face draws ten real digits.
+
+    Fonts answer for characters that they lack with a box or with nothing, and some symbol fonts keep other
+    signs in the digits' places, so each digit must differ from the answer for an absent character and from
+    each other digit, be in one piece and have the counters that its class has.
+    """
+    inks = [mask(font, digit) for digit in DIGITS]
+    different = {(ink.shape, ink.tobytes()) for ink in [*inks, mask(font, _ABSENT)]}
+    if len(different) <= len(inks):
+        return False
+    return all(holes(ink) in allowed for ink, allowed in zip(inks, _HOLES, strict=True))
+
+
+def _files() -> list[Path]:
+    spec = importlib.util.find_spec("matplotlib")  # found, not imported: the import alone costs half a second
+    if spec is None or spec.origin is None:
+        return []
+    return sorted((Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf").glob("*.ttf"))
+
+
+def fonts(size: int) -> dict[str, ImageFont.FreeTypeFont]:
+    """The usable faces at `size` pixels an em, by name, in an order that does not depend on the machine."""
+    basic = ImageFont.Layout.BASIC  # the shaping library differs between machines; single digits need none
+    found = {path.stem: ImageFont.truetype(path, size, layout_engine=basic) for path in _files()}
+    default = ImageFont.load_default(size)
+    if isinstance(default, ImageFont.FreeTypeFont):
+        found["Pillow"] = default
+    return {name: found[name] for name in sorted(found) if usable(found[name])}
+
+
+def _cells(font: ImageFont.FreeTypeFont, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distance cells (10, C, C) and boxes (10, 4) of one face, whose line of digits is made 1 high."""
+    density = DENSITY * _OVERSAMPLE
+    box = font.getbbox(DIGITS, anchor="ls")
+    font = font.font_variant(size=size * density / (box[3] - box[1]))
+    top = font.getbbox(DIGITS, anchor="ls")[1]
+    side = round(SPAN * density)
+    distances, boxes = [], []
+    for digit in DIGITS:
+        left, _, right, _ = font.getbbox(digit, anchor="ls")
+        canvas = Image.new("L", (side, side))
+        origin = (side / 2 - (left + right) / 2, MARGIN * density - top)
+        ImageDraw.Draw(canvas).text(origin, digit, fill=255, font=font, anchor="ls")
+        ink = np.asarray(canvas) > 127
+        distance = ndimage.distance_transform_edt(ink) - ndimage.distance_transform_edt(~ink)
+        distance -= np.sign(distance) / 2  # from cell centres to the edge between cells
+        small = side // _OVERSAMPLE
+        distances.append(distance.reshape(small, _OVERSAMPLE, small, _OVERSAMPLE).mean(axis=(1, 3)) / density)
+        rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+        boxes.append((columns[0] - side / 2, rows[0], columns[-1] + 1 - side / 2, rows[-1] + 1))
+    offset = np.array([0, MARGIN, 0, MARGIN])
+    return np.stack(distances), np.array(boxes) / density - offset
+
+
+@lru_cache(maxsize=1)
+def atlas() -> Atlas:
+    """The atlas of this process, made once."""
+    size = 200
+    found = fonts(size)
+    cells = [_cells(font, size) for font in found.values()]
+    return Atlas(
+        tuple(found),
+        np.stack([distance for distance, _ in cells]).astype(np.float32),
+        np.stack([boxes for _, boxes in cells]).astype(np.float32),
+    )

@@ -1,0 +1,123 @@
+"""Where things are: the numbers' layout, the camera's pose, and the distance of every pixel to the digits.
+
+Lengths are in digit heights. The number's own frame (u right, v down) has its origin in the number's middle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from svhncli.data.synth.dice import Dice
+from svhncli.data.synth.faces import Atlas
+
+_AROUND = 0.62
+"""How much wall there is beside a number: enough for the crop of an outer digit."""
+_HEIGHT = 1.8
+"""The height of a photograph: enough for the crops of a number that climbs."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the digits of B numbers of L digits stand in their own frames.
+
+    face: int (B,). digits: int64 (B, L). centre: (B, L, 2), each digit's middle. turn: (B, L), radians.
+    stretch: (B,), the width of the face against its own. width: (B,), the whole number's.
+    """
+
+    face: np.ndarray
+    digits: np.ndarray
+    centre: np.ndarray
+    turn: np.ndarray
+    stretch: np.ndarray
+    width: np.ndarray
+
+
+@dataclass(frozen=True)
+class View:
+    """Photographs of H × W pixels on the numbers' plane.
+
+    frames: float32 (B, 3, 3), from the number's frame to pixels. u, v: float32 (B, H, W), each pixel's place.
+    density: pixels per digit height.
+    """
+
+    frames: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    density: float
+
+
+def layout(dice: Dice, digits: np.ndarray, atlas: Atlas) -> Layout:
+    """Choose faces and set digits side by side: by their ink or in even slots, apart or close, some askew."""
+    count, length = digits.shape
+    face = dice.choose([1.0] * len(atlas.names))
+    stretch = np.clip(dice.spread(0.82, 0.18), 0.5, 1.25)[:, :, 0]
+    boxes = atlas.boxes[face[:, None], digits]
+    ink = (boxes[..., 2] - boxes[..., 0]) * stretch
+    even = dice.happens(0.4)[:, :, 0]
+    slot = ink + even * (ink.max(axis=1, keepdims=True) - ink)
+    slot += np.clip(dice.spread(0.08, 0.7), 0.02, 0.4)[:, :, 0]
+    across = np.cumsum(slot, axis=1) - slot / 2
+    across -= slot.sum(axis=1, keepdims=True) / 2
+    loose = dice.happens(0.25)[:, :, 0]  # digits screwed on one by one
+    jitter = dice.generator.standard_normal((3, count, length)).clip(-2, 2).astype(np.float32) * loose
+    centre = np.stack([across + 0.01 * jitter[0], 0.04 * jitter[1]], axis=-1)
+    return Layout(face, digits, centre, 0.06 * jitter[2], stretch[:, 0], slot.sum(axis=1))
+
+
+def pose(dice: Dice) -> np.ndarray:
+    """Homographies (B, 3, 3) from the number's frame to the camera's: rotation, slant, size, perspective."""
+    frames = np.zeros((dice.count, 3, 3))
+    angle = dice.normal(0.085)[:, 0, 0]
+    slant = (dice.normal(0.06) + dice.happens(0.15) * dice.between(-0.25, 0.1))[:, 0, 0]
+    size = dice.between(0.94, 1.06)[:, 0, 0]
+    frames[:, 0, 0], frames[:, 0, 1] = np.cos(angle) * size, -np.sin(angle) * size + slant
+    frames[:, 1, 0], frames[:, 1, 1] = np.sin(angle) * size, np.cos(angle) * size
+    frames[:, 2, 0], frames[:, 2, 1] = dice.normal(0.05)[:, 0, 0], dice.normal(0.04)[:, 0, 0]
+    frames[:, 2, 2] = 1
+    return frames
+
+
+def view(dice: Dice, numbers: Layout, density: float) -> View:
+    """Place a camera before each number; photographs are as wide as the batch's widest number needs."""
+    height = round(_HEIGHT * density)
+    width = round((float(numbers.width.max()) + 2 * _AROUND) * density)
+    to_pixels = np.array([[density, 0, width / 2], [0, density, height / 2], [0, 0, 1]])
+    frames = to_pixels @ pose(dice)
+    back = np.linalg.inv(frames).astype(np.float32)[:, :, :, None, None]
+    x = np.arange(width, dtype=np.float32)[None, None] + np.float32(0.5)
+    y = np.arange(height, dtype=np.float32)[None, :, None] + np.float32(0.5)
+    depth = back[:, 2, 0] * x + back[:, 2, 1] * y + back[:, 2, 2]
+    u = (back[:, 0, 0] * x + back[:, 0, 1] * y + back[:, 0, 2]) / depth
+    v = (back[:, 1, 0] * x + back[:, 1, 1] * y + back[:, 1, 2]) / depth
+    return View(frames.astype(np.float32), u, v, density)
+
+
+def distances(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
+    """The signed distance float32 (B, H, W) of each pixel to the nearest digit's outline, positive inside."""
+    nearest = np.full_like(seen.u, -1)
+    stretch = numbers.stretch[:, None, None]
+    for place in range(numbers.digits.shape[1]):
+        cos, sin = (f(numbers.turn[:, place])[:, None, None] for f in (np.cos, np.sin))
+        right = seen.u - numbers.centre[:, place, 0, None, None]
+        down = seen.v - numbers.centre[:, place, 1, None, None]
+        x = (cos * right + sin * down) / stretch
+        y = cos * down - sin * right + np.float32(0.5)
+        np.maximum(nearest, atlas.sample(numbers.face, numbers.digits[:, place], x, y), out=nearest)
+    return nearest
+
+
+def boxes(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
+    """Each digit's box in the photograph: float32 (B, L, 4), left, top, right, bottom in pixels."""
+    ink = atlas.boxes[numbers.face[:, None], numbers.digits]
+    x = ink[..., [0, 2, 0, 2]] * numbers.stretch[:, None, None]
+    y = ink[..., [1, 1, 3, 3]] - 0.5
+    cos, sin = np.cos(numbers.turn)[..., None], np.sin(numbers.turn)[..., None]
+    u = numbers.centre[..., :1] + cos * x - sin * y
+    v = numbers.centre[..., 1:] + sin * x + cos * y
+    frames = seen.frames[:, :, :, None, None]
+    depth = frames[:, 2, 0] * u + frames[:, 2, 1] * v + frames[:, 2, 2]
+    x = (frames[:, 0, 0] * u + frames[:, 0, 1] * v + frames[:, 0, 2]) / depth
+    y = (frames[:, 1, 0] * u + frames[:, 1, 1] * v + frames[:, 1, 2]) / depth
+    return np.stack([x.min(axis=-1), y.min(axis=-1), x.max(axis=-1), y.max(axis=-1)], axis=-1)

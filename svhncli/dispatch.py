@@ -1,0 +1,85 @@
+"""What a verb's words ask for: show a config, go on with a run, sweep, or run once."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+
+from svhncli import catalog, compose, mistakes, sweep
+from svhncli.errors import UsageError
+
+
+def run(
+    verb: str,
+    flags: list[str],
+    words: list[str],
+    resume: str | None,
+    multirun: bool,
+    as_json: bool,
+    debug: bool,
+) -> int:
+    """Do it; the exit code.
+
+    Args:
+        flags: Hydra's own, such as `--cfg job`.
+        words: overrides, `key=value`.
+        resume: None for a new run, "" for the latest one, or a run.
+
+    Raises:
+        SvhnError: what a person can mend.
+    """
+    overrides = compose.parse(words, verb)
+    compose.load_plugins(overrides)
+    multirun = multirun or "hydra.mode=MULTIRUN" in words
+    if not multirun:
+        mistakes.refuse_several(overrides, verb)
+    if {"--cfg", "--info", "--hydra-help"} & {*flags}:
+        if multirun:
+            raise UsageError(f"{flags[0]} shows one config", "leave -m out and give each key one value")
+        compose.launch(verb, compose.Single(verb), [*flags, *words])
+        return 0
+    if catalog.is_trainer(verb):
+        resume, overrides = _resume_key(resume, overrides)
+    if resume is not None:
+        target = sweep.find(resume, multirun)
+        if target is not None and sweep.is_sweep(target):
+            return sweep.resume(target, flags, overrides, as_json, debug)
+        command = importlib.import_module(f"svhncli.commands.{verb}")
+        summary = command.resume(str(target) if target else None, changes(overrides, verb))
+    elif multirun:
+        return sweep.start(flags, overrides, as_json, debug)
+    else:
+        summary = compose.single(verb, flags, [str(word.input_line) for word in overrides])
+    if as_json:
+        print(json.dumps(summary, allow_nan=False))
+    else:
+        from svhncli import show
+
+        show.final(summary)
+    return 0
+
+
+def _resume_key(resume: str | None, overrides: list[Override]) -> tuple[str | None, list[Override]]:
+    """`resume=RUN` means what `--resume RUN` means."""
+    for word in overrides:
+        if word.key_or_group == "resume" and word.value() is not None:
+            resume = str(word.value())
+    rest = [word for word in overrides if word.key_or_group != "resume"]
+    return "" if resume == "latest" else resume, rest
+
+
+def changes(overrides: list[Override], verb: str) -> dict[str, Any]:
+    """Overrides beside --resume as key -> plain value; a group's choice stands under the group's name.
+
+    Raises:
+        UsageError: an unknown key, or a word that is not key=value alone.
+    """
+    for word in overrides:
+        if word.type.name != "CHANGE" or word.is_hydra_override():
+            raise UsageError(f"'{word.input_line}' cannot be combined with --resume", "give key=value alone")
+        if word.key_or_group not in {*catalog.keys(verb), *catalog.defaults(verb)}:
+            raise mistakes.unknown_key(word.key_or_group, verb)
+    return {word.key_or_group: word.value() for word in overrides}

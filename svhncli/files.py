@@ -1,0 +1,68 @@
+"""Files that are either whole or not there: write beside, fsync, rename."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from svhncli.errors import disk_error
+
+TEMP_PREFIX = ".writing-"
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file by `write(file)` so that a reader, or a kill at any moment, meets the old or the new one.
+
+    Raises:
+        DiskError: the disk is full or read-only; the old file is untouched.
+    """
+    try:
+        temp = path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{path.name}")
+        try:
+            with temp.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temp, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temp.unlink()
+            raise
+    except Exception as error:
+        if (disk := disk_error(error)) is not None:
+            raise disk from error
+        raise
+
+
+def sweep_temp(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder that this process holds."""
+    for stale in folder.glob(f"{TEMP_PREFIX}*"):
+        stale.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
+    """Write strict JSON: NaN and infinity are refused, since other readers refuse them."""
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows under fixed columns; floats keep every bit (`repr`)."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

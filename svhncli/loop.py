@@ -1,0 +1,252 @@
+"""Train and validate, epoch after epoch: a generator, so that its caller records, saves, stops and prints.
+
+What a step does depends on (seed, epoch, step) and the state alone, never on how the state was reached. So
+a run that was interrupted after any step and resumed ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from svhncli.augment import Augment
+from svhncli.batches import Batches, batch_bounds
+from svhncli.device import Machine
+from svhncli.errors import NotFiniteError
+from svhncli.metrics import Tally
+from svhncli.optim import Schedule, step_optimizer
+from svhncli.preprocess import Preprocess
+from svhncli.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mixup, objective
+from svhncli.rng import key, numpy_generator
+
+EVAL_BATCH = 512
+CHECK_EVERY = 50
+"""Steps between two looks at the loss on a GPU, where each look waits for the device."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What stays as it is over a run. Lengths in epochs and pictures, lr as the schedule's base."""
+
+    train: Batches
+    val: Batches
+    preprocess: Preprocess
+    machine: Machine
+    epochs: int
+    batch_size: int
+    lr: float
+    seed: int
+    metric: str = "val_accuracy"
+    augment: Augment = field(default_factory=Augment)
+    clip: float = 0.0
+    l1: float = 0.0
+    l2: float = 0.0
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+
+
+@dataclass
+class State:
+    """Everything that a run is at a step's end; what is not in here is in the plan or keyed by position."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    stopper: EarlyStopping
+    ema: Ema | None
+    tally: Tally
+    epoch: int = 0
+    """Epochs that are complete."""
+    step: int = 0
+    """Steps done in the epoch that is under way."""
+    best: dict[str, Any] | None = None
+    """The row of the best epoch."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def eval_model(self) -> nn.Module:
+        """The weights that are validated: the moving average where there is one."""
+        return self.model if self.ema is None else self.ema.module
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "stopper": self.stopper.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "tally": self.tally.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "best": self.best,
+            "history": self.history,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.stopper.load_state_dict(saved["stopper"])
+        if self.ema is not None:
+            self.ema.load_state_dict(saved["ema"])
+        self.tally.load_state_dict(saved["tally"])
+        self.epoch, self.step = saved["epoch"], saved["step"]
+        self.best, self.history = saved["best"], list(saved["history"])
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A step of training or a batch of validation is done; the state is whole and may be saved."""
+
+    phase: str
+    done: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch is done: its row, what it took, and whether it is the best so far."""
+
+    row: dict[str, Any]
+    seconds: float
+    images_per_second: float
+    improved: bool
+
+
+def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
+    """Go on from `state` to the plan's last epoch.
+
+    Yields a `Tick` after each step and an `Epoch` after each epoch. Between two yields the state changes; at
+    a yield it is whole, so the caller may save it and leave.
+
+    Raises:
+        NotFiniteError: the training loss became NaN or infinite; the epoch's start is what was saved last.
+    """
+    bounds = batch_bounds(len(plan.train), plan.batch_size)
+    steps = len(bounds) - 1
+    while state.epoch < plan.epochs:
+        epoch = state.epoch
+        first, started = state.step, time.perf_counter()
+        order = numpy_generator(plan.seed, "order", epoch).permutation(len(plan.train))
+
+        state.model.train()
+        while state.step < steps:
+            positions = order[bounds[state.step] : bounds[state.step + 1]]
+            factor = state.schedule.factor(epoch * steps + state.step, plan.epochs * steps)
+            for group in state.optimizer.param_groups:
+                group["lr"] = plan.lr * factor
+            loss = _train_step(plan, state, positions)
+            state.step += 1
+            if plan.machine.device.type == "cpu" or state.step % CHECK_EVERY == 0 or state.step == steps:
+                _demand_finite(loss, epoch, state.step, plan.lr * factor)
+            yield Tick("train", state.step, steps)
+        train_seconds = time.perf_counter() - started
+
+        val = Tally(plan.machine.device)
+        for done, _ in enumerate(predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val), 1):
+            yield Tick("val", done, -(-len(plan.val) // EVAL_BATCH))
+
+        train_score, val_score = state.tally.result(), val.result()
+        row = {
+            "epoch": epoch + 1,
+            "lr": state.optimizer.param_groups[0]["lr"],
+            "train_loss": train_score["loss"],
+            "train_accuracy": train_score["accuracy"],
+            "val_loss": val_score["loss"],
+            "val_accuracy": val_score["accuracy"],
+        }
+        improved = state.stopper.observe(row[plan.metric])
+        state.schedule.observe(row["val_loss"])
+        if improved:
+            state.best = row
+        state.history.append(row)
+        seconds = time.perf_counter() - started
+        state.epoch, state.step = epoch + 1, 0
+        state.tally = Tally(plan.machine.device)
+        trained = int(bounds[steps] - bounds[first])  # fewer where the epoch was resumed half-way
+        yield Epoch(row, seconds, trained / train_seconds, improved)
+
+
+def _train_step(plan: Plan, state: State, positions: np.ndarray) -> torch.Tensor:
+    """One step on the pictures at these positions; returns the batch's mean loss, without penalties."""
+    where = (state.epoch, state.step)
+    _seed_dropout(plan, where)
+    images, labels = plan.train.take(positions)
+    pixels = plan.augment(plan.preprocess.floats(images), key(plan.seed, "augment", *where))
+    inputs = plan.preprocess.normalise(pixels)
+    other, share = labels, 1.0
+    if plan.mixup:
+        inputs, labels, other, share = mixup(inputs, labels, plan.mixup, key(plan.seed, "mixup", *where))
+
+    with plan.machine.autocast():
+        logits = state.model(inputs.contiguous(memory_format=torch.channels_last))
+    logits = logits.float()
+    losses = objective(logits, labels, plan.label_smoothing)
+    if share < 1:
+        losses = share * losses + (1 - share) * objective(logits, other, plan.label_smoothing)
+    loss = losses.mean()
+
+    total = loss
+    weights = [p for p in state.model.parameters() if p.ndim > 1 and p.requires_grad]
+    if plan.l1:
+        total = total + plan.l1 * l1_penalty(weights)
+    if plan.l2:
+        total = total + plan.l2 * l2_penalty(weights)
+    state.optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    if plan.clip:
+        nn.utils.clip_grad_norm_(state.model.parameters(), plan.clip)
+    step_optimizer(state.optimizer)
+    if state.ema is not None:
+        state.ema.update(state.model)
+    state.tally.add(losses.detach(), logits.detach(), labels if share >= 0.5 else other)
+    return total.detach()
+
+
+def _seed_dropout(plan: Plan, where: tuple[int, int]) -> None:
+    """Dropout draws from the device's global generator, so that is keyed to the step."""
+    seed = key(plan.seed, "dropout", *where)
+    torch.default_generator.manual_seed(seed)
+    if plan.machine.device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def _demand_finite(loss: torch.Tensor, epoch: int, step: int, lr: float) -> None:
+    value = loss.item()
+    if not math.isfinite(value):
+        raise NotFiniteError(
+            f"the training loss became {value} in epoch {epoch + 1}, step {step} (lr {lr:.3g})",
+            "try a lower lr, optim.clip=1, schedule.warmup=1 or precision=fp32; epochs before this one are saved",
+        )
+
+
+def predictions(
+    model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine, tally: Tally
+) -> Iterator[torch.Tensor]:
+    """Probabilities (B, L, K) float32 of every picture in order; counts them into `tally` on the way.
+
+    The loss is the plain mean cross-entropy, whatever the training loss adds to it.
+    """
+    model.eval()
+    for images, labels in batches.in_order(EVAL_BATCH):
+        with torch.inference_mode():
+            with machine.autocast():
+                logits = model(preprocess(images))
+            logits = logits.float()
+            tally.add(objective(logits, labels, 0.0), logits, labels)
+            probabilities = logits.softmax(-1)
+        yield probabilities
+
+
+def evaluate(model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine) -> tuple[dict, np.ndarray]:
+    """Score a model on every picture once: {"loss", "accuracy", "n"} and probabilities float32 (N, L, K)."""
+    tally = Tally(machine.device)
+    parts = [p.cpu().numpy() for p in predictions(model, batches, preprocess, machine, tally)]
+    return tally.result(), np.concatenate(parts)

@@ -1,0 +1,145 @@
+"""What Hydra refuses, said so that it can be mended: which word, what is allowed, what was probably meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from svhncli import catalog, schema
+from svhncli.errors import UsageError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+ALIASES = {
+    "learning_rate": "lr",
+    "optim.lr": "lr",
+    "bs": "batch_size",
+    "batch": "batch_size",
+    "optimizer": "optim",
+    "optimiser": "optim",
+    "scheduler": "schedule",
+    "dataset": "data",
+    "network": "model",
+    "momentum": "optim.momentum",
+    "early_stopping": "reg.patience",
+}
+
+
+def did_you_mean(word: str, words: Sequence[str], suffix: str = "") -> str:
+    near = schema.closest(word, words)
+    return f"did you mean '{near}{suffix}'?" if near else ""
+
+
+def grammar(word: str, verb: str) -> UsageError:
+    """A word that is not `key=value`."""
+    if "=" in word:
+        return UsageError(
+            f"cannot read '{word}'",
+            "close every bracket and quote; text with blanks or other signs needs them twice: 'key=\"a b\"'",
+        )
+    for group in catalog.defaults(verb):
+        if word in catalog.choices(group):
+            return UsageError(f"'{word}' is not key=value", f"did you mean '{group}={word}'?")
+    known = [*catalog.defaults(verb), *catalog.keys(verb)]
+    return UsageError(
+        f"'{word}' is not key=value", did_you_mean(word, known, "=...") or f"see: svhn {verb} --help"
+    )
+
+
+def refuse_several(overrides: Sequence[Override], verb: str) -> None:
+    """Refuse `lr=1,2` where one run was asked for.
+
+    Raises:
+        UsageError: naming the first such word.
+    """
+    for word in overrides:
+        if word.is_sweep_override():
+            again = f"svhn {verb} -m {word.input_line}"
+            raise UsageError(
+                f"'{word.input_line}' gives several values to one run",
+                f"add -m to run each: {again}; write a list as key=[a,b]"
+                if catalog.is_trainer(verb)
+                else "write a list as key=[a,b]",
+            )
+
+
+def missing(path: str, verb: str) -> UsageError:
+    """A key that nothing has set."""
+    if path == "run" and catalog.takes_run(verb):
+        return UsageError(
+            "which run?", f"svhn {verb} RUN, where RUN is a run's folder, a .pt file, or latest"
+        )
+    if path in catalog.defaults(verb):
+        return UsageError(f"{path} is not set", f"choose one: {path}={'|'.join(catalog.choices(path))}")
+    return UsageError(f"{path} is not set", f"give {path}=...; see: svhn {verb} --help")
+
+
+def unknown_key(path: str, verb: str) -> UsageError:
+    """A key that the active choices do not have, or that nobody has."""
+    keys, groups = catalog.keys(verb), catalog.defaults(verb)
+    group = path.split(".")[0]
+    if path in keys and keys[path].owners:
+        owners = " or ".join(f"{group}={name}" for name in keys[path].owners)
+        return UsageError(f"'{path}' belongs to {owners}, which is not chosen here", f"add {owners}")
+    meant = ALIASES.get(path) or _near(path, [*keys, *groups])
+    hint = f"did you mean '{meant}'?" if meant else f"see every key with: svhn {verb} --help"
+    return UsageError(f"unknown key '{path}'", hint)
+
+
+def _near(path: str, known: Sequence[str]) -> str | None:
+    """The key that was meant: one beside it, one of the same last name, one that looks alike."""
+    parent, _, leaf = path.rpartition(".")
+    beside = {key.rpartition(".")[2]: key for key in known if parent and key.rpartition(".")[0] == parent}
+    if near := schema.closest(leaf, beside):
+        return beside[near]
+    same = [key for key in known if key.rpartition(".")[2] == leaf]
+    return same[0] if same else None if beside else schema.closest(path, known)
+
+
+def wrong_type(path: str, value: str, verb: str) -> UsageError:
+    """A value of another type than the key's."""
+    key = catalog.keys(verb).get(path)
+    if key is None:
+        return UsageError(f"{path}={value} has the wrong type")
+    hint = f"{path}: {key.rule['meaning']}"
+    if schema.type_text(key.hint).startswith("list"):
+        hint = f"write a list as {path}=[{value}]"
+    elif (
+        key.hint is int
+        and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE]\+?\d+|\d+\.0*", value)
+        and float(value).is_integer()
+    ):
+        hint = f"write it out: {path}={float(value):.0f}"
+    elif value.lower() == "none" and type(None) in getattr(key.hint, "__args__", ()):
+        hint = f"write nothing as null: {path}=null"
+    return UsageError(f"{path}={value} has the wrong type; it must be: {key.wanted}", hint)
+
+
+def composition(error: Exception, verb: str) -> UsageError:
+    """An exception of Hydra or OmegaConf as one of ours."""
+    text, cause = str(error), str(error.__cause__ or "")
+    if (file := getattr(error, "missing_cfg_file", None)) and "/" in str(file):
+        group, _, name = str(file).rpartition("/")
+        options = list(getattr(error, "options", None) or [])
+        return UsageError(
+            f"unknown {group} '{name}'; there are: {', '.join(options)}", did_you_mean(name, options)
+        )
+    if match := re.match(r"Could not override '([^'@]+)", text):
+        inner = re.search(r"full_key: (\S+)", cause)
+        written = match[1]
+        nested = inner and inner[1].startswith(f"{written}.")  # reg.augment={rotatee: 1}
+        return unknown_key(inner[1] if inner and nested else written, verb)
+    if (match := re.match(r"Error merging override \+*([^=]+)=(.*)", text, re.DOTALL)) and cause:
+        inner = re.search(r"full_key: (\S+)", cause)
+        quoted = re.match(r"Value '(.*)' of type", cause)
+        if inner and inner[1] != match[1] and quoted:
+            return wrong_type(inner[1], quoted[1], verb)
+        return wrong_type(match[1], match[2], verb)
+    if match := re.match(r"Config group override must be a string or a list\. Got (\w+)", text):
+        return UsageError(
+            "a group takes the name of one of its choices, such as model=cnn", f"see: svhn {verb} --help"
+        )
+    reason = " ".join(line.strip() for line in (text or cause).splitlines() if "_type=" not in line)
+    return UsageError(f"the config cannot be composed: {reason}", f"see: svhn {verb} --help")

@@ -1,0 +1,46 @@
+"""The small network of Datawhale's street-view character tutorial."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from svhncli.models.head import Head, require_side
+
+SMALLEST_SIDE = 21  # 21 -> 10 -> 5 -> 2 -> 1
+
+
+class Datawhale(nn.Module):
+    """Twice: 3×3 convolution with stride 2, ReLU, 2×2 max pool; then a linear head.
+
+    (B, C, H, W) -> logits (B, positions, classes). Nothing is padded, as in the tutorial, whose 64×128
+    pictures leave 32 channels of 3×7 cells; 32×32 pictures leave one cell, so 32 features.
+
+    Args:
+        in_shape: (C, H, W) of a picture; H and W at least 21.
+        dropout: share of the head's inputs that is dropped in training.
+
+    Raises:
+        UsageError: the picture is too small.
+    """
+
+    def __init__(
+        self, in_shape: tuple[int, int, int], positions: int, classes: int, *, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        require_side("datawhale", in_shape, SMALLEST_SIDE)
+        channels, height, width = in_shape
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, 16, 3, stride=2),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, stride=2),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+        )
+        for _ in range(2):
+            height, width = ((side - 1) // 2 // 2 for side in (height, width))
+        self.dropout = nn.Dropout(dropout)
+        self.head = Head(32 * height * width, positions, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.dropout(self.body(images).flatten(1)))

@@ -1,0 +1,196 @@
+"""What is beside the optimiser: which weights decay, and how the learning rate moves.
+
+A schedule is a function of the position in the run: `factor(step, total)` times the base learning rate is the
+rate of the step, whichever way the step was reached. So a resumed run needs no replay, and more epochs than
+planned need only a larger total. Momentum is never cycled.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+NORMS = (nn.LayerNorm, nn.RMSNorm)
+"""Norm layers whose scales may have several dimensions; those of all others are told by having one."""
+
+
+def param_groups(
+    model: nn.Module, weight_decay: float, decay_norm_and_bias: bool = False
+) -> list[dict[str, Any]]:
+    """Parameter groups for a torch optimiser: every trainable parameter once, in the model's order.
+
+    Biases, norm layers and all else with one dimension get no weight decay unless `decay_norm_and_bias`:
+    it would pull scales to 0 without making the function simpler.
+    """
+    parameters = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    spared = set()
+    if not decay_norm_and_bias:
+        norms = (module for module in model.modules() if isinstance(module, NORMS))
+        spared = {id(p) for norm in norms for p in norm.parameters()}
+        spared |= {id(p) for name, p in parameters if p.ndim <= 1 or name.split(".")[-1] == "bias"}
+    groups = [
+        {"params": [p for _, p in parameters if id(p) not in spared], "weight_decay": weight_decay},
+        {"params": [p for _, p in parameters if id(p) in spared], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def avoid_compiler_import() -> None:
+    """Spare torch's optimisers the import of torch's compiler, which costs seconds before the first step.
+
+    Their methods are marked "do not compile" by a wrapper that imports the compiler in order to say so; a
+    function that carries its own mark already is left alone. Nothing here is ever compiled.
+    """
+    for method in vars(torch.optim.Optimizer).values():
+        if (bare := getattr(method, "__wrapped__", None)) is not None:
+            setattr(bare, "__dynamo_disable", bare)
+
+
+def step_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """`optimizer.step()` without its wrappers, which import the compiler and call hooks that nobody set."""
+    with torch.no_grad():
+        inspect.unwrap(type(optimizer).step)(optimizer)
+
+
+class Schedule(Protocol):
+    """How the learning rate moves through a run."""
+
+    def factor(self, step: int, total: int) -> float:
+        """What the base learning rate is multiplied by at `step`, 0 to total - 1."""
+        ...
+
+    def observe(self, value: float) -> None:
+        """Take in the validation loss of an epoch; only `Plateau` makes use of it."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the position does not tell, as plain numbers."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Constant:
+    """The base learning rate throughout. The other schedules build on this one, which keeps no state."""
+
+    def factor(self, step: int, total: int) -> float:
+        return 1.0
+
+    def observe(self, value: float) -> None:
+        pass
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class Warmup:
+    """Another schedule times a linear start: (i + 1) / steps at step i of the first `steps`.
+
+    The other schedule is not moved, so `Step` still falls between epochs.
+    """
+
+    def __init__(self, of: Schedule, steps: int) -> None:
+        self.of = of
+        self.steps = steps
+
+    def factor(self, step: int, total: int) -> float:
+        start = (step + 1) / self.steps if step < self.steps else 1.0
+        return start * self.of.factor(step, total)
+
+    def observe(self, value: float) -> None:
+        self.of.observe(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.of.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.of.load_state_dict(state)
+
+
+class Cosine(Constant):
+    """Half a cosine from 1 down to `final` (Loshchilov & Hutter 2017, one period, no restarts)."""
+
+    def __init__(self, final: float = 0.0) -> None:
+        self.final = final
+
+    def factor(self, step: int, total: int) -> float:
+        return between(1.0, self.final, step / total)
+
+
+class OneCycle(Constant):
+    """Up from 1 / start_div to the base learning rate, then down to 1 / end_div, both as half cosines.
+
+    Smith & Topin 2018. The base learning rate is the peak, reached after the share `peak` of the steps.
+    `end_div` is measured from the peak; torch's `final_div_factor` is measured from the start and so equals
+    end_div / start_div.
+    """
+
+    def __init__(self, peak: float = 0.3, start_div: float = 25.0, end_div: float = 1e4) -> None:
+        self.peak = peak
+        self.start = 1 / start_div
+        self.end = 1 / end_div
+
+    def factor(self, step: int, total: int) -> float:
+        top = self.peak * total - 1
+        if step <= top:
+            return between(self.start, 1.0, step / top) if top > 0 else 1.0
+        return between(1.0, self.end, (step - top) / (total - 1 - top))
+
+
+class Step(Constant):
+    """Times `gamma` after every `every` epochs."""
+
+    def __init__(self, every: int, gamma: float, steps_per_epoch: int) -> None:
+        self.steps = every * steps_per_epoch
+        self.gamma = gamma
+
+    def factor(self, step: int, total: int) -> float:
+        return self.gamma ** (step // self.steps)
+
+
+class Plateau:
+    """Times `gamma` whenever the validation loss has not improved for more than `patience` epochs.
+
+    Improvement means a loss below (1 - threshold) times the best one. The factor never falls below
+    `min_factor`. A loss that is not finite is no improvement.
+    """
+
+    def __init__(
+        self, gamma: float = 0.1, patience: int = 10, threshold: float = 1e-4, min_factor: float = 0.0
+    ) -> None:
+        self.gamma = gamma
+        self.patience = patience
+        self.threshold = threshold
+        self.min_factor = min_factor
+        self.current = 1.0
+        self.best = math.inf
+        self.stale = 0
+
+    def factor(self, step: int, total: int) -> float:
+        return self.current
+
+    def observe(self, value: float) -> None:
+        if math.isfinite(value) and value < self.best * (1 - self.threshold):
+            self.best, self.stale = value, 0
+            return
+        self.stale += 1
+        if self.stale > self.patience:
+            self.current, self.stale = max(self.current * self.gamma, self.min_factor), 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"current": self.current, "best": self.best, "stale": self.stale}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.current, self.best, self.stale = state["current"], state["best"], state["stale"]
+
+
+def between(start: float, end: float, share: float) -> float:
+    """From start (share 0) to end (share 1) along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

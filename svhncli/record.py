@@ -1,0 +1,196 @@
+"""A run's directory: what was run, how it went, and nothing that is half-written.
+
+    config.yaml  env.json  split.json     what was run, on what, on which pictures
+    metrics.csv  timing.csv               one row an epoch: what is exact, and what the clock said
+    best.pt  last.pt                      see checkpoint.py
+    summary.json  status.json  train.log  the result, the present state, what was said
+    fold directories of the same make     where a split has more than one fold
+
+metrics.csv is a function of config, data and machine: a resumed run's is the undisturbed run's, byte for
+byte. That is why seconds and images a second stand in timing.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
+from svhncli.errors import BusyError, CheckpointError, Interrupted, SvhnError
+from svhncli.files import read_json, sweep_temp, write_csv, write_json, write_text
+
+METRICS = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+TIMING = ("epoch", "seconds", "images_per_second")
+PACKAGES = ("svhncli", "torch", "torchvision", "numpy", "hydra-core", "omegaconf", "Pillow", "scipy")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
+
+
+class RunDir:
+    """Reads and writes the files of one run (or of one fold of it)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.best = path / "best.pt"
+        self.last = path / "last.pt"
+        self._timing: list[dict[str, Any]] = []
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the directory against other processes; the lock falls with the process, however it ends.
+
+        Raises:
+            BusyError: another process works in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise BusyError(f"another process is training in '{self.path}'", "wait for it, or stop it first") from None
+        try:
+            sweep_temp(self.path)
+            yield
+        finally:
+            lock.release()
+
+    def fold(self, name: str) -> RunDir:
+        inner = RunDir(self.path / name)
+        inner.path.mkdir(exist_ok=True)
+        sweep_temp(inner.path)
+        return inner
+
+    # ---- what is run
+
+    @property
+    def started(self) -> bool:
+        return (self.path / "config.yaml").is_file()
+
+    def write_config(self, config: dict[str, Any], machine: dict[str, Any], data: dict[str, Any]) -> None:
+        write_json(self.path / "env.json", {"machine": machine, "data": data, **environment()})
+        write_text(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+
+    def config(self) -> dict[str, Any]:
+        """The saved config as plain values.
+
+        Raises:
+            CheckpointError: there is none, or it cannot be read.
+        """
+        try:
+            values = OmegaConf.to_container(OmegaConf.load(self.path / "config.yaml"), resolve=False)
+        except Exception as error:
+            raise CheckpointError(f"'{self.path}' holds no readable config.yaml: {error}") from error
+        if not isinstance(values, dict):
+            raise CheckpointError(f"'{self.path / 'config.yaml'}' is not a config")
+        return {str(name): value for name, value in values.items()}
+
+    def env(self) -> dict[str, Any]:
+        return read_json(self.path / "env.json")
+
+    # ---- how it goes
+
+    def status(self, status: str, **more: Any) -> None:
+        write_json(
+            self.path / "status.json",
+            {"status": status, "pid": os.getpid(), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **more},
+        )
+
+    def write_history(self, history: list[dict[str, Any]]) -> None:
+        write_csv(self.path / "metrics.csv", METRICS, history)
+
+    def load_timing(self, epochs: int) -> None:
+        """Take up the clock's rows of the epochs that a resumed run has behind it."""
+        path = self.path / "timing.csv"
+        if path.is_file():
+            with path.open(newline="") as file:
+                rows = [{"epoch": int(r["epoch"]), **_floats(r, TIMING[1:])} for r in csv.DictReader(file)]
+            self._timing = [row for row in rows if row["epoch"] <= epochs]
+
+    def add_timing(self, epoch: int, seconds: float, images_per_second: float) -> None:
+        self._timing.append({"epoch": epoch, "seconds": seconds, "images_per_second": images_per_second})
+        write_csv(self.path / "timing.csv", TIMING, self._timing)
+
+    def speed(self) -> tuple[float, float]:
+        """Seconds of all epochs, and the median images a second (the first epoch warms up)."""
+        rates = sorted(row["images_per_second"] for row in self._timing)
+        return sum(row["seconds"] for row in self._timing), rates[len(rates) // 2] if rates else 0.0
+
+    # ---- the result
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        write_json(self.path / "summary.json", summary)
+
+    def summary(self) -> dict[str, Any] | None:
+        path = self.path / "summary.json"
+        return read_json(path) if path.is_file() else None
+
+
+def _floats(row: dict[str, str], names: tuple[str, ...]) -> dict[str, float]:
+    return {name: float(row[name]) for name in names}
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for a run's env.json."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def find_run(target: str | None) -> Path:
+    """The run directory that a word on the command line means: a folder, a file in it, or `latest`.
+
+    Raises:
+        CheckpointError: there is no such run.
+    """
+    if target in (None, "latest"):
+        return latest_run()
+    path = Path(str(target))
+    if not path.exists():
+        raise CheckpointError(f"there is no run '{path}'", "name a run's folder, a .pt file in it, or latest")
+    folder = path if path.is_dir() else path.parent
+    for candidate in (folder, folder.parent):  # a fold's folder stands in its run's
+        if (candidate / "config.yaml").is_file():
+            return candidate
+    raise CheckpointError(
+        f"'{path}' does not belong to a run: there is no config.yaml beside it",
+        "to start a new run from a checkpoint's weights: svhn train init_from=FILE",
+    )
+
+
+def latest_run(outputs: Path = Path("outputs/train")) -> Path:
+    """The newest run under `outputs`, by the stamp in its name."""
+    runs = sorted(p for p in outputs.glob("*") if _STAMP.match(p.name) and (p / "config.yaml").is_file())
+    if not runs:
+        raise CheckpointError(f"there is no run under '{outputs}' yet", "start one: svhn train")
+    return runs[-1]
+
+
+def failure(error: SvhnError, run_dir: Path) -> dict[str, Any]:
+    """What the summary of a run that did not end well says."""
+    status = "interrupted" if isinstance(error, Interrupted) else "failed"
+    return {
+        "status": status,
+        "reason": error.message,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+        "run_dir": str(run_dir),
+    }

@@ -1,0 +1,549 @@
+"""Every key of every config: type, default, range and one line of meaning.
+
+Hydra composes YAML and overrides into these dataclasses; `validate` checks ranges once; after that the rest
+of the tool sees plain typed Python. The command line's help is generated from here, too.
+
+Nothing here is imported from outside the standard library, so help and errors are instant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, Optional
+
+from svhncli.errors import UsageError
+
+UNSET = "???"
+"""OmegaConf's mark for a value that something else must bring."""
+
+
+def key(
+    default: Any,
+    meaning: str,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A config key: its default, its meaning and what it may be (low <= x <= high, above < x < below)."""
+    rule = {"meaning": meaning, "low": low, "above": above, "high": high, "below": below, "choices": choices}
+    if isinstance(default, (list, type)):
+        make = default if isinstance(default, type) else default.copy
+        return field(default_factory=make, metadata=rule)
+    return field(default=default, metadata=rule)
+
+
+# ----------------------------------------------------------------------------- data
+
+
+@dataclass
+class Synth:
+    """Street-number digits rendered from fonts: the embedded data, nothing to download."""
+
+    name: str = key("synth", "the data source")
+    n_train: int = key(20_000, "rendered training pictures", low=20)
+    n_test: int = key(4_000, "rendered test pictures; 0 leaves the test part out", low=0)
+    size: int = key(32, "side of a picture in pixels", low=16, high=128)
+    seed: int = key(0, "which world is rendered; independent of the run's seed", low=0)
+
+
+@dataclass
+class Svhn:
+    """The official cropped digits: train_32x32.mat, test_32x32.mat and optionally extra_32x32.mat."""
+
+    name: str = key("svhn", "the data source")
+    root: str = key("data/svhn", "folder that holds the .mat files, or where they are downloaded to")
+    extra: str = key(
+        "none", "the extra part: unused, more training, or the validation part", choices=("none", "train", "val")
+    )
+    download: bool = key(True, "fetch files that are missing")
+    check_md5: bool = key(True, "insist on the official files; false takes your own files of the same layout")
+
+
+# ----------------------------------------------------------------------------- split
+
+
+@dataclass
+class Holdout:
+    """One validation part, drawn at random."""
+
+    name: str = key("holdout", "the split")
+    fraction: float = key(0.1, "share of the training part that validates", above=0, below=1)
+    stratify: bool = key(True, "keep the class shares equal on both sides")
+    seed: Optional[int] = key(None, "which draw; null follows the run's seed", low=0)
+
+
+@dataclass
+class Kfold:
+    """k runs; every picture validates once."""
+
+    name: str = key("kfold", "the split")
+    k: int = key(5, "number of folds", low=2)
+    repeats: int = key(1, "repeat with another partition", low=1)
+    fold: Optional[int] = key(None, "train this fold alone (counted from 0); null trains all", low=0)
+    stratify: bool = key(True, "keep the class shares equal in every fold")
+    seed: Optional[int] = key(None, "which partition; null follows the run's seed", low=0)
+
+
+@dataclass
+class Bootstrap:
+    """n runs, each trained on a resample; what was not drawn (out of bag) validates."""
+
+    name: str = key("bootstrap", "the split")
+    n: int = key(20, "number of replicates", low=1)
+    seed: Optional[int] = key(None, "which resamples; null follows the run's seed", low=0)
+
+
+@dataclass
+class Official:
+    """A validation part that the data set brings, or a file that you name."""
+
+    name: str = key("official", "the split")
+    file: Optional[str] = key(None, "a .mat of the cropped layout that validates (data=svhn)")
+
+
+@dataclass
+class Ordered:
+    """The last pictures validate: for data with time in it."""
+
+    name: str = key("ordered", "the split")
+    fraction: float = key(0.1, "share at the end that validates", above=0, below=1)
+
+
+# ----------------------------------------------------------------------------- model
+
+
+@dataclass
+class Linear:
+    """Softmax regression on pixels; degree 2 adds polynomial features."""
+
+    name: str = key("linear", "the network")
+    degree: int = key(1, "2 adds all products of pairs of pixels of a pooled grey picture", low=1, high=2)
+    pool: int = key(8, "side of the pooled picture that degree 2 multiplies", low=2, high=16)
+
+
+@dataclass
+class Mlp:
+    """Fully connected layers with ReLU."""
+
+    name: str = key("mlp", "the network")
+    widths: list[int] = key([512, 256], "units of each hidden layer", low=1)
+
+
+@dataclass
+class Cnn:
+    """The default: a small convolutional network with batch normalisation, about 0.3M parameters."""
+
+    name: str = key("cnn", "the network")
+    width: float = key(1.0, "multiplies the channels of every layer", above=0, high=16)
+
+
+@dataclass
+class Datawhale:
+    """The two-block strided network of the Datawhale street-character article."""
+
+    name: str = key("datawhale", "the network")
+
+
+@dataclass
+class Resnet18:
+    """torchvision's ResNet-18 (He et al. 2016)."""
+
+    name: str = key("resnet18", "the network")
+    pretrained: bool = key(False, "start from ImageNet weights (downloaded by torchvision)")
+    small_stem: bool = key(True, "3x3 stem without the first pool, for pictures up to 64 pixels")
+
+
+@dataclass
+class WideResnet:
+    """Wide residual network (Zagoruyko & Komodakis 2016)."""
+
+    name: str = key("wide_resnet", "the network")
+    depth: int = key(16, "layers: 6n + 4, such as 16 or 28", low=10)
+    width: int = key(8, "channels are this many times those of a ResNet", low=1)
+
+
+# ----------------------------------------------------------------------------- optim
+
+
+@dataclass
+class Optim:
+    """What all optimisers share."""
+
+    clip: float = key(0.0, "largest norm of the gradient; 0 does not clip", low=0)
+    decay_norm_and_bias: bool = key(False, "apply weight decay to norm layers and biases as well")
+
+
+@dataclass
+class Sgd(Optim):
+    """Stochastic gradient descent with (Nesterov) momentum."""
+
+    name: str = key("sgd", "the optimiser")
+    momentum: float = key(0.9, "momentum", low=0, below=1)
+    nesterov: bool = key(True, "Nesterov's look-ahead")
+    weight_decay: float = key(5e-4, "weight decay; for SGD the same as an L2 penalty", low=0)
+
+
+@dataclass
+class Adam(Optim):
+    """Adam (Kingma & Ba 2015); its weight decay is added to the gradient."""
+
+    name: str = key("adam", "the optimiser")
+    beta1: float = key(0.9, "decay of the gradient's mean", low=0, below=1)
+    beta2: float = key(0.999, "decay of the squared gradient's mean", low=0, below=1)
+    eps: float = key(1e-8, "added to the denominator", above=0)
+    weight_decay: float = key(0.0, "added to the gradient (not decoupled)", low=0)
+
+
+@dataclass
+class Adamw(Optim):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: str = key("adamw", "the optimiser")
+    beta1: float = key(0.9, "decay of the gradient's mean", low=0, below=1)
+    beta2: float = key(0.999, "decay of the squared gradient's mean", low=0, below=1)
+    eps: float = key(1e-8, "added to the denominator", above=0)
+    weight_decay: float = key(0.01, "decoupled from the gradient, multiplied by lr", low=0)
+
+
+@dataclass
+class Rmsprop(Optim):
+    """RMSprop (Tieleman & Hinton 2012)."""
+
+    name: str = key("rmsprop", "the optimiser")
+    alpha: float = key(0.99, "decay of the squared gradient's mean", low=0, below=1)
+    eps: float = key(1e-8, "added to the denominator", above=0)
+    momentum: float = key(0.0, "momentum", low=0, below=1)
+    weight_decay: float = key(0.0, "added to the gradient", low=0)
+
+
+# ----------------------------------------------------------------------------- schedule
+
+
+@dataclass
+class Schedule:
+    """What all schedules share."""
+
+    warmup: float = key(0.0, "epochs in which lr rises linearly from near 0 at the start", low=0)
+
+
+@dataclass
+class Constant(Schedule):
+    """lr stays as it is."""
+
+    name: str = key("constant", "the schedule")
+
+
+@dataclass
+class Cosine(Schedule):
+    """lr falls along half a cosine to the end (Loshchilov & Hutter 2017)."""
+
+    name: str = key("cosine", "the schedule")
+    final: float = key(0.0, "share of lr that is left at the end", low=0, high=1)
+
+
+@dataclass
+class OneCycle(Schedule):
+    """lr rises to its peak and falls to almost nothing (Smith & Topin 2019); momentum is not cycled."""
+
+    name: str = key("one_cycle", "the schedule")
+    peak: float = key(0.3, "share of the run after which lr is at its peak", above=0, below=1)
+    start_div: float = key(25.0, "it starts at the peak divided by this", low=1)
+    end_div: float = key(1e4, "and ends at the peak divided by this", low=1)
+
+
+@dataclass
+class Step(Schedule):
+    """lr is multiplied by gamma every few epochs."""
+
+    name: str = key("step", "the schedule")
+    every: int = key(10, "epochs between two drops", low=1)
+    gamma: float = key(0.1, "factor of a drop", above=0, high=1)
+
+
+@dataclass
+class Plateau(Schedule):
+    """lr is multiplied by gamma when the validation loss stops falling."""
+
+    name: str = key("plateau", "the schedule")
+    gamma: float = key(0.1, "factor of a drop", above=0, below=1)
+    patience: int = key(3, "epochs without a better validation loss before a drop", low=0)
+    threshold: float = key(1e-4, "relative fall that counts as better", low=0, below=1)
+    min_factor: float = key(1e-4, "lr never falls below this share of its start", low=0, high=1)
+
+
+# ----------------------------------------------------------------------------- regularisation
+
+
+@dataclass
+class Augment:
+    """Random changes of the training pictures, drawn anew for each picture; 0 switches one off."""
+
+    rotate: float = key(0.0, "degrees, at most, to either side", low=0, high=180)
+    translate: float = key(0.0, "shift, at most, as a share of the side", low=0, below=1)
+    scale: float = key(0.0, "zoom, at most: 0.1 is 1/1.1 to 1.1", low=0, high=4)
+    shear: float = key(0.0, "slant in degrees, at most", low=0, below=90)
+    crop: int = key(0, "random crop after padding by this many pixels", low=0, high=64)
+    elastic: float = key(0.0, "elastic distortion in pixels (Simard et al. 2003)", low=0, high=32)
+    elastic_sigma: float = key(4.0, "smoothness of the elastic distortion in pixels", above=0, high=64)
+    brightness: float = key(0.0, "change, at most, as a share of the range", low=0, high=1)
+    contrast: float = key(0.0, "relative change of contrast, at most", low=0, high=1)
+    saturation: float = key(0.0, "relative change of saturation, at most", low=0, high=1)
+    noise: float = key(0.0, "standard deviation of Gaussian noise, at most (1 is the whole range)", low=0, high=1)
+    blur: float = key(0.0, "sigma of a Gaussian blur in pixels, at most", low=0, high=8)
+    erase: float = key(0.0, "side of an erased square as a share of the picture's (cutout)", low=0, high=1)
+    hflip: bool = key(False, "mirror half the pictures; a mirrored digit is another digit or none")
+    vflip: bool = key(False, "turn half the pictures upside down; 6 becomes 9 or no digit")
+
+
+@dataclass
+class Reg:
+    """Against over-fitting."""
+
+    name: str = key("custom", "the preset")
+    l1: float = key(0.0, "L1 penalty in the loss: l1 * sum |w|", low=0)
+    l2: float = key(0.0, "L2 penalty in the loss: l2 / 2 * sum w^2; optim.weight_decay is the other way", low=0)
+    dropout: float = key(0.0, "share of activations dropped before the head", low=0, below=1)
+    label_smoothing: float = key(0.0, "probability spread over all classes", low=0, below=1)
+    mixup: float = key(0.0, "alpha of mixup's beta distribution (Zhang et al. 2018)", low=0)
+    ema: float = key(0.0, "decay of an average of the weights that is used for validation; 0 is off", low=0, below=1)
+    patience: int = key(10, "early stopping: epochs without improvement; 0 never stops early", low=0)
+    min_delta: float = key(0.0, "a smaller gain of the metric does not count as improvement", low=0)
+    augment: Augment = key(Augment, "random changes of the training pictures")
+
+
+# ----------------------------------------------------------------------------- a run
+
+METRICS = ("val_accuracy", "val_loss")
+
+
+@dataclass
+class Train:
+    """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
+
+    epochs: int = key(10, "passes over the training part", low=1)
+    batch_size: int = key(128, "pictures a step", low=1)
+    lr: float = key(UNSET, "learning rate; each optimiser brings its own default", above=0)
+    seed: int = key(0, "of the split, the start weights, the order and the augmentation", low=0)
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    precision: str = key(
+        "auto", "bf16 where the machine gains from it, or as you say", choices=("auto", "fp32", "bf16")
+    )
+    threads: int = key(0, "CPU threads; 0 takes all. Another number gives other bits", low=0)
+    metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
+    test: bool = key(True, "score the best weights on the test part, once, at the end")
+    save_minutes: float = key(5.0, "last.pt is also saved within an epoch when this much time has passed", above=0)
+    init_from: Optional[str] = key(None, "start from the weights of this run or file (fine-tuning)")
+    resume: Optional[str] = key(None, "go on with this run (folder, file, or latest); the same as --resume")
+    cache: Optional[str] = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    data: Any = key(UNSET, "the data source")
+    split: Any = key(UNSET, "how validation pictures are chosen")
+    model: Any = key(UNSET, "the network")
+    optim: Any = key(UNSET, "the optimiser")
+    schedule: Any = key(UNSET, "how lr changes over the run")
+    reg: Any = key(UNSET, "regularisation")
+
+
+@dataclass
+class Eval:
+    """`svhn eval RUN`: loss and accuracy of a trained run."""
+
+    run: str = key(UNSET, "a run's folder, a .pt file, or latest")
+    part: str = key("test", "which part of the data", choices=("train", "val", "test"))
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    cache: Optional[str] = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    data: Any = key(None, "another data source; null is the run's own")
+
+
+VERBS: dict[str, type] = {"train": Train, "eval": Eval}
+
+CHOICES: dict[str, dict[str, type]] = {
+    "data": {"synth": Synth, "svhn": Svhn},
+    "split": {
+        "holdout": Holdout,
+        "kfold": Kfold,
+        "bootstrap": Bootstrap,
+        "official": Official,
+        "ordered": Ordered,
+    },
+    "model": {
+        "linear": Linear,
+        "mlp": Mlp,
+        "cnn": Cnn,
+        "datawhale": Datawhale,
+        "resnet18": Resnet18,
+        "wide_resnet": WideResnet,
+    },
+    "optim": {"sgd": Sgd, "adam": Adam, "adamw": Adamw, "rmsprop": Rmsprop},
+    "schedule": {
+        "constant": Constant,
+        "cosine": Cosine,
+        "one_cycle": OneCycle,
+        "step": Step,
+        "plateau": Plateau,
+    },
+    "reg": {"custom": Reg},
+}
+"""Group -> name -> dataclass. A plugin adds its own (see build.register)."""
+
+
+# ----------------------------------------------------------------------------- checks
+
+
+def problems(config: Any, path: str = "") -> Iterator[str]:
+    """What is out of range in a config dataclass, one sentence a key."""
+    for item in fields(config):
+        value, rule = getattr(config, item.name), item.metadata
+        where = f"{path}{item.name}"
+        if is_dataclass(value):
+            yield from problems(value, f"{where}.")
+        elif value == UNSET:
+            yield f"{where} is not set"
+        elif value is not None:
+            for one in value if isinstance(value, list) else [value]:
+                if (wanted := _violation(one, rule)) is not None:
+                    yield f"{where}={one}: {wanted}"
+
+
+def _violation(value: Any, rule: Mapping[str, Any]) -> str | None:
+    choices = rule.get("choices", ())
+    if choices and value not in choices:
+        near = closest(str(value), choices)
+        return f"must be {' or '.join(choices)}" + (f"; did you mean '{near}'?" if near else "")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if not math.isfinite(value):
+        return "must be a finite number"
+    wanted = range_text(rule)
+    inside = (
+        (rule.get("low") is None or value >= rule["low"])
+        and (rule.get("above") is None or value > rule["above"])
+        and (rule.get("high") is None or value <= rule["high"])
+        and (rule.get("below") is None or value < rule["below"])
+    )
+    return None if inside else f"must be {wanted}"
+
+
+def range_text(rule: Mapping[str, Any]) -> str:
+    """A range in words: `0 or more, below 1`; empty where there is none."""
+    parts = [
+        text.format(f"{rule[name]:g}")
+        for name, text in (("low", "{} or more"), ("above", "above {}"), ("high", "at most {}"), ("below", "below {}"))
+        if rule.get(name) is not None
+    ]
+    return ", ".join(parts)
+
+
+def validate(config: Any) -> None:
+    """Refuse a config with values out of range.
+
+    Raises:
+        UsageError: naming every such key, its value and what is allowed.
+    """
+    if found := list(problems(config)):
+        raise UsageError("\n".join(found), "see the ranges with: svhn train --help")
+
+
+def closest(word: str, words: typing.Iterable[str]) -> str | None:
+    """The word that was probably meant."""
+    return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)), None)
+
+
+# ----------------------------------------------------------------------------- plain dicts
+
+
+def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
+    """A config dataclass from plain values, as saved in a run or a checkpoint.
+
+    A saved config is data from outside: unknown keys, wrong types and interpolations are refused, and the
+    choice of a group is looked up by its `name` in `CHOICES`, never imported.
+
+    Raises:
+        UsageError: naming the key.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {item.name: item for item in fields(kind)}
+    for name in values:
+        if name not in known:
+            near = closest(name, known)
+            raise UsageError(f"unknown key '{path}{name}'", f"did you mean '{path}{near}'?" if near else "")
+    made = {}
+    for name, item in known.items():
+        where = f"{path}{name}"
+        if name not in values:
+            if item.default is MISSING and item.default_factory is MISSING:
+                raise UsageError(f"'{where}' is missing")
+            continue
+        value = values[name]
+        if not path and name in CHOICES and value is not None:
+            made[name] = _choice(name, value)
+        elif is_dataclass(hints[name]) and isinstance(value, Mapping):
+            made[name] = from_dict(typing.cast(type, hints[name]), value, f"{where}.")
+        else:
+            made[name] = _typed(value, hints[name], where)
+    return kind(**made)
+
+
+def _choice(group: str, value: Any) -> Any:
+    name = value.get("name") if isinstance(value, Mapping) else None
+    kinds = CHOICES[group]
+    if group == "reg":
+        return from_dict(Reg, value, "reg.")
+    if name not in kinds:
+        raise UsageError(
+            f"unknown {group} '{name}'; there are: {', '.join(kinds)}",
+            "a part of your own needs its plugins=[module] on this command line, too",
+        )
+    return from_dict(kinds[name], value, f"{group}.")
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    options = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else (hint,)
+    for option in options:
+        if option is Any or (option is type(None) and value is None):
+            return value
+        if typing.get_origin(option) is list and isinstance(value, list):
+            return [_typed(one, typing.get_args(option)[0], where) for one in value]
+        if option is float and type(value) in (int, float):
+            return float(value)
+        if option in (int, bool, str) and type(value) is option:
+            if isinstance(value, str) and "${" in value:
+                raise UsageError(f"{where}: interpolations are not taken from a saved config")
+            return value
+    raise UsageError(f"{where}={value!r} has the wrong type; it must be {type_text(hint)}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain nested values, the inverse of `from_dict`."""
+    return {
+        item.name: to_dict(value) if is_dataclass(value := getattr(config, item.name)) else value
+        for item in fields(config)
+    }
+
+
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """`{"reg": {"l1": 0}}` as `{"reg.l1": 0}`."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            out |= flat(value, f"{path}{name}.")
+        else:
+            out[f"{path}{name}"] = value
+    return out
+
+
+def type_text(hint: Any) -> str:
+    """A type in words for people."""
+    if typing.get_origin(hint) is typing.Union:
+        return " or ".join("null" if one is type(None) else type_text(one) for one in typing.get_args(hint))
+    if typing.get_origin(hint) is list:
+        return f"list of {type_text(typing.get_args(hint)[0])}"
+    return {int: "whole number", float: "number", bool: "true or false", str: "text"}.get(hint, "group")

@@ -1,0 +1,165 @@
+"""What a person sees: rich bars on a terminal, plain lines elsewhere; progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+
+class Show:
+    """The voice of one command. Everything that it says also goes to the run's log, without colours."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.quiet = bool(os.environ.get("SVHN_QUIET"))
+        self.log: Path | None = None
+        self._progress: Progress | None = None
+        self._said: set[str] = set()
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line to stderr and to the log."""
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        if not self.quiet:
+            console = self.console if self._progress is None else self._progress.console
+            console.print(text, style=style or None, markup=False)
+
+    def warn(self, text: str) -> None:
+        self.say(f"warning: {text}", "yellow")
+
+    @contextmanager
+    def bars(self) -> Iterator[None]:
+        """Progress bars while the block runs, on a terminal; nothing elsewhere."""
+        if self.quiet or not self.console.is_terminal:
+            yield
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as self._progress:
+            try:
+                yield
+            finally:
+                self._progress = None
+
+    def work(self, what: str, done: int, total: int | None) -> None:
+        """How far a piece of preparation is: a bar on a terminal, elsewhere a line when it starts."""
+        if self._progress is None and what not in self._said:
+            self._said.add(what)
+            self.say(f"{what} ...")
+        self.step(what, done, total)
+
+    def step(self, what: str, done: int, total: int | None) -> None:
+        """How far an epoch is: a bar on a terminal, elsewhere nothing."""
+        if self._progress is None:
+            return
+        ids = {task.description: task.id for task in self._progress.tasks}
+        if what not in ids:
+            for old in ids.values():
+                self._progress.remove_task(old)
+            ids[what] = self._progress.add_task(what, total=total)
+        self._progress.update(ids[what], completed=done, total=total)
+
+
+def epoch_line(row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> str:
+    """One epoch in one line that fits 100 columns; `*` marks the best so far."""
+    width = len(str(epochs))
+    return (
+        f"epoch {row['epoch']:{width}}/{epochs}  "
+        f"train {row['train_loss']:.4f} {row['train_accuracy']:7.2%}  "
+        f"val {row['val_loss']:.4f} {row['val_accuracy']:7.2%}{'*' if improved else ' '} "
+        f"lr {row['lr']:.1e}  {images_per_second:,.0f} img/s"
+    )
+
+
+def class_balance(counts: Sequence[int]) -> str:
+    """The share of each digit in one line, such as `0 9.8%  1 10.2% …`."""
+    total = max(1, sum(counts))
+    return "  ".join(f"{digit} {count / total:.1%}" for digit, count in enumerate(counts))
+
+
+def percent(value: float, digits: int = 2) -> str:
+    return f"{100 * value:.{digits}f}%"
+
+
+def final(summary: dict[str, Any]) -> None:
+    """The result of a command as a table on stdout, then the commands that go on from here."""
+    out = Console(highlight=False, soft_wrap=False)
+    if "folds" in summary:
+        out.print(_folds_table(summary))
+    for title, rows in _result_rows(summary):
+        table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, text in rows:
+            table.add_row(name, text)
+        out.print(table)
+    for line in summary.get("next", ()):
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    rows: list[tuple[str, str]] = []
+    if best := summary.get("best"):
+        rows.append(
+            ("best epoch", f"{best['epoch']} (val accuracy {percent(best['val_accuracy'])}, loss {best['val_loss']:.4f})")
+        )
+    for name in ("val_accuracy", "val_loss", "test_accuracy", "test_loss"):
+        if estimate := summary.get(name):
+            rows.append((f"{name.replace('_', ' ')}, all folds", _estimate(estimate)))
+    for part in ("train", "val", "test"):
+        if score := summary.get(part):
+            rows.append((f"{part} ({score['n']:,} pictures)", _score(score)))
+    if "reason" in summary:
+        rows.append(("ended", summary["reason"]))
+    if summary.get("seconds"):
+        rows.append(("time", f"{summary['seconds']:.0f} s, {summary['images_per_second']:,.0f} images/s"))
+    if "run_dir" in summary:
+        rows.append(("run", summary["run_dir"]))
+    yield "", rows
+
+
+def _score(score: dict[str, Any]) -> str:
+    text = f"accuracy {percent(score['accuracy'])}"
+    if interval := score.get("interval"):
+        text += f" [{percent(interval['low'])}, {percent(interval['high'])}]"
+    return f"{text}, loss {score['loss']:.4f}"
+
+
+def _estimate(value: dict[str, Any]) -> str:
+    text = f"mean {value['mean']:.4f}"
+    if value.get("sd") is not None:
+        text += f", sd {value['sd']:.4f}, {value['level']:.0%} interval [{value['low']:.4f}, {value['high']:.4f}]"
+    return text
+
+
+def _folds_table(summary: dict[str, Any]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("fold", "best epoch", "val accuracy", "val loss", "test accuracy"):
+        table.add_column(name, justify="left" if name == "fold" else "right")
+    for fold in summary["folds"]:
+        best, test = fold["best"], fold.get("test")
+        table.add_row(
+            fold["name"],
+            str(best["epoch"]),
+            percent(best["val_accuracy"]),
+            f"{best['val_loss']:.4f}",
+            percent(test["accuracy"]) if test else "-",
+        )
+    return table
+
+

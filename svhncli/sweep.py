@@ -1,0 +1,329 @@
+"""`svhn train -m`: one folder a job, failures reported at once, a ranked table at the end, resumable.
+
+Results are read from the jobs' folders, not from what they return, so they may run in other processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from svhncli import catalog, compose, files, record
+from svhncli.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
+
+VERB = "train"
+RECORD = "sweep.json"
+STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-\d{6}")
+LONGEST = 110
+
+
+class Stopped(BaseException):
+    """A signal stopped a job, so the sweep stops; Hydra would count an Exception as a failed job."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+# ----------------------------------------------------------------------------- folders
+
+
+def find(target: str, sweeps_only: bool) -> Path | None:
+    """The folder or file to go on with; for "" the latest under outputs/, None where there is none yet.
+
+    Raises:
+        UsageError: `-m` with something that is not a sweep.
+        CheckpointError: `-m` and there is no sweep.
+    """
+    if target:
+        if sweeps_only and not is_sweep(Path(target)):
+            raise UsageError(
+                f"'{target}' is not a sweep: it has no {RECORD}", "leave -m out to go on with a single run"
+            )
+        return Path(target)
+    marks = {"sweep": RECORD} if sweeps_only else {"sweep": RECORD, "train": "config.yaml"}
+    stamped = [
+        path
+        for kind, mark in marks.items()
+        for path in Path("outputs", kind).glob("*")
+        if STAMP.fullmatch(path.name) and (path / mark).is_file()
+    ]
+    if sweeps_only and not stamped:
+        raise CheckpointError(
+            "there is no sweep under outputs/sweep", "start one: svhn train -m lr=1e-3,3e-4"
+        )
+    return max(stamped, key=lambda path: path.name, default=None)
+
+
+def is_sweep(folder: Path) -> bool:
+    return (folder / RECORD).is_file()
+
+
+def slug(words: Iterable[str]) -> str:
+    """A folder's name for overrides: `lr=0.001 model=cnn` -> `lr-0.001_model-cnn`.
+
+    Only [A-Za-z0-9._-], under 120 characters; where signs were lost or it was cut, a hash keeps it unique.
+    """
+    words = list(words)
+    plain = "_".join(words).replace("=", "-") or "defaults"
+    clean = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".-")[:LONGEST]
+    if clean == plain:
+        return clean
+    return f"{clean[: LONGEST - 9]}-{hashlib.blake2b(' '.join(words).encode(), digest_size=4).hexdigest()}"
+
+
+def swept_words(words: Iterable[str], swept: Sequence[str]) -> list[str]:
+    """The overrides in which the jobs of a sweep differ."""
+    return [word for word in words if word.partition("=")[0] in swept]
+
+
+def _subdir(words: ListConfig, swept: ListConfig) -> str:
+    return slug(swept_words(OmegaConf.to_container(words), list(swept)))  # type: ignore[arg-type]
+
+
+# At import, since a launcher's process imports this module to unpickle its task and needs it there.
+OmegaConf.register_new_resolver("svhn_slug", _subdir, replace=True)
+
+
+# ----------------------------------------------------------------------------- one job
+
+
+@dataclass
+class Job:
+    """The task that Hydra calls for each job, here or in a launcher's process."""
+
+    total: int
+    swept: list[str]
+    debug: bool
+
+    def __call__(self, composed: DictConfig) -> str:
+        """Run one job unless its folder holds a finished one; the job's status."""
+        hydra = HydraConfig.get()
+        folder, words = (
+            compose.run_dir(),
+            [str(word) for word in OmegaConf.to_container(hydra.overrides.task) or ()],
+        )
+        name = f"job {hydra.job.num + 1}/{self.total} {' '.join(swept_words(words, self.swept))}".rstrip()
+        if _summary(folder).get("status") == "done":
+            _say(f"{name} is done already")
+            return "done"
+        _say(name)
+        try:
+            compose.load_plugins(compose.parse(words, VERB))
+            compose.execute(VERB, composed)
+        except Interrupted as error:
+            raise Stopped(error.exit_code) from error
+        except Exception as error:
+            known = error if isinstance(error, SvhnError) else disk_error(error)
+            if known is None or self.debug:
+                traceback.print_exc()
+            known = known or SvhnError(f"{type(error).__name__}: {error}")
+            print(f"svhn: {name} failed: {known.message}", file=sys.stderr)
+            if not isinstance(error, BusyError):  # the other process writes its own summary
+                files.write_json(folder / "summary.json", record.failure(known, folder))
+            return "failed"
+        return "done"
+
+
+def _say(text: str) -> None:
+    if os.environ.get("SVHN_QUIET") != "1":
+        print(text, file=sys.stderr)
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(files.read_json(folder / "summary.json"))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+# ----------------------------------------------------------------------------- the sweep
+
+
+def start(flags: list[str], overrides: list[Override], as_json: bool, debug: bool) -> int:
+    """A new sweep in a folder of its own under outputs/sweep; the exit code."""
+    given = [str(word.value()) for word in overrides if word.key_or_group == "hydra.sweep.dir"]
+    folder = Path(given[-1]) if given else compose.reserve("sweep")
+    folder.mkdir(parents=True, exist_ok=True)
+    extras, words = _split(overrides)
+    if is_sweep(folder) and _recorded(folder) != words:
+        raise UsageError(f"'{folder}' holds another sweep", "choose another hydra.sweep.dir")
+    try:
+        return _run(folder, flags, extras, words, as_json, debug)
+    finally:
+        compose.release(folder)
+
+
+def resume(folder: Path, flags: list[str], overrides: list[Override], as_json: bool, debug: bool) -> int:
+    """Run what a sweep has not finished, in the same folder; the exit code.
+
+    What could run code (plugins, Hydra's own settings) is taken from the command line, never from the folder.
+
+    Raises:
+        UsageError: overrides that would make it another sweep.
+    """
+    extras, changed = _split(overrides)
+    if changed:
+        raise UsageError(
+            f"'{changed[0]}': a sweep goes on as it was given", "start a new one: svhn train -m ..."
+        )
+    return _run(folder, flags, extras, _recorded(folder), as_json, debug)
+
+
+def _split(overrides: Iterable[Override]) -> tuple[list[str], list[str]]:
+    """Overrides that may run code (kept out of the record), and those that say what is run."""
+    parts: tuple[list[str], list[str]] = ([], [])
+    for word in overrides:
+        is_extra = word.is_hydra_override() or word.key_or_group == "plugins"
+        if word.key_or_group != "hydra.sweep.dir":
+            parts[0 if is_extra else 1].append(str(word.input_line))
+    return parts
+
+
+def _recorded(folder: Path) -> list[str]:
+    try:
+        words = [str(word) for word in files.read_json(folder / RECORD)["overrides"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"'{folder / RECORD}' cannot be read: {error}", "start a new sweep") from error
+    if _split(compose.parse(words, VERB))[0]:
+        raise CheckpointError(
+            f"'{folder / RECORD}' asks for plugins or Hydra settings", "give them on the command line"
+        )
+    return words
+
+
+def _run(
+    folder: Path, flags: list[str], extras: list[str], words: list[str], as_json: bool, debug: bool
+) -> int:
+    swept, jobs = expand(words)
+    names = [slug(swept_words(job, swept)) for job in jobs]
+    if len(set(names)) < len(names):
+        raise UsageError("two jobs of this sweep are the same", "give each value once")
+    files.write_json(folder / RECORD, {"overrides": words})
+    again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
+    where = [f"hydra.sweep.dir={compose.quote(str(folder))}", _subdir_override(swept)]
+    try:
+        compose.launch(VERB, Job(len(jobs), swept, debug), [*flags, "-m", *extras, *where, *words])
+    except (Stopped, KeyboardInterrupt) as error:
+        code = error.exit_code if isinstance(error, Stopped) else 130
+        raise Interrupted("the sweep was stopped", f"go on with: {again}", code) from error
+    rows = ranked(
+        [
+            _row(number, job, folder / name, swept)
+            for number, (job, name) in enumerate(zip(jobs, names, strict=True), 1)
+        ]
+    )
+    files.write_csv(folder / "summary.csv", list(rows[0]), rows)
+    if as_json:
+        print(json.dumps({"sweep_dir": str(folder), "jobs": rows}, allow_nan=False))
+    else:
+        _print(rows, folder)
+    unfinished = sum(row["status"] != "done" for row in rows)
+    if unfinished:
+        print(f"svhn: {unfinished} of {len(rows)} jobs failed; run them again with: {again}", file=sys.stderr)
+    return 1 if unfinished else 0
+
+
+def _subdir_override(swept: Sequence[str]) -> str:
+    keys = ",".join(f'"{key}"' for key in swept)
+    return f"hydra.sweep.subdir='${{svhn_slug:${{hydra.overrides.task}},[{keys}]}}'"
+
+
+def expand(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """The keys in which the jobs differ, and every job's overrides, in the order in which Hydra runs them.
+
+    Raises:
+        UsageError: a kind of sweep that cannot be listed, such as interval().
+    """
+    with initialize_config_dir(str(catalog.conf_dir()), **compose.VERSION_BASE):
+        overrides = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(
+            list(words)
+        )
+        try:
+            (jobs,) = BasicSweeper.split_arguments(overrides, None)
+        except HydraException as error:
+            raise UsageError(
+                f"cannot list the jobs: {error}", "give values: lr=1e-3,3e-4 or range(...)"
+            ) from error
+    return [word.get_key_element() for word in overrides if word.is_sweep_override()], jobs
+
+
+# ----------------------------------------------------------------------------- the result
+
+
+def _row(number: int, words: list[str], folder: Path, swept: list[str]) -> dict[str, Any]:
+    summary = _summary(folder)
+    best, test, score = (summary.get(name) or {} for name in ("best", "test", "score"))
+    values = dict(word.partition("=")[::2] for word in swept_words(words, swept))
+    return {
+        "job": number,
+        "status": summary.get("status", "unfinished"),
+        **{key: values[key] for key in swept},
+        "metric": score.get("metric"),
+        "score": score.get("value"),
+        "best_epoch": best.get("epoch"),
+        **{
+            name: best.get(name, (summary.get(name) or {}).get("mean"))
+            for name in ("val_loss", "val_accuracy")
+        },
+        "test_accuracy": test.get("accuracy"),
+        "seconds": summary.get("seconds"),
+        "run_dir": str(folder),
+        "reason": summary.get("reason"),
+    }
+
+
+def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Best first; a loss is better when it is lower; jobs without a score come last, in their order."""
+
+    def place(row: dict[str, Any]) -> tuple[bool, float]:
+        if row["status"] != "done" or row["score"] is None:
+            return True, row["job"]
+        return False, row["score"] if str(row["metric"]).endswith("loss") else -row["score"]
+
+    return sorted(rows, key=place)
+
+
+def _print(rows: list[dict[str, Any]], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    hidden = {"run_dir", "metric", "score"}
+    columns = [name for name in rows[0] if name not in hidden and any(row[name] is not None for row in rows)]
+    table = Table(title=f"sweep of {len(rows)} jobs by {rows[0]['metric'] or 'score'}", title_justify="left")
+    for name in columns:
+        table.add_column(
+            name.replace("_", " "), justify="right" if name != "reason" else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(_cell(row[name]) for name in columns))
+    # Elsewhere than on a terminal a table has the width that it needs.
+    console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
+    console.print(table)
+    console.print(f"table: {folder / 'summary.csv'}")
+    if rows[0]["status"] == "done":
+        console.print(f"best:  {rows[0]['run_dir']}", soft_wrap=True)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,324 @@
+"""One fold, from built parts to a finished run directory: start or resume, train, finish.
+
+`fit` in loop.py trains; what happens at its yields - record, save, show, stop - happens here, in plain sight.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from svhncli import build, checkpoint, schema
+from svhncli.batches import Batches, batch_bounds
+from svhncli.data.digits import BLANK, DataSet, Digits
+from svhncli.device import Machine
+from svhncli.errors import CheckpointError, DataError, Interrupted, NotFiniteError
+from svhncli.files import write_csv
+from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
+from svhncli.metrics import Tally
+from svhncli.preprocess import Preprocess
+from svhncli.record import RunDir, find_run
+from svhncli.regularise import EarlyStopping, Ema
+from svhncli.report.curves import draw_curves
+from svhncli.report.diagnosis import diagnose
+from svhncli.rng import key
+from svhncli.show import Show, epoch_line
+from svhncli.signals import noted
+from svhncli.split import Fold
+from svhncli.stats import wilson
+
+CLEAN_SAMPLE = 5_000
+"""Training pictures, without augmentation, on which the best weights are scored for the diagnosis."""
+
+
+def train_fold(
+    config: schema.Train, machine: Machine, data: DataSet, fold: Fold, run: RunDir, show: Show, top: Path
+) -> dict[str, Any]:
+    """Train one fold in `run`'s directory, or go on where it was left; returns its summary.
+
+    Args:
+        top: the directory that a person resumes (the run's, where this is a fold of it).
+
+    Raises:
+        Interrupted: a signal came; the state is saved.
+        NotFiniteError: the loss became NaN or infinite.
+        CheckpointError: last.pt or init_from does not fit or is damaged.
+    """
+    if (summary := run.summary()) is not None and is_finished(summary, config):
+        return summary
+    plan, state, meta = _assemble(config, machine, data, fold, show)
+    parameters = sum(p.numel() for p in state.model.parameters())
+    show.say(f"{fold.name:8} {len(fold.train):,} train, {len(fold.val):,} validate; {parameters:,} parameters")
+    if run.last.is_file():
+        _restore(run, state, meta, show)
+    run.load_timing(state.epoch)
+    run.write_history(state.history)
+    run.status("running", epoch=state.epoch)
+    reason = _train(config, plan, state, meta, run, show, top)
+    return _finish(config, plan, state, fold, data, run, show, reason)
+
+
+def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
+    """Whether there is nothing left to do: every epoch that is asked for, and the test part if it is."""
+    return (
+        summary["status"] == "done"
+        and summary["epochs"] >= config.epochs
+        and (summary["test"] is not None or not config.test or not summary["has_test"])
+    )
+
+
+# ----------------------------------------------------------------------------- start
+
+
+def _assemble(
+    config: schema.Train, machine: Machine, data: DataSet, fold: Fold, show: Show
+) -> tuple[Plan, State, dict[str, Any]]:
+    """The plan, the state before the first step, and what a checkpoint says beside its tensors."""
+    part = data.train
+    preprocess = Preprocess.measure(part.images, fold.train)
+    plan = Plan(
+        train=Batches(part, fold.train, machine.device),
+        val=Batches(_val_digits(data, fold), fold.val, machine.device),
+        preprocess=preprocess,
+        machine=machine,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        lr=config.lr,
+        seed=config.seed,
+        metric=config.metric,
+        augment=build.augment(config.reg.augment),
+        clip=config.optim.clip,
+        l1=config.reg.l1,
+        l2=config.reg.l2,
+        label_smoothing=config.reg.label_smoothing,
+        mixup=config.reg.mixup,
+    )
+    positions, classes = part.labels.shape[1], part.classes
+    torch.default_generator.manual_seed(key(config.seed, "weights"))
+    network = build.model(config.model, part.shape, positions, classes, config.reg.dropout)
+    if config.init_from is not None:
+        _take_weights(network, config.init_from, show)
+    network = network.to(machine.device, memory_format=torch.channels_last)
+    steps = len(batch_bounds(len(fold.train), config.batch_size)) - 1
+    state = State(
+        model=network,
+        optimizer=build.optimizer(config.optim, network, config.lr),
+        schedule=build.schedule(config.schedule, steps),
+        stopper=EarlyStopping(config.reg.patience, config.reg.min_delta, "max" if "accuracy" in config.metric else "min"),
+        ema=Ema(network, config.reg.ema) if config.reg.ema else None,
+        tally=Tally(machine.device),
+    )
+    meta = {
+        "config": schema.to_dict(config) | {"resume": None},
+        "fold": fold.name,
+        "fingerprint": data.fingerprint,
+        "preprocess": preprocess.to_dict(),
+        "in_shape": list(part.shape),
+        "positions": positions,
+        "classes": classes,
+    }
+    return plan, state, meta
+
+
+def _val_digits(data: DataSet, fold: Fold) -> Digits:
+    return data.val if fold.val_part == "val" and data.val is not None else data.train
+
+
+def _take_weights(network: nn.Module, source: str, show: Show) -> None:
+    """Start from another run's weights; a head of another size keeps its fresh weights, and that is said."""
+    path = Path(source).expanduser()
+    if source == "latest" or path.is_dir():
+        path = RunDir(find_run(source)).best
+    content = checkpoint.load(path)
+    saved = content["weights"] if "weights" in content else content["state"]["model"]
+    own = network.state_dict()
+    unfit = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
+    if wrong := [name for name in unfit if not name.startswith("head.")]:
+        raise CheckpointError(
+            f"init_from: '{path}' holds another network ({content['meta']['config']['model']['name']}): "
+            f"{', '.join(wrong[:3])} do not fit",
+            "choose the same model and the same model.* keys as that run",
+        )
+    network.load_state_dict({name: own[name] if name in unfit else saved[name] for name in own})
+    made = "; its head has another size and starts afresh" if unfit else ""
+    show.say(f"weights  from {path}{made}")
+
+
+def _restore(run: RunDir, state: State, meta: dict[str, Any], show: Show) -> None:
+    content = checkpoint.load(run.last)
+    if content["meta"]["fingerprint"] != meta["fingerprint"]:
+        raise DataError(
+            f"the data is not what '{run.path}' was trained on: pictures or labels have changed",
+            "put the old data back, or start a new run with init_from",
+        )
+    state.load_state_dict(content["state"])
+    step = f", step {state.step}" if state.step else ""
+    show.say(f"resumed  after epoch {state.epoch}{step}")
+
+
+# ----------------------------------------------------------------------------- train
+
+
+def _train(
+    config: schema.Train, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show, top: Path
+) -> str:
+    """Train to the end; returns in words why it ended."""
+    saved_at = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved_at
+        checkpoint.save(run.last, {"meta": meta, "state": state.state_dict()})
+        saved_at = time.monotonic()
+
+    with noted() as signalled, show.bars():
+        events = () if state.stopper.should_stop else fit(plan, state)
+        for event in events:
+            if isinstance(event, Tick):
+                show.step(f"epoch {state.epoch + 1} {event.phase}", event.done, event.of)
+            elif isinstance(event, Epoch):
+                _record(event, plan, state, meta, run, show)
+                save()
+            if (code := signalled()) is not None:
+                save()
+                run.status("interrupted", epoch=state.epoch, step=state.step)
+                raise Interrupted(
+                    f"stopped after epoch {state.epoch}, step {state.step}; everything is saved",
+                    f"go on with: svhn train --resume {top}",
+                    code,
+                )
+            if time.monotonic() - saved_at > 60 * config.save_minutes:
+                save()
+            if isinstance(event, Epoch) and state.stopper.should_stop:
+                break
+    if state.stopper.should_stop and state.epoch < plan.epochs:
+        return f"early stop: {plan.metric} has not improved for {config.reg.patience} epochs"
+    return f"all {plan.epochs} epochs done"
+
+
+def _record(event: Epoch, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show) -> None:
+    show.say(epoch_line(event.row, plan.epochs, event.images_per_second, event.improved))
+    if event.improved:
+        content = {"meta": meta, "row": event.row, "weights": state.eval_model.state_dict()}
+        checkpoint.save(run.best, content)
+    run.write_history(state.history)
+    run.add_timing(event.row["epoch"], event.seconds, event.images_per_second)
+    run.status("running", epoch=state.epoch)
+
+
+# ----------------------------------------------------------------------------- finish
+
+
+def _finish(
+    config: schema.Train,
+    plan: Plan,
+    state: State,
+    fold: Fold,
+    data: DataSet,
+    run: RunDir,
+    show: Show,
+    reason: str,
+) -> dict[str, Any]:
+    """Score the best weights, on the test part too, draw the curves, say what to try next."""
+    if state.best is None:
+        raise NotFiniteError("no epoch had a finite validation score", "try a lower lr or precision=fp32")
+    best = checkpoint.load(run.best)
+    network = state.eval_model
+    network.load_state_dict(best["weights"])
+
+    def score(batches: Batches) -> tuple[dict[str, Any], np.ndarray]:
+        result, probabilities = evaluate(network, batches, plan.preprocess, plan.machine)
+        return result | {"interval": _interval(result)}, probabilities
+
+    clean = fold.train[:: -(-len(fold.train) // CLEAN_SAMPLE)]
+    train_score, _ = score(Batches(data.train, clean, plan.machine.device))
+    val_score, probabilities = score(plan.val)
+    write_predictions(run.path / "val_predictions.csv", plan.val, probabilities)
+    test_score = None
+    if config.test and data.test is not None:
+        everything = np.arange(len(data.test))
+        test_score, _ = score(Batches(data.test, everything, plan.machine.device))
+
+    draw_curves(run.path)
+    diagnosis = diagnose(state.history, best["row"], train_score, val_score)
+    seconds, images_per_second = run.speed()
+    row = best["row"]
+    summary = {
+        "status": "done",
+        "reason": reason,
+        "name": fold.name,
+        "epochs": config.epochs,
+        "best": {name: row[name] for name in ("epoch", "val_loss", "val_accuracy")},
+        "last": state.history[-1],
+        "score": {"metric": config.metric, "value": row[config.metric]},
+        "train": train_score,
+        "val": val_score,
+        "test": test_score,
+        "has_test": data.test is not None,
+        "diagnosis": diagnosis,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "seconds": seconds,
+        "images_per_second": images_per_second,
+        "n_train": len(fold.train),
+        "n_val": len(fold.val),
+        "run_dir": str(run.path),
+    }
+    run.write_summary(summary)
+    run.status("done", epoch=state.epoch)
+    show.say(f"{diagnosis['verdict']}: {diagnosis['why']}")
+    for advice in diagnosis["try"]:
+        show.say(f"  try {advice}")
+    return summary
+
+
+def _interval(result: dict[str, Any]) -> dict[str, Any]:
+    found = wilson(round(result["accuracy"] * result["n"]), result["n"])
+    return {"low": found.low, "high": found.high, "level": found.level, "method": found.method}
+
+
+def write_predictions(path: Path, batches: Batches, probabilities: np.ndarray) -> None:
+    """One row a picture: where it is in its part, its label, what was read, how surely, every probability.
+
+    probabilities: float32 (N, L, K) in the order of the batches. A number is written as its digits.
+    """
+    digits, indices = batches.digits, batches.indices
+    positions, classes = probabilities.shape[1:]
+    read = probabilities.argmax(-1)
+    confidence = probabilities.max(-1).prod(-1)
+    columns = [f"p{k}" if positions == 1 else f"p{i}_{k}" for i in range(positions) for k in range(classes)]
+    rows = (
+        {
+            "index": int(index),
+            "name": digits.names[int(index)],
+            "label": as_text(digits.labels[index]),
+            "prediction": as_text(read[i]),
+            "confidence": f"{confidence[i]:.6g}",
+            **{name: f"{p:.6g}" for name, p in zip(columns, probabilities[i].ravel().tolist(), strict=True)},
+        }
+        for i, index in enumerate(indices)
+    )
+    write_csv(path, ["index", "name", "label", "prediction", "confidence", *columns], rows)
+
+
+def as_text(classes: np.ndarray) -> str:
+    """Classes of the positions (L,) as the number that they spell; blanks are left out."""
+    return "".join(str(k) for k in classes.tolist() if k != BLANK)
+
+
+def collect_predictions(run: RunDir, names: list[str]) -> Path:
+    """Put the folds' out-of-fold predictions into one file, with a column that tells the fold."""
+    target = run.path / "oof_predictions.csv"
+    rows: list[dict[str, str]] = []
+    columns: list[str] = []
+    for name in names:
+        with (run.path / name / "val_predictions.csv").open(newline="") as file:
+            reader = csv.DictReader(file)
+            columns = ["fold", *(reader.fieldnames or ())]
+            rows += [{"fold": name, **row} for row in reader]
+    write_csv(target, columns, rows)
+    return target

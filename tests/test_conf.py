@@ -1,0 +1,121 @@
+"""conf/ and the schema say the same: names, defaults, and a word about every key."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from svhncli import catalog, schema
+from svhncli.compose import VERSION_BASE, register
+
+CONF = catalog.conf_dir()
+FILES = sorted(CONF.rglob("*.yaml"))
+CHOICES = [(group, choice) for group in catalog.defaults("train") for choice in catalog.choices(group)]
+LR = {"sgd": 0.05, "adam": 3e-4, "adamw": 1e-3, "rmsprop": 3e-4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra() -> Iterator[None]:
+    register()
+    with initialize_config_dir(str(CONF), **VERSION_BASE):
+        yield
+
+
+@functools.cache
+def composed(verb: str, *words: str) -> Any:
+    """The config dataclass that a command line makes."""
+    values = OmegaConf.to_container(compose(verb, list(words)), resolve=True)
+    config = schema.from_dict(schema.VERBS[verb], values)
+    schema.validate(config)
+    return config
+
+
+def named(path: Path) -> str:
+    return path.relative_to(CONF).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_composes_and_has_the_defaults_of_its_dataclass(group: str, choice: str) -> None:
+    config = composed("train", f"{group}={choice}")
+    if choice in schema.CHOICES.get(group, {}):
+        assert getattr(config, group) == schema.CHOICES[group][choice]()
+
+
+def test_reg_none_is_the_dataclass_of_regularisation() -> None:
+    assert asdict(composed("train", "reg=none").reg) == asdict(schema.Reg()) | {"name": "none"}
+
+
+@pytest.mark.parametrize("verb", schema.VERBS)
+def test_the_root_keys_and_their_dataclass_have_the_same_defaults(verb: str) -> None:
+    words = ["run=latest"] if catalog.takes_run(verb) else []
+    config = composed(verb, *words)
+    for key in catalog.walk(schema.VERBS[verb]):
+        if key.default != schema.UNSET and key.path not in catalog.defaults(verb):
+            assert getattr(config, key.path) == key.default, key.path
+
+
+@pytest.mark.parametrize(("optim", "lr"), LR.items())
+def test_each_optimiser_brings_its_lr(optim: str, lr: float) -> None:
+    assert composed("train", f"optim={optim}").lr == lr
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_every_key_is_explained_beside_it(path: Path) -> None:
+    in_defaults = False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        in_defaults = line == "defaults:" or (in_defaults and line.startswith(" "))
+        key = re.match(r"\s*[\w.]+:\s*\S", line)
+        assert in_defaults or not key or re.search(r"\s# \w", line), line
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_every_file_says_what_it_is(path: Path) -> None:
+    comments = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+    assert any("@package" not in line for line in comments[:2])
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent != CONF], ids=named)
+def test_a_choice_file_writes_out_every_key_of_its_dataclass(path: Path) -> None:
+    group = path.parent.name
+    schema_name = re.search(r"/schema/(\w+)/(\w+)@", path.read_text(encoding="utf-8"))
+    if schema_name is None:
+        return
+    kind = schema.CHOICES[schema_name[1]][schema_name[2]]
+    values = OmegaConf.to_container(OmegaConf.load(path))
+    own = values["optim"] if group == "optim" else values
+    written = set(
+        schema.flat({name: value for name, value in own.items() if name not in ("defaults", "name")})
+    )
+    assert written == {key.path for key in catalog.walk(kind)}
+
+
+def test_an_lr_on_the_command_line_wins() -> None:
+    assert composed("train", "optim=sgd", "lr=0.125").lr == 0.125
+
+
+def test_debug_fast_is_short_and_yields_to_the_command_line() -> None:
+    config = composed("train", "debug=fast")
+    assert config.epochs <= 2
+    assert config.data.n_train <= 1000
+    assert composed("train", "debug=fast", "epochs=3").epochs == 3
+    assert type(composed("train", "debug=fast", "data=svhn").data) is schema.Svhn
+
+
+def test_no_config_can_name_code_to_run() -> None:
+    for path in FILES:
+        assert "_target_" not in path.read_text(encoding="utf-8")
+
+
+def test_the_default_choices_are_those_of_the_defaults_list() -> None:
+    config = composed("train")
+    for group, choice in catalog.defaults("train").items():
+        if group in ("data", "split", "model", "optim", "schedule", "reg"):
+            assert getattr(config, group).name == choice

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svhncli.data.download import fetch, md5_of
+from svhncli.errors import DataError, DiskError
+from svhncli.rng import numpy_generator
+
+BODY = numpy_generator(0, "download").bytes(300_000)
+MD5 = hashlib.md5(BODY).hexdigest()
+NO_WAITS = (0.0, 0.0, 0.0)
+
+
+@dataclass
+class Server:
+    """Serves BODY, and does to each request what the next word of `plan` says:
+
+    an int: an answer that ends after so many bytes; "503", "404": that code; "whole", or no word: all.
+    """
+
+    plan: list[int | str] = field(default_factory=list)
+    ranges: bool = True
+    sends_length: bool = True
+    shift: int = 0
+    seen: list[str | None] = field(default_factory=list)
+    url: str = ""
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        wanted = request.headers["Range"]
+        self.seen.append(wanted)
+        act = self.plan.pop(0) if self.plan else "whole"
+        if act in ("404", "503"):
+            request.send_error(int(act))
+            return
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
+        if start >= len(BODY):
+            request.send_error(416)
+            return
+        start += self.shift
+        request.send_response(206 if wanted and self.ranges else 200)
+        if wanted and self.ranges:
+            request.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+        if self.sends_length:
+            request.send_header("Content-Length", str(len(BODY) - start))
+        request.end_headers()
+        request.wfile.write(BODY[start : start + act] if isinstance(act, int) else BODY[start:])
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            server.answer(self)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        server.url = f"http://127.0.0.1:{http.server_address[1]}/train_32x32.mat"
+        try:
+            yield server
+        finally:
+            http.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving(Server()) as running:
+        yield running
+
+
+def part_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_a_file_arrives_whole_and_its_progress_is_told(server: Server, tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    target = tmp_path / "new" / "train_32x32.mat"
+    fetch(server.url, target, md5=MD5, progress=lambda done, total: told.append((done, total)))
+    assert target.read_bytes() == BODY
+    assert kept(target.parent) == ["train_32x32.mat"]
+    assert told[0] == (0, len(BODY))
+    assert told[-1] == (len(BODY), len(BODY))
+    assert told == sorted(told)
+
+
+def test_a_file_that_is_there_is_left_alone(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    fetch(server.url, tmp_path / "file", md5=MD5)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert server.seen == []
+
+
+def test_an_interrupted_transfer_is_resumed_where_it_ended(server: Server, tmp_path: Path) -> None:
+    server.plan = [100_000]
+    fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert server.seen == [None, "bytes=100000-"]
+
+
+def test_a_part_of_an_earlier_process_is_resumed(server: Server, tmp_path: Path) -> None:
+    part_of(tmp_path / "file").write_bytes(BODY[:1234])
+    told = []
+    fetch(server.url, tmp_path / "file", md5=MD5, progress=lambda done, total: told.append((done, total)))
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert server.seen == ["bytes=1234-"]
+    assert told[0] == (1234, len(BODY))
+
+
+@settings(deadline=None, max_examples=25)
+@given(cuts=st.lists(st.integers(1, 60_000), max_size=12), ranges=st.booleans())
+def test_transfers_that_gain_ground_always_end_whole(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], ranges: bool
+) -> None:
+    # Twelve interruptions are more than the three tries, but each one gets further than those before it.
+    plan: list[int | str] = [*cuts] if ranges else sorted(set(cuts))
+    target = tmp_path_factory.mktemp("cuts") / "file"
+    with serving(Server(plan=plan, ranges=ranges)) as server:
+        fetch(server.url, target, md5=MD5, waits=NO_WAITS)
+    assert target.read_bytes() == BODY
+
+
+def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path) -> None:
+    server.plan, server.ranges = [100_000], False
+    fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert server.seen == [None, "bytes=100000-"]
+
+
+def test_a_server_that_does_not_say_the_length_is_believed_by_md5(server: Server, tmp_path: Path) -> None:
+    told = []
+    server.sends_length = False
+    fetch(server.url, tmp_path / "file", md5=MD5, progress=lambda done, total: told.append((done, total)))
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert told[-1] == (len(BODY), None)
+
+
+def test_a_server_that_sends_another_range_does_not_spoil_the_file(server: Server, tmp_path: Path) -> None:
+    part_of(tmp_path / "file").write_bytes(BODY[:1000])
+    server.shift = 5
+    with pytest.raises(DataError, match="md5"):
+        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert kept(tmp_path) == []
+
+
+def test_a_part_of_another_version_is_thrown_away(server: Server, tmp_path: Path) -> None:
+    part_of(tmp_path / "file").write_bytes(b"old" * 1000)
+    fetch(server.url, tmp_path / "file", md5=MD5)
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert server.seen == ["bytes=3000-", None]
+
+
+def test_without_an_md5_nothing_is_resumed(server: Server, tmp_path: Path) -> None:
+    part_of(tmp_path / "file").write_bytes(b"old" * 1000)
+    server.plan = [100_000]
+    fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert server.seen == [None, None]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_part_that_is_as_long_as_the_file_is_judged_by_its_md5(
+    server: Server, tmp_path: Path, whole: bool
+) -> None:
+    part_of(tmp_path / "file").write_bytes(BODY if whole else bytes(len(BODY)))
+    fetch(server.url, tmp_path / "file", md5=MD5)
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert server.seen == [f"bytes={len(BODY)}-"] + [None] * (not whole)
+
+
+def test_a_wrong_md5_keeps_nothing(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        fetch(server.url, tmp_path / "file", md5="0" * 32)
+    assert MD5 in caught.value.message
+    assert "0" * 32 in caught.value.message
+    assert kept(tmp_path) == []
+    assert len(server.seen) == 1
+
+
+def test_a_file_that_the_server_lacks_is_told_at_once(server: Server, tmp_path: Path) -> None:
+    server.plan = ["404"]
+    with pytest.raises(DataError, match="HTTP 404") as caught:
+        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert len(server.seen) == 1
+    assert server.url in caught.value.hint
+    assert str(tmp_path / "file") in caught.value.hint
+    assert kept(tmp_path) == []
+
+
+def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+    server.plan = ["503", "503", "503"]
+    fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert (tmp_path / "file").read_bytes() == BODY
+
+
+def test_it_gives_up_after_three_more_tries_and_keeps_the_part(server: Server, tmp_path: Path) -> None:
+    server.plan = [50_000, "503", "503", "503", "503"]
+    with pytest.raises(DataError, match="HTTP 503"):
+        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert len(server.seen) == 4
+    assert part_of(tmp_path / "file").read_bytes() == BODY[:50_000]
+    server.plan = []
+    fetch(server.url, tmp_path / "file", md5=MD5)
+    assert (tmp_path / "file").read_bytes() == BODY
+
+
+def test_a_body_that_always_ends_early_is_never_taken_for_whole(server: Server, tmp_path: Path) -> None:
+    server.plan, server.ranges = [len(BODY) - 1] * 10, False
+    with pytest.raises(DataError, match="299999 of 300000"):
+        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_server_that_cannot_be_reached_is_a_data_error(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/file"
+        with pytest.raises(DataError, match="refused") as caught:
+            fetch(url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert url in caught.value.message
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("url", ["", "no-scheme/file", "http://127.0.0.1:port/file", "http://"])
+def test_a_malformed_url_is_a_data_error(url: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot download"):
+        fetch(url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which plays the full disk")
+def test_a_full_disk_is_a_disk_error(server: Server, tmp_path: Path) -> None:
+    part_of(tmp_path / "file").symlink_to("/dev/full")
+    with pytest.raises(DiskError):
+        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert len(server.seen) == 1
+
+
+def test_two_at_once_load_it_once(server: Server, tmp_path: Path) -> None:
+    calls = [
+        threading.Thread(target=fetch, args=(server.url, tmp_path / "file"), kwargs={"md5": MD5})
+        for _ in range(4)
+    ]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert len(server.seen) == 1
+
+
+def test_md5_is_that_of_hashlib(tmp_path: Path) -> None:
+    body = BODY * 10
+    (tmp_path / "file").write_bytes(body)
+    told = []
+    found = md5_of(tmp_path / "file", lambda done, total: told.append((done, total)))
+    assert found == hashlib.md5(body).hexdigest()
+    assert told[-1] == (len(body), len(body))

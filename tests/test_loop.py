@@ -1,0 +1,249 @@
+"""The loop: a state that is restored after any step ends with the same bits, and every item of it is needed."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from svhncli import checkpoint
+from svhncli.augment import Augment
+from svhncli.batches import Batches, batch_bounds
+from svhncli.data.digits import Digits, Numbered
+from svhncli.device import Machine
+from svhncli.errors import NotFiniteError
+from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
+from svhncli.metrics import Tally
+from svhncli.optim import Plateau, avoid_compiler_import, param_groups, step_optimizer
+from svhncli.preprocess import Preprocess
+from svhncli.regularise import EarlyStopping, Ema
+from svhncli.rng import numpy_generator
+
+CPU = Machine(torch.device("cpu"), "fp32", 1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def noise_digits(count=96, seed=0):
+    """Pictures that are noise with a trace of the label, so that training over-fits and the metric peaks early."""
+    draw = numpy_generator(seed, "noise")
+    labels = draw.integers(0, 10, (count, 1))
+    images = draw.integers(0, 200, (count, 3, 8, 8), dtype=np.uint8)
+    images[np.arange(count), 0, labels[:, 0] % 8, 0] = 255
+    return Digits(images, labels, np.arange(count), Numbered("noise", count))
+
+
+class Net(nn.Module):
+    """Batch norm and dropout: what carries state beside weights, and what draws random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3))
+        self.head = nn.Linear(8 * 36, 10)
+
+    def forward(self, x):
+        return self.head(self.body(x)).unsqueeze(1)
+
+
+def make(epochs=4, seed=0, lr=0.1, momentum=0.9, **more):
+    digits = noise_digits()
+    indices = np.arange(96)
+    plan = Plan(
+        train=Batches(digits, indices[:64], CPU.device),
+        val=Batches(digits, indices[64:], CPU.device),
+        preprocess=Preprocess.measure(digits.images, indices[:64]),
+        machine=CPU,
+        epochs=epochs,
+        batch_size=13,
+        lr=lr,
+        seed=seed,
+        metric="val_loss",
+        augment=Augment(rotate=10, noise=0.1),
+        mixup=0.3,
+        label_smoothing=0.1,
+        l1=1e-5,
+        l2=1e-4,
+        clip=5.0,
+        **more,
+    )
+    torch.manual_seed(seed)
+    network = Net()
+    state = State(
+        model=network,
+        optimizer=torch.optim.SGD(param_groups(network, 1e-3), lr, momentum=momentum),
+        schedule=Plateau(gamma=0.5, patience=0),
+        stopper=EarlyStopping(patience=2, min_delta=0.0, mode="min"),
+        ema=Ema(network, 0.9),
+        tally=Tally(),
+    )
+    return plan, state
+
+
+def finish(plan, state):
+    for event in fit(plan, state):
+        if isinstance(event, Epoch) and state.stopper.should_stop:
+            break
+    return checkpoint.digest(state.state_dict())
+
+
+def through_a_file(state, path):
+    """The state as another process would find it."""
+    checkpoint.save(path, state.state_dict())
+    return checkpoint.load(path)
+
+
+UNDISTURBED: list[str] = []
+
+
+def undisturbed():
+    if not UNDISTURBED:
+        UNDISTURBED.append(finish(*make()))
+    return UNDISTURBED[0]
+
+
+@settings(deadline=None, max_examples=25)
+@given(stop=st.integers(1, 24))
+def test_a_run_that_was_stopped_after_any_step_ends_with_the_same_bits(tmp_path_factory, stop):
+    plan, state = make()
+    for done, _ in enumerate(fit(plan, state), 1):
+        if done == stop:
+            break
+    saved = through_a_file(state, tmp_path_factory.mktemp("state") / "last.pt")
+    plan, fresh = make()
+    torch.manual_seed(12345 + stop)  # whatever the process did before
+    fresh.load_state_dict(saved)
+    assert finish(plan, fresh) == undisturbed()
+
+
+@pytest.mark.parametrize(
+    "item", ["model", "optimizer", "schedule", "stopper", "ema", "tally", "epoch", "step", "best", "history"]
+)
+def test_every_item_of_the_state_is_needed(tmp_path, item):
+    """The negative control of the test above: what is left out of a checkpoint makes the end differ."""
+    plan, state = make()
+    ticks = 0
+    for event in fit(plan, state):
+        ticks += isinstance(event, Tick)
+        if state.epoch == 2 and state.step == 3:
+            break
+    saved = through_a_file(state, tmp_path / "last.pt")
+    plan, fresh = make()
+    saved[item] = fresh.state_dict()[item]
+    fresh.load_state_dict(saved)
+    assert finish(plan, fresh) != undisturbed()
+
+
+def test_the_metric_of_the_resume_test_peaks_early_so_that_best_and_patience_matter():
+    plan, state = make(epochs=9)
+    finish(plan, state)
+    assert state.best["epoch"] < len(state.history)
+    assert state.stopper.should_stop
+    assert len(state.history) < 9
+
+
+def test_one_seed_gives_the_same_bits_and_another_does_not():
+    assert finish(*make(seed=3)) == finish(*make(seed=3))
+    assert finish(*make(seed=3)) != finish(*make(seed=4))
+
+
+def test_more_epochs_than_planned_go_on_from_where_the_run_was():
+    plan, state = make(epochs=2)
+    finish(plan, state)
+    longer, _ = make(epochs=4)
+    assert finish(longer, state) == undisturbed()
+
+
+def test_a_loss_that_is_not_finite_is_refused_with_epoch_and_step():
+    plan, state = make(lr=1e30)
+    with pytest.raises(NotFiniteError, match=r"epoch 1, step \d"):
+        finish(plan, state)
+
+
+def test_rows_say_what_an_independent_evaluation_says():
+    plan, state = make(epochs=1)
+    finish(plan, state)
+    images, labels = plan.val.take(np.arange(len(plan.val)))
+    with torch.no_grad():
+        logits = state.ema.module(plan.preprocess(images))[:, 0]
+    row = state.history[0]
+    assert row["val_accuracy"] == (logits.argmax(1) == labels[:, 0]).float().mean().item()
+    assert row["val_loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels[:, 0]).item(), rel=1e-5)
+    score, probabilities = evaluate(state.ema.module, plan.val, plan.preprocess, CPU)
+    assert score["accuracy"] == row["val_accuracy"]
+    assert score["n"] == 32
+    np.testing.assert_allclose(probabilities[:, 0], logits.softmax(1).numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_validation_changes_nothing():
+    plan, state = make(epochs=1)
+    for event in fit(plan, state):
+        if isinstance(event, Tick) and event.phase == "train" and event.done == event.of:
+            before = checkpoint.digest(state.state_dict())
+        if isinstance(event, Tick) and event.phase == "val":
+            assert checkpoint.digest(state.state_dict()) == before
+
+
+@given(count=st.integers(1, 5000), batch_size=st.integers(1, 600))
+def test_batches_take_every_picture_once_and_differ_by_one_at_most(count, batch_size):
+    sizes = np.diff(batch_bounds(count, batch_size))
+    assert sizes.sum() == count
+    assert sizes.max() <= batch_size
+    assert sizes.max() - sizes.min() <= 1
+
+
+def test_every_picture_is_evaluated_once_and_none_is_padded(monkeypatch):
+    digits = noise_digits(103)
+    batches = Batches(digits, np.arange(103), CPU.device)
+    taken = [images for images, _ in batches.in_order(10)]
+    assert [len(t) for t in taken] == [10] * 10 + [3]
+    np.testing.assert_array_equal(torch.cat(taken).numpy(), digits.images)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop])
+def test_our_step_is_the_optimizers_own_step(kind):
+    def train(step):
+        torch.manual_seed(0)
+        network = nn.Linear(5, 3)
+        optimizer = kind(network.parameters(), lr=0.01)
+        for _ in range(5):
+            optimizer.zero_grad()
+            network(torch.randn(4, 5)).square().sum().backward()
+            step(optimizer)
+        return checkpoint.digest(network.state_dict())
+
+    assert train(step_optimizer) == train(lambda optimizer: optimizer.step())
+
+
+def test_the_compiler_is_not_imported_by_a_training_step():
+    import subprocess
+    import sys
+
+    script = """
+import sys, torch
+from svhncli.optim import avoid_compiler_import, step_optimizer
+avoid_compiler_import()
+net = torch.nn.Linear(2, 2)
+optimizer = torch.optim.Adam(net.parameters(), fused=True)
+net(torch.ones(1, 2)).sum().backward()
+torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+step_optimizer(optimizer)
+optimizer.zero_grad()
+optimizer.load_state_dict(optimizer.state_dict())
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_marking_the_optimizers_does_not_change_what_they_do():
+    avoid_compiler_import()
+    network = nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(network.parameters())
+    optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+    assert len(optimizer.param_groups) == 2

@@ -1,0 +1,175 @@
+"""Parameter groups, and schedules against torch's own over whole runs."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.optim import lr_scheduler
+
+from svhncli.optim import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, param_groups
+
+
+class Mixed(nn.Module):
+    """One of every kind of parameter that a rule could trip over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.batch = nn.BatchNorm2d(4)
+        self.layer = nn.LayerNorm((4, 5))
+        self.linear = nn.Linear(4, 2)
+        self.tied = self.linear
+        self.scale = nn.Parameter(torch.ones(()))
+        self.frozen = nn.Parameter(torch.ones(2, 2), requires_grad=False)
+        self.bias = nn.Parameter(torch.ones(2, 2))
+
+
+def names(model: nn.Module, group: dict) -> list[str]:
+    known = {id(p): name for name, p in model.named_parameters()}
+    return [known[id(p)] for p in group["params"]]
+
+
+def test_norm_layers_biases_and_scalars_do_not_decay() -> None:
+    model = Mixed()
+    decayed, spared = param_groups(model, 0.1)
+    assert decayed["weight_decay"] == 0.1
+    assert spared["weight_decay"] == 0.0
+    assert names(model, decayed) == ["conv.weight", "linear.weight"]
+    assert set(names(model, spared)) == {
+        *("scale", "bias", "conv.bias", "batch.weight", "batch.bias"),
+        *("layer.weight", "layer.bias", "linear.bias"),
+    }
+
+
+def test_everything_decays_when_asked() -> None:
+    model = Mixed()
+    (group,) = param_groups(model, 0.1, decay_norm_and_bias=True)
+    assert group["weight_decay"] == 0.1
+    assert names(model, group) == [name for name, p in model.named_parameters() if p.requires_grad]
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_every_trainable_parameter_is_in_exactly_one_group(everything: bool) -> None:
+    model = Mixed()
+    grouped = [id(p) for group in param_groups(model, 0.1, everything) for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+
+
+def reference(make: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], total: int) -> list[float]:
+    """The rates of a run with base rate 1 under one of torch's schedulers."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+    scheduler = make(optimizer)
+    rates = []
+    for _ in range(total):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's about its own chained schedulers
+            scheduler.step()
+    return rates
+
+
+def factors(schedule: Schedule, total: int) -> list[float]:
+    return [schedule.factor(step, total) for step in range(total)]
+
+
+@pytest.mark.parametrize("total", [1, 2, 7, 300])
+@pytest.mark.parametrize("final", [0.0, 0.05])
+def test_cosine_is_torchs(total: int, final: float) -> None:
+    expected = reference(lambda o: lr_scheduler.CosineAnnealingLR(o, total, eta_min=final), total)
+    assert factors(Cosine(final), total) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("total", [10, 37, 500])
+@pytest.mark.parametrize("peak", [0.2, 0.3, 0.75])
+def test_one_cycle_is_torchs(total: int, peak: float) -> None:
+    expected = reference(
+        lambda o: lr_scheduler.OneCycleLR(
+            o, 1.0, total, pct_start=peak, div_factor=20, final_div_factor=50, cycle_momentum=False
+        ),
+        total,
+    )
+    assert factors(OneCycle(peak, start_div=20, end_div=20 * 50), total) == pytest.approx(expected, abs=1e-9)
+
+
+def test_step_is_torchs_and_falls_between_epochs() -> None:
+    steps_per_epoch = 7
+    expected = reference(lambda o: lr_scheduler.StepLR(o, 3, 0.2), 10)
+    run = factors(Step(every=3, gamma=0.2, steps_per_epoch=steps_per_epoch), 10 * steps_per_epoch)
+    assert run[::steps_per_epoch] == pytest.approx(expected)
+    assert run[steps_per_epoch - 1 :: steps_per_epoch] == pytest.approx(expected)
+
+
+losses = st.lists(st.floats(0.01, 10) | st.just(math.nan) | st.just(math.inf), max_size=40)
+
+
+@given(losses, st.integers(0, 4), st.sampled_from([0.1, 0.5]), st.sampled_from([0.0, 0.01]))
+def test_plateau_is_torchs(values: list[float], patience: int, gamma: float, min_factor: float) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    torchs = lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=gamma, patience=patience, threshold=1e-3, min_lr=min_factor, eps=0.0
+    )
+    ours = Plateau(gamma, patience, threshold=1e-3, min_factor=min_factor)
+    for value in values:
+        torchs.step(value)
+        ours.observe(value)
+        assert ours.factor(0, 1) == pytest.approx(optimizer.param_groups[0]["lr"])
+
+
+def test_plateau_goes_on_from_its_state() -> None:
+    values = [3.0, 2.0, 2.1, 2.2, 1.5, 1.6, 1.7, 1.8, 1.9]
+    straight, first, second = Plateau(0.5, 1), Plateau(0.5, 1), Plateau(0.5, 1)
+    for value in values:
+        straight.observe(value)
+    for value in values[:4]:
+        first.observe(value)
+    second.load_state_dict(first.state_dict())
+    for value in values[4:]:
+        second.observe(value)
+    assert second.state_dict() == straight.state_dict()
+    assert 0 < second.factor(0, 1) < 0.5
+
+
+def test_warmup_is_torchs_linear_start_times_the_schedule() -> None:
+    steps, total = 5, 40
+
+    def chained(optimizer: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
+        linear = lr_scheduler.LinearLR(optimizer, 1 / steps, total_iters=steps - 1)
+        return lr_scheduler.ChainedScheduler([linear, lr_scheduler.CosineAnnealingLR(optimizer, total)])
+
+    assert factors(Warmup(Cosine(), steps), total) == pytest.approx(reference(chained, total), abs=1e-9)
+
+
+def test_warmup_hands_losses_and_state_to_its_schedule() -> None:
+    inner = Plateau(gamma=0.5, patience=0)
+    schedule = Warmup(inner, 2)
+    for value in (1.0, 2.0):
+        schedule.observe(value)
+    assert [schedule.factor(step, 4) for step in range(4)] == [0.25, 0.5, 0.5, 0.5]
+    assert schedule.state_dict() == inner.state_dict()
+    other = Warmup(Plateau(gamma=0.5, patience=0), 2)
+    other.load_state_dict(schedule.state_dict())
+    assert other.factor(3, 4) == 0.5
+
+
+def test_no_warmup_steps_change_nothing() -> None:
+    assert factors(Warmup(Cosine(), 0), 9) == factors(Cosine(), 9)
+
+
+SCHEDULES = [Constant(), Cosine(), OneCycle(), OneCycle(peak=0.0), OneCycle(peak=1.0), Step(2, 0.5, 3)]
+
+
+@given(
+    st.sampled_from(SCHEDULES),
+    st.integers(0, 9),
+    st.integers(1, 60),
+)
+def test_a_factor_is_between_0_and_1_at_every_step(schedule: Schedule, warmup: int, total: int) -> None:
+    assert all(0 <= factor <= 1 + 1e-12 for factor in factors(Warmup(schedule, warmup), total))
