@@ -52,13 +52,17 @@ def main() -> None:
     for number in range(options.rounds):
         rates = {name: measure(name) for name in wanted}
         rounds.append(rates)
-        print(f"round {number + 1}: " + "  ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()), flush=True)
+        print(
+            f"round {number + 1}: " + "  ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()),
+            flush=True,
+        )
     for name in wanted:
         rates = sorted(r[name] for r in rounds)
-        line = f"{name}  {NAMES[name]:34} {statistics.median(rates):7,.0f} img/s  ({rates[0]:,.0f} to {rates[-1]:,.0f})"
+        spread = f"({rates[0]:,.0f} to {rates[-1]:,.0f})"
+        line = f"{name}  {NAMES[name]:34} {statistics.median(rates):7,.0f} img/s  {spread}"
         if "a" in wanted and name != "a":
             ratios = sorted(r["a"] / r[name] for r in rounds)
-            line += f"   a/{name} {statistics.median(ratios):.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+            line += f"  a/{name} {statistics.median(ratios):.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(line)
 
 
@@ -93,7 +97,9 @@ def pictures():  # type: ignore[no-untyped-def]
     from svhncli.data.cache import Cache, default_root
 
     quiet = lambda what, done, total: None  # noqa: E731
-    data = embedded.load(n_train=PICTURES, n_test=0, seed=0, size=32, cache=Cache(default_root()), progress=quiet)
+    data = embedded.load(
+        n_train=PICTURES, n_test=0, seed=0, size=32, cache=Cache(default_root()), progress=quiet
+    )
     return data.train.images, data.train.labels[:, 0]
 
 
@@ -112,7 +118,10 @@ def bare(bf16: bool) -> float:
     y = torch.from_numpy(labels)
     model = network()
     if bf16:
-        model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+        model, x = (
+            model.to(memory_format=torch.channels_last),
+            x.contiguous(memory_format=torch.channels_last),
+        )
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
     started = 0.0
     for step in range(WARM_UP + STEPS):

@@ -14,7 +14,7 @@ class Batches:
     """`digits[indices]` in batches: uint8 (B, C, H, W) and int64 (B, L) on the device.
 
     On a CPU the memory-mapped pictures are gathered directly: a worker process could only add a copy. On a
-    GPU they stay resident where they fit into half of the free memory, else batches are sent from pinned memory.
+    GPU they stay resident where they fit into half of the free memory, else batches come from pinned memory.
     """
 
     def __init__(self, digits: Digits, indices: np.ndarray, device: torch.device) -> None:

@@ -122,7 +122,9 @@ def folds(config: Any, data: DataSet, seed: int) -> list[split.Fold]:
 @_builder(schema.Holdout)
 def _holdout(config: schema.Holdout, data: DataSet, seed: int) -> list[split.Fold]:
     part = data.train
-    return split.holdout(part.labels, part.groups, fraction=config.fraction, seed=seed, stratify=config.stratify)
+    return split.holdout(
+        part.labels, part.groups, fraction=config.fraction, seed=seed, stratify=config.stratify
+    )
 
 
 @_builder(schema.Kfold)
@@ -162,7 +164,7 @@ def _ordered(config: schema.Ordered, data: DataSet, seed: int) -> list[split.Fol
 
 
 def model(config: Any, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
-    """A network (B, *in_shape) -> logits (B, positions, classes), with weights drawn from torch's global state.
+    """A network (B, *in_shape) -> logits (B, positions, classes); its weights come from torch's global state.
 
     Raises:
         UsageError: the network cannot take this shape.
@@ -171,7 +173,9 @@ def model(config: Any, in_shape: Shape, positions: int, classes: int, dropout: f
 
 
 @_builder(schema.Linear)
-def _linear(config: schema.Linear, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+def _linear(
+    config: schema.Linear, in_shape: Shape, positions: int, classes: int, dropout: float
+) -> nn.Module:
     from svhncli.models.linear import Linear
 
     return Linear(in_shape, positions, classes, degree=config.degree, pool=config.pool, dropout=dropout)
@@ -192,17 +196,21 @@ def _cnn(config: schema.Cnn, in_shape: Shape, positions: int, classes: int, drop
 
 
 @_builder(schema.Datawhale)
-def _datawhale(config: schema.Datawhale, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+def _datawhale(
+    config: schema.Datawhale, in_shape: Shape, positions: int, classes: int, dropout: float
+) -> nn.Module:
     from svhncli.models.datawhale import Datawhale
 
     return Datawhale(in_shape, positions, classes, dropout=dropout)
 
 
 @_builder(schema.Resnet18)
-def _resnet18(config: schema.Resnet18, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
-    from svhncli.models.resnet18 import Resnet18
+def _resnet18(
+    config: schema.Resnet18, in_shape: Shape, positions: int, classes: int, dropout: float
+) -> nn.Module:
+    from svhncli.models.resnet18 import ResNet18
 
-    return Resnet18(
+    return ResNet18(
         in_shape,
         positions,
         classes,
@@ -213,10 +221,12 @@ def _resnet18(config: schema.Resnet18, in_shape: Shape, positions: int, classes:
 
 
 @_builder(schema.WideResnet)
-def _wide_resnet(config: schema.WideResnet, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
-    from svhncli.models.wide_resnet import WideResnet
+def _wide_resnet(
+    config: schema.WideResnet, in_shape: Shape, positions: int, classes: int, dropout: float
+) -> nn.Module:
+    from svhncli.models.wide_resnet import WideResNet
 
-    return WideResnet(in_shape, positions, classes, depth=config.depth, width=config.width, dropout=dropout)
+    return WideResNet(in_shape, positions, classes, depth=config.depth, width=config.width, dropout=dropout)
 
 
 # ----------------------------------------------------------------------------- optimiser and schedule

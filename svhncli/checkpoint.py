@@ -21,7 +21,7 @@ FORMAT = 1
 
 
 def digest(content: Any) -> str:
-    """SHA-256 over nested dicts, lists, tensors (bits, dtype and shape, whatever their layout) and primitives."""
+    """SHA-256 over nested dicts, lists, primitives, and tensors (bits, dtype, shape; not memory layout)."""
     sha = hashlib.sha256()
 
     def feed(value: Any) -> None:
@@ -74,7 +74,8 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"'{path}' was not written by svhn")
     if whole["format"] != FORMAT:
         raise CheckpointError(
-            f"'{path}' has format {whole['format']}, this version reads {FORMAT}", "read it with the svhn that wrote it"
+            f"'{path}' has format {whole['format']}, this version reads {FORMAT}",
+            "read it with the svhn that wrote it",
         )
     if digest(whole["content"]) != whole["sha256"]:
         raise CheckpointError(f"'{path}' is damaged: its content does not match its SHA-256", _OTHER)

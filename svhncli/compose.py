@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,8 @@ from omegaconf.errors import OmegaConfBaseException
 from svhncli import catalog, mistakes, schema
 from svhncli.errors import UsageError
 
-VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3") else {}
+IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
+VERSION_BASE = {"version_base": "1.3"} if IS_HYDRA_1_3 else {}  # deprecated in 1.4
 
 
 # ----------------------------------------------------------------------------- overrides
@@ -79,7 +81,8 @@ def quote(text: str) -> str:
 
 def register() -> None:
     """Tell Hydra the schema; a choice without a YAML file (a plugin's) composes by its dataclass alone."""
-    store = ConfigStore.instance().store
+    replace: dict[str, Any] = {} if IS_HYDRA_1_3 else {"replace": True}
+    store = partial(ConfigStore.instance().store, **replace)
     for verb, kind in schema.VERBS.items():
         store(group="schema", name=verb, node=kind)
     for group, kinds in schema.CHOICES.items():
@@ -190,9 +193,9 @@ def single(verb: str, flags: Sequence[str], words: Sequence[str]) -> dict[str, A
     return task.summary
 
 
-def reserve(kind: str) -> Path:
-    """Make outputs/<kind>/<moment>: mkdir is atomic, so two starts in one instant get two folders."""
-    moment = datetime.now()
+def reserve(kind: str, moment: datetime | None = None) -> Path:
+    """Make outputs/<kind>/<moment, now>: mkdir is atomic, so two starts in one instant get two folders."""
+    moment = moment or datetime.now()
     while True:
         folder = Path("outputs", kind, moment.strftime("%Y-%m-%d_%H-%M-%S-%f"))
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 
-from svhncli import catalog, compose, mistakes, sweep
+from svhncli import catalog, compose, mistakes
 from svhncli.errors import UsageError
 
 
@@ -41,6 +41,9 @@ def run(
             raise UsageError(f"{flags[0]} shows one config", "leave -m out and give each key one value")
         compose.launch(verb, compose.Single(verb), [*flags, *words])
         return 0
+
+    from svhncli import sweep
+
     if catalog.is_trainer(verb):
         resume, overrides = _resume_key(resume, overrides)
     if resume is not None:

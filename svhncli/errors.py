@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.EIO}
+
 
 class SvhnError(Exception):
     """The run failed (exit code 1). `hint` is one line on how to mend it."""
@@ -75,7 +77,7 @@ def disk_error(error: BaseException) -> DiskError | None:
     """
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if isinstance(seen, OSError) and seen.errno in _DISK:
             where = f" '{seen.filename}'" if seen.filename else ""
             return DiskError(
                 f"cannot write{where}: {seen.strerror}",

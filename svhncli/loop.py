@@ -150,7 +150,9 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         train_seconds = time.perf_counter() - started
 
         val = Tally(plan.machine.device)
-        for done, _ in enumerate(predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val), 1):
+        for done, _ in enumerate(
+            predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val), 1
+        ):
             yield Tick("val", done, -(-len(plan.val) // EVAL_BATCH))
 
         train_score, val_score = state.tally.result(), val.result()
@@ -223,7 +225,7 @@ def _demand_finite(loss: torch.Tensor, epoch: int, step: int, lr: float) -> None
     if not math.isfinite(value):
         raise NotFiniteError(
             f"the training loss became {value} in epoch {epoch + 1}, step {step} (lr {lr:.3g})",
-            "try a lower lr, optim.clip=1, schedule.warmup=1 or precision=fp32; epochs before this one are saved",
+            "try a lower lr, optim.clip=1, schedule.warmup=1 or precision=fp32; earlier epochs are saved",
         )
 
 
@@ -245,7 +247,9 @@ def predictions(
         yield probabilities
 
 
-def evaluate(model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine) -> tuple[dict, np.ndarray]:
+def evaluate(
+    model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine
+) -> tuple[dict, np.ndarray]:
     """Score a model on every picture once: {"loss", "accuracy", "n"} and probabilities float32 (N, L, K)."""
     tally = Tally(machine.device)
     parts = [p.cpu().numpy() for p in predictions(model, batches, preprocess, machine, tally)]

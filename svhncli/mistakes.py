@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 ALIASES = {
     "learning_rate": "lr",
-    "optim.lr": "lr",
     "bs": "batch_size",
     "batch": "batch_size",
     "optimizer": "optim",
@@ -22,7 +21,6 @@ ALIASES = {
     "scheduler": "schedule",
     "dataset": "data",
     "network": "model",
-    "momentum": "optim.momentum",
     "early_stopping": "reg.patience",
 }
 

@@ -57,7 +57,9 @@ class RunDir:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise BusyError(f"another process is training in '{self.path}'", "wait for it, or stop it first") from None
+            raise BusyError(
+                f"another process is training in '{self.path}'", "wait for it, or stop it first"
+            ) from None
         try:
             sweep_temp(self.path)
             yield
@@ -141,16 +143,11 @@ def _floats(row: dict[str, str], names: tuple[str, ...]) -> dict[str, float]:
 
 def environment() -> dict[str, Any]:
     """Versions and machine, for a run's env.json."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
+    installed = {found.metadata["Name"].lower(): found.version for found in metadata.distributions()}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": versions,
+        "versions": {package: installed.get(package.lower()) for package in PACKAGES},
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
 
@@ -174,6 +171,23 @@ def find_run(target: str | None) -> Path:
         f"'{path}' does not belong to a run: there is no config.yaml beside it",
         "to start a new run from a checkpoint's weights: svhn train init_from=FILE",
     )
+
+
+def weights_file(target: str) -> Path:
+    """The checkpoint that a word means: a file, or a run's best.pt.
+
+    Raises:
+        CheckpointError: there is no such run or file.
+    """
+    path = Path(target).expanduser()
+    if target != "latest" and path.is_file():
+        return path
+    found = path if target != "latest" and (path / "best.pt").is_file() else find_run(target)
+    if not (found / "best.pt").is_file():
+        raise CheckpointError(
+            f"'{found}' has no best.pt", "name a .pt file, or one of the folds of a run that has several"
+        )
+    return found / "best.pt"
 
 
 def latest_run(outputs: Path = Path("outputs/train")) -> Path:

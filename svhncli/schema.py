@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import difflib
 import math
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any, Optional
+from typing import Any
 
 from svhncli.errors import UsageError
+
+UNIONS = (typing.Union, types.UnionType)
 
 UNSET = "???"
 """OmegaConf's mark for a value that something else must bring."""
@@ -60,7 +63,9 @@ class Svhn:
     name: str = key("svhn", "the data source")
     root: str = key("data/svhn", "folder that holds the .mat files, or where they are downloaded to")
     extra: str = key(
-        "none", "the extra part: unused, more training, or the validation part", choices=("none", "train", "val")
+        "none",
+        "the extra part: unused, more training, or the validation part",
+        choices=("none", "train", "val"),
     )
     download: bool = key(True, "fetch files that are missing")
     check_md5: bool = key(True, "insist on the official files; false takes your own files of the same layout")
@@ -76,7 +81,7 @@ class Holdout:
     name: str = key("holdout", "the split")
     fraction: float = key(0.1, "share of the training part that validates", above=0, below=1)
     stratify: bool = key(True, "keep the class shares equal on both sides")
-    seed: Optional[int] = key(None, "which draw; null follows the run's seed", low=0)
+    seed: int | None = key(None, "which draw; null follows the run's seed", low=0)
 
 
 @dataclass
@@ -86,9 +91,9 @@ class Kfold:
     name: str = key("kfold", "the split")
     k: int = key(5, "number of folds", low=2)
     repeats: int = key(1, "repeat with another partition", low=1)
-    fold: Optional[int] = key(None, "train this fold alone (counted from 0); null trains all", low=0)
+    fold: int | None = key(None, "train this fold alone (counted from 0); null trains all", low=0)
     stratify: bool = key(True, "keep the class shares equal in every fold")
-    seed: Optional[int] = key(None, "which partition; null follows the run's seed", low=0)
+    seed: int | None = key(None, "which partition; null follows the run's seed", low=0)
 
 
 @dataclass
@@ -97,7 +102,7 @@ class Bootstrap:
 
     name: str = key("bootstrap", "the split")
     n: int = key(20, "number of replicates", low=1)
-    seed: Optional[int] = key(None, "which resamples; null follows the run's seed", low=0)
+    seed: int | None = key(None, "which resamples; null follows the run's seed", low=0)
 
 
 @dataclass
@@ -105,7 +110,7 @@ class Official:
     """A validation part that the data set brings, or a file that you name."""
 
     name: str = key("official", "the split")
-    file: Optional[str] = key(None, "a .mat of the cropped layout that validates (data=svhn)")
+    file: str | None = key(None, "a .mat of the cropped layout that validates (data=svhn)")
 
 
 @dataclass
@@ -295,7 +300,9 @@ class Augment:
     brightness: float = key(0.0, "change, at most, as a share of the range", low=0, high=1)
     contrast: float = key(0.0, "relative change of contrast, at most", low=0, high=1)
     saturation: float = key(0.0, "relative change of saturation, at most", low=0, high=1)
-    noise: float = key(0.0, "standard deviation of Gaussian noise, at most (1 is the whole range)", low=0, high=1)
+    noise: float = key(
+        0.0, "standard deviation of Gaussian noise, at most (1 is the whole range)", low=0, high=1
+    )
     blur: float = key(0.0, "sigma of a Gaussian blur in pixels, at most", low=0, high=8)
     erase: float = key(0.0, "side of an erased square as a share of the picture's (cutout)", low=0, high=1)
     hflip: bool = key(False, "mirror half the pictures; a mirrored digit is another digit or none")
@@ -308,11 +315,15 @@ class Reg:
 
     name: str = key("custom", "the preset")
     l1: float = key(0.0, "L1 penalty in the loss: l1 * sum |w|", low=0)
-    l2: float = key(0.0, "L2 penalty in the loss: l2 / 2 * sum w^2; optim.weight_decay is the other way", low=0)
+    l2: float = key(
+        0.0, "L2 penalty in the loss: l2 / 2 * sum w^2; optim.weight_decay is the other way", low=0
+    )
     dropout: float = key(0.0, "share of activations dropped before the head", low=0, below=1)
     label_smoothing: float = key(0.0, "probability spread over all classes", low=0, below=1)
     mixup: float = key(0.0, "alpha of mixup's beta distribution (Zhang et al. 2018)", low=0)
-    ema: float = key(0.0, "decay of an average of the weights that is used for validation; 0 is off", low=0, below=1)
+    ema: float = key(
+        0.0, "decay of an average of the weights that is used for validation; 0 is off", low=0, below=1
+    )
     patience: int = key(10, "early stopping: epochs without improvement; 0 never stops early", low=0)
     min_delta: float = key(0.0, "a smaller gain of the metric does not count as improvement", low=0)
     augment: Augment = key(Augment, "random changes of the training pictures")
@@ -338,10 +349,12 @@ class Train:
     threads: int = key(0, "CPU threads; 0 takes all. Another number gives other bits", low=0)
     metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
     test: bool = key(True, "score the best weights on the test part, once, at the end")
-    save_minutes: float = key(5.0, "last.pt is also saved within an epoch when this much time has passed", above=0)
-    init_from: Optional[str] = key(None, "start from the weights of this run or file (fine-tuning)")
-    resume: Optional[str] = key(None, "go on with this run (folder, file, or latest); the same as --resume")
-    cache: Optional[str] = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    save_minutes: float = key(
+        5.0, "last.pt is also saved within an epoch when this much time has passed", above=0
+    )
+    init_from: str | None = key(None, "start from the weights of this run or file (fine-tuning)")
+    resume: str | None = key(None, "go on with this run (folder, file, or latest); the same as --resume")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
     data: Any = key(UNSET, "the data source")
     split: Any = key(UNSET, "how validation pictures are chosen")
@@ -358,7 +371,7 @@ class Eval:
     run: str = key(UNSET, "a run's folder, a .pt file, or latest")
     part: str = key("test", "which part of the data", choices=("train", "val", "test"))
     device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    cache: Optional[str] = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
     data: Any = key(None, "another data source; null is the run's own")
 
@@ -436,7 +449,12 @@ def range_text(rule: Mapping[str, Any]) -> str:
     """A range in words: `0 or more, below 1`; empty where there is none."""
     parts = [
         text.format(f"{rule[name]:g}")
-        for name, text in (("low", "{} or more"), ("above", "above {}"), ("high", "at most {}"), ("below", "below {}"))
+        for name, text in (
+            ("low", "{} or more"),
+            ("above", "above {}"),
+            ("high", "at most {}"),
+            ("below", "below {}"),
+        )
         if rule.get(name) is not None
     ]
     return ", ".join(parts)
@@ -506,7 +524,7 @@ def _choice(group: str, value: Any) -> Any:
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:
-    options = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else (hint,)
+    options = typing.get_args(hint) if typing.get_origin(hint) in UNIONS else (hint,)
     for option in options:
         if option is Any or (option is type(None) and value is None):
             return value
@@ -542,7 +560,7 @@ def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def type_text(hint: Any) -> str:
     """A type in words for people."""
-    if typing.get_origin(hint) is typing.Union:
+    if typing.get_origin(hint) in UNIONS:
         return " or ".join("null" if one is type(None) else type_text(one) for one in typing.get_args(hint))
     if typing.get_origin(hint) is list:
         return f"list of {type_text(typing.get_args(hint)[0])}"

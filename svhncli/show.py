@@ -1,4 +1,4 @@
-"""What a person sees: rich bars on a terminal, plain lines elsewhere; progress on stderr, results on stdout."""
+"""What a person sees: bars on a terminal, plain lines elsewhere; progress on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class Show:
             yield
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as self._progress:
+        with Progress(
+            *columns, TimeRemainingColumn(), console=self.console, transient=True
+        ) as self._progress:
             try:
                 yield
             finally:
@@ -101,36 +103,32 @@ def final(summary: dict[str, Any]) -> None:
     out = Console(highlight=False, soft_wrap=False)
     if "folds" in summary:
         out.print(_folds_table(summary))
-    for title, rows in _result_rows(summary):
-        table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, text in rows:
-            table.add_row(name, text)
-        out.print(table)
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in _result_rows(summary):
+        table.add_row(name, text)
+    out.print(table)
     for line in summary.get("next", ()):
         out.print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    rows: list[tuple[str, str]] = []
+def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if best := summary.get("best"):
-        rows.append(
-            ("best epoch", f"{best['epoch']} (val accuracy {percent(best['val_accuracy'])}, loss {best['val_loss']:.4f})")
-        )
+        text = f"val accuracy {percent(best['val_accuracy'])}, loss {best['val_loss']:.4f}"
+        yield "best epoch", f"{best['epoch']} ({text})"
     for name in ("val_accuracy", "val_loss", "test_accuracy", "test_loss"):
         if estimate := summary.get(name):
-            rows.append((f"{name.replace('_', ' ')}, all folds", _estimate(estimate)))
+            yield f"{name.replace('_', ' ')}, all folds", _estimate(estimate)
     for part in ("train", "val", "test"):
-        if score := summary.get(part):
-            rows.append((f"{part} ({score['n']:,} pictures)", _score(score)))
+        if (score := summary.get(part)) and f"{part}_loss" not in summary:
+            yield f"{part} ({score['n']:,} pictures)", _score(score)
     if "reason" in summary:
-        rows.append(("ended", summary["reason"]))
-    if summary.get("seconds"):
-        rows.append(("time", f"{summary['seconds']:.0f} s, {summary['images_per_second']:,.0f} images/s"))
+        yield "ended", summary["reason"]
+    if "seconds" in summary:
+        yield "time", f"{summary['seconds']:.0f} s, {summary['images_per_second']:,.0f} images/s"
     if "run_dir" in summary:
-        rows.append(("run", summary["run_dir"]))
-    yield "", rows
+        yield "run", summary["run_dir"]
 
 
 def _score(score: dict[str, Any]) -> str:
@@ -143,7 +141,9 @@ def _score(score: dict[str, Any]) -> str:
 def _estimate(value: dict[str, Any]) -> str:
     text = f"mean {value['mean']:.4f}"
     if value.get("sd") is not None:
-        text += f", sd {value['sd']:.4f}, {value['level']:.0%} interval [{value['low']:.4f}, {value['high']:.4f}]"
+        text += (
+            f", sd {value['sd']:.4f}, {value['level']:.0%} interval [{value['low']:.4f}, {value['high']:.4f}]"
+        )
     return text
 
 
@@ -161,5 +161,3 @@ def _folds_table(summary: dict[str, Any]) -> Table:
             percent(test["accuracy"]) if test else "-",
         )
     return table
-
-

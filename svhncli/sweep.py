@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -95,12 +95,19 @@ def swept_words(words: Iterable[str], swept: Sequence[str]) -> list[str]:
     return [word for word in words if word.partition("=")[0] in swept]
 
 
-def _subdir(words: ListConfig, swept: ListConfig) -> str:
-    return slug(swept_words(OmegaConf.to_container(words), list(swept)))  # type: ignore[arg-type]
+def _subdir(words: ListConfig, swept: list[str]) -> str:
+    return slug(swept_words(_plain(words), swept))
 
 
+def _plain(words: Any) -> list[str]:
+    """As they are written: an override may contain `${`, which is not to be resolved here."""
+    return [str(word) for word in cast("list[Any]", OmegaConf.to_container(words))]
+
+
+# Hydra 1.4 comes with OmegaConf 2.4, which gave the function its old name back.
+_register: Any = OmegaConf.register_new_resolver if compose.IS_HYDRA_1_3 else OmegaConf.register_resolver
 # At import, since a launcher's process imports this module to unpickle its task and needs it there.
-OmegaConf.register_new_resolver("svhn_slug", _subdir, replace=True)
+_register("svhn_slug", _subdir, replace=True)
 
 
 # ----------------------------------------------------------------------------- one job
@@ -117,10 +124,8 @@ class Job:
     def __call__(self, composed: DictConfig) -> str:
         """Run one job unless its folder holds a finished one; the job's status."""
         hydra = HydraConfig.get()
-        folder, words = (
-            compose.run_dir(),
-            [str(word) for word in OmegaConf.to_container(hydra.overrides.task) or ()],
-        )
+        folder = compose.run_dir()
+        words = _plain(hydra.overrides.task)
         name = f"job {hydra.job.num + 1}/{self.total} {' '.join(swept_words(words, self.swept))}".rstrip()
         if _summary(folder).get("status") == "done":
             _say(f"{name} is done already")
@@ -144,7 +149,7 @@ class Job:
 
 
 def _say(text: str) -> None:
-    if os.environ.get("SVHN_QUIET") != "1":
+    if not os.environ.get("SVHN_QUIET"):
         print(text, file=sys.stderr)
 
 
@@ -192,9 +197,9 @@ def _split(overrides: Iterable[Override]) -> tuple[list[str], list[str]]:
     """Overrides that may run code (kept out of the record), and those that say what is run."""
     parts: tuple[list[str], list[str]] = ([], [])
     for word in overrides:
-        is_extra = word.is_hydra_override() or word.key_or_group == "plugins"
+        roots = {re.split(r"[./]", name)[0] for name in (word.key_or_group, word.package or "")}
         if word.key_or_group != "hydra.sweep.dir":
-            parts[0 if is_extra else 1].append(str(word.input_line))
+            parts[0 if roots & {"hydra", "plugins"} else 1].append(str(word.input_line))
     return parts
 
 
@@ -277,7 +282,7 @@ def _row(number: int, words: list[str], folder: Path, swept: list[str]) -> dict[
         "job": number,
         "status": summary.get("status", "unfinished"),
         **{key: values[key] for key in swept},
-        "metric": score.get("metric"),
+        "metric": score.get("metric") or values.get("metric"),
         "score": score.get("value"),
         "best_epoch": best.get("epoch"),
         **{
@@ -292,12 +297,12 @@ def _row(number: int, words: list[str], folder: Path, swept: list[str]) -> dict[
 
 
 def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Best first; a loss is better when it is lower; jobs without a score come last, in their order."""
+    """Best first within each metric, losses from below; jobs without a score come last, in their order."""
 
-    def place(row: dict[str, Any]) -> tuple[bool, float]:
+    def place(row: dict[str, Any]) -> tuple[bool, str, float]:
         if row["status"] != "done" or row["score"] is None:
-            return True, row["job"]
-        return False, row["score"] if str(row["metric"]).endswith("loss") else -row["score"]
+            return True, "", row["job"]
+        return False, row["metric"], row["score"] if row["metric"].endswith("loss") else -row["score"]
 
     return sorted(rows, key=place)
 
@@ -306,14 +311,15 @@ def _print(rows: list[dict[str, Any]], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    hidden = {"run_dir", "metric", "score"}
-    columns = [name for name in rows[0] if name not in hidden and any(row[name] is not None for row in rows)]
+    shown = [row | ({"reason": None} if row["status"] == "done" else {}) for row in rows]
+    filled = {name for row in shown for name, value in row.items() if value is not None}
+    columns = [name for name in rows[0] if name in filled - {"run_dir", "metric", "score"}]
     table = Table(title=f"sweep of {len(rows)} jobs by {rows[0]['metric'] or 'score'}", title_justify="left")
     for name in columns:
         table.add_column(
             name.replace("_", " "), justify="right" if name != "reason" else "left", overflow="fold"
         )
-    for row in rows:
+    for row in shown:
         table.add_row(*(_cell(row[name]) for name in columns))
     # Elsewhere than on a terminal a table has the width that it needs.
     console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)

@@ -23,7 +23,7 @@ from svhncli.files import write_csv
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.metrics import Tally
 from svhncli.preprocess import Preprocess
-from svhncli.record import RunDir, find_run
+from svhncli.record import RunDir
 from svhncli.regularise import EarlyStopping, Ema
 from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
@@ -52,9 +52,11 @@ def train_fold(
     """
     if (summary := run.summary()) is not None and is_finished(summary, config):
         return summary
-    plan, state, meta = _assemble(config, machine, data, fold, show)
+    plan, state, meta = _assemble(config, machine, data, fold, run, show)
     parameters = sum(p.numel() for p in state.model.parameters())
-    show.say(f"{fold.name:8} {len(fold.train):,} train, {len(fold.val):,} validate; {parameters:,} parameters")
+    show.say(
+        f"{fold.name:8} {len(fold.train):,} train, {len(fold.val):,} validate; {parameters:,} parameters"
+    )
     if run.last.is_file():
         _restore(run, state, meta, show)
     run.load_timing(state.epoch)
@@ -77,7 +79,7 @@ def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
 
 
 def _assemble(
-    config: schema.Train, machine: Machine, data: DataSet, fold: Fold, show: Show
+    config: schema.Train, machine: Machine, data: DataSet, fold: Fold, run: RunDir, show: Show
 ) -> tuple[Plan, State, dict[str, Any]]:
     """The plan, the state before the first step, and what a checkpoint says beside its tensors."""
     part = data.train
@@ -102,15 +104,17 @@ def _assemble(
     positions, classes = part.labels.shape[1], part.classes
     torch.default_generator.manual_seed(key(config.seed, "weights"))
     network = build.model(config.model, part.shape, positions, classes, config.reg.dropout)
-    if config.init_from is not None:
+    if config.init_from is not None and not run.last.is_file():
         _take_weights(network, config.init_from, show)
-    network = network.to(machine.device, memory_format=torch.channels_last)
+    network = network.to(machine.device).to(memory_format=torch.channels_last)
     steps = len(batch_bounds(len(fold.train), config.batch_size)) - 1
     state = State(
         model=network,
         optimizer=build.optimizer(config.optim, network, config.lr),
         schedule=build.schedule(config.schedule, steps),
-        stopper=EarlyStopping(config.reg.patience, config.reg.min_delta, "max" if "accuracy" in config.metric else "min"),
+        stopper=EarlyStopping(
+            config.reg.patience, config.reg.min_delta, "max" if "accuracy" in config.metric else "min"
+        ),
         ema=Ema(network, config.reg.ema) if config.reg.ema else None,
         tally=Tally(machine.device),
     )
@@ -132,9 +136,7 @@ def _val_digits(data: DataSet, fold: Fold) -> Digits:
 
 def _take_weights(network: nn.Module, source: str, show: Show) -> None:
     """Start from another run's weights; a head of another size keeps its fresh weights, and that is said."""
-    path = Path(source).expanduser()
-    if source == "latest" or path.is_dir():
-        path = RunDir(find_run(source)).best
+    path = Path(source)
     content = checkpoint.load(path)
     saved = content["weights"] if "weights" in content else content["state"]["model"]
     own = network.state_dict()

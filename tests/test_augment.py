@@ -150,9 +150,8 @@ def test_a_whole_change_flips_scales_shears_turns_and_shifts_in_this_order(
 ) -> None:
     angle, shear, scale, right, down = math.radians(10), math.radians(8), 1.2, 2.5, -1.5
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    forward = (
-        turn @ np.array([[1, math.tan(shear)], [0, 1]]) @ np.diag([scale * flip, scale])
-    )  # of (x, y), y down
+    slant = np.array([[1, math.tan(shear)], [0, 1]])
+    forward = turn @ slant @ np.diag([scale * flip, scale])  # of (x, y), y down
     inverse = np.linalg.inv(forward)[::-1, ::-1]  # of (row, column)
     centre = np.array([(height - 1) / 2, (width - 1) / 2])
     offset = centre - inverse @ (centre + np.array([down, right]))

@@ -258,6 +258,12 @@ def test_a_full_disk_is_a_disk_error(server: Server, tmp_path: Path) -> None:
     assert len(server.seen) == 1
 
 
+def test_a_folder_that_is_a_file_is_a_disk_error(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(DiskError, match="data/file"):
+        fetch(server.url, tmp_path / "data" / "file", md5=MD5, waits=NO_WAITS)
+
+
 def test_two_at_once_load_it_once(server: Server, tmp_path: Path) -> None:
     calls = [
         threading.Thread(target=fetch, args=(server.url, tmp_path / "file"), kwargs={"md5": MD5})

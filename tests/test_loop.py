@@ -1,4 +1,4 @@
-"""The loop: a state that is restored after any step ends with the same bits, and every item of it is needed."""
+"""The loop: a state restored after any step ends with the same bits, and every item of it is needed."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def _one_thread():
 
 
 def noise_digits(count=96, seed=0):
-    """Pictures that are noise with a trace of the label, so that training over-fits and the metric peaks early."""
+    """Noise with a trace of the label, so that training over-fits and the metric peaks early."""
     draw = numpy_generator(seed, "noise")
     labels = draw.integers(0, 10, (count, 1))
     images = draw.integers(0, 200, (count, 3, 8, 8), dtype=np.uint8)
@@ -45,7 +45,9 @@ class Net(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3))
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3)
+        )
         self.head = nn.Linear(8 * 36, 10)
 
     def forward(self, x):
@@ -174,7 +176,9 @@ def test_rows_say_what_an_independent_evaluation_says():
         logits = state.ema.module(plan.preprocess(images))[:, 0]
     row = state.history[0]
     assert row["val_accuracy"] == (logits.argmax(1) == labels[:, 0]).float().mean().item()
-    assert row["val_loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels[:, 0]).item(), rel=1e-5)
+    assert row["val_loss"] == pytest.approx(
+        nn.functional.cross_entropy(logits, labels[:, 0]).item(), rel=1e-5
+    )
     score, probabilities = evaluate(state.ema.module, plan.val, plan.preprocess, CPU)
     assert score["accuracy"] == row["val_accuracy"]
     assert score["n"] == 32

@@ -38,7 +38,7 @@ def equal(one: Drawn, other: Drawn) -> bool:
 
 @pytest.fixture(scope="module")
 def several() -> Drawn:
-    return drawn(10 * CHUNK)
+    return drawn(8 * CHUNK)
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,21 @@ def test_faces_that_lack_digits_or_show_other_signs_are_dropped(file: str) -> No
     assert file not in fonts(100)
 
 
+@pytest.mark.parametrize("lacks", [True, False])
+def test_a_face_whose_5_is_absent_or_another_digit_is_dropped(tmp_path: Path, lacks: bool) -> None:
+    """The other sign has a 5's counters, so that only its likeness gives it away."""
+    tools = pytest.importorskip("fontTools.ttLib")
+    import matplotlib
+
+    font = tools.TTFont(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
+    for table in font["cmap"].tables:
+        if ord("5") in table.cmap:
+            table.cmap[ord("5")] = ".notdef" if lacks else "three"
+    font["glyf"][".notdef"] = font["glyf"]["S"]
+    font.save(tmp_path / "broken.ttf")
+    assert not usable(ImageFont.truetype(tmp_path / "broken.ttf", 100))
+
+
 def test_holes_counts_counters_and_sees_broken_pieces() -> None:
     ring = np.pad(np.zeros((6, 6), bool), 3, constant_values=True)
     assert holes(ring) == 1
@@ -277,24 +292,29 @@ def linear_reader(images: np.ndarray, classes: np.ndarray, train: int) -> float:
 
 def test_labels_can_be_read_from_the_pictures_but_not_easily(several: Drawn) -> None:
     images, labels, groups = several
-    score = linear_reader(images, labels[:, 0], 1900)
+    score = linear_reader(images, labels[:, 0], 1500)
     assert 0.40 < score < 0.80
     mirrored = np.concatenate([labels[groups == group, 0][::-1] for group in range(groups[-1] + 1)])
-    assert linear_reader(images, mirrored, 1900) < score - 0.1, "order within a number makes no difference"
+    assert linear_reader(images, mirrored, 1500) < score - 0.1, "order within a number makes no difference"
     shifted = np.roll(labels[:, 0], 1)
-    assert linear_reader(images, shifted, 1900) < 0.2
+    assert linear_reader(images, shifted, 1500) < 0.2
 
 
 # Processes
 
 
 SCRIPT = """
+import os
 import sys
+
+if __name__ == "__mp_main__":  # in a child, before it has imported anything
+    os.write(1, b"child\\n")  # at once: both children write
+
 import numpy as np
 from svhncli.data.synth import render
 
 if __name__ == "__main__":
-    count = 60_000
+    count = 600_000
     images, labels = np.empty((count, 3, 32, 32), np.uint8), np.empty((count, 1), np.int64)
     render(images, labels, np.empty(count, np.int64), seed=0, part="train", workers=2,
            progress=lambda n: print(n, "torch" in sys.modules, flush=True))
@@ -302,32 +322,42 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals and process groups")
-@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
-def test_no_process_outlives_an_interrupted_or_killed_parent(tmp_path: Path, how: str) -> None:
-    """The children hold the pipe as well: it only ends when all of them have."""
+@pytest.mark.parametrize(
+    ("lines", "how"),
+    [
+        (["child"] * 2, signal.SIGINT),
+        (["child"] * 2 + [f"{CHUNK} False"], signal.SIGINT),
+        (["child"] * 2 + [f"{CHUNK} False"], signal.SIGKILL),
+    ],
+    ids=["Ctrl-C at the start", "Ctrl-C at work", "killed"],
+)
+def test_no_process_outlives_an_interrupted_or_killed_parent(
+    tmp_path: Path, lines: list[str], how: signal.Signals
+) -> None:
+    """After some lines of output, a signal. The children hold the pipe too: it ends when they all have."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     root = str(Path(__file__).parents[1])
-    parent = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": root},
         start_new_session=True,
-    )
-    assert parent.stdout is not None
-    try:
-        assert parent.stdout.readline() == f"{CHUNK} False\n"
-        if how == "SIGINT":
-            os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: children get it, too
-        else:
-            parent.kill()
-        _, errors = parent.communicate(timeout=30)
-    except BaseException:
-        os.killpg(parent.pid, signal.SIGKILL)
-        raise
+    ) as parent:
+        assert parent.stdout is not None
+        try:
+            assert [parent.stdout.readline().rstrip() for _ in lines] == lines
+            if how == signal.SIGINT:
+                os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: children get it, too
+            else:
+                parent.kill()
+            _, errors = parent.communicate(timeout=60)
+        except BaseException:
+            os.killpg(parent.pid, signal.SIGKILL)
+            raise
     assert parent.returncode != 0
-    if how == "SIGINT":
+    if how == signal.SIGINT:
         assert errors.count("Traceback") == 1
         assert errors.rstrip().endswith("KeyboardInterrupt")

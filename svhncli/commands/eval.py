@@ -14,7 +14,7 @@ from svhncli.data.digits import DataSet, Digits
 from svhncli.errors import CheckpointError, DataError, UsageError
 from svhncli.loop import evaluate
 from svhncli.preprocess import Preprocess
-from svhncli.record import RunDir, find_run
+from svhncli.record import find_run
 from svhncli.show import Show
 
 
@@ -37,7 +37,9 @@ def run(config: schema.Eval) -> dict[str, Any]:
     split_config = trained.split if own_data else None
     with show.bars():
         data = build.data(trained.data if own_data else config.data, split_config, config.cache, show.work)
-    machine = device.resolve(config.device, trained.precision if config.device == trained.device else "auto", 0)
+    machine = device.resolve(
+        config.device, trained.precision if config.device == trained.device else "auto", 0
+    )
     device.prepare(machine)
 
     scores = []
@@ -106,13 +108,17 @@ def _part(
     if not own_data:
         digits = data.train if part == "train" else data.val
         if digits is None:
-            raise DataError(f"{data.name} has no validation part of its own", "choose part=train or part=test")
+            raise DataError(
+                f"{data.name} has no validation part of its own", "choose part=train or part=test"
+            )
         return digits, np.arange(len(digits))
     if data.fingerprint != meta["fingerprint"]:
         raise DataError("the data is not what this run was trained on, so its split cannot be found again")
     for fold in build.folds(trained.split, data, trained.seed):
         if fold.name == meta["fold"]:
-            digits = data.val if part == "val" and fold.val_part == "val" and data.val is not None else data.train
+            digits = (
+                data.val if part == "val" and fold.val_part == "val" and data.val is not None else data.train
+            )
             return digits, np.unique(fold.train) if part == "train" else fold.val
     raise UsageError(f"the run's split has no fold named '{meta['fold']}'")
 

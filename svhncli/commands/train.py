@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from svhncli import build, device, schema, stats
 from svhncli.data.digits import DataSet
 from svhncli.errors import SvhnError, UsageError
 from svhncli.files import write_json
-from svhncli.record import RunDir, environment, failure, find_run
+from svhncli.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.show import Show, class_balance
 from svhncli.split import Fold
 from svhncli.trainer import collect_predictions, is_finished, train_fold
@@ -32,6 +33,7 @@ def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
     """
     record, show = RunDir(run_dir), Show()
     with record.held():
+        config = _with_source(config, record)
         if record.started:
             _refuse_changes(record.config(), schema.to_dict(config), run_dir)
         if (summary := record.summary()) is not None and is_finished(summary, config):
@@ -85,6 +87,18 @@ def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _with_source(config: schema.Train, record: RunDir) -> schema.Train:
+    """`init_from=latest` or a folder as the file that it meant when the run began."""
+    source = config.init_from
+    if source is None:
+        return config
+    if not record.started:
+        return replace(config, init_from=str(weights_file(source)))
+    if source == "latest" or Path(source).is_dir():
+        return replace(config, init_from=record.config()["init_from"])
+    return config
+
+
 def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -> None:
     before, after = schema.flat(saved), schema.flat(now)
     changed = [
@@ -96,7 +110,8 @@ def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -
         raise _other_run(changed)
     if after["epochs"] < before["epochs"]:
         raise UsageError(
-            f"epochs={after['epochs']}: this run was started with {before['epochs']}; epochs can be raised, not lowered"
+            f"epochs={after['epochs']}: this run was started with {before['epochs']}",
+            "epochs can be raised, not lowered",
         )
 
 
@@ -150,7 +165,12 @@ def _machine(config: schema.Train, record: RunDir, show: Show) -> device.Machine
 
 
 def _header(
-    config: schema.Train, machine: device.Machine, data: DataSet, folds: list[Fold], record: RunDir, show: Show
+    config: schema.Train,
+    machine: device.Machine,
+    data: DataSet,
+    folds: list[Fold],
+    record: RunDir,
+    show: Show,
 ) -> None:
     part = data.train
     parts = [f"{len(part):,} training"]
@@ -165,7 +185,8 @@ def _header(
     if len(folds) > 1:
         show.say(f"split    {config.split.name}: {len(folds)} folds")
     show.say(
-        f"model    {config.model.name}; {config.optim.name} lr {config.lr:g}, {config.schedule.name}; reg {config.reg.name}"
+        f"model    {config.model.name}; {config.optim.name} lr {config.lr:g}, {config.schedule.name}; "
+        f"reg {config.reg.name}"
     )
     show.say(
         f"machine  {machine.device.type}, {machine.precision}, {machine.threads} threads; "
@@ -181,7 +202,12 @@ def _write_split(folder: Path, fold: Fold) -> None:
     """Which pictures trained and which validated; a bootstrap's train indices repeat."""
     write_json(
         folder / "split.json",
-        {"name": fold.name, "val_part": fold.val_part, "train": fold.train.tolist(), "val": fold.val.tolist()},
+        {
+            "name": fold.name,
+            "val_part": fold.val_part,
+            "train": fold.train.tolist(),
+            "val": fold.val.tolist(),
+        },
         indent=None,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
@@ -13,21 +14,23 @@ BLANK = 10
 
 
 class Numbered(Sequence[str]):
-    """The names `prefix/0`, `prefix/1`, … of N pictures that have none of their own, made when asked for."""
+    """The names `prefix/0`, `prefix/1`, … of pictures that have none of their own, made when asked for."""
 
-    def __init__(self, prefix: str, count: int) -> None:
+    def __init__(self, prefix: str, length: int) -> None:
         self.prefix = prefix
-        self.count = count
+        self.numbers = range(length)
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.numbers)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int -> str, slice -> list[str]
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
-            return [f"{self.prefix}/{i}" for i in range(*index.indices(self.count))]
-        if not -self.count <= index < self.count:
-            raise IndexError(index)
-        return f"{self.prefix}/{index % self.count}"
+            return [f"{self.prefix}/{number}" for number in self.numbers[index]]
+        return f"{self.prefix}/{self.numbers[index]}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class Digits:
     def __post_init__(self) -> None:
         n = len(self.images)
         if not (self.images.dtype == np.uint8 and self.images.ndim == 4):
-            raise ValueError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {self.images.shape}")
+            raise ValueError(
+                f"images must be uint8 (N, C, H, W), not {self.images.dtype} {self.images.shape}"
+            )
         if not (self.labels.dtype == np.int64 and self.labels.ndim == 2 and len(self.labels) == n):
             raise ValueError(f"labels must be int64 ({n}, L), not {self.labels.dtype} {self.labels.shape}")
         if not (self.groups.dtype == np.int64 and self.groups.shape == (n,) and len(self.names) == n):

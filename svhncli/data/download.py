@@ -11,7 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from svhncli.data.disk import PIECE, Count, digest, hold, require_space, silent
-from svhncli.errors import DataError, disk_error
+from svhncli.errors import DataError, DiskError, disk_error
 
 TIMEOUT = 30.0  # seconds without a byte
 WAITS = (1.0, 5.0, 20.0)  # seconds before the second, third and fourth try
@@ -59,9 +59,10 @@ def fetch(
     except DataError as error:
         raise DataError(error.message, f"get {url} by other means and put it at {target}") from error
     except OSError as error:
-        if (disk := disk_error(error)) is not None:
-            raise disk from error
-        raise
+        disk = disk_error(error) or DiskError(
+            f"cannot write '{target}': {error.strerror}", "look at its folder"
+        )
+        raise disk from error
 
 
 def _fetch_part(url: str, part: Path, resume: bool, progress: Count, waits: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""The default network: five 3×3 convolutions, of which three halve the picture."""
+"""The default network: four convolutions, of which three halve the picture."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from torch import Tensor, nn
 from svhncli.models.head import Head, require_side
 
 SMALLEST_SIDE = 8
-CHANNELS_STRIDES = ((32, 2), (64, 2), (64, 1), (128, 2), (128, 1))
+LAYERS = ((32, 5, 2), (64, 3, 2), (128, 3, 2), (128, 3, 1))
+"""Channels, side of the kernel and stride of each convolution."""
 
 
 class Cnn(nn.Module):
-    """Convolution, batch norm, ReLU, five times; (B, C, H, W) -> logits (B, positions, classes).
+    """Convolution, batch norm, ReLU, four times; (B, C, H, W) -> logits (B, positions, classes).
 
-    About 0.3M parameters for 32×32 colour pictures. It is fast on a CPU because no layer works at full
-    resolution: the first already has stride 2, and most weights stand where 4×4 or 8×8 cells are left.
-    The head sees the cells side by side, since a mean over them would forget where a stroke was.
+    263,210 parameters for digits in 32×32 colour pictures. It is fast on a CPU because no layer works at
+    full resolution: the first already has stride 2 (and 5×5 kernels, since it sees all detail that there
+    is), and nine tenths of the weights stand where 4×4 cells are left. The head sees the cells side by side,
+    since a mean over them would forget where a stroke was.
 
     Args:
         in_shape: (C, H, W) of a picture; H and W at least 8.
@@ -37,19 +39,19 @@ class Cnn(nn.Module):
     ) -> None:
         super().__init__()
         require_side("cnn", in_shape, SMALLEST_SIDE)
-        channels, height, side = in_shape
+        channels, rows, columns = in_shape
         layers: list[nn.Module] = []
-        for base, stride in CHANNELS_STRIDES:
+        for base, kernel, stride in LAYERS:
             out = max(8, round(base * width / 8) * 8)
             layers += [
-                nn.Conv2d(channels, out, 3, stride, padding=1, bias=False),
+                nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False),
                 nn.BatchNorm2d(out),
                 nn.ReLU(inplace=True),
             ]
-            channels, height, side = out, -(-height // stride), -(-side // stride)
+            channels, rows, columns = out, -(-rows // stride), -(-columns // stride)
         self.body = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
-        self.head = Head(channels * height * side, positions, classes)
+        self.head = Head(channels * rows * columns, positions, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.dropout(self.body(images).flatten(1)))

@@ -50,12 +50,16 @@ def diagnose(
         ]
     elif climbing and train["accuracy"] < 0.999:
         verdict = "under-fitting (stopped too early)"
-        why = f"{figures}; the validation loss still falls, {losses[-2]:.4f} to {losses[-1]:.4f} in the last epoch"
+        why = f"{figures}; the last epoch still lowered the validation loss to {losses[-1]:.4f}"
         advice = ["more epochs: epochs=…", "a higher lr"]
     elif train["accuracy"] < GOOD:
         verdict = "under-fitting"
         why = f"{figures}; the network does not even fit the pictures that it was trained on"
-        advice = ["more epochs or a higher lr", "a larger network: model.width=2 or model=resnet18", "reg=none"]
+        advice = [
+            "more epochs or a higher lr",
+            "a larger network: model.width=2 or model=resnet18",
+            "reg=none",
+        ]
     else:
         verdict, why = "neither over- nor under-fitting", f"{figures} (chance alone: ±{100 * noise:.2f})"
         advice = ["more data or a larger network are what is left to gain from"]

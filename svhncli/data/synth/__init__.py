@@ -97,7 +97,7 @@ def _chunks(jobs: list[Job], workers: int) -> Generator[Chunk, None, None]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_begin)
     try:
-        with _interrupts_ignored():  # the children inherit this, and so end quietly by the pool's word
+        with _interrupts_held():
             drawn = pool.map(_draw, jobs)
         yield from drawn
     finally:
@@ -122,13 +122,13 @@ def _end_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C for as long as processes start; only the main thread may change signals."""
-    if threading.current_thread() is not threading.main_thread():
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start: they inherit this, and end by the pool's word alone."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -120,11 +120,11 @@ def fonts(size: int) -> dict[str, ImageFont.FreeTypeFont]:
     return {name: found[name] for name in sorted(found) if usable(found[name])}
 
 
-def _cells(font: ImageFont.FreeTypeFont, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _cells(font: ImageFont.FreeTypeFont) -> tuple[np.ndarray, np.ndarray]:
     """Distance cells (10, C, C) and boxes (10, 4) of one face, whose line of digits is made 1 high."""
     density = DENSITY * _OVERSAMPLE
     box = font.getbbox(DIGITS, anchor="ls")
-    font = font.font_variant(size=size * density / (box[3] - box[1]))
+    font = font.font_variant(size=font.size * density / (box[3] - box[1]))
     top = font.getbbox(DIGITS, anchor="ls")[1]
     side = round(SPAN * density)
     distances, boxes = [], []
@@ -147,9 +147,8 @@ def _cells(font: ImageFont.FreeTypeFont, size: int) -> tuple[np.ndarray, np.ndar
 @lru_cache(maxsize=1)
 def atlas() -> Atlas:
     """The atlas of this process, made once."""
-    size = 200
-    found = fonts(size)
-    cells = [_cells(font, size) for font in found.values()]
+    found = fonts(200)
+    cells = [_cells(font) for font in found.values()]
     return Atlas(
         tuple(found),
         np.stack([distance for distance, _ in cells]).astype(np.float32),

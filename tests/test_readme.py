@@ -1,0 +1,89 @@
+"""Every command that the README shows works, in the order in which it stands, and its tables are complete."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from svhncli import cli, schema
+
+REPO = Path(__file__).resolve().parent.parent
+README = (REPO / "README.md").read_text()
+
+
+def examples() -> list[list[str]]:
+    """The words after `svhn` of every line in the README's shell blocks, comments left out."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    return [words[1:] for words in lines if words]
+
+
+def smaller(words: list[str]) -> list[str]:
+    """The same command on little data, one thread and a small network."""
+    if words[0] != "train" or "--resume" in words:
+        return words
+    shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]
+    if "model=wide_resnet" in words:
+        shrunk = [word for word in shrunk if not word.startswith("model.depth")]
+        shrunk += ["model.depth=10", "model.width=1"]
+    if "data=svhn" not in words:
+        shrunk.append("data.n_train=200")
+    elif "data.check_md5=false" not in words:
+        shrunk += ["data.check_md5=false"]
+    return [*shrunk, "debug=fast", "threads=1", "device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which files of the official layout lie where the README looks for them."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "data" / "svhn").mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for part, count in (("train", 120), ("test", 40)):
+        savemat(
+            folder / "data" / "svhn" / f"{part}_32x32.mat",
+            {
+                "X": draw.integers(0, 256, (32, 32, 3, count), dtype=np.uint8),
+                "y": draw.integers(1, 11, (count, 1)),
+            },
+        )
+    return folder
+
+
+@pytest.mark.parametrize("words", examples(), ids=" ".join)
+def test_an_example_of_the_readme_runs(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.chdir(place)
+    assert cli.main(smaller(words)) == 0, capsys.readouterr().err
+
+
+def test_there_are_examples_of_everything() -> None:
+    lines = [" ".join(words) for words in examples()]
+    for what in (
+        "train model=cnn optim=adam lr=3e-4",
+        "train -m",
+        "--resume",
+        "init_from",
+        "split=kfold",
+        "eval",
+    ):
+        assert any(what in line for line in lines), what
+
+
+@pytest.mark.parametrize("group", ["data", "split"])
+def test_the_tables_name_every_choice(group: str) -> None:
+    table = README[README.index(f"| `{group}=`") :].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(schema.CHOICES[group])
+
+
+def test_the_make_targets_of_the_readme_exist() -> None:
+    makefile = (REPO / "Makefile").read_text()
+    for targets in re.findall(r"^    make (\w+)|`make (\w+)`", README, re.MULTILINE):
+        target = "".join(targets)
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -1,0 +1,68 @@
+"""The diagnosis says what the figures say; the curves are drawn from the files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from svhncli.files import write_csv
+from svhncli.record import METRICS
+from svhncli.report.curves import draw_curves
+from svhncli.report.diagnosis import diagnose
+
+
+def history(*val_losses: float) -> list[dict[str, float]]:
+    return [
+        {
+            "epoch": i + 1,
+            "lr": 1e-3,
+            "train_loss": 0.5,
+            "train_accuracy": 0.8,
+            "val_loss": loss,
+            "val_accuracy": 1 - loss / 3,
+        }
+        for i, loss in enumerate(val_losses)
+    ]
+
+
+def verdict(train: float, val: float, *losses: float, n: int = 2000) -> str:
+    rows = history(*losses)
+    best = min(rows, key=lambda row: row["val_loss"])
+    found = diagnose(rows, best, {"accuracy": train, "n": 5000}, {"accuracy": val, "n": n})
+    assert found["try"], "there is always something to try"
+    assert found["gap"] == pytest.approx(train - val)
+    return found["verdict"]
+
+
+FLAT = (0.5, 0.31, 0.3, 0.3)
+
+
+def test_a_gap_that_chance_does_not_explain_is_over_fitting() -> None:
+    assert verdict(0.999, 0.90, *FLAT) == "over-fitting"
+
+
+def test_the_same_gap_on_few_pictures_is_not() -> None:
+    assert verdict(0.999, 0.90, *FLAT, n=20) == "neither over- nor under-fitting"
+
+
+def test_training_pictures_that_are_not_learned_are_under_fitting() -> None:
+    assert verdict(0.60, 0.59, *FLAT) == "under-fitting"
+    assert verdict(0.29, 0.16, *FLAT) == "under-fitting"
+
+
+def test_a_loss_that_still_falls_is_under_fitting_that_more_epochs_mend() -> None:
+    assert verdict(0.93, 0.92, 0.9, 0.6, 0.4, 0.3) == "under-fitting (stopped too early)"
+
+
+def test_high_and_equal_accuracies_are_neither() -> None:
+    assert verdict(0.995, 0.991, *FLAT) == "neither over- nor under-fitting"
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_curves_are_drawn_from_metrics_csv_alone(tmp_path: Path, count: int) -> None:
+    write_csv(tmp_path / "metrics.csv", METRICS, history(*(1 / (i + 1) for i in range(count))))
+    with Image.open(draw_curves(tmp_path)) as picture:
+        assert picture.size[0] > 900
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "not an empty sheet"

@@ -1,0 +1,204 @@
+"""In real processes: a run that was killed or stopped and resumed ends with the bits of one that was not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from svhncli import checkpoint, cli
+from svhncli.files import TEMP_PREFIX
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+
+# Everything that carries state: EMA, momentum, plateau, patience, dropout, mixup, augmentation.
+RUN = [
+    "data.n_train=400",
+    "data.n_test=60",
+    "epochs=4",
+    "batch_size=32",
+    "threads=1",
+    "device=cpu",
+    "model.width=0.25",
+    "optim=sgd",
+    "schedule=plateau",
+    "reg=strong",
+    "reg.patience=3",
+]
+
+
+def train(spawn: Spawn, folder: Path, *words: str) -> subprocess.Popen[str]:
+    return spawn("train", f"hydra.run.dir={folder}", *RUN, *words)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def bits(run: Path) -> dict[str, str]:
+    """Hashes of everything that must not differ."""
+    return {
+        "best": checkpoint.digest(checkpoint.load(run / "best.pt")["weights"]),
+        "last": checkpoint.digest(checkpoint.load(run / "last.pt")["state"]),
+        "metrics": hashlib.sha256((run / "metrics.csv").read_bytes()).hexdigest(),
+        "predictions": hashlib.sha256((run / "val_predictions.csv").read_bytes()).hexdigest(),
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing happens to; made in this process: which process it is does not matter."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    threads = torch.get_num_threads()
+    assert cli.main(["train", f"hydra.run.dir={run}", *RUN]) == 0
+    torch.set_num_threads(threads)
+    return run
+
+
+def signal_at(process: subprocess.Popen[str], text: str, number: signal.Signals) -> str:
+    """Send a signal as soon as a line of the progress says `text`; what was printed until then."""
+    assert process.stderr is not None
+    seen = ""
+    for line in process.stderr:
+        seen += line
+        if text in line:
+            process.send_signal(number)
+            return seen
+    raise AssertionError(f"'{text}' was never printed:\n{seen}")
+
+
+def test_a_killed_run_is_resumed_to_the_same_bits(spawn: Spawn, tmp_path: Path, undisturbed: Path) -> None:
+    run = tmp_path / "run"
+    process = train(spawn, run)
+    signal_at(process, "epoch 2/4", signal.SIGKILL)
+    assert finish(process)[0] == -signal.SIGKILL
+    process = spawn("train", "--resume", str(run))
+    signal_at(process, "epoch 3/4", signal.SIGKILL)
+    finish(process)
+    (run / f"{TEMP_PREFIX}1-last.pt").write_bytes(b"what a kill within a save leaves behind")
+    code, out, err = finish(spawn("train", "--resume", str(run), "--json"))
+    assert (code, json.loads(out)["status"]) == (0, "done"), err
+    assert bits(run) == bits(undisturbed)
+    assert not list(run.glob(f"{TEMP_PREFIX}*"))
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_run_saves_within_the_epoch_and_says_how_to_go_on(
+    spawn: Spawn, tmp_path: Path, undisturbed: Path, number: signal.Signals, exit_code: int
+) -> None:
+    run = tmp_path / "run"
+    process = train(spawn, run)
+    signal_at(process, "epoch 1/4", number)
+    code, out, err = finish(process)
+    assert code == exit_code
+    assert f"svhn train --resume {run}" in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert json.loads((run / "summary.json").read_text())["status"] == "interrupted"
+    saved = checkpoint.load(run / "last.pt")["state"]
+    assert saved["epoch"] >= 1
+    code, _, err = finish(spawn("train", "--resume", str(run)))
+    assert code == 0, err
+    assert bits(run) == bits(undisturbed)
+
+
+def test_a_kfold_run_picks_up_where_it_was(spawn: Spawn, tmp_path: Path) -> None:
+    words = ["split=kfold", "split.k=3", "epochs=2"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert finish(train(spawn, whole, *words))[0] == 0
+    process = train(spawn, broken, *words)
+    seen = signal_at(process, "fold1 ", signal.SIGTERM)
+    assert finish(process)[0] == 143
+    assert "fold0" in seen
+    done = (broken / "fold0" / "summary.json").stat().st_mtime_ns
+    code, _, err = finish(spawn("train", "--resume", str(broken)))
+    assert code == 0, err
+    assert (broken / "fold0" / "summary.json").stat().st_mtime_ns == done, "a finished fold is not run again"
+    for name in ("fold0", "fold1", "fold2"):
+        assert bits(whole / name) == bits(broken / name)
+    assert (whole / "oof_predictions.csv").read_bytes() == (broken / "oof_predictions.csv").read_bytes()
+
+
+def test_another_seed_gives_other_bits(tmp_path: Path, undisturbed: Path) -> None:
+    run = tmp_path / "run"
+    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "seed=1"]) == 0
+    found, reference = bits(run), bits(undisturbed)
+    assert all(found[name] != reference[name] for name in found)
+
+
+def test_a_finished_run_says_so_and_is_not_touched(
+    undisturbed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {p.name: p.stat().st_mtime_ns for p in undisturbed.iterdir() if p.is_file()}
+    assert cli.main(["train", "--resume", str(undisturbed)]) == 0
+    assert "is finished" in capsys.readouterr().err
+    assert {p.name: p.stat().st_mtime_ns for p in undisturbed.iterdir() if p.is_file()} == before
+
+
+def test_a_changed_key_is_refused_by_name(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--resume", str(undisturbed), "lr=0.5", "model=mlp"]) == 2
+    assert "model" in capsys.readouterr().err
+    assert cli.main(["train", "--resume", str(undisturbed), "optim.momentum=0.5"]) == 2
+    err = capsys.readouterr().err
+    assert "optim.momentum: this run has 0.9, not 0.5" in err
+    assert cli.main(["train", "--resume", str(undisturbed), "epochs=2"]) == 2
+    assert "raised, not lowered" in capsys.readouterr().err
+    assert cli.main(["train", "--resume", str(undisturbed), "optim.momentun=0.5"]) == 2
+    assert "optim.momentum" in capsys.readouterr().err
+
+
+def test_a_file_of_the_run_means_the_run(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", f"resume={undisturbed / 'last.pt'}"]) == 0
+    assert "is finished" in capsys.readouterr().err
+
+
+def test_resuming_what_is_not_there_is_exit_code_4(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--resume"]) == 4
+    assert cli.main(["train", "--resume", "nowhere"]) == 4
+    (folder / "best.pt").write_bytes(b"x")
+    assert cli.main(["train", "--resume", "best.pt"]) == 4
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_exit_code_4_and_nothing_is_lost(
+    spawn: Spawn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
+    capsys.readouterr()
+    raw = bytearray((run / "last.pt").read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (run / "last.pt").write_bytes(raw)
+    best = (run / "best.pt").read_bytes()
+    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 4
+    assert "damaged" in capsys.readouterr().err
+    assert (run / "best.pt").read_bytes() == best
+    assert cli.main(["eval", str(run / "last.pt")]) == 4
+
+
+def test_a_run_directory_is_held_against_a_second_process(
+    spawn: Spawn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    process = train(spawn, run, "epochs=50", "reg.patience=0")
+    signal_at(process, "epoch  1/50", signal.SIGSTOP)
+    assert cli.main(["train", "--resume", str(run)]) == 5
+    assert "another process" in capsys.readouterr().err
+
+
+def test_data_that_changed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint names its data by a fingerprint: a run never goes on with other pictures unnoticed."""
+    run = tmp_path / "run"
+    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
+    content = checkpoint.load(run / "last.pt")
+    content["meta"]["fingerprint"] = "of other data"
+    checkpoint.save(run / "last.pt", content)
+    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 3
+    assert "pictures or labels have changed" in capsys.readouterr().err

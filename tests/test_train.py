@@ -1,0 +1,358 @@
+"""`svhn train` and `svhn eval` end to end, in this process, on small rendered data."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+
+from svhncli import checkpoint, cli
+from svhncli.data.cache import Cache, default_root
+from svhncli.data.embedded import load as load_embedded
+from svhncli.stats import fold_interval, wilson
+
+SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=2"]
+
+
+def train(capsys: pytest.CaptureFixture[str], *words: str, run: Path | None = None) -> dict[str, Any]:
+    where = [f"hydra.run.dir={run}"] if run else []
+    code = cli.main(["train", "--json", *where, *SMALL, *words])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    return json.loads(out)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_mat(folder: Path, part: str, count: int, seed: int) -> None:
+    """A file of the official layout; a bright bar in noise shows the class, so it is easily learned."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(1, 11, count)
+    pictures = draw.integers(0, 120, (32, 32, 3, count))
+    for i, label in enumerate(labels):
+        pictures[3 * label - 2 : 3 * label, :, :, i] = 250
+    folder.mkdir(exist_ok=True)
+    savemat(
+        folder / f"{part}_32x32.mat",
+        {"X": pictures.astype(np.uint8), "y": labels[:, None]},
+        do_compression=True,
+    )
+
+
+def test_a_run_leaves_everything_that_its_folder_promises(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys)
+    run = folder / summary["run_dir"]
+    assert run.parent == folder / "outputs" / "train"
+    for name in [
+        "config.yaml",
+        "env.json",
+        "split.json",
+        "metrics.csv",
+        "timing.csv",
+        "best.pt",
+        "last.pt",
+        "summary.json",
+        "status.json",
+        "train.log",
+        "plots/curves.png",
+        "val_predictions.csv",
+        ".hydra/overrides.yaml",
+    ]:
+        assert (run / name).is_file(), name
+    assert summary["status"] == "done"
+    assert summary["reason"] == "all 2 epochs done"
+    assert set(summary["best"]) == {"epoch", "val_loss", "val_accuracy"}
+    assert summary["test"]["n"] == 60
+    assert summary["parameters"] == 3 * 32 * 32 * 10 + 10
+    assert summary["seconds"] > 0
+    assert summary["images_per_second"] > 0
+    assert json.loads((run / "status.json").read_text())["status"] == "done"
+    assert [row["epoch"] for row in rows(run / "metrics.csv")] == ["1", "2"]
+    assert list(rows(run / "timing.csv")[0]) == ["epoch", "seconds", "images_per_second"]
+    assert not list(run.glob(".writing-*"))
+
+
+def test_the_header_says_which_data_how_many_and_the_class_balance(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL]) == 0
+    out, err = capsys.readouterr()
+    assert "synth: 300 training, 60 test pictures, 32x32" in err
+    assert "classes  0 " in err
+    assert "house numbers" in err
+    assert "30,730 parameters" in err
+    assert "\x1b" not in out + err, "no colour codes where there is no terminal"
+    assert "svhn eval outputs/train/" in out
+    log = (next((folder / "outputs" / "train").iterdir()) / "train.log").read_text()
+    assert "epoch 2/2" in log
+
+
+def test_best_pt_is_the_epoch_with_the_best_metric_and_scores_what_was_logged(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys, "epochs=4", "lr=0.05", "metric=val_loss")
+    run = folder / summary["run_dir"]
+    history = rows(run / "metrics.csv")
+    best = min(history, key=lambda row: float(row["val_loss"]))
+    assert summary["best"]["epoch"] == int(best["epoch"])
+    assert summary["best"]["val_loss"] == float(best["val_loss"])
+    assert checkpoint.load(run / "best.pt")["row"]["epoch"] == int(best["epoch"])
+    assert summary["val"]["loss"] == pytest.approx(float(best["val_loss"]), rel=1e-6)
+    assert cli.main(["eval", str(run), "part=val", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["val"]["loss"] == pytest.approx(
+        float(best["val_loss"]), rel=1e-6
+    )
+
+
+def test_predictions_are_of_the_validation_part_and_their_accuracy_is_the_summary_s(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys)
+    run = folder / summary["run_dir"]
+    found = rows(run / "val_predictions.csv")
+    split = json.loads((run / "split.json").read_text())
+    assert [int(row["index"]) for row in found] == split["val"]
+    right = sum(row["label"] == row["prediction"] for row in found)
+    assert right / len(found) == summary["best"]["val_accuracy"]
+    for row in found:
+        probabilities = [float(row[f"p{k}"]) for k in range(10)]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert int(np.argmax(probabilities)) == int(row["prediction"])
+
+
+def test_the_label_of_a_prediction_is_the_label_of_the_picture(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys)
+    data = load_embedded(
+        n_train=300, n_test=60, seed=0, size=32, cache=Cache(default_root()), progress=lambda *_: None
+    )
+    for row in rows(folder / summary["run_dir"] / "val_predictions.csv"):
+        assert int(row["label"]) == data.train.labels[int(row["index"]), 0]
+
+
+def test_kfold_trains_every_fold_and_sums_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = train(capsys, "split=kfold", "split.k=3")
+    run = folder / summary["run_dir"]
+    assert [fold["name"] for fold in summary["folds"]] == ["fold0", "fold1", "fold2"]
+    values = [fold["best"]["val_accuracy"] for fold in summary["folds"]]
+    assert summary["val_accuracy"]["mean"] == pytest.approx(np.mean(values))
+    assert summary["val_accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
+    interval = fold_interval(values, 200, 100)
+    assert summary["val_accuracy"]["low"] == pytest.approx(interval.low, abs=1e-3)
+    assert summary["test"]["accuracy"] == pytest.approx(
+        np.mean([f["test"]["accuracy"] for f in summary["folds"]])
+    )
+    oof = rows(run / "oof_predictions.csv")
+    assert sorted(int(row["index"]) for row in oof) == list(range(300)), "every picture validates once"
+    for fold in summary["folds"]:
+        own = [row for row in oof if row["fold"] == fold["name"]]
+        right = sum(row["label"] == row["prediction"] for row in own)
+        assert right / len(own) == fold["best"]["val_accuracy"]
+    assert cli.main(["eval", str(run), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["scores"]) == 3
+
+
+def test_one_fold_of_a_kfold_is_an_ordinary_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    all_folds = train(capsys, "split=kfold", "split.k=3")
+    one = train(capsys, "split=kfold", "split.k=3", "split.fold=1")
+    assert one["best"] == all_folds["folds"][1]["best"]
+    assert one["name"] == "fold1"
+
+
+def test_bootstrap_validates_on_what_was_not_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = train(capsys, "split=bootstrap", "split.n=2", "epochs=1")
+    for fold in summary["folds"]:
+        split = json.loads((folder / summary["run_dir"] / fold["name"] / "split.json").read_text())
+        assert not set(split["train"]) & set(split["val"])
+        assert sorted({*split["train"], *split["val"]}) == list(range(300))
+
+
+def test_the_test_part_is_left_out_when_asked_and_scored_later(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys, "test=false")
+    assert summary["test"] is None
+    assert cli.main(["train", "--json", "--resume", "test=true"]) == 0
+    assert json.loads(capsys.readouterr().out)["test"]["n"] == 60
+
+
+def test_early_stopping_ends_a_run_and_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = train(capsys, "epochs=30", "reg.patience=2", "lr=1e-9")
+    assert summary["reason"].startswith("early stop")
+    assert summary["last"]["epoch"] == summary["best"]["epoch"] + 2 < 30
+
+
+def test_a_loss_that_explodes_is_exit_code_7_and_says_where(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL, "lr=1e38", "optim=sgd"]) == 7
+    err = capsys.readouterr().err
+    assert "epoch 1" in err
+    assert "lower lr" in err
+    assert "Traceback" not in err
+    run = next((folder / "outputs" / "train").iterdir())
+    assert json.loads((run / "summary.json").read_text())["status"] == "failed"
+
+
+def test_missing_data_is_exit_code_3_and_leaves_no_run_behind(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "data=svhn", "data.root=nowhere", "data.download=false"]) == 3
+    err = capsys.readouterr().err
+    assert "train_32x32.mat" in err
+    assert "data.root" in err
+    assert not list((folder / "outputs").glob("*/*"))
+
+
+def test_files_of_the_official_layout_train_and_official_split_takes_a_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, count, seed in (("train", 200, 0), ("test", 50, 1), ("extra", 70, 2)):
+        write_mat(folder / "d", part, count, seed)
+    own = [
+        "data=svhn",
+        "data.root=d",
+        "data.check_md5=false",
+        "data.download=false",
+        "epochs=6",
+        "lr=1e-2",
+        "reg=none",
+    ]
+    own = [*own, "threads=1", "device=cpu", "model=mlp", "model.widths=[32]"]
+
+    def go(*words: str) -> dict[str, Any]:
+        assert cli.main(["train", "--json", *own, *words]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    summary = go()
+    assert summary["test"]["accuracy"] > 0.5, "labels and pictures belong together"
+    assert go("split=official", "data.extra=val")["n_val"] == 70
+    summary = go("split=official", "split.file=d/extra_32x32.mat")
+    assert (summary["n_train"], summary["n_val"]) == (200, 70)
+    assert go("data.extra=train")["n_train"] + go("data.extra=train")["n_val"] == 270
+    assert cli.main(["train", *own, "split=official"]) == 2
+    assert "data.extra=val" in capsys.readouterr().err
+
+
+def test_init_from_starts_from_the_weights_of_another_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(capsys, "epochs=3", "lr=1e-2")
+    second = train(capsys, f"init_from={first['run_dir']}", "lr=1e-12", "epochs=1")
+    assert second["best"]["val_accuracy"] == first["best"]["val_accuracy"]
+    weights = checkpoint.load(folder / first["run_dir"] / "best.pt")["weights"]
+    tuned = checkpoint.load(folder / second["run_dir"] / "best.pt")["weights"]
+    assert all(torch.allclose(weights[name], tuned[name], atol=1e-6) for name in weights)
+    assert cli.main(["train", *SMALL, f"init_from={first['run_dir']}", "model=mlp"]) == 4
+    assert "another network" in capsys.readouterr().err
+
+
+def test_a_head_of_another_size_is_made_anew_and_said(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(capsys, "model=mlp", "model.widths=[16]", "epochs=1")
+    path = folder / first["run_dir"] / "best.pt"
+    content = checkpoint.load(path)
+    head = [name for name in content["weights"] if name.startswith("head.")]
+    content["weights"] |= {name: content["weights"][name][:5].clone() for name in head}
+    checkpoint.save(path, content)
+    assert cli.main(["train", *SMALL, "model=mlp", "model.widths=[16]", f"init_from={path}"]) == 0
+    assert "head has another size" in capsys.readouterr().err
+
+
+def test_eval_gives_a_wilson_interval_on_any_data_set(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys)
+    assert cli.main(["eval", "latest", "--json"]) == 0
+    score = json.loads(capsys.readouterr().out)["test"]
+    assert {k: score[k] for k in ("n", "loss", "accuracy")} == {
+        k: summary["test"][k] for k in ("n", "loss", "accuracy")
+    }
+    expected = wilson(round(score["accuracy"] * 60), 60)
+    assert (score["interval"]["low"], score["interval"]["high"]) == (expected.low, expected.high)
+    write_mat(folder / "d", "train", 20, 0)
+    write_mat(folder / "d", "test", 33, 1)
+    words = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
+    assert cli.main(["eval", summary["run_dir"], *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["test"]["n"] == 33
+    assert cli.main(["eval", "latest"]) == 0
+    out = capsys.readouterr().out
+    assert "accuracy" in out
+    assert "[" in out
+    assert cli.main(["eval", "nowhere"]) == 4
+
+
+def test_mirrored_digits_are_warned_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", *SMALL, "epochs=1", "reg.augment.hflip=true"]) == 0
+    assert "mirrored digit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=cnn", "model.width=0.25", "optim=adamw", "schedule=one_cycle"],
+        [
+            "model=mlp",
+            "model.widths=[16]",
+            "optim=rmsprop",
+            "schedule=step",
+            "schedule.every=1",
+            "schedule.warmup=1",
+        ],
+        ["model=datawhale", "optim=sgd", "reg=strong", "schedule=cosine", "optim.clip=1"],
+        ["model.degree=2", "reg.l1=1e-4", "reg.l2=1e-4", "split=ordered", "schedule=constant"],
+    ],
+)
+def test_parts_of_every_kind_train_together(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    summary = train(capsys, *words)
+    assert summary["status"] == "done"
+    assert np.isfinite(summary["last"]["train_loss"])
+
+
+def test_a_plugin_s_model_trains_and_is_needed_again_to_resume(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "my_parts.py").write_text(
+        """
+from dataclasses import dataclass
+from torch import nn
+from svhncli.build import register
+
+@dataclass
+class Tiny:
+    name: str = "tiny"
+    units: int = 4
+
+class Net(nn.Module):
+    def __init__(self, in_shape, positions, classes, units):
+        super().__init__()
+        self.body = nn.Sequential(nn.AdaptiveAvgPool2d(units), nn.Flatten())
+        self.head = nn.Linear(3 * units * units, positions * classes)
+        self.out = (positions, classes)
+
+    def forward(self, x):
+        return self.head(self.body(x)).unflatten(1, self.out)
+
+register("model", Tiny, lambda config, shape, n, k, dropout: Net(shape, n, k, config.units))
+"""
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    small = [word for word in SMALL if word != "model=linear"]
+    assert cli.main(["train", "--json", *small, "plugins=[my_parts]", "model=tiny", "model.units=3"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["parameters"] == 3 * 9 * 10 + 10
