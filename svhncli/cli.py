@@ -6,6 +6,7 @@ Standard library alone until the verb is known, so that help, completion and mis
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -182,6 +183,14 @@ def explain(error: Exception, debug: bool) -> int:
     return known.exit_code
 
 
+class _Terminated(BaseException):
+    """SIGTERM came while nothing had a better answer to it."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run `svhn`; the exit code."""
     argv = sys.argv[1:] if argv is None else argv
@@ -191,9 +200,13 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.writelines(f"{line}\n" for line in completion.candidates(argv[1:], FLAGS, SHORT, VALUES))
         return 0
     try:
+        signal.signal(signal.SIGTERM, _terminate)  # so that folders, locks and temporary files are let go
         code = run(parse(argv))
         sys.stdout.flush()
         return code
+    except _Terminated:
+        print("svhn: terminated", file=sys.stderr)
+        return 143
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor does the flush at exit complain
         return 141  # what shells say of a process that SIGPIPE ended

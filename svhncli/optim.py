@@ -159,7 +159,7 @@ class Plateau:
     """Times `gamma` whenever the validation loss has not improved for more than `patience` epochs.
 
     Improvement means a loss below (1 - threshold) times the best one. The factor never falls below
-    `min_factor`. A loss that is not finite is no improvement.
+    `min_factor`. NaN is no improvement.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class Plateau:
         return self.current
 
     def observe(self, value: float) -> None:
-        if math.isfinite(value) and value < self.best * (1 - self.threshold):
+        if value < self.best * (1 - self.threshold):
             self.best, self.stale = value, 0
             return
         self.stale += 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -109,6 +110,8 @@ def final(summary: dict[str, Any]) -> None:
     for name, text in _result_rows(summary):
         table.add_row(name, text)
     out.print(table)
+    if "run_dir" in summary:
+        out.print(f"[bold]run[/]  {escape(summary['run_dir'])}", soft_wrap=True)  # whole, to be copied
     for line in summary.get("next", ()):
         out.print(f"  {line}", markup=False, soft_wrap=True)
 
@@ -127,8 +130,6 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "ended", summary["reason"]
     if "seconds" in summary:
         yield "time", f"{summary['seconds']:.0f} s, {summary['images_per_second']:,.0f} images/s"
-    if "run_dir" in summary:
-        yield "run", summary["run_dir"]
 
 
 def _score(score: dict[str, Any]) -> str:

@@ -76,9 +76,10 @@ def test_half_an_epoch_goes_on_with_the_same_bits() -> None:
         straight.add(losses, logits, labels)
     for losses, logits in batches[:3]:
         first.add(losses, logits, labels)
-    state = first.state_dict()
+    state, digit_accuracy = first.state_dict(), first.digit_accuracy()
     first.add(*batches[3], labels)  # the state is a copy, which this must not reach
     second.load_state_dict(state)
+    assert second.digit_accuracy() == digit_accuracy
     for losses, logits in batches[3:]:
         second.add(losses, logits, labels)
     assert second.result() == straight.result()

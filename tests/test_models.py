@@ -17,7 +17,7 @@ from svhncli.models.datawhale import Datawhale
 from svhncli.models.linear import Linear
 from svhncli.models.mlp import Mlp
 from svhncli.models.resnet18 import ResNet18
-from svhncli.models.wide_resnet import WideResNet
+from svhncli.models.wide_resnet import Block, WideResNet
 
 DIGIT = (3, 32, 32)
 
@@ -135,6 +135,7 @@ def test_degree_2_sees_every_product_of_pooled_pixels_once() -> None:
     features = [a, b, c, d, a * a, a * b, a * c, a * d, b * b, b * c, b * d, c * c, c * d, d * d]
     logits = model(torch.tensor([a, b, c, d]).view(1, 1, 2, 2))
     assert logits.item() == pytest.approx(sum(i * f for i, f in enumerate(features, 1)))
+    assert model.state_dict().keys() == {"head.linear.weight", "head.linear.bias"}
 
 
 def test_mlp_without_hidden_layers_is_the_linear_model() -> None:
@@ -165,6 +166,12 @@ def test_wide_resnet_refuses_a_depth_that_is_not_6n_plus_4(depth: int, nearest: 
     with pytest.raises(UsageError, match=f"not {depth}") as caught:
         WideResNet(DIGIT, 1, 10, depth=depth)
     assert f"model.depth={nearest}" in caught.value.hint
+
+
+def test_wide_resnet_activates_before_the_shortcut_that_changes_the_shape_only() -> None:
+    dark = -pictures(2, 4, 8, 8)  # nothing of it passes a ReLU
+    assert torch.equal(Block(4, 4, 1, 0.0).eval()(dark), dark)
+    assert not Block(4, 8, 2, 0.0).eval()(dark).any()
 
 
 def test_linear_refuses_degree_3() -> None:

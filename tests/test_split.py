@@ -129,7 +129,7 @@ def test_folds_of_house_numbers_are_within_1_5_pictures_of_their_due_or_of_sciki
     assert np.abs(ours - ours.mean(0)).max() <= max(1.5, np.abs(theirs - theirs.mean(0)).max())
 
 
-@pytest.mark.parametrize("mean_size", [3, 8, 20, 60])
+@pytest.mark.parametrize("mean_size", [8, 20])
 def test_folds_of_lumpy_groups_are_on_average_more_even_than_scikit_learns(mean_size: int) -> None:
     ours, theirs = [], []
     for seed in range(6):
