@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from svhncli import optim as optimisers
-from svhncli import schema, split
+from svhncli import rules, schema, split
 from svhncli.augment import Augment
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import DataSet
@@ -299,4 +299,4 @@ def _plateau(config: schema.Plateau, steps_per_epoch: int) -> optimisers.Schedul
 
 def augment(config: schema.Augment) -> Augment:
     """The transforms of the training pictures."""
-    return Augment(**schema.to_dict(config))
+    return Augment(**rules.to_dict(config))

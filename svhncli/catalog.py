@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from svhncli import schema
+from svhncli import rules, schema
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Key:
     @property
     def wanted(self) -> str:
         """Type and range in words."""
-        kind = " or ".join(self.rule["choices"]) or schema.type_text(self.hint)
-        return ", ".join(filter(None, (kind, schema.range_text(self.rule))))
+        kind = " or ".join(self.rule["choices"]) or rules.type_text(self.hint)
+        return ", ".join(filter(None, (kind, rules.range_text(self.rule))))
 
 
 def conf_dir() -> Path:
@@ -52,7 +52,7 @@ def takes_run(verb: str) -> bool:
 def defaults(verb: str) -> dict[str, str]:
     """Group -> default choice, as the verb's YAML lists them."""
     text = (conf_dir() / f"{verb}.yaml").read_text(encoding="utf-8")
-    return dict(re.findall(r"^  - (\w+): (\w+)", text, re.MULTILINE))
+    return dict(re.findall(r"^  - (?:optional )?(\w+): (\w+)", text, re.MULTILINE))
 
 
 def choices(group: str) -> dict[str, str]:

@@ -8,12 +8,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from svhncli import __version__, schema
+from svhncli import __version__
 from svhncli.errors import SvhnError, UsageError, disk_error
+from svhncli.overview import VERBS, overview
 
 FLAGS = {
     "--help": "this help; after a verb: every key of it",
@@ -57,14 +55,14 @@ REFUSED = {
 }
 
 
-@dataclass
 class Line:
     """A command line, taken apart."""
 
-    words: list[str] = field(default_factory=list)
-    flags: set[str] = field(default_factory=set)
-    hydra: list[str] = field(default_factory=list)
-    resume: str | None = None
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.flags: set[str] = set()
+        self.hydra: list[str] = []
+        self.resume: str | None = None
 
 
 def parse(argv: list[str]) -> Line:
@@ -84,11 +82,13 @@ def parse(argv: list[str]) -> Line:
         if name in REFUSED:
             raise UsageError(f"{name} is not supported", REFUSED[name])
         if name not in FLAGS:
-            near = schema.closest(name, FLAGS)
+            from svhncli import rules
+
+            near = rules.closest(name, FLAGS)
             raise UsageError(f"unknown flag {name}", f"did you mean {near}?" if near else "see: svhn --help")
         if name == "--resume":
             is_value = (
-                bool(rest) and not rest[0].startswith("-") and ("=" not in rest[0] or Path(rest[0]).exists())
+                bool(rest) and not rest[0].startswith("-") and ("=" not in rest[0] or os.path.exists(rest[0]))
             )
             line.resume = value if joined else rest.pop(0) if is_value else ""
         elif name in VALUES:
@@ -114,8 +114,6 @@ def run(line: Line) -> int:
     Raises:
         SvhnError: what a person can mend.
     """
-    from svhncli import catalog
-
     verb, words = (line.words or [""])[0], line.words[1:]
     if verb == "help":
         line.flags.add("--help")
@@ -128,29 +126,25 @@ def run(line: Line) -> int:
 
         print(completion.script(words[0] if words else ""))
         return 0
-    if verb and verb not in schema.VERBS:
-        near = schema.closest(verb, [*schema.VERBS, "help", "completion"])
-        hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(schema.VERBS)}"
+    if verb and verb not in VERBS:
+        from svhncli import rules
+
+        near = rules.closest(verb, [*VERBS, "help", "completion"])
+        hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(VERBS)}"
         raise UsageError(f"unknown verb '{verb}'", hint)
     if not verb or "--help" in line.flags:
-        from svhncli import helptext
+        return _help(verb, "--help" in line.flags)
 
-        asked = "--help" in line.flags
-        print(
-            helptext.of_verb(verb, FLAGS, SHORT) if verb else helptext.overview(FLAGS, SHORT),
-            file=sys.stdout if asked else sys.stderr,
-        )
-        return 0 if asked else 2
+    from svhncli import catalog, compose, dispatch
+
     if not catalog.is_trainer(verb) and (line.resume is not None or "--multirun" in line.flags):
         raise UsageError(f"svhn {verb} takes neither --resume nor --multirun")
     if "--quiet" in line.flags:
         os.environ["SVHN_QUIET"] = "1"  # the processes of a launcher inherit it
 
-    from svhncli import compose, dispatch
-
     if catalog.takes_run(verb):
         for place, word in enumerate(words):
-            if "=" not in word or Path(word).exists():
+            if "=" not in word or os.path.exists(word):
                 words[place] = f"run={compose.quote(word)}"
                 break
     return dispatch.run(
@@ -164,8 +158,21 @@ def run(line: Line) -> int:
     )
 
 
+def _help(verb: str, asked: bool) -> int:
+    if verb:
+        from svhncli import helptext
+
+        text = helptext.of_verb(verb, FLAGS, SHORT)
+    else:
+        text = overview(FLAGS, SHORT)
+    print(text, file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else 2
+
+
 def explain(error: Exception, debug: bool) -> int:
     """Print an error in a few lines, or with its traceback where it is a bug of ours; the exit code."""
+    import traceback
+
     known = error if isinstance(error, SvhnError) else disk_error(error)
     if known is None:
         traceback.print_exception(error)

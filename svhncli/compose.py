@@ -23,7 +23,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from svhncli import catalog, mistakes, schema
+from svhncli import catalog, mistakes, rules, schema
 from svhncli.errors import UsageError
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
@@ -80,14 +80,15 @@ def quote(text: str) -> str:
 
 
 def register() -> None:
-    """Tell Hydra the schema; a choice without a YAML file (a plugin's) composes by its dataclass alone."""
+    """Tell Hydra of the choices without a YAML file, which are a plugin's: they compose by their dataclass.
+
+    The schema itself is not registered: `schema.from_dict` checks every key and type once, after composition,
+    and Hydra would take a tenth of a second to do it a second time.
+    """
     replace: dict[str, Any] = {} if IS_HYDRA_1_3 else {"replace": True}
     store = partial(ConfigStore.instance().store, **replace)
-    for verb, kind in schema.VERBS.items():
-        store(group="schema", name=verb, node=kind)
     for group, kinds in schema.CHOICES.items():
         for name, kind in kinds.items():
-            store(group=f"schema/{group}", name=name, node=kind)
             if group != "reg" and not (catalog.conf_dir() / group / f"{name}.yaml").is_file():
                 store(group=group, name=name, node=kind)
 
@@ -138,11 +139,17 @@ def execute(verb: str, composed: DictConfig) -> dict[str, Any]:
     try:
         if missing := sorted(OmegaConf.missing_keys(composed)):
             raise mistakes.missing(missing[0], verb)
-        values = OmegaConf.to_container(composed, resolve=True)
+        values = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:
         raise mistakes.composition(error, verb) from error
-    config = schema.from_dict(schema.VERBS[verb], cast("dict[str, Any]", values))
-    schema.validate(config)
+    for group, default in catalog.defaults(verb).items():
+        if group not in values and default != "null":
+            raise mistakes.missing(group, verb)  # taken away with ~group
+    try:
+        config = schema.from_dict(schema.VERBS[verb], values)
+    except rules.WrongType as error:
+        raise mistakes.wrong_type(error.path, str(error.value), verb) from error
+    rules.validate(config)
     command = importlib.import_module(f"svhncli.commands.{verb}")
     if catalog.is_trainer(verb):
         return command.run(config, run_dir())

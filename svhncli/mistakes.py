@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from svhncli import catalog, schema
+from svhncli import catalog, rules
 from svhncli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ ALIASES = {
 
 
 def did_you_mean(word: str, words: Sequence[str], suffix: str = "") -> str:
-    near = schema.closest(word, words)
+    near = rules.closest(word, words)
     return f"did you mean '{near}{suffix}'?" if near else ""
 
 
@@ -90,10 +90,10 @@ def _near(path: str, known: Sequence[str]) -> str | None:
     """The key that was meant: one beside it, one of the same last name, one that looks alike."""
     parent, _, leaf = path.rpartition(".")
     beside = {key.rpartition(".")[2]: key for key in known if parent and key.rpartition(".")[0] == parent}
-    if near := schema.closest(leaf, beside):
+    if near := rules.closest(leaf, beside):
         return beside[near]
     same = [key for key in known if key.rpartition(".")[2] == leaf]
-    return same[0] if same else None if beside else schema.closest(path, known)
+    return same[0] if same else None if beside else rules.closest(path, known)
 
 
 def wrong_type(path: str, value: str, verb: str) -> UsageError:
@@ -102,7 +102,7 @@ def wrong_type(path: str, value: str, verb: str) -> UsageError:
     if key is None:
         return UsageError(f"{path}={value} has the wrong type")
     hint = f"{path}: {key.rule['meaning']}"
-    if schema.type_text(key.hint).startswith("list"):
+    if rules.type_text(key.hint).startswith("list"):
         hint = f"write a list as {path}=[{value}]"
     elif (
         key.hint is int

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import build, checkpoint, schema
+from svhncli import build, checkpoint, rules, schema
 from svhncli.batches import Batches, batch_bounds
 from svhncli.data.digits import BLANK, DataSet, Digits
 from svhncli.device import Machine
@@ -119,7 +119,7 @@ def _assemble(
         tally=Tally(machine.device),
     )
     meta = {
-        "config": schema.to_dict(config) | {"resume": None},
+        "config": rules.to_dict(config) | {"resume": None},
         "fold": fold.name,
         "fingerprint": data.fingerprint,
         "preprocess": preprocess.to_dict(),

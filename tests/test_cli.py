@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from svhncli import __version__, catalog, cli, compose, dispatch, schema
+from svhncli import __version__, catalog, cli, compose, dispatch, overview, schema
 from svhncli.errors import SvhnError, UsageError
 
 REPO = Path(__file__).resolve().parent.parent
@@ -107,6 +107,12 @@ def test_help_lists_every_verb_and_flag(words: list[str], capsys: pytest.Capture
     assert all(word in text for word in [*schema.VERBS, *cli.FLAGS])
 
 
+def test_the_overview_has_the_verbs_of_the_schema_and_says_which_take_a_run() -> None:
+    taking = {verb for verb, (takes, _) in overview.VERBS.items() if takes == " RUN"}
+    assert list(overview.VERBS) == list(schema.VERBS)
+    assert taking == {verb for verb in schema.VERBS if catalog.takes_run(verb)}
+
+
 @pytest.mark.parametrize("verb", schema.VERBS)
 def test_help_of_a_verb_lists_every_key_with_meaning_and_every_choice(
     verb: str, capsys: pytest.CaptureFixture[str]
@@ -178,7 +184,7 @@ def test_cfg_job_prints_the_config_and_leaves_nothing_behind(
 def test_config_dir_adds_choices(capsys: pytest.CaptureFixture[str], empty_folder: Path) -> None:
     own = empty_folder / "own" / "model"
     own.mkdir(parents=True)
-    (own / "thin.yaml").write_text("defaults: [/schema/model/cnn@_here_, _self_]\nwidth: 0.25\n")
+    (own / "thin.yaml").write_text("defaults: [cnn, _self_]\nwidth: 0.25\n")
     assert cli.main(["train", "--config-dir", "own", "model=thin", "--cfg", "job"]) == 0
     assert OmegaConf.create(capsys.readouterr().out).model == {"name": "cnn", "width": 0.25}
 
@@ -230,7 +236,7 @@ MISTAKES = {
     "train model=null": ("takes the name of one of its choices", ""),
     "train ~model": ("model is not set", "model=linear|"),
     "train epochs=abc": ("epochs=abc has the wrong type; it must be: whole number, 1 or more", "passes over"),
-    "train epochs=1e2": ("epochs=1e2 has the wrong type", "epochs=100"),
+    "train epochs=1e2": ("epochs=100.0 has the wrong type", "epochs=100"),
     "train reg.patience=none": ("reg.patience=none has the wrong type", "0 never stops early"),
     "train split.seed=none": ("split.seed=none has the wrong type", "split.seed=null"),
     "train model=mlp model.widths=64": ("it must be: list of whole number", "model.widths=[64]"),

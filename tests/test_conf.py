@@ -13,7 +13,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from svhncli import catalog, schema
+from svhncli import catalog, rules, schema
 from svhncli.compose import VERSION_BASE, register
 
 CONF = catalog.conf_dir()
@@ -34,7 +34,7 @@ def composed(verb: str, *words: str) -> Any:
     """The config dataclass that a command line makes."""
     values = OmegaConf.to_container(compose(verb, list(words)), resolve=True)
     config = schema.from_dict(schema.VERBS[verb], values)
-    schema.validate(config)
+    rules.validate(config)
     return config
 
 
@@ -58,7 +58,7 @@ def test_the_root_keys_and_their_dataclass_have_the_same_defaults(verb: str) -> 
     words = ["run=latest"] if catalog.takes_run(verb) else []
     config = composed(verb, *words)
     for key in catalog.walk(schema.VERBS[verb]):
-        if key.default != schema.UNSET and key.path not in catalog.defaults(verb):
+        if key.default != rules.UNSET and key.path not in catalog.defaults(verb):
             assert getattr(config, key.path) == key.default, key.path
 
 
@@ -92,7 +92,7 @@ def test_a_choice_file_writes_out_every_key_of_its_dataclass(path: Path) -> None
     values = OmegaConf.to_container(OmegaConf.load(path))
     own = values["optim"] if group == "optim" else values
     written = set(
-        schema.flat({name: value for name, value in own.items() if name not in ("defaults", "name")})
+        rules.flat({name: value for name, value in own.items() if name not in ("defaults", "name")})
     )
     assert written == {key.path for key in catalog.walk(kind)}
 

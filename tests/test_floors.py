@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "svhncli"
 
 FLOORS = (
-    {"svhncli", "schema", "errors", "files", "rng", "signals"},
+    {"svhncli", "schema", "rules", "errors", "files", "rng", "signals"},
     {
         "data",
         "split",
@@ -28,7 +28,18 @@ FLOORS = (
     {"batches", "loop", "checkpoint", "record", "report", "show"},
     {"build", "trainer"},
     {"commands"},
-    {"cli", "dispatch", "compose", "sweep", "mistakes", "catalog", "helptext", "completion", "__main__"},
+    {
+        "cli",
+        "dispatch",
+        "compose",
+        "sweep",
+        "mistakes",
+        "catalog",
+        "overview",
+        "helptext",
+        "completion",
+        "__main__",
+    },
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 """A room is a module or a package directly under svhncli; `svhncli` is __init__.py."""
@@ -110,7 +121,8 @@ def test_configs_and_hydra_stay_above_the_parts(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["schema", "errors", "cli", "catalog", "helptext", "completion", "mistakes"]
+    "module",
+    ["schema", "rules", "errors", "cli", "catalog", "overview", "helptext", "completion", "mistakes"],
 )
 def test_what_help_and_mistakes_need_is_the_standard_library(module: str) -> None:
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))

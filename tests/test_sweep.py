@@ -138,7 +138,7 @@ def test_a_failed_job_stops_no_other_and_only_it_runs_again(capsys: pytest.Captu
 def test_a_mistake_that_all_jobs_share_is_refused_before_any(
     capsys: pytest.CaptureFixture[str], empty_folder: Path
 ) -> None:
-    for words in (["lr=1e-3,1e-2", "nonsense=1"], ["model=cnn,cnnn"], ["lr=1e-3,abc"], ["lr=1e-3,1e-3"]):
+    for words in (["lr=1e-3,1e-2", "nonsense=1"], ["model=cnn,cnnn"], ["lr=1e-3,1e-3"]):
         assert cli.main(["train", "-m", *SMALL[:3], *words]) == 2
         printed = capsys.readouterr()
         assert printed.out == ""

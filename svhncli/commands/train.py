@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build, device, schema, stats
+from svhncli import build, device, rules, schema, stats
 from svhncli.data.digits import DataSet
 from svhncli.errors import SvhnError, UsageError
 from svhncli.files import write_json
@@ -35,7 +35,7 @@ def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
     with record.held():
         config = _with_source(config, record)
         if record.started:
-            _refuse_changes(record.config(), schema.to_dict(config), run_dir)
+            _refuse_changes(record.config(), rules.to_dict(config), run_dir)
         if (summary := record.summary()) is not None and is_finished(summary, config):
             show.say(f"'{run_dir}' is finished: {summary['reason']}; to train on, raise epochs=")
             return summary
@@ -63,20 +63,20 @@ def resume(target: str | None, changes: dict[str, Any]) -> dict[str, Any]:
     path = find_run(target)
     saved = RunDir(path).config()
     config = schema.from_dict(schema.Train, _changed(saved, changes))
-    schema.validate(config)
+    rules.validate(config)
     return run(config, path)
 
 
 def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in saved.items()}
-    known = schema.flat(saved)
+    known = rules.flat(saved)
     for name, value in changes.items():
         if name in schema.CHOICES:
             if value != saved[name]["name"]:
                 raise _other_run([f"{name}: this run has {saved[name]['name']}, not {value}"])
             continue
         if name not in known:
-            near = schema.closest(name, known)
+            near = rules.closest(name, known)
             raise UsageError(f"unknown key '{name}'", f"did you mean '{near}'?" if near else "")
         *path, last = name.split(".")
         place = values
@@ -100,7 +100,7 @@ def _with_source(config: schema.Train, record: RunDir) -> schema.Train:
 
 
 def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -> None:
-    before, after = schema.flat(saved), schema.flat(now)
+    before, after = rules.flat(saved), rules.flat(now)
     changed = [
         f"{name}: this run has {before.get(name)}, not {after.get(name)}"
         for name in sorted(before | after)
@@ -131,7 +131,7 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     # Whatever can be refused has been: from here on there is a run.
     show.log = record.path / "train.log"
     record.write_config(
-        schema.to_dict(config) | {"resume": None},
+        rules.to_dict(config) | {"resume": None},
         {"device": machine.device.type, "precision": machine.precision, "threads": machine.threads},
         {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train)},
     )

@@ -1,0 +1,165 @@
+"""What a config key is: default, meaning, range; and the checks and plain forms that follow from that.
+
+Nothing here is imported from outside the standard library, so help and errors are instant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import field, fields, is_dataclass
+from typing import Any
+
+from svhncli.errors import UsageError
+
+UNIONS = (typing.Union, types.UnionType)
+
+UNSET = "???"
+"""OmegaConf's mark for a value that something else must bring."""
+
+
+def key(
+    default: Any,
+    meaning: str,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A config key: its default, its meaning and what it may be (low <= x <= high, above < x < below)."""
+    rule = {"meaning": meaning, "low": low, "above": above, "high": high, "below": below, "choices": choices}
+    if isinstance(default, (list, type)):
+        make = default if isinstance(default, type) else default.copy
+        return field(default_factory=make, metadata=rule)
+    return field(default=default, metadata=rule)
+
+
+# ----------------------------------------------------------------------------- checks
+
+
+def problems(config: Any, path: str = "") -> Iterator[str]:
+    """What is out of range in a config dataclass, one sentence a key."""
+    for item in fields(config):
+        value, rule = getattr(config, item.name), item.metadata
+        where = f"{path}{item.name}"
+        if is_dataclass(value):
+            yield from problems(value, f"{where}.")
+        elif value == UNSET:
+            yield f"{where} is not set"
+        elif value is not None:
+            for one in value if isinstance(value, list) else [value]:
+                if (wanted := _violation(one, rule)) is not None:
+                    yield f"{where}={one}: {wanted}"
+
+
+def _violation(value: Any, rule: Mapping[str, Any]) -> str | None:
+    choices = rule.get("choices", ())
+    if choices and value not in choices:
+        near = closest(str(value), choices)
+        return f"must be {' or '.join(choices)}" + (f"; did you mean '{near}'?" if near else "")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if not math.isfinite(value):
+        return "must be a finite number"
+    wanted = range_text(rule)
+    inside = (
+        (rule.get("low") is None or value >= rule["low"])
+        and (rule.get("above") is None or value > rule["above"])
+        and (rule.get("high") is None or value <= rule["high"])
+        and (rule.get("below") is None or value < rule["below"])
+    )
+    return None if inside else f"must be {wanted}"
+
+
+def range_text(rule: Mapping[str, Any]) -> str:
+    """A range in words: `0 or more, below 1`; empty where there is none."""
+    parts = [
+        text.format(f"{rule[name]:g}")
+        for name, text in (
+            ("low", "{} or more"),
+            ("above", "above {}"),
+            ("high", "at most {}"),
+            ("below", "below {}"),
+        )
+        if rule.get(name) is not None
+    ]
+    return ", ".join(parts)
+
+
+def validate(config: Any) -> None:
+    """Refuse a config with values out of range.
+
+    Raises:
+        UsageError: naming every such key, its value and what is allowed.
+    """
+    if found := list(problems(config)):
+        raise UsageError("\n".join(found), "see the ranges with: svhn train --help")
+
+
+def closest(word: str, words: typing.Iterable[str]) -> str | None:
+    """The word that was probably meant."""
+    return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)), None)
+
+
+# ----------------------------------------------------------------------------- types and plain forms
+
+
+class WrongType(UsageError):
+    """A value of another type than its key's."""
+
+    def __init__(self, path: str, value: Any, hint: Any) -> None:
+        super().__init__(f"{path}={value} has the wrong type; it must be {type_text(hint)}")
+        self.args = (path, value, hint)
+        self.path = path
+        self.value = value
+
+
+def typed(value: Any, hint: Any, where: str) -> Any:
+    options = typing.get_args(hint) if typing.get_origin(hint) in UNIONS else (hint,)
+    for option in options:
+        if option is Any or (option is type(None) and value is None):
+            return value
+        if typing.get_origin(option) is list and isinstance(value, list):
+            return [typed(one, typing.get_args(option)[0], where) for one in value]
+        if option is float and type(value) in (int, float):
+            return float(value)
+        if option in (int, bool, str) and type(value) is option:
+            if isinstance(value, str) and "${" in value:
+                raise UsageError(f"{where}: interpolations are not taken from a saved config")
+            return value
+        if option is str and type(value) is int:
+            return str(value)  # data.root=2024
+    raise WrongType(where, value, hint)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain nested values, the inverse of `from_dict`."""
+    return {
+        item.name: to_dict(value) if is_dataclass(value := getattr(config, item.name)) else value
+        for item in fields(config)
+    }
+
+
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """`{"reg": {"l1": 0}}` as `{"reg.l1": 0}`."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            out |= flat(value, f"{path}{name}.")
+        else:
+            out[f"{path}{name}"] = value
+    return out
+
+
+def type_text(hint: Any) -> str:
+    """A type in words for people."""
+    if typing.get_origin(hint) in UNIONS:
+        return " or ".join("null" if one is type(None) else type_text(one) for one in typing.get_args(hint))
+    if typing.get_origin(hint) is list:
+        return f"list of {type_text(typing.get_args(hint)[0])}"
+    return {int: "whole number", float: "number", bool: "true or false", str: "text"}.get(hint, "group")
