@@ -1,4 +1,4 @@
-"""Kill one training run again and again, resume it each time, and compare its bits with an undisturbed run's.
+"""Kill one training run again and again, resume it each time, and compare its bits with an undisturbed one's.
 
     python benchmarks/kill_resume.py [--kills 20] [--terms 5] [--epochs 8] [key=value ...]
 
@@ -52,7 +52,7 @@ def main() -> int:
         draw.shuffle(signals)
         for number, sent in enumerate(signals, 1):
             begun = (broken / "config.yaml").is_file()
-            command = [*SVHN, "--resume", str(broken)] if begun else [*SVHN, f"hydra.run.dir={broken}", *run]
+            command = [*SVHN, *(["--resume", str(broken)] if begun else [f"hydra.run.dir={broken}", *run])]
             # Start-up is a part of every attempt, so that early moments are met as well as late ones.
             wait = draw.uniform(0.5, 6 + 2.5 * took / len(signals))
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -115,7 +115,7 @@ def test_resnet18_has_torchvisions_parameters_but_for_stem_and_head() -> None:
 
 
 def test_default_cnn_has_about_a_quarter_of_a_million_parameters() -> None:
-    assert parameters(Cnn(DIGIT, 1, 10)) == 263_210
+    assert parameters(Cnn(DIGIT, 1, 10)) == 286_058
 
 
 def test_cnn_width_scales_every_layer() -> None:

@@ -21,8 +21,6 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from svhncli.data.synth.chunk import CHUNK, render_chunk
-
 RENDERER_VERSION = 1
 """Part of a cache's key: raised whenever the pictures change."""
 
@@ -69,6 +67,8 @@ def render(
         if array.dtype != dtype or array.shape != shape:
             raise ValueError(f"{name} must be {np.dtype(dtype)} {shape}, not {array.dtype} {array.shape}")
 
+    from svhncli.data.synth.chunk import CHUNK  # here, since a set that is cached needs no scipy.ndimage
+
     workers = _cpus() if workers is None else workers
     jobs: list[Job] = [(seed, part, index, size) for index in range(-(-count // CHUNK))]
     group = 0
@@ -105,6 +105,8 @@ def _chunks(jobs: list[Job], workers: int) -> Generator[Chunk, None, None]:
 
 
 def _draw(job: Job) -> Chunk:
+    from svhncli.data.synth.chunk import render_chunk
+
     return render_chunk(*job)
 
 
