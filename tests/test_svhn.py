@@ -343,7 +343,7 @@ load(Path(sys.argv[1]), check_md5=False, cache=Cache(Path(sys.argv[2])), progres
 
 
 @pytest.mark.parametrize(
-    "stage", ["check train_32x32.mat", "convert train_32x32.mat", "find the house numbers in test_32x32.mat"]
+    "stage", ["check train_32x32.mat", "convert train_32x32.mat", "find house numbers in test_32x32.mat"]
 )
 def test_a_kill_during_the_conversion_costs_nothing_but_time(root: Path, stage: str) -> None:
     cache = root.parent / "killed"

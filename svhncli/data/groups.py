@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from svhncli.data.disk import Count, silent
+
 NOISE = 100.0
 """Variance (grey levels squared) below which a wall counts as flat: blur, JPEG and sub-pixel shifts."""
 
@@ -22,7 +24,7 @@ CHUNK = 8
 """Crops compared at once: so few that malloc need not map their arrays anew, which took half the time."""
 
 
-def house_numbers(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def house_numbers(images: np.ndarray, labels: np.ndarray, progress: Count = silent) -> np.ndarray:
     """Group ids int64 (N,), counted from 0, one for each run of crops that seem to show one house number.
 
     images: uint8 (N, 3, H, W) in the file's order, possibly memory-mapped (read once, front to back).
@@ -33,11 +35,11 @@ def house_numbers(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     by no more than it varies (`overlap_difference` at most 1), and where the second one shows a 0: of 46,470
     official numbers 0.2% begin with one, of the digits that follow 12% are one.
     """
-    joined = (overlap_difference(images) <= 1) | (labels[1:, 0] == 0)
+    joined = (overlap_difference(images, progress) <= 1) | (labels[1:, 0] == 0)
     return np.concatenate([np.zeros(min(len(images), 1), np.int64), np.cumsum(~joined, dtype=np.int64)])
 
 
-def overlap_difference(images: np.ndarray) -> np.ndarray:
+def overlap_difference(images: np.ndarray, progress: Count = silent) -> np.ndarray:
     """How much each crop and the next differ where they overlap best; float32 (N - 1,).
 
     The second crop is laid over the first at every whole shift of 0 to W - 1 pixels to the right and of up to
@@ -61,8 +63,11 @@ def overlap_difference(images: np.ndarray) -> np.ndarray:
         return np.concatenate([_compare(chunk, down, rows, columns) for chunk in chunks])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = list(pool.map(compare, range(0, len(images) - 1, BLOCK)))
-    return np.concatenate([np.empty(0, np.float32), *parts])
+        parts = [np.empty(0, np.float32)]
+        for part in pool.map(compare, range(0, len(images) - 1, BLOCK)):
+            parts.append(part)
+            progress(min(BLOCK * (len(parts) - 1), len(images)), len(images))
+    return np.concatenate(parts)
 
 
 def _covered(size: int, shifts: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from svhncli.data.cache import load as load_part
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import Progress, silent
 from svhncli.data.download import fetch, md5_of
+from svhncli.data.groups import house_numbers
 from svhncli.errors import DataError, UsageError
 from svhncli.files import read_json, write_json
 
@@ -36,9 +37,6 @@ VERSION = 1  # of what the conversion writes, groups included: raised whenever t
 BLOCK = 1024  # images that are converted at once
 LAYOUT = "expected: X uint8 side×side×3×N, and y N×1 with the labels 1-10, where 10 is the digit 0"
 SAMPLES = 64  # pieces of a file that tell it from others
-
-GroupsOf = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""images uint8 (N, 3, H, W), labels int64 (N, 1) -> group ids int64 (N,), from 0."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,6 @@ def load(
         DiskError: the cache or `root` cannot be written.
         UsageError: `extra` is none of the three, or two validation parts are asked for.
     """
-    from svhncli.data.groups import house_numbers
-
     if extra not in ("none", "train", "val"):
         raise UsageError(f"extra is '{extra}'", "it is one of none, train, val")
     if extra == "val" and val_file is not None:
@@ -106,7 +102,7 @@ def load(
             )
         sources["val"] = [Source(val_file, None)]
 
-    folders = {part: _prepare(cache, part, files, house_numbers, progress) for part, files in sources.items()}
+    folders = {part: _prepare(cache, part, files, progress) for part, files in sources.items()}
     parts: dict[str, Digits] = {}
     first_group = 0
     for part, folder in folders.items():
@@ -117,15 +113,13 @@ def load(
     return DataSet("svhn", parts["train"], fingerprint(*folders.values()), parts["test"], parts.get("val"))
 
 
-def _prepare(
-    cache: Cache, part: str, files: Sequence[Source], groups_of: GroupsOf, progress: Progress
-) -> Path:
+def _prepare(cache: Cache, part: str, files: Sequence[Source], progress: Progress) -> Path:
     """The cached folder of a part. The files' md5s are kept beside the arrays, so that each is taken once."""
 
     def build(folder: Path) -> None:
         found = [md5_of(file.path, partial(progress, f"check {file.path.name}")) for file in files]
         _require_official(files, found)
-        _convert([file.path for file in files], folder, part, groups_of, progress)
+        _convert([file.path for file in files], folder, part, progress)
         write_json(folder / "md5.json", found)
 
     key = {"version": VERSION, "files": [_identity(file.path) for file in files]}
@@ -134,7 +128,7 @@ def _prepare(
     return folder
 
 
-def _convert(paths: Sequence[Path], folder: Path, part: str, groups_of: GroupsOf, progress: Progress) -> None:
+def _convert(paths: Sequence[Path], folder: Path, part: str, progress: Progress) -> None:
     layouts = [_layout(path) for path in paths]
     size = layouts[0][0].shape[0]
     for path, (x, _) in zip(paths, layouts, strict=True):
@@ -151,9 +145,10 @@ def _convert(paths: Sequence[Path], folder: Path, part: str, groups_of: GroupsOf
             images[done : done + len(pictures)] = pictures
             done += len(pictures)
             progress(f"convert {path.name}", done - start, n)
-        progress(f"find the house numbers in {path.name}", 0, n)
-        groups[rows] = groups_of(images[rows], labels[rows]) + first_group
-        progress(f"find the house numbers in {path.name}", n, n)
+        found = house_numbers(
+            images[rows], labels[rows], partial(progress, f"find house numbers in {path.name}")
+        )
+        groups[rows] = found + first_group
         first_group = int(groups[rows].max()) + 1
         start += n
 
