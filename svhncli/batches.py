@@ -50,8 +50,7 @@ class Batches:
 def batch_bounds(count: int, batch_size: int) -> np.ndarray:
     """Where the batches of an epoch begin and end: (steps + 1,) int64.
 
-    Batches differ by one picture at most, so none is dropped and none is so small that batch
-    normalisation sees a single picture.
+    Batches differ by one picture at most, so no picture is dropped and no batch is a small rest.
     """
     steps = -(-count // batch_size)
     return np.arange(steps + 1) * count // steps

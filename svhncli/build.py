@@ -7,10 +7,11 @@ three from outside: see `register`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,9 +19,9 @@ from svhncli import optim as optimisers
 from svhncli import rules, schema, split
 from svhncli.augment import Augment
 from svhncli.data.cache import Cache, default_root
-from svhncli.data.digits import DataSet
+from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import Progress
-from svhncli.errors import UsageError
+from svhncli.errors import DataError, UsageError
 
 Shape = tuple[int, int, int]
 
@@ -74,7 +75,18 @@ def data(config: Any, split_config: Any, cache: str | None, progress: Progress) 
         raise UsageError("split.file is for data=svhn", "leave split.file out, or use another split")
     folder = Path(cache).expanduser() if cache else default_root()
     sources = Sources(Cache(folder), progress, Path(val_file).expanduser() if val_file else None)
-    return _BUILDERS[type(config)](config, sources)
+    found: DataSet = _BUILDERS[type(config)](config, sources)
+    for name, part in (("training", found.train), ("test", found.test)):
+        if found.val is not None and part is not None and _same(found.val, part):
+            raise DataError(
+                f"the validation part holds the very pictures of the {name} part",
+                "what chooses the best epoch must not train or test: name another file, or another split",
+            )
+    return found
+
+
+def _same(one: Digits, other: Digits) -> bool:
+    return one.images.shape == other.images.shape and np.array_equal(one.images, other.images)
 
 
 @_builder(schema.Synth)
@@ -163,12 +175,19 @@ def _ordered(config: schema.Ordered, data: DataSet, seed: int) -> list[split.Fol
 # ----------------------------------------------------------------------------- model
 
 
-def model(config: Any, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+def model(
+    config: Any, in_shape: Shape, positions: int, classes: int, dropout: float, fresh: bool = True
+) -> nn.Module:
     """A network (B, *in_shape) -> logits (B, positions, classes); its weights come from torch's global state.
+
+    Args:
+        fresh: False where a checkpoint's weights will be loaded, so that pretrained ones are not fetched.
 
     Raises:
         UsageError: the network cannot take this shape.
     """
+    if not fresh and getattr(config, "pretrained", False):
+        config = replace(config, pretrained=False)
     return _BUILDERS[type(config)](config, in_shape, positions, classes, dropout)
 
 

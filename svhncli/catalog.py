@@ -52,7 +52,7 @@ def takes_run(verb: str) -> bool:
 def defaults(verb: str) -> dict[str, str]:
     """Group -> default choice, as the verb's YAML lists them."""
     text = (conf_dir() / f"{verb}.yaml").read_text(encoding="utf-8")
-    return dict(re.findall(r"^  - (?:optional )?(\w+): (\w+)", text, re.MULTILINE))
+    return dict(re.findall(r"^  - (\w+): (\w+)", text, re.MULTILINE))
 
 
 def choices(group: str) -> dict[str, str]:

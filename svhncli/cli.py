@@ -10,7 +10,7 @@ import signal
 import sys
 
 from svhncli import __version__
-from svhncli.errors import SvhnError, UsageError, disk_error
+from svhncli.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.overview import VERBS, overview
 
 FLAGS = {
@@ -82,8 +82,11 @@ def parse(argv: list[str]) -> Line:
         if name in REFUSED:
             raise UsageError(f"{name} is not supported", REFUSED[name])
         if name not in FLAGS:
-            from svhncli import rules
+            from svhncli import catalog, rules
 
+            key = written.lstrip("-")
+            if key in {*catalog.keys("train"), *catalog.defaults("train")}:
+                raise UsageError(f"unknown flag {written}", f"write {key}={value or '...'}, without dashes")
             near = rules.closest(name, FLAGS)
             raise UsageError(f"unknown flag {name}", f"did you mean {near}?" if near else "see: svhn --help")
         if name == "--resume":
@@ -182,7 +185,7 @@ def explain(error: Exception, debug: bool) -> int:
         traceback.print_exception(error)
     message = known.message.replace("\n", "\n  ")
     print(
-        f"svhn: error: {message}",
+        f"svhn: {message}" if isinstance(known, Interrupted) else f"svhn: error: {message}",
         *(f"  hint: {line}" for line in known.hint.splitlines()),
         sep="\n",
         file=sys.stderr,

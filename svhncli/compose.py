@@ -143,7 +143,7 @@ def execute(verb: str, composed: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise mistakes.composition(error, verb) from error
     for group, default in catalog.defaults(verb).items():
-        if group not in values and default != "null":
+        if group in schema.CHOICES and group not in values and default != "null":
             raise mistakes.missing(group, verb)  # taken away with ~group
     try:
         config = schema.from_dict(schema.VERBS[verb], values)

@@ -30,7 +30,7 @@ class Machine:
 
 
 def available_cpus() -> int:
-    """CPUs that this process may use: a container's or a batch system's share, not the whole machine."""
+    """CPUs that this process may run on, where the system tells; else all of the machine's."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

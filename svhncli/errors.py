@@ -79,9 +79,14 @@ def disk_error(error: BaseException) -> DiskError | None:
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _DISK:
             where = f" '{seen.filename}'" if seen.filename else ""
+            full = seen.errno in (errno.ENOSPC, errno.EDQUOT)
+            mend = (
+                "free some space or choose another folder"
+                if full
+                else "choose a folder that you may write to"
+            )
             return DiskError(
-                f"cannot write{where}: {seen.strerror}",
-                "free some space or choose another folder; what was saved before is still whole",
+                f"cannot write{where}: {seen.strerror}", f"{mend}; what was saved before is still whole"
             )
         seen = seen.__cause__ or seen.__context__
     return None

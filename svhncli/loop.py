@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,12 @@ from svhncli.optim import Schedule, step_optimizer
 from svhncli.preprocess import Preprocess
 from svhncli.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mixup, objective
 from svhncli.rng import key, numpy_generator
+from svhncli.stats import wilson
 
 EVAL_BATCH = 512
+NOT_FINITE_HINT = (
+    "try a lower lr, optim.clip=1, schedule.warmup=1 or precision=fp32; earlier epochs are saved"
+)
 CHECK_EVERY = 50
 """Steps between two looks at the loss on a GPU, where each look waits for the device."""
 
@@ -158,13 +162,16 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         train_score, val_score = state.tally.result(), val.result()
         row = {
             "epoch": epoch + 1,
-            "lr": state.optimizer.param_groups[0]["lr"],
+            "lr": plan.lr * state.schedule.factor(epoch * steps, plan.epochs * steps),
             "train_loss": train_score["loss"],
             "train_accuracy": train_score["accuracy"],
             "val_loss": val_score["loss"],
             "val_accuracy": val_score["accuracy"],
         }
-        improved = state.stopper.observe(row[plan.metric])
+        if bad := [name for name, value in row.items() if not math.isfinite(value)]:
+            raise NotFiniteError(f"{bad[0]} became {row[bad[0]]} in epoch {epoch + 1}", NOT_FINITE_HINT)
+        improved = _is_better(row, state.best, plan.metric)
+        state.stopper.observe(row[plan.metric])
         state.schedule.observe(row["val_loss"])
         if improved:
             state.best = row
@@ -176,8 +183,16 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         yield Epoch(row, seconds, trained / train_seconds, improved)
 
 
+def _is_better(row: dict[str, Any], best: dict[str, Any] | None, metric: str) -> bool:
+    """Whether a row is the best so far; of equals the first stays. min_delta is for stopping alone."""
+    if best is None:
+        return True
+    gain = row[metric] - best[metric]
+    return gain < 0 if metric == "val_loss" else gain > 0
+
+
 def _train_step(plan: Plan, state: State, positions: np.ndarray) -> torch.Tensor:
-    """One step on the pictures at these positions; returns the batch's mean loss, without penalties."""
+    """One step on the pictures at these positions; returns the loss that was minimised, penalties and all."""
     where = (state.epoch, state.step)
     _seed_dropout(plan, where)
     images, labels = plan.train.take(positions)
@@ -225,7 +240,7 @@ def _demand_finite(loss: torch.Tensor, epoch: int, step: int, lr: float) -> None
     if not math.isfinite(value):
         raise NotFiniteError(
             f"the training loss became {value} in epoch {epoch + 1}, step {step} (lr {lr:.3g})",
-            "try a lower lr, optim.clip=1, schedule.warmup=1 or precision=fp32; earlier epochs are saved",
+            NOT_FINITE_HINT,
         )
 
 
@@ -249,8 +264,15 @@ def predictions(
 
 def evaluate(
     model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine
-) -> tuple[dict, np.ndarray]:
-    """Score a model on every picture once: {"loss", "accuracy", "n"} and probabilities float32 (N, L, K)."""
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Score a model on every picture once.
+
+    Returns:
+        {"loss", "accuracy", "n", "interval"} with a 95% Wilson interval of the accuracy, and the
+        probabilities, float32 (N, L, K).
+    """
     tally = Tally(machine.device)
     parts = [p.cpu().numpy() for p in predictions(model, batches, preprocess, machine, tally)]
-    return tally.result(), np.concatenate(parts)
+    score = tally.result()
+    interval = asdict(wilson(round(score["accuracy"] * score["n"]), int(score["n"])))
+    return {**score, "interval": interval}, np.concatenate(parts)

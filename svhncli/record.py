@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -124,8 +125,8 @@ class RunDir:
 
     def speed(self) -> tuple[float, float]:
         """Seconds of all epochs, and the median images a second (the first epoch warms up)."""
-        rates = sorted(row["images_per_second"] for row in self._timing)
-        return sum(row["seconds"] for row in self._timing), rates[len(rates) // 2] if rates else 0.0
+        rates = [row["images_per_second"] for row in self._timing]
+        return sum(row["seconds"] for row in self._timing), median(rates) if rates else 0.0
 
     # ---- the result
 
@@ -143,13 +144,19 @@ def _floats(row: dict[str, str], names: tuple[str, ...]) -> dict[str, float]:
 
 def environment() -> dict[str, Any]:
     """Versions and machine, for a run's env.json."""
-    installed = {found.metadata["Name"].lower(): found.version for found in metadata.distributions()}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": {package: installed.get(package.lower()) for package in PACKAGES},
+        "versions": {package: _version(package) for package in PACKAGES},
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def find_run(target: str | None) -> Path:
@@ -160,7 +167,7 @@ def find_run(target: str | None) -> Path:
     """
     if target in (None, "latest"):
         return latest_run()
-    path = Path(str(target))
+    path = Path(str(target)).expanduser()
     if not path.exists():
         raise CheckpointError(f"there is no run '{path}'", "name a run's folder, a .pt file in it, or latest")
     folder = path if path.is_dir() else path.parent
@@ -192,19 +199,35 @@ def weights_file(target: str) -> Path:
 
 def latest_run(outputs: Path = Path("outputs/train")) -> Path:
     """The newest run under `outputs`, by the stamp in its name."""
-    runs = sorted(p for p in outputs.glob("*") if _STAMP.match(p.name) and (p / "config.yaml").is_file())
+    runs = sorted(p for p in outputs.glob("*") if _STAMP.match(p.name) and _is_of_use(p))
     if not runs:
         raise CheckpointError(f"there is no run under '{outputs}' yet", "start one: svhn train")
     return runs[-1]
 
 
-def failure(error: SvhnError, run_dir: Path) -> dict[str, Any]:
+def _is_of_use(run: Path) -> bool:
+    """Whether a run began and has not failed before anything was saved."""
+    failed = (run / "summary.json").is_file() and not (run / "last.pt").is_file()
+    return (run / "config.yaml").is_file() and not failed
+
+
+def failure(error: BaseException, run_dir: Path) -> dict[str, Any]:
     """What the summary of a run that did not end well says."""
-    status = "interrupted" if isinstance(error, Interrupted) else "failed"
+    told = {"run_dir": str(run_dir)}
+    if isinstance(error, SvhnError):
+        status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        return {
+            "status": status,
+            "reason": error.message,
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+            **told,
+        }
+    status = "failed" if isinstance(error, Exception) else "interrupted"  # Ctrl-C or SIGTERM
     return {
         "status": status,
-        "reason": error.message,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-        "run_dir": str(run_dir),
+        "reason": f"{type(error).__name__}: {error}",
+        "hint": "",
+        "exit_code": 1,
+        **told,
     }

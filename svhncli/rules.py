@@ -60,7 +60,7 @@ def problems(config: Any, path: str = "") -> Iterator[str]:
 def _violation(value: Any, rule: Mapping[str, Any]) -> str | None:
     choices = rule.get("choices", ())
     if choices and value not in choices:
-        near = closest(str(value), choices)
+        near = "cuda" if value == "gpu" and "cuda" in choices else closest(str(value), choices)
         return f"must be {' or '.join(choices)}" + (f"; did you mean '{near}'?" if near else "")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None

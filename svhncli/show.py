@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,11 @@ class Show:
     def warn(self, text: str) -> None:
         self.say(f"warning: {text}", "yellow")
 
+    def tell(self, text: str) -> None:
+        """Prose, wrapped where the terminal ends."""
+        for line in textwrap.wrap(text, self.console.width, subsequent_indent="    "):
+            self.say(line)
+
     @contextmanager
     def bars(self) -> Iterator[None]:
         """Progress bars while the block runs, on a terminal; nothing elsewhere."""
@@ -79,20 +85,24 @@ class Show:
 
 
 def epoch_line(row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> str:
-    """One epoch in one line that fits 100 columns; `*` marks the best so far."""
+    """One epoch in one line that fits 80 columns; `*` marks the best so far."""
     width = len(str(epochs))
     return (
         f"epoch {row['epoch']:{width}}/{epochs}  "
-        f"train {row['train_loss']:.4f} {row['train_accuracy']:7.2%}  "
-        f"val {row['val_loss']:.4f} {row['val_accuracy']:7.2%}{'*' if improved else ' '} "
+        f"train {_loss(row['train_loss'])} {row['train_accuracy']:7.2%}  "
+        f"val {_loss(row['val_loss'])} {row['val_accuracy']:7.2%}{'*' if improved else ' '} "
         f"lr {row['lr']:.1e}  {images_per_second:,.0f} img/s"
     )
 
 
+def _loss(value: float) -> str:
+    return f"{value:.4f}" if value < 100 else f"{value:.1e}"
+
+
 def class_balance(counts: Sequence[int]) -> str:
-    """The share of each digit in one line, such as `0 9.8%  1 10.2% …`."""
+    """The share of each digit in one line, such as `0 10%  1 19% …`."""
     total = max(1, sum(counts))
-    return "  ".join(f"{digit} {count / total:.1%}" for digit, count in enumerate(counts))
+    return "  ".join(f"{digit} {count / total:.0%}" for digit, count in enumerate(counts))
 
 
 def percent(value: float, digits: int = 2) -> str:
@@ -122,7 +132,7 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "best epoch", f"{best['epoch']} ({text})"
     for name in ("val_accuracy", "val_loss", "test_accuracy", "test_loss"):
         if estimate := summary.get(name):
-            yield f"{name.replace('_', ' ')}, all folds", _estimate(estimate)
+            yield f"mean {name.replace('_', ' ')}", _estimate(name, estimate)
     for part in ("train", "val", "test"):
         if (score := summary.get(part)) and f"{part}_loss" not in summary:
             yield f"{part} ({score['n']:,} pictures)", _score(score)
@@ -135,17 +145,18 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _score(score: dict[str, Any]) -> str:
     text = f"accuracy {percent(score['accuracy'])}"
     if interval := score.get("interval"):
-        text += f" [{percent(interval['low'])}, {percent(interval['high'])}]"
+        text += f" [{percent(interval['low'])}, {percent(interval['high'])}] at {interval['level']:.0%}"
     return f"{text}, loss {score['loss']:.4f}"
 
 
-def _estimate(value: dict[str, Any]) -> str:
-    text = f"mean {value['mean']:.4f}"
-    if value.get("sd") is not None:
-        text += (
-            f", sd {value['sd']:.4f}, {value['level']:.0%} interval [{value['low']:.4f}, {value['high']:.4f}]"
-        )
-    return text
+def _estimate(name: str, value: dict[str, Any]) -> str:
+    def text(number: float) -> str:
+        return percent(number) if name.endswith("accuracy") else f"{number:.4f}"
+
+    told = f"{text(value['mean'])}, sd {text(value['sd'])}"
+    if "low" in value:
+        told += f", [{text(value['low'])}, {text(value['high'])}] at {value['level']:.0%}"
+    return told
 
 
 def _folds_table(summary: dict[str, Any]) -> Table:

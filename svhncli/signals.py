@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ def noted() -> Iterator[Callable[[], int | None]]:
     def note(number: int, frame: FrameType | None) -> None:
         came.append(EXIT_CODES[signal.Signals(number)])
         restore()
+        os.write(2, b"\nsvhn: stopping after this step; once more to quit at once\n")
 
     if threading.current_thread() is threading.main_thread():
         for number in EXIT_CODES:

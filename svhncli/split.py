@@ -7,6 +7,7 @@ replicate), so one seed always gives the same folds, and more replicates leave t
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,14 @@ class Fold:
     train: np.ndarray
     val: np.ndarray
     val_part: str = "train"
+
+    @property
+    def digest(self) -> str:
+        """A hash of which pictures train and which validate: a resumed run must meet the same ones."""
+        sha = hashlib.sha256(self.val_part.encode())
+        for indices in (self.train, self.val):
+            sha.update(np.ascontiguousarray(indices, dtype="<i8").tobytes() + b"|")
+        return sha.hexdigest()
 
 
 def holdout(

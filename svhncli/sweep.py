@@ -307,29 +307,35 @@ def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=place)
 
 
+HEADS = {"best_epoch": "epoch", "val_loss": "val loss", "val_accuracy": "val", "test_accuracy": "test"}
+
+
 def _print(rows: list[dict[str, Any]], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = [row | ({"reason": None} if row["status"] == "done" else {}) for row in rows]
-    filled = {name for row in shown for name, value in row.items() if value is not None}
-    columns = [name for name in rows[0] if name in filled - {"run_dir", "metric", "score"}]
-    table = Table(title=f"sweep of {len(rows)} jobs by {rows[0]['metric'] or 'score'}", title_justify="left")
+    hidden = {"run_dir", "metric", "score", "reason"}
+    columns = [name for name in rows[0] if name not in hidden and any(row[name] is not None for row in rows)]
+    jobs = "1 job" if len(rows) == 1 else f"{len(rows)} jobs"
+    table = Table(title=f"{jobs}, best {rows[0]['metric'] or 'score'} first", title_justify="left", box=None)
     for name in columns:
-        table.add_column(
-            name.replace("_", " "), justify="right" if name != "reason" else "left", overflow="fold"
-        )
-    for row in shown:
-        table.add_row(*(_cell(row[name]) for name in columns))
+        table.add_column(HEADS.get(name, name), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(name, row[name]) for name in columns))
     # Elsewhere than on a terminal a table has the width that it needs.
     console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
     console.print(table)
-    console.print(f"table: {folder / 'summary.csv'}")
+    for row in rows:
+        if row["status"] != "done":
+            console.print(f"job {row['job']} {row['status']}: {row['reason'] or ''}", soft_wrap=True)
+    console.print(f"table: {folder / 'summary.csv'}", soft_wrap=True)
     if rows[0]["status"] == "done":
         console.print(f"best:  {rows[0]['run_dir']}", soft_wrap=True)
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
+    if name.endswith("accuracy"):
+        return f"{value:.2%}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

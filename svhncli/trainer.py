@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from svhncli import build, checkpoint, rules, schema
 from svhncli.batches import Batches, batch_bounds
 from svhncli.data.digits import BLANK, DataSet, Digits
 from svhncli.device import Machine
-from svhncli.errors import CheckpointError, DataError, Interrupted, NotFiniteError
+from svhncli.errors import CheckpointError, DataError, Interrupted
 from svhncli.files import write_csv
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.metrics import Tally
@@ -31,7 +32,6 @@ from svhncli.rng import key
 from svhncli.show import Show, epoch_line
 from svhncli.signals import noted
 from svhncli.split import Fold
-from svhncli.stats import wilson
 
 CLEAN_SAMPLE = 5_000
 """Training pictures, without augmentation, on which the best weights are scored for the diagnosis."""
@@ -103,8 +103,9 @@ def _assemble(
     )
     positions, classes = part.labels.shape[1], part.classes
     torch.default_generator.manual_seed(key(config.seed, "weights"))
-    network = build.model(config.model, part.shape, positions, classes, config.reg.dropout)
-    if config.init_from is not None and not run.last.is_file():
+    fresh = not run.last.is_file()
+    network = build.model(config.model, part.shape, positions, classes, config.reg.dropout, fresh)
+    if config.init_from is not None and fresh:
         _take_weights(network, config.init_from, show)
     network = network.to(machine.device).to(memory_format=torch.channels_last)
     steps = len(batch_bounds(len(fold.train), config.batch_size)) - 1
@@ -122,6 +123,7 @@ def _assemble(
         "config": rules.to_dict(config) | {"resume": None},
         "fold": fold.name,
         "fingerprint": data.fingerprint,
+        "split": fold.digest,
         "preprocess": preprocess.to_dict(),
         "in_shape": list(part.shape),
         "positions": positions,
@@ -137,13 +139,12 @@ def _val_digits(data: DataSet, fold: Fold) -> Digits:
 def _take_weights(network: nn.Module, source: str, show: Show) -> None:
     """Start from another run's weights; a head of another size keeps its fresh weights, and that is said."""
     path = Path(source)
-    content = checkpoint.load(path)
-    saved = content["weights"] if "weights" in content else content["state"]["model"]
+    meta, saved = checkpoint.load_weights(path)
     own = network.state_dict()
     unfit = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
     if wrong := [name for name in unfit if not name.startswith("head.")]:
         raise CheckpointError(
-            f"init_from: '{path}' holds another network ({content['meta']['config']['model']['name']}): "
+            f"init_from: '{path}' holds another network ({meta['config']['model']['name']}): "
             f"{', '.join(wrong[:3])} do not fit",
             "choose the same model and the same model.* keys as that run",
         )
@@ -158,6 +159,11 @@ def _restore(run: RunDir, state: State, meta: dict[str, Any], show: Show) -> Non
         raise DataError(
             f"the data is not what '{run.path}' was trained on: pictures or labels have changed",
             "put the old data back, or start a new run with init_from",
+        )
+    if content["meta"]["split"] != meta["split"]:
+        raise DataError(
+            f"the split of '{run.path}' comes out differently now: pictures that trained would validate",
+            "resume with the versions of svhn and NumPy that began it (env.json), or start a new run",
         )
     state.load_state_dict(content["state"])
     step = f", step {state.step}" if state.step else ""
@@ -182,7 +188,7 @@ def _train(
         events = () if state.stopper.should_stop else fit(plan, state)
         for event in events:
             if isinstance(event, Tick):
-                show.step(f"epoch {state.epoch + 1} {event.phase}", event.done, event.of)
+                show.step(f"epoch {state.epoch + 1}/{plan.epochs} {event.phase}", event.done, event.of)
             elif isinstance(event, Epoch):
                 _record(event, plan, state, meta, run, show)
                 save()
@@ -190,7 +196,7 @@ def _train(
                 save()
                 run.status("interrupted", epoch=state.epoch, step=state.step)
                 raise Interrupted(
-                    f"stopped after epoch {state.epoch}, step {state.step}; everything is saved",
+                    f"stopped in epoch {state.epoch + 1} of {plan.epochs}, step {state.step}; all is saved",
                     f"go on with: svhn train --resume {top}",
                     code,
                 )
@@ -227,17 +233,15 @@ def _finish(
     reason: str,
 ) -> dict[str, Any]:
     """Score the best weights, on the test part too, draw the curves, say what to try next."""
-    if state.best is None:
-        raise NotFiniteError("no epoch had a finite validation score", "try a lower lr or precision=fp32")
     best = checkpoint.load(run.best)
     network = state.eval_model
     network.load_state_dict(best["weights"])
 
     def score(batches: Batches) -> tuple[dict[str, Any], np.ndarray]:
-        result, probabilities = evaluate(network, batches, plan.preprocess, plan.machine)
-        return result | {"interval": _interval(result)}, probabilities
+        return evaluate(network, batches, plan.preprocess, plan.machine)
 
-    clean = fold.train[:: -(-len(fold.train) // CLEAN_SAMPLE)]
+    seen = np.unique(fold.train)  # a bootstrap repeats pictures
+    clean = seen[:: -(-len(seen) // CLEAN_SAMPLE)]
     train_score, _ = score(Batches(data.train, clean, plan.machine.device))
     val_score, probabilities = score(plan.val)
     write_predictions(run.path / "val_predictions.csv", plan.val, probabilities)
@@ -246,7 +250,7 @@ def _finish(
         everything = np.arange(len(data.test))
         test_score, _ = score(Batches(data.test, everything, plan.machine.device))
 
-    draw_curves(run.path)
+    draw_curves(run.path, config.metric)
     diagnosis = diagnose(state.history, best["row"], train_score, val_score)
     seconds, images_per_second = run.speed()
     row = best["row"]
@@ -266,21 +270,16 @@ def _finish(
         "parameters": sum(p.numel() for p in network.parameters()),
         "seconds": seconds,
         "images_per_second": images_per_second,
-        "n_train": len(fold.train),
+        "n_train": len(seen),
         "n_val": len(fold.val),
         "run_dir": str(run.path),
     }
     run.write_summary(summary)
     run.status("done", epoch=state.epoch)
-    show.say(f"{diagnosis['verdict']}: {diagnosis['why']}")
+    show.tell(f"{diagnosis['verdict']}: {diagnosis['why']}")
     for advice in diagnosis["try"]:
-        show.say(f"  try {advice}")
+        show.tell(f"  try {advice}")
     return summary
-
-
-def _interval(result: dict[str, Any]) -> dict[str, Any]:
-    found = wilson(round(result["accuracy"] * result["n"]), result["n"])
-    return {"low": found.low, "high": found.high, "level": found.level, "method": found.method}
 
 
 def write_predictions(path: Path, batches: Batches, probabilities: np.ndarray) -> None:
@@ -312,15 +311,14 @@ def as_text(classes: np.ndarray) -> str:
     return "".join(str(k) for k in classes.tolist() if k != BLANK)
 
 
-def collect_predictions(run: RunDir, names: list[str]) -> Path:
+def collect_predictions(run: RunDir, names: list[str]) -> None:
     """Put the folds' out-of-fold predictions into one file, with a column that tells the fold."""
-    target = run.path / "oof_predictions.csv"
-    rows: list[dict[str, str]] = []
-    columns: list[str] = []
-    for name in names:
-        with (run.path / name / "val_predictions.csv").open(newline="") as file:
-            reader = csv.DictReader(file)
-            columns = ["fold", *(reader.fieldnames or ())]
-            rows += [{"fold": name, **row} for row in reader]
-    write_csv(target, columns, rows)
-    return target
+
+    def rows() -> Iterator[dict[str, str]]:
+        for name in names:
+            with (run.path / name / "val_predictions.csv").open(newline="") as file:
+                yield from ({"fold": name, **row} for row in csv.DictReader(file))
+
+    with (run.path / names[0] / "val_predictions.csv").open(newline="") as file:
+        columns = next(csv.reader(file))
+    write_csv(run.path / "oof_predictions.csv", ["fold", *columns], rows())

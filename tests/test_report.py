@@ -56,6 +56,10 @@ def test_a_loss_that_still_falls_is_under_fitting_that_more_epochs_mend() -> Non
     assert verdict(0.93, 0.92, 0.9, 0.6, 0.4, 0.3) == "under-fitting (stopped too early)"
 
 
+def test_a_loss_past_guessing_is_divergence_not_under_fitting() -> None:
+    assert verdict(0.11, 0.10, 7e11, 6e11, 5e11) == "diverged"
+
+
 def test_high_and_equal_accuracies_are_neither() -> None:
     assert verdict(0.995, 0.991, *FLAT) == "neither over- nor under-fitting"
 

@@ -109,6 +109,59 @@ def test_a_stopped_run_saves_within_the_epoch_and_says_how_to_go_on(
     assert bits(run) == bits(undisturbed)
 
 
+def test_a_signal_within_an_epoch_is_acted_on_at_the_step_s_end(
+    spawn: Spawn, folder: Path, undisturbed: Path
+) -> None:
+    """A plugin sends the signal from within the 17th step, the 5th of the second epoch."""
+    (folder / "stop_at.py").write_text(
+        """
+import os, signal, torch
+
+seen = []
+
+def count(module, _):
+    if type(module).__name__ == "Cnn" and module.training:
+        seen.append(1)
+        if len(seen) == 17:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+torch.nn.modules.module.register_module_forward_pre_hook(count)
+"""
+    )
+    run = folder / "run"
+    code, _, err = finish(train(spawn, run, "plugins=[stop_at]"))
+    assert code == 143, err
+    saved = checkpoint.load(run / "last.pt")["state"]
+    assert (saved["epoch"], saved["step"]) == (1, 5)
+    assert json.loads((run / "summary.json").read_text())["best"]["epoch"] == 1
+    code, _, err = finish(spawn("train", "--resume", str(run)))
+    assert code == 0, err
+    assert bits(run) == bits(undisturbed)
+
+
+def test_a_split_that_comes_out_differently_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else pictures that trained would validate, after an update of the tool for instance."""
+    run = tmp_path / "run"
+    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
+    content = checkpoint.load(run / "last.pt")
+    content["meta"]["split"] = "another"
+    checkpoint.save(run / "last.pt", content)
+    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 3
+    assert "split" in capsys.readouterr().err
+
+
+def test_a_resume_that_fails_leaves_the_summary_of_the_finished_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
+    before = (run / "summary.json").read_bytes()
+    (run / "last.pt").write_bytes(b"")
+    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 4
+    assert (run / "summary.json").read_bytes() == before
+    assert json.loads((run / "status.json").read_text())["status"] == "failed"
+
+
 def test_a_kfold_run_picks_up_where_it_was(spawn: Spawn, tmp_path: Path) -> None:
     words = ["split=kfold", "split.k=3", "epochs=2"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"

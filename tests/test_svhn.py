@@ -269,14 +269,24 @@ def test_the_md5s_are_those_of_torchvision() -> None:
 
 
 @pytest.mark.parametrize("part", ["train", "test", "extra"])
-def test_a_missing_file_is_named_with_three_ways_to_mend_it(root: Path, part: str) -> None:
+def test_a_missing_official_file_is_named_with_three_ways_to_mend_it(root: Path, part: str) -> None:
     (root / f"{part}_32x32.mat").unlink()
     with pytest.raises(DataError) as caught:
-        load(root, extra="train")
+        load(root, extra="train", check_md5=True)
     assert caught.value.exit_code == 3
     assert str(root / f"{part}_32x32.mat") in caught.value.message
     for way in ("data.download=true", "data.root=", "put it there"):
         assert way in caught.value.hint
+
+
+def test_official_files_are_never_fetched_beside_files_of_one_s_own(root: Path) -> None:
+    """SVHN's test part would say nothing of other pictures; files of one's own may have none."""
+    (root / "test_32x32.mat").unlink()
+    assert load(root, download=True, base_url="http://127.0.0.1:9").test is None
+    (root / "train_32x32.mat").unlink()
+    with pytest.raises(DataError) as caught:
+        load(root, download=True, base_url="http://127.0.0.1:9")
+    assert "data.download" not in caught.value.hint
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ def recorded(empty_folder: Path) -> Path:
 def test_a_finished_sweep_prints_its_table_again(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--resume", str(recorded)]) == 0
     table = capsys.readouterr().out
-    assert 0 < table.index(" 0.75 ") < table.index(" 0.25 ")
+    assert 0 < table.index(" 75.00% ") < table.index(" 25.00% ")
     with (recorded / "summary.csv").open(newline="") as file:
         assert [each["lr"] for each in csv.DictReader(file)] == ["0.001", "0.01"]
 

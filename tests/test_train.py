@@ -206,6 +206,58 @@ def test_a_loss_that_explodes_is_exit_code_7_and_says_where(
     assert json.loads((run / "summary.json").read_text())["status"] == "failed"
 
 
+def test_a_loss_that_explodes_in_the_last_step_is_found_in_validation(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL, "lr=1e38", "optim=sgd", "epochs=1", "batch_size=1000"]) == 7
+    assert "val_loss became" in capsys.readouterr().err
+    assert not list((folder / "outputs").glob("train/*/best.pt"))
+
+
+def test_min_delta_stops_early_but_does_not_choose_the_best_epoch(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys, "epochs=6", "lr=1e-3", "metric=val_loss", "reg.min_delta=100", "reg.patience=3")
+    losses = [float(row["val_loss"]) for row in rows(folder / summary["run_dir"] / "metrics.csv")]
+    assert len(losses) == 4
+    assert summary["best"]["val_loss"] == min(losses) < losses[0]
+    assert "init_from" in summary["next"][1], "more epochs would stop again at once"
+
+
+def test_a_folder_that_is_left_does_not_matter_to_a_run(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_mat(folder / "my data", "train", 60, 0)
+    words = [
+        "data=svhn",
+        "data.root='my data'",
+        "data.check_md5=false",
+        "threads=1",
+        "model=linear",
+        "epochs=1",
+    ]
+    assert cli.main(["train", "--json", *words]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["test"] is None, "files of one's own may have no test part"
+    run = folder / summary["run_dir"]
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 0
+    assert cli.main(["eval", str(run), "part=val"]) == 0
+
+
+def test_a_validation_file_that_trains_or_tests_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, seed in (("train", 0), ("test", 1)):
+        write_mat(folder / "d", part, 60, seed)
+        words = ["data=svhn", "data.root=d", "data.check_md5=false", "split=official"]
+        if part == "test":
+            for name in ("train", "test"):
+                assert cli.main(["train", *words, f"split.file=d/{name}_32x32.mat"]) == 3
+                assert "very pictures" in capsys.readouterr().err
+
+
 def test_missing_data_is_exit_code_3_and_leaves_no_run_behind(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,6 +309,11 @@ def test_init_from_starts_from_the_weights_of_another_run(
     assert all(torch.allclose(weights[name], tuned[name], atol=1e-6) for name in weights)
     assert cli.main(["train", *SMALL, f"init_from={first['run_dir']}", "model=mlp"]) == 4
     assert "another network" in capsys.readouterr().err
+    (folder / "damaged.pt").write_bytes(b"x")
+    before = list((folder / "outputs" / "train").iterdir())
+    assert cli.main(["train", *SMALL, "init_from=damaged.pt"]) == 4
+    assert list((folder / "outputs" / "train").iterdir()) == before, "no run is left behind"
+    assert cli.main(["eval", "latest"]) == 0, "a run that failed before it saved anything is not the latest"
 
 
 def test_a_head_of_another_size_is_made_anew_and_said(

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
-from svhncli import build, checkpoint, device, schema, stats
+from svhncli import build, checkpoint, device, schema
 from svhncli.batches import Batches
 from svhncli.data.digits import DataSet, Digits
-from svhncli.errors import CheckpointError, DataError, UsageError
+from svhncli.errors import CheckpointError, DataError
 from svhncli.loop import evaluate
 from svhncli.preprocess import Preprocess
 from svhncli.record import find_run
@@ -31,8 +32,8 @@ def run(config: schema.Eval) -> dict[str, Any]:
     """
     show = Show()
     files = _checkpoints(config.run)
-    contents = [checkpoint.load(path) for path in files]
-    trained = schema.from_dict(schema.Train, contents[0]["meta"]["config"])
+    contents = [checkpoint.load_weights(path) for path in files]
+    trained = schema.from_dict(schema.Train, contents[0][0]["config"])
     own_data = config.data is None
     split_config = trained.split if own_data else None
     with show.bars():
@@ -43,21 +44,17 @@ def run(config: schema.Eval) -> dict[str, Any]:
     device.prepare(machine)
 
     scores = []
-    for content in contents:
-        digits, indices = _part(config.part, data, content["meta"], trained, own_data)
-        _demand_fit(content["meta"], digits, data.name)
-        network = _network(content, trained).to(machine.device)
-        result, _ = evaluate(
-            network,
-            Batches(digits, indices, machine.device),
-            Preprocess.from_dict(content["meta"]["preprocess"]),
-            machine,
-        )
-        scores.append(result)
+    for path, (meta, weights) in zip(files, contents, strict=True):
+        digits, indices = _part(config.part, data, meta, trained, own_data)
+        _demand_fit(meta, digits, data.name)
+        network = _network(meta, weights, trained, path).to(machine.device)
+        preprocess = Preprocess.from_dict(meta["preprocess"])
+        score, _ = evaluate(network, Batches(digits, indices, machine.device), preprocess, machine)
+        scores.append(score)
     summary = {"run": str(files[0].parent), "checkpoint": str(files[0]), "data": data.name}
     if len(scores) == 1:
-        return summary | {config.part: scores[0] | {"interval": _wilson(scores[0])}}
-    names = [content["meta"]["fold"] for content in contents]
+        return summary | {config.part: scores[0]}
+    names = [meta["fold"] for meta, _ in contents]
     return summary | {
         "run": str(files[0].parent.parent),
         config.part: {
@@ -83,17 +80,23 @@ def _checkpoints(target: str) -> list[Path]:
     return files
 
 
-def _network(content: dict[str, Any], trained: schema.Train) -> nn.Module:
-    meta = content["meta"]
+def _network(
+    meta: dict[str, Any], weights: dict[str, torch.Tensor], trained: schema.Train, path: Path
+) -> nn.Module:
     network = build.model(
-        trained.model, tuple(meta["in_shape"]), meta["positions"], meta["classes"], trained.reg.dropout
+        trained.model,
+        tuple(meta["in_shape"]),
+        meta["positions"],
+        meta["classes"],
+        trained.reg.dropout,
+        fresh=False,
     )
-    if "weights" in content:
-        weights = content["weights"]
-    else:
-        average = content["state"]["ema"]
-        weights = content["state"]["model"] if average is None else average["module"]
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights in '{path}' do not fit its config", str(error).splitlines()[0]
+        ) from error
     return network
 
 
@@ -115,12 +118,15 @@ def _part(
     if data.fingerprint != meta["fingerprint"]:
         raise DataError("the data is not what this run was trained on, so its split cannot be found again")
     for fold in build.folds(trained.split, data, trained.seed):
-        if fold.name == meta["fold"]:
+        if fold.name == meta["fold"] and fold.digest == meta["split"]:
             digits = (
                 data.val if part == "val" and fold.val_part == "val" and data.val is not None else data.train
             )
             return digits, np.unique(fold.train) if part == "train" else fold.val
-    raise UsageError(f"the run's split has no fold named '{meta['fold']}'")
+    raise DataError(
+        f"the split of this run ({trained.split.name}, {meta['fold']}) comes out differently now",
+        "its pictures are listed in split.json; part=test does not need the split",
+    )
 
 
 def _demand_fit(meta: dict[str, Any], digits: Digits, name: str) -> None:
@@ -129,8 +135,3 @@ def _demand_fit(meta: dict[str, Any], digits: Digits, name: str) -> None:
             f"{name} has {digits.shape[0]} channels and {digits.labels.shape[1]} digits a picture; "
             f"the network was made for {meta['in_shape'][0]} and {meta['positions']}"
         )
-
-
-def _wilson(score: dict[str, Any]) -> dict[str, Any]:
-    found = stats.wilson(round(score["accuracy"] * score["n"]), score["n"])
-    return {"low": found.low, "high": found.high, "level": found.level, "method": found.method}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+import shlex
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from svhncli import build, device, rules, schema, stats
+from svhncli import build, checkpoint, device, rules, schema, stats
 from svhncli.data.digits import DataSet
-from svhncli.errors import SvhnError, UsageError
+from svhncli.errors import CheckpointError, UsageError
 from svhncli.files import write_json
 from svhncli.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.show import Show, class_balance
@@ -33,20 +35,29 @@ def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
     """
     record, show = RunDir(run_dir), Show()
     with record.held():
-        config = _with_source(config, record)
+        config = _settled(config, record)
         if record.started:
             _refuse_changes(record.config(), rules.to_dict(config), run_dir)
         if (summary := record.summary()) is not None and is_finished(summary, config):
-            show.say(f"'{run_dir}' is finished: {summary['reason']}; to train on, raise epochs=")
-            return summary
+            show.say(f"'{run_dir}' is finished: {summary['reason']}")
+            return summary | {"next": _next(run_dir, summary)}
         try:
             return _train(config, record, show)
-        except SvhnError as error:
+        except BaseException as error:
             if record.started:
-                summary = failure(error, run_dir)
-                record.status(summary["status"], reason=error.message)
-                record.write_summary(summary)
+                _note_end(error, record)
             raise
+
+
+def _note_end(error: BaseException, record: RunDir) -> None:
+    """Why a run ended before its time; the summary of a run that had finished before is left as it is."""
+    summary = failure(error, record.path)
+    record.status(summary["status"], reason=summary["reason"])
+    if (before := record.summary()) is None or before["status"] != "done":
+        if record.best.is_file():
+            row = checkpoint.load(record.best)["row"]
+            summary["best"] = {name: row[name] for name in ("epoch", "val_loss", "val_accuracy")}
+        record.write_summary(summary)
 
 
 def resume(target: str | None, changes: dict[str, Any]) -> dict[str, Any]:
@@ -87,15 +98,22 @@ def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _with_source(config: schema.Train, record: RunDir) -> schema.Train:
-    """`init_from=latest` or a folder as the file that it meant when the run began."""
-    source = config.init_from
-    if source is None:
-        return config
-    if not record.started:
-        return replace(config, init_from=str(weights_file(source)))
-    if source == "latest" or Path(source).is_dir():
-        return replace(config, init_from=record.config()["init_from"])
+def _settled(config: schema.Train, record: RunDir) -> schema.Train:
+    """Paths as they are meant now: whole, so that the current folder does not matter later, and `init_from`
+    as the file that `latest` or a folder meant when the run began."""
+    if (source := config.init_from) is not None:
+        if not record.started:
+            path = weights_file(source).absolute()
+            checkpoint.load_weights(path)  # a damaged one is refused before there is a run
+            config = replace(config, init_from=str(path))
+        elif source == "latest" or not Path(source).is_file():
+            config = replace(config, init_from=record.config()["init_from"])
+    if isinstance(config.data, schema.Svhn):
+        root = str(Path(config.data.root).expanduser().absolute())
+        config = replace(config, data=replace(config.data, root=root))
+    if isinstance(config.split, schema.Official) and config.split.file is not None:
+        file = str(Path(config.split.file).expanduser().absolute())
+        config = replace(config, split=replace(config.split, file=file))
     return config
 
 
@@ -135,6 +153,7 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
         {"device": machine.device.type, "precision": machine.precision, "threads": machine.threads},
         {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train)},
     )
+    record.status("running")
     _header(config, machine, data, folds, record, show)
     summaries = []
     for fold in folds:
@@ -148,7 +167,7 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
         summary = _over_folds(summaries, record)
         record.write_summary(summary)
         record.status("done")
-    return summary | {"next": _next(record.path, config)}
+    return summary | {"next": _next(record.path, summary)}
 
 
 def _machine(config: schema.Train, record: RunDir, show: Show) -> device.Machine:
@@ -161,6 +180,11 @@ def _machine(config: schema.Train, record: RunDir, show: Show) -> device.Machine
         if old != new:
             show.warn(f"{package} was {old} when this run began and is {new} now: the bits will differ")
     saved = before["machine"]
+    if saved["device"] == "cuda" and not torch.cuda.is_available():
+        raise CheckpointError(
+            "this run was begun on a GPU, and torch sees none here",
+            f"go on with it where there is one, or start a new run: svhn train init_from={record.path}",
+        )
     return device.resolve(saved["device"], saved["precision"], saved["threads"])
 
 
@@ -221,9 +245,9 @@ def _over_folds(summaries: list[dict[str, Any]], record: RunDir) -> dict[str, An
     tested = all(s["test"] is not None for s in summaries)
     if tested:
         values |= {f"test_{name}": [s["test"][name] for s in summaries] for name in ("accuracy", "loss")}
-    n_train = round(np.mean([s["n_train"] for s in summaries]))
-    n_val = round(np.mean([s["n_val"] for s in summaries]))
-    estimates = {name: _estimate(found, n_train, n_val) for name, found in values.items()}
+    n_train = float(np.mean([s["n_train"] for s in summaries]))
+    n_val = float(np.mean([s["n_val"] for s in summaries]))
+    estimates = {name: _estimate(name, found, n_train, n_val) for name, found in values.items()}
     metric = summaries[0]["score"]["metric"]
     return {
         "status": "done",
@@ -247,17 +271,22 @@ def _over_folds(summaries: list[dict[str, Any]], record: RunDir) -> dict[str, An
     }
 
 
-def _estimate(values: list[float], n_train: int, n_val: int) -> dict[str, Any]:
+def _estimate(name: str, values: list[float], n_train: float, n_val: float) -> dict[str, Any]:
+    """Mean and spread over folds; of validation scores an interval, too.
+
+    All folds share one test part, so their test scores tell nothing of how another test part would do.
+    """
+    found = {"mean": math.fsum(values) / len(values), "sd": float(np.std(values, ddof=1))}
+    if name.startswith("test"):
+        return found
     interval = stats.fold_interval(values, n_train, n_val)
-    return {
-        "mean": math.fsum(values) / len(values),
-        "sd": float(np.std(values, ddof=1)),
-        "low": interval.low,
-        "high": interval.high,
-        "level": interval.level,
-        "method": interval.method,
-    }
+    high = min(1.0, interval.high) if name.endswith("accuracy") else interval.high
+    return found | asdict(replace(interval, low=max(0.0, interval.low), high=high))
 
 
-def _next(path: Path, config: schema.Train) -> list[str]:
-    return [f"svhn eval {path}", f"svhn train --resume {path} epochs={2 * config.epochs}"]
+def _next(path: Path, summary: dict[str, Any]) -> list[str]:
+    """Commands to copy. A run that stopped early would stop again at once, so it goes on as a new one."""
+    name = shlex.quote(str(path))
+    if "folds" not in summary and summary["last"]["epoch"] < summary["epochs"]:
+        return [f"svhn eval {name}", f"svhn train init_from={name} lr=..."]
+    return [f"svhn eval {name}", f"svhn train --resume {name} epochs={2 * summary['epochs']}"]

@@ -66,7 +66,7 @@ def load(
     root: the folder of `train_32x32.mat`, `test_32x32.mat` and, where it is used, `extra_32x32.mat`.
     extra: "none"; "train" appends the extra part to the training part; "val" makes it the validation part.
     check_md5: refuse files other than the official ones; a `val_file` is never checked.
-    download: fetch missing files from `base_url` into `root`.
+    download: fetch missing files from `base_url` into `root`; only where `check_md5` can vouch for them.
     val_file: a file of the same layout that becomes the validation part.
 
     Raises:
@@ -84,13 +84,15 @@ def load(
     def official(part: str) -> Source:
         name, md5 = FILES[part]
         if not (root / name).is_file():
-            if not download:
-                raise _missing(root / name)
+            if not download or not check_md5:  # official files would not belong to files of your own
+                raise _missing(root / name, can_fetch=check_md5)
             count = partial(progress, f"download {name}")
-            fetch(f"{base_url}/{name}", root / name, md5=md5 if check_md5 else None, progress=count)
+            fetch(f"{base_url}/{name}", root / name, md5=md5, progress=count)
         return Source(root / name, md5 if check_md5 else None)
 
-    sources = {"train": [official("train")], "test": [official("test")]}
+    sources = {"train": [official("train")]}
+    if check_md5 or (root / FILES["test"][0]).is_file():  # files of your own may have no test part
+        sources["test"] = [official("test")]
     if extra == "train":
         sources["train"].append(official("extra"))
     elif extra == "val":
@@ -110,7 +112,9 @@ def load(
         first_group = int(parts[part].groups.max()) + 1
         first, size = sources["train"][0].path, parts["train"].shape[2]
         _require_same_size(first, size, sources[part][0].path, parts[part].shape[2])
-    return DataSet("svhn", parts["train"], fingerprint(*folders.values()), parts["test"], parts.get("val"))
+    return DataSet(
+        "svhn", parts["train"], fingerprint(*folders.values()), parts.get("test"), parts.get("val")
+    )
 
 
 def _prepare(cache: Cache, part: str, files: Sequence[Source], progress: Progress) -> Path:
@@ -178,7 +182,10 @@ def _labels(path: Path, y: mat.Variable) -> np.ndarray:
     wrong = np.flatnonzero(~np.isin(values, np.arange(1, 11)))
     if len(wrong):
         row = wrong[0]
-        raise DataError(f"'{path}': label {values[row]} in row {row} of y (counted from 0)", LAYOUT)
+        raise DataError(
+            f"'{path}': label {values[row]} in row {row} of y (counted from 0)",
+            f"{LAYOUT}; zeros are written as 10",
+        )
     return np.where(values == 10, 0, values).astype(np.int64)
 
 
@@ -213,8 +220,9 @@ def _require_same_size(first: Path, size: int, other: Path, found: int) -> None:
         )
 
 
-def _missing(path: Path) -> DataError:
+def _missing(path: Path, can_fetch: bool) -> DataError:
+    fetch_it = "data.download=true fetches it, " if can_fetch else ""
     return DataError(
         f"there is no file '{os.path.abspath(path)}'",
-        "data.download=true fetches it, data.root=FOLDER says where it is, or put it there",
+        f"{fetch_it}data.root=FOLDER says where it is, or put it there",
     )

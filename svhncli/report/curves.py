@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 
 
-def draw_curves(run: Path) -> Path:
-    """Draw loss, accuracy and lr over the epochs into `run`/plots/curves.png, the best epoch marked."""
+def draw_curves(run: Path, metric: str = "val_accuracy") -> Path:
+    """Draw loss, accuracy and lr over the epochs into `run`/plots/curves.png; the best epoch is marked."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: no global state, no display
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -15,7 +15,7 @@ def draw_curves(run: Path) -> Path:
     with (run / "metrics.csv").open(newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     epochs = [row["epoch"] for row in rows]
-    best = max(rows, key=lambda row: row["val_accuracy"])
+    best = (min if metric == "val_loss" else max)(rows, key=lambda row: row[metric])
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -28,9 +28,9 @@ def draw_curves(run: Path) -> Path:
         axes.set_title(name)
         axes.legend(frameon=False)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
-    accuracy.set_title(f"accuracy (best: {best['val_accuracy']:.2%}, epoch {best['epoch']:.0f})")
+    accuracy.set_title(f"accuracy (best epoch {best['epoch']:.0f}: {best['val_accuracy']:.2%})")
     rate.plot(epochs, [row["lr"] for row in rows], "tab:green", marker="." if len(rows) < 40 else "")
-    rate.set_title("learning rate at the epoch's end")
+    rate.set_title("learning rate at the epoch's start")
     for axes in (loss, accuracy, rate):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -10,6 +10,10 @@ GOOD = 0.98
 """Training accuracy below which a network that does not over-fit could still learn more."""
 
 
+DIVERGED = 2 * math.log(11)
+"""A validation loss that is twice that of guessing among all classes."""
+
+
 def diagnose(
     history: Sequence[Mapping[str, float]],
     best: Mapping[str, float],
@@ -38,15 +42,21 @@ def diagnose(
     turned = since_best >= 3 and losses[-1] > 1.1 * min(losses)
     climbing = since_best == 0 and len(history) > 1 and losses[-1] < 0.98 * losses[-2]
 
-    if gap > max(0.01, noise) and gap > 0.3 * (1 - val["accuracy"]):
+    if best["val_loss"] > DIVERGED:
+        verdict, why = (
+            "diverged",
+            f"{figures}; even the best validation loss, {best['val_loss']:.4g}, is past guessing",
+        )
+        advice = ["a lower lr: a tenth of it", "optim.clip=1", "schedule.warmup=1"]
+    elif gap > max(0.01, noise) and gap > 0.3 * (1 - val["accuracy"]):
         verdict, why = "over-fitting", f"{figures}; the gap is larger than chance (±{100 * noise:.2f})"
         if turned:
             why += f", and the validation loss has risen from {min(losses):.4f} to {losses[-1]:.4f}"
         advice = [
-            "reg=strong (augmentation, dropout, label smoothing)",
-            "more data, such as data.extra=train",
+            "more regularisation: reg=strong (augmentation, dropout, label smoothing)",
+            "more training pictures",
             "optim.weight_decay or reg.l2=1e-4",
-            "a smaller network, such as model.width=0.5",
+            "a smaller network",
         ]
     elif climbing and train["accuracy"] < 0.999:
         verdict = "under-fitting (stopped too early)"
@@ -57,8 +67,8 @@ def diagnose(
         why = f"{figures}; the network does not even fit the pictures that it was trained on"
         advice = [
             "more epochs or a higher lr",
-            "a larger network: model.width=2 or model=resnet18",
-            "reg=none",
+            "a larger network, such as model=resnet18",
+            "less regularisation: reg=none",
         ]
     else:
         verdict, why = "neither over- nor under-fitting", f"{figures} (chance alone: ±{100 * noise:.2f})"
