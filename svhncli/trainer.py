@@ -63,7 +63,7 @@ def train_fold(
     run.write_history(state.history)
     run.status("running", epoch=state.epoch)
     reason = _train(config, plan, state, meta, run, show, top)
-    return _finish(config, plan, state, fold, data, run, show, reason)
+    return _finish(config, plan, state, fold, data, run, reason)
 
 
 def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
@@ -229,10 +229,9 @@ def _finish(
     fold: Fold,
     data: DataSet,
     run: RunDir,
-    show: Show,
     reason: str,
 ) -> dict[str, Any]:
-    """Score the best weights, on the test part too, draw the curves, say what to try next."""
+    """Score the best weights, on the test part too, draw the curves, judge the run, sum up."""
     best = checkpoint.load(run.best)
     network = state.eval_model
     network.load_state_dict(best["weights"])
@@ -276,9 +275,6 @@ def _finish(
     }
     run.write_summary(summary)
     run.status("done", epoch=state.epoch)
-    show.tell(f"{diagnosis['verdict']}: {diagnosis['why']}")
-    for advice in diagnosis["try"]:
-        show.tell(f"  try {advice}")
     return summary
 
 

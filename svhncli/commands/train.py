@@ -160,6 +160,7 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
         inner = record if len(folds) == 1 else record.fold(fold.name)
         _write_split(inner.path, fold)
         summaries.append(train_fold(config, machine, data, fold, inner, show, record.path))
+    _say_diagnosis(summaries, show)
     if len(folds) == 1:
         summary = summaries[0]
     else:
@@ -220,6 +221,15 @@ def _header(
     for flip in ("hflip", "vflip"):
         if getattr(config.reg.augment, flip):
             show.warn(f"reg.augment.{flip}=true: a mirrored digit is another digit or none")
+
+
+def _say_diagnosis(summaries: list[dict[str, Any]], show: Show) -> None:
+    """A verdict for every fold; what to try, once."""
+    for summary in summaries:
+        fold = f"{summary['name']} " if len(summaries) > 1 else ""
+        show.tell(f"{fold}{summary['diagnosis']['verdict']}: {summary['diagnosis']['why']}")
+    for advice in summaries[-1]["diagnosis"]["try"]:
+        show.tell(f"  try {advice}")
 
 
 def _write_split(folder: Path, fold: Fold) -> None:
