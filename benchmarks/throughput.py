@@ -91,19 +91,19 @@ def data_words() -> list[str]:
 # ----------------------------------------------------------------------------- the others
 
 
-def pictures():  # type: ignore[no-untyped-def]
+def pictures():
     """The pictures and labels that (a) trains on, from the same cache."""
     from svhncli.data import embedded
     from svhncli.data.cache import Cache, default_root
+    from svhncli.data.disk import silent
 
-    quiet = lambda what, done, total: None  # noqa: E731
     data = embedded.load(
-        n_train=PICTURES, n_test=0, seed=0, size=32, cache=Cache(default_root()), progress=quiet
+        n_train=PICTURES, n_test=0, seed=0, size=32, cache=Cache(default_root()), progress=silent
     )
     return data.train.images, data.train.labels[:, 0]
 
 
-def network():  # type: ignore[no-untyped-def]
+def network():
     from svhncli.models.cnn import Cnn
 
     return Cnn((3, 32, 32), 1, 10)
@@ -145,14 +145,14 @@ def contender_c() -> float:
     return bare(bf16=True)
 
 
-def loader():  # type: ignore[no-untyped-def]
+def loader():
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
     images, labels = pictures()
 
-    class Pictures(Dataset):  # type: ignore[type-arg]
+    class Pictures(Dataset):
         transform = transforms.Compose(
             [
                 transforms.RandomAffine(8, translate=(0.06, 0.06), scale=(0.91, 1.1)),
@@ -165,7 +165,7 @@ def loader():  # type: ignore[no-untyped-def]
         def __len__(self) -> int:
             return len(labels)
 
-        def __getitem__(self, index: int):  # type: ignore[no-untyped-def]
+        def __getitem__(self, index: int):
             return self.transform(Image.fromarray(images[index].transpose(1, 2, 0))), int(labels[index])
 
     return DataLoader(Pictures(), BATCH, shuffle=True, num_workers=2)
@@ -205,13 +205,13 @@ def contender_e() -> float:
             self.model = network()
             self.started = 0.0
 
-        def training_step(self, batch, index: int):  # type: ignore[no-untyped-def]
+        def training_step(self, batch, index: int):
             if index == WARM_UP:
                 self.started = time.perf_counter()
             x, y = batch
             return functional.cross_entropy(self.model(x).flatten(0, 1), y)
 
-        def configure_optimizers(self):  # type: ignore[no-untyped-def]
+        def configure_optimizers(self):
             return torch.optim.Adam(self.parameters(), lr=3e-4)
 
     module = Module()

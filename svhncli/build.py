@@ -7,7 +7,7 @@ three from outside: see `register`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def register(group: str, kind: type, builder: Callable[..., Any]) -> None:
             list[Fold], model(config, in_shape (C, H, W), positions, classes, dropout) -> nn.Module,
             optim(config, parameter groups, lr) -> Optimizer, schedule(config, steps_per_epoch) -> Schedule.
     """
-    name = kind.__dataclass_fields__["name"].default  # type: ignore[attr-defined]
+    name = str(next(item.default for item in fields(kind) if item.name == "name"))
     schema.CHOICES[group][name] = kind
     _BUILDERS[kind] = builder
 

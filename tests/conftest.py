@@ -45,7 +45,7 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **more,  # type: ignore[call-overload]
+            **more,
         )
         started.append(process)
         return process

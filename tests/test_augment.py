@@ -75,7 +75,7 @@ def test_without_settings_the_batch_itself_is_returned() -> None:
 
 def test_every_setting_but_elastic_sigma_is_a_change() -> None:
     on = {field.name: 1 for field in fields(Augment) if field.name != "elastic_sigma"}
-    assert [name for name, value in on.items() if Augment(**{name: value}).is_identity] == []  # type: ignore[arg-type]
+    assert [name for name, value in on.items() if Augment(**{name: value}).is_identity] == []
 
 
 @every_change
@@ -166,7 +166,7 @@ def test_parameters_fill_their_ranges_and_no_more() -> None:
     columns = dict.fromkeys(COLUMNS, torch.linspace(-1, 1 - 2**-23, count))
 
     def matrices(**settings: float) -> Tensor:
-        return Augment(**settings)._affine(columns, height, width)  # type: ignore[arg-type]
+        return Augment(**settings)._affine(columns, height, width)
 
     turns = matrices(rotate=15)
     angles = torch.rad2deg(torch.atan2(turns[:, 0, 1], turns[:, 0, 0]))
