@@ -76,12 +76,13 @@ def measure(name: str) -> float:
 
 
 def svhn_train() -> float:
-    """The second epoch of a run from the command line."""
+    """A run from the command line; the median of its epochs but the first."""
     with tempfile.TemporaryDirectory() as folder:
-        words = ["train", "-q", f"hydra.run.dir={folder}/run", "epochs=2", "test=false", *data_words()]
+        words = ["train", "-q", f"hydra.run.dir={folder}/run", "epochs=4", "test=false", *data_words()]
         subprocess.run([sys.executable, "-m", "svhncli", *words], check=True, capture_output=True)
         with (Path(folder) / "run" / "timing.csv").open(newline="") as file:
-            return float(list(csv.DictReader(file))[1]["images_per_second"])
+            rates = [float(row["images_per_second"]) for row in csv.DictReader(file)]
+    return statistics.median(rates[1:])
 
 
 def data_words() -> list[str]:
