@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import hydra
@@ -150,10 +151,21 @@ def execute(verb: str, composed: DictConfig) -> dict[str, Any]:
     except rules.WrongType as error:
         raise mistakes.wrong_type(error.path, str(error.value), verb) from error
     rules.validate(config)
-    command = importlib.import_module(f"svhncli.commands.{verb}")
     if catalog.is_trainer(verb):
-        return command.run(config, run_dir())
-    return command.run(config)
+        return command(verb).run(config, run_dir())
+    return command(verb).run(config)
+
+
+def command(verb: str) -> ModuleType:
+    """A verb's module. It imports torch, which takes seconds: on a terminal a line says so meanwhile."""
+    says = sys.stderr.isatty() and not os.environ.get("SVHN_QUIET") and "torch" not in sys.modules
+    if says:
+        print("loading torch ...", end="\r", file=sys.stderr, flush=True)
+    try:
+        return importlib.import_module(f"svhncli.commands.{verb}")
+    finally:
+        if says:
+            print(" " * len("loading torch ..."), end="\r", file=sys.stderr, flush=True)
 
 
 def run_dir() -> Path:

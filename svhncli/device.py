@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from svhncli.cpus import available_cpus
 from svhncli.errors import UsageError
 
 # mallopt's parameter numbers, from glibc's malloc.h
@@ -27,13 +27,6 @@ class Machine:
     def autocast(self) -> Any:
         """The context in which the forward pass runs."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-
-
-def available_cpus() -> int:
-    """CPUs that this process may run on, where the system tells; else all of the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def resolve(device: str, precision: str, threads: int) -> Machine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from typing import Any
 
@@ -50,8 +49,7 @@ def run(
         target = sweep.find(resume, multirun)
         if target is not None and sweep.is_sweep(target):
             return sweep.resume(target, flags, overrides, as_json, debug)
-        command = importlib.import_module(f"svhncli.commands.{verb}")
-        summary = command.resume(str(target) if target else None, changes(overrides, verb))
+        summary = compose.command(verb).resume(str(target) if target else None, changes(overrides, verb))
     elif multirun:
         return sweep.start(flags, overrides, as_json, debug)
     else:

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "svhncli"
 
 FLOORS = (
-    {"svhncli", "schema", "rules", "errors", "files", "rng", "signals"},
+    {"svhncli", "schema", "rules", "cpus", "errors", "files", "rng", "signals"},
     {
         "data",
         "split",
@@ -122,7 +122,7 @@ def test_configs_and_hydra_stay_above_the_parts(module: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["schema", "rules", "errors", "cli", "catalog", "overview", "helptext", "completion", "mistakes"],
+    ["schema", "rules", "cpus", "errors", "cli", "catalog", "overview", "helptext", "completion", "mistakes"],
 )
 def test_what_help_and_mistakes_need_is_the_standard_library(module: str) -> None:
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))

@@ -7,11 +7,11 @@ height), so the right part of a crop shows again as the left part of the next on
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from svhncli.cpus import available_cpus
 from svhncli.data.disk import Count, silent
 
 NOISE = 100.0
@@ -20,7 +20,7 @@ NOISE = 100.0
 BLOCK = 1024
 """Crops read at once by a thread."""
 
-CHUNK = 8
+CHUNK = 32
 """Crops compared at once: so few that malloc need not map their arrays anew, which took half the time."""
 
 
@@ -42,8 +42,9 @@ def house_numbers(images: np.ndarray, labels: np.ndarray, progress: Count = sile
 def overlap_difference(images: np.ndarray, progress: Count = silent) -> np.ndarray:
     """How much each crop and the next differ where they overlap best; float32 (N - 1,).
 
-    The second crop is laid over the first at every whole shift of 0 to W - 1 pixels to the right and of up to
-    H/2 up or down. The least value over the shifts is taken of
+    Crops are compared at half their size (means of 2×2 pixels), which costs a quarter and tells as much: on
+    real crops as many numbers are torn or joined. The second one is laid over the first at every whole shift
+    of 0 to W - 1 pixels to the right and of up to H/2 up or down. The least value over the shifts is taken of
 
         mean squared difference / (mean variance of the two overlaps + NOISE),
 
@@ -51,7 +52,7 @@ def overlap_difference(images: np.ndarray, progress: Count = silent) -> np.ndarr
     still compare the walls where two crops only touch. All shifts at once cost one product of Fourier
     transforms, since sum (a - b)² = sum a² + sum b² - 2 sum ab.
     """
-    _, _, height, width = images.shape
+    height, width = images.shape[2] // 2, images.shape[3] // 2
     # Each overlap ends in a corner of either picture, so that its sums are products with 0/1 matrices.
     down = np.arange(-(height // 2), height // 2 + 1)
     rows = _covered(height, down)
@@ -62,7 +63,7 @@ def overlap_difference(images: np.ndarray, progress: Count = silent) -> np.ndarr
         chunks = [block[i : i + CHUNK + 1] for i in range(0, len(block) - 1, CHUNK)]
         return np.concatenate([_compare(chunk, down, rows, columns) for chunk in chunks])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         parts = [np.empty(0, np.float32)]
         for part in pool.map(compare, range(0, len(images) - 1, BLOCK)):
             parts.append(part)
@@ -79,12 +80,14 @@ def _covered(size: int, shifts: np.ndarray) -> np.ndarray:
 def _compare(images: np.ndarray, down: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     import scipy.fft
 
-    _, channels, height, width = images.shape
-    pixels = images.astype(np.float32) - 128  # centred: less is lost where large sums cancel
+    height, width = rows.shape[1], columns.shape[1]
+    pixels = halved(images) - 128  # centred: less is lost where large sums cancel
+    channels = pixels.shape[1]
     squares = np.einsum("nchw,nchw->nhw", pixels, pixels)[:, None]
     terms = np.concatenate([pixels, squares], axis=1)
     first = rows @ (terms[:-1] @ columns.T)
-    second = rows[:, ::-1] @ (terms[1:] @ columns[:, ::-1].T)
+    # Copies, since a product with a reversed view is twice as slow.
+    second = rows[:, ::-1].copy() @ (terms[1:] @ columns[:, ::-1].T.copy())
     square = first[:, -1] + second[:, -1]
     mean = np.square(first[:, :-1]).sum(1) + np.square(second[:, :-1]).sum(1)
 
@@ -98,3 +101,10 @@ def _compare(images: np.ndarray, down: np.ndarray, rows: np.ndarray, columns: np
     difference = (square - 2 * cross) / (channels * area)
     variance = (square - mean / area) / (2 * channels * area)
     return (difference / (variance + NOISE)).min((1, 2))
+
+
+def halved(images: np.ndarray) -> np.ndarray:
+    """Means of 2×2 pixels, float32; (N, C, H, W) -> (N, C, H // 2, W // 2). A last odd line is left out."""
+    even = images[:, :, : images.shape[2] // 2 * 2, : images.shape[3] // 2 * 2].astype(np.float32)
+    lines = even[:, :, ::2] + even[:, :, 1::2]
+    return (lines[..., ::2] + lines[..., 1::2]) / 4

@@ -21,6 +21,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
+from svhncli.cpus import available_cpus
+
 RENDERER_VERSION = 1
 """Part of a cache's key: raised whenever the pictures change."""
 
@@ -69,7 +71,7 @@ def render(
 
     from svhncli.data.synth.chunk import CHUNK  # here, since a set that is cached needs no scipy.ndimage
 
-    workers = _cpus() if workers is None else workers
+    workers = available_cpus() if workers is None else workers
     jobs: list[Job] = [(seed, part, index, size) for index in range(-(-count // CHUNK))]
     group = 0
     with contextlib.closing(_chunks(jobs, workers if count >= _SMALL else 1)) as chunks:
@@ -80,12 +82,6 @@ def render(
             groups[start:stop] = group + numbers[: stop - start]
             group += int(numbers[-1]) + 1
             progress(stop - start)
-
-
-def _cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _chunks(jobs: list[Job], workers: int) -> Generator[Chunk, None, None]:
