@@ -214,7 +214,8 @@ def _header(
         f"reg {config.reg.name}"
     )
     show.say(
-        f"machine  {machine.device.type}, {machine.precision}, {machine.threads} threads; "
+        f"machine  {machine.device.type}, {machine.precision}, "
+        f"{machine.threads} thread{'s' * (machine.threads > 1)}; "
         f"seed {config.seed}, batch {config.batch_size}"
     )
     show.say(f"run      {record.path}")
