@@ -58,7 +58,7 @@ def train_fold(
         f"{fold.name:8} {len(fold.train):,} train, {len(fold.val):,} validate; {parameters:,} parameters"
     )
     if run.last.is_file():
-        _restore(run, state, meta, show)
+        _restore(run, plan, state, meta, show)
     run.load_timing(state.epoch)
     run.write_history(state.history)
     run.status("running", epoch=state.epoch)
@@ -153,7 +153,7 @@ def _take_weights(network: nn.Module, source: str, show: Show) -> None:
     show.say(f"weights  from {path}{made}")
 
 
-def _restore(run: RunDir, state: State, meta: dict[str, Any], show: Show) -> None:
+def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: Show) -> None:
     content = checkpoint.load(run.last)
     if content["meta"]["fingerprint"] != meta["fingerprint"]:
         raise DataError(
@@ -168,6 +168,12 @@ def _restore(run: RunDir, state: State, meta: dict[str, Any], show: Show) -> Non
     state.load_state_dict(content["state"])
     step = f", step {state.step}" if state.step else ""
     show.say(f"resumed  after epoch {state.epoch}{step}")
+    if (before := content["meta"]["config"]["epochs"]) != plan.epochs:
+        steps = len(batch_bounds(len(plan.train), plan.batch_size)) - 1
+        factor = state.schedule.factor(state.epoch * steps + state.step, plan.epochs * steps)
+        show.say(
+            f"schedule stretched from {before} to {plan.epochs} epochs: lr goes on at {plan.lr * factor:.1e}"
+        )
 
 
 # ----------------------------------------------------------------------------- train

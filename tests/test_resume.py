@@ -207,6 +207,18 @@ def test_a_changed_key_is_refused_by_name(undisturbed: Path, capsys: pytest.Capt
     assert "optim.momentum" in capsys.readouterr().err
 
 
+def test_more_epochs_stretch_the_schedule_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = [*RUN, "schedule=cosine", "lr=0.01"]
+    assert cli.main(["train", f"hydra.run.dir={run}", *words, "epochs=1"]) == 0
+    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 0
+    assert "from 1 to 2 epochs: lr goes on at 5.0e-03" in capsys.readouterr().err  # the middle of the new cosine
+    rows = (run / "metrics.csv").read_text().splitlines()
+    assert [row.split(",")[1] for row in rows[1:]] == ["0.01", "0.005"]
+
+
 def test_a_file_of_the_run_means_the_run(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", f"resume={undisturbed / 'last.pt'}"]) == 0
     assert "is finished" in capsys.readouterr().err
