@@ -214,7 +214,7 @@ def test_more_epochs_stretch_the_schedule_and_that_is_said(
     words = [*RUN, "schedule=cosine", "lr=0.01"]
     assert cli.main(["train", f"hydra.run.dir={run}", *words, "epochs=1"]) == 0
     assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 0
-    assert "from 1 to 2 epochs: lr goes on at 5.0e-03" in capsys.readouterr().err  # the middle of the new cosine
+    assert "from 1 to 2 epochs: lr goes on at 5.0e-03" in capsys.readouterr().err  # the middle of a cosine
     rows = (run / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[1] for row in rows[1:]] == ["0.01", "0.005"]
 
