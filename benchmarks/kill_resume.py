@@ -1,6 +1,6 @@
 """Kill one training run again and again, resume it each time, and compare its bits with an undisturbed one's.
 
-    python benchmarks/kill_resume.py [--kills 20] [--terms 5] [--epochs 8] [key=value ...]
+    python benchmarks/kill_resume.py [--kills 20] [--terms 5] [--epochs 16] [key=value ...]
 
 The moments are random: anywhere from the start of the process to the end of the run. The run carries all the
 state there is (EMA, momentum, plateau, patience, dropout, mixup, augmentation). Prints the hashes of the
@@ -36,25 +36,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--terms", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     options, words = parser.parse_known_args()
     draw = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole, broken = Path(folder) / "whole", Path(folder) / "broken"
         run = [*RUN, f"epochs={options.epochs}", *words]
-        started = time.perf_counter()
-        subprocess.run([*SVHN, f"hydra.run.dir={whole}", *run], check=True, capture_output=True)
-        took = time.perf_counter() - started
-        print(f"undisturbed: {took:.0f} s")
+        seconds(f"hydra.run.dir={folder}/cold", *run, "epochs=1")  # renders the set
+        start = seconds(f"hydra.run.dir={folder}/warm", *run, "epochs=1")
+        train = seconds(f"hydra.run.dir={whole}", *run) - start
+        print(f"undisturbed: {start:.0f} s for the start and an epoch, {train:.0f} s for the rest")
 
         signals = [signal.SIGKILL] * options.kills + [signal.SIGTERM] * options.terms
         draw.shuffle(signals)
+        met = 0
         for number, sent in enumerate(signals, 1):
             begun = (broken / "config.yaml").is_file()
             command = [*SVHN, *(["--resume", str(broken)] if begun else [f"hydra.run.dir={broken}", *run])]
-            # Start-up is a part of every attempt, so that early moments are met as well as late ones.
-            wait = draw.uniform(0.5, 6 + 2.5 * took / len(signals))
+            # Start-up is a part of every attempt. On average no more is trained than lets the last one end it.
+            wait = draw.uniform(0.5, start + 2 * train / len(signals))
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             try:
                 _, said = process.communicate(timeout=wait)
@@ -67,7 +68,9 @@ def main() -> int:
             if process.returncode not in (0, -sent, 128 + sent):
                 print(said)
                 return 1
-        subprocess.run([*SVHN, "--resume", str(broken)], check=True, capture_output=True)
+            met += process.returncode != 0
+        print(f"{met} of {len(signals)} signals met it before its end")
+        seconds("--resume", str(broken))
         reference, found = hashes(whole), hashes(broken)
         for name in reference:
             same = "same" if reference[name] == found[name] else "DIFFERENT"
@@ -75,6 +78,13 @@ def main() -> int:
         leftover = [p.name for p in broken.iterdir() if p.name.startswith(".writing")]
         print(f"temporary files left behind: {leftover or 'none'}")
         return int(reference != found or bool(leftover))
+
+
+def seconds(*words: str) -> float:
+    """What a whole `svhn train` takes."""
+    started = time.perf_counter()
+    subprocess.run([*SVHN, *words], check=True, capture_output=True)
+    return time.perf_counter() - started
 
 
 def reached(run: Path) -> str:
