@@ -40,44 +40,55 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options, words = parser.parse_known_args()
     draw = random.Random(options.seed)
+    signals = [signal.SIGKILL] * options.kills + [signal.SIGTERM] * options.terms
+    draw.shuffle(signals)
     with tempfile.TemporaryDirectory() as folder:
-        whole, broken = Path(folder) / "whole", Path(folder) / "broken"
+        whole, runs = Path(folder) / "whole", 1
         run = [*RUN, f"epochs={options.epochs}", *words]
-        seconds(f"hydra.run.dir={folder}/cold", *run, "epochs=1")  # renders the set
-        start = seconds(f"hydra.run.dir={folder}/warm", *run, "epochs=1")
-        train = seconds(f"hydra.run.dir={whole}", *run) - start
-        print(f"undisturbed: {start:.0f} s for the start and an epoch, {train:.0f} s for the rest")
-
-        signals = [signal.SIGKILL] * options.kills + [signal.SIGTERM] * options.terms
-        draw.shuffle(signals)
-        met = 0
+        seconds(f"hydra.run.dir={folder}/warm", *run, "epochs=1")  # renders the set
+        took = seconds(f"hydra.run.dir={whole}", *run)
+        print(f"undisturbed: {took:.0f} s")
+        same = True
         for number, sent in enumerate(signals, 1):
-            begun = (broken / "config.yaml").is_file()
-            command = [*SVHN, *(["--resume", str(broken)] if begun else [f"hydra.run.dir={broken}", *run])]
-            # Start-up is a part of every attempt. On average no more is trained than lets the last one end it.
-            wait = draw.uniform(0.5, start + 2 * train / len(signals))
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            try:
-                _, said = process.communicate(timeout=wait)
-            except subprocess.TimeoutExpired:
-                process.send_signal(sent)
-                _, said = process.communicate()
-            print(
-                f"{number:2} {sent.name} after {wait:4.1f} s -> exit {process.returncode}; {reached(broken)}"
-            )
-            if process.returncode not in (0, -sent, 128 + sent):
+            while True:  # until the signal meets a run before its end
+                broken = Path(folder) / f"broken{runs}"
+                # Start-up is a part of every attempt, so that early moments are met as well as late ones.
+                wait = draw.uniform(0.5, 6 + 2 * took / len(signals))
+                code, said = attempt(broken, run, wait, sent)
+                if code != 0:
+                    break
+                same &= compare(whole, broken)
+                runs += 1
+            print(f"{number:2} {sent.name} after {wait:4.1f} s -> exit {code}; {reached(broken)}", flush=True)
+            if code not in (-sent, 128 + sent):
                 print(said)
                 return 1
-            met += process.returncode != 0
-        print(f"{met} of {len(signals)} signals met it before its end")
-        seconds("--resume", str(broken))
-        reference, found = hashes(whole), hashes(broken)
-        for name in reference:
-            same = "same" if reference[name] == found[name] else "DIFFERENT"
-            print(f"{name:12} {reference[name][:32]}  {found[name][:32]}  {same}")
-        leftover = [p.name for p in broken.iterdir() if p.name.startswith(".writing")]
-        print(f"temporary files left behind: {leftover or 'none'}")
-        return int(reference != found or bool(leftover))
+        attempt(broken, run, 10 * took, signal.SIGTERM)
+        return int(not (compare(whole, broken) and same))
+
+
+def attempt(broken: Path, run: list[str], wait: float, sent: signal.Signals) -> tuple[int, str]:
+    """Start or resume, and send the signal after so many seconds; the exit code, 0 where it came too late."""
+    begun = (broken / "config.yaml").is_file()
+    command = [*SVHN, *(["--resume", str(broken)] if begun else [f"hydra.run.dir={broken}", *run])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        _, said = process.communicate(timeout=wait)
+    except subprocess.TimeoutExpired:
+        process.send_signal(sent)
+        _, said = process.communicate()
+    return process.returncode, said
+
+
+def compare(whole: Path, broken: Path) -> bool:
+    """Whether both ended with the same bits and nothing half-written is left; prints it."""
+    reference, found = hashes(whole), hashes(broken)
+    for name in reference:
+        same = "same" if reference[name] == found[name] else "DIFFERENT"
+        print(f"{name:12} {reference[name][:32]}  {found[name][:32]}  {same}")
+    leftover = [p.name for p in broken.iterdir() if p.name.startswith(".writing")]
+    print(f"temporary files left behind: {leftover or 'none'}", flush=True)
+    return reference == found and not leftover
 
 
 def seconds(*words: str) -> float:
