@@ -21,6 +21,7 @@ from svhncli.augment import Augment
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import Progress
+from svhncli.data.synth.world import Spec
 from svhncli.errors import DataError, UsageError
 
 Shape = tuple[int, int, int]
@@ -98,9 +99,19 @@ def _synth(config: schema.Synth, sources: Sources) -> DataSet:
         n_test=config.n_test,
         seed=config.seed,
         size=config.size,
+        spec=world(config),
         cache=sources.cache,
         progress=sources.progress,
     )
+
+
+def world(config: schema.Synth) -> Spec:
+    """Which world the renderer draws."""
+
+    def path(text: str | None) -> Path | None:
+        return Path(text).expanduser() if text else None
+
+    return Spec(path(config.world), tuple(config.without), path(config.fonts))
 
 
 @_builder(schema.Svhn)

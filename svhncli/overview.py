@@ -10,6 +10,7 @@ WIDTH = 80
 VERBS = {
     "train": ("", "data, split, model, optimiser, schedule and regularisation in one run"),
     "eval": (" RUN", "loss and accuracy of a trained run"),
+    "render": ("", "sheets of what the renderer draws, factor by factor"),
 }
 """Verb -> what it takes beside keys, and what it does; the verbs of schema.VERBS."""
 

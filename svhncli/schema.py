@@ -25,7 +25,10 @@ class Synth:
     n_train: int = key(20_000, "rendered training pictures", low=20)
     n_test: int = key(4_000, "rendered test pictures; 0 leaves the test part out", low=0)
     size: int = key(32, "side of a picture in pixels", low=16, high=128)
-    seed: int = key(0, "which world is rendered; independent of the run's seed", low=0)
+    seed: int = key(0, "which pictures are rendered; independent of the run's seed", low=0)
+    world: str | None = key(None, "a YAML that changes the renderer's distributions (see svhn render)")
+    without: list[str] = key([], "the renderer's factors to leave out, such as [shadow, plate]")
+    fonts: str | None = key(None, "folder of fonts of yours, drawn in addition to the installed ones")
 
 
 @dataclass
@@ -348,7 +351,19 @@ class Eval:
     data: Any = key(None, "another data source; null is the run's own")
 
 
-VERBS: dict[str, type] = {"train": Train, "eval": Eval}
+@dataclass
+class Render:
+    """`svhn render`: look at what the renderer draws."""
+
+    sheet: bool = key(False, "also a sheet for each factor: the same scenes without it and with it")
+    beside: str | None = key(None, "a .mat of the cropped layout whose pictures are drawn beside the renders")
+    out: str = key("outputs/render", "folder for the sheets")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    data: Any = key(UNSET, "what is rendered")
+
+
+VERBS: dict[str, type] = {"train": Train, "eval": Eval, "render": Render}
 
 CHOICES: dict[str, dict[str, type]] = {
     "data": {"synth": Synth, "svhn": Svhn},

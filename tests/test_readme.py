@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -25,6 +27,8 @@ def examples() -> list[list[str]]:
 
 def smaller(words: list[str]) -> list[str]:
     """The same command on little data, one thread and a small network."""
+    if words[0] == "render":
+        return [*words, "data.size=16"]
     if words[0] != "train" or "--resume" in words:
         return words
     shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]
@@ -52,6 +56,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "y": draw.integers(1, 11, (count, 1)),
             },
         )
+    (folder / "my_world.yaml").write_text("plate: {chance: 1}\n")
+    (folder / "my_fonts").mkdir()
+    shutil.copy(
+        Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf"),
+        folder / "my_fonts" / "Mine.ttf",
+    )
     return folder
 
 

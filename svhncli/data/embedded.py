@@ -10,32 +10,42 @@ from svhncli.data.cache import load as load_part
 from svhncli.data.digits import DataSet
 from svhncli.data.disk import Progress, silent
 from svhncli.data.synth import RENDERER_VERSION, render
+from svhncli.data.synth.world import STREET, Spec
 
 PACKAGES = ("Pillow", "matplotlib", "numpy", "scipy")
 """Whose versions change pixels: two ship and draw fonts, two draw random numbers and blur."""
 
 
 def load(
-    *, n_train: int, n_test: int, seed: int, size: int, cache: Cache, progress: Progress = silent
+    *,
+    n_train: int,
+    n_test: int,
+    seed: int,
+    size: int,
+    spec: Spec = STREET,
+    cache: Cache,
+    progress: Progress = silent,
 ) -> DataSet:
     """Rendered digits: images uint8 (N, 3, size, size); groups are house numbers, distinct over the parts.
 
     n_train, n_test: pictures in each part, from 1; n_test = 0 leaves the test part out.
     seed: names the random numbers; the parts share no scene.
+    spec: which world is drawn.
 
     Raises:
+        DataError, UsageError: the world or its fonts are not as they should be.
         DiskError: the cache cannot be written.
     """
-    train_folder = _render("train", n_train, seed, size, cache, progress)
+    train_folder = _render("train", n_train, seed, size, spec, cache, progress)
     train = load_part(train_folder, "train", "train")
     if n_test == 0:
         return DataSet("synth", train, fingerprint(train_folder))
-    test_folder = _render("test", n_test, seed, size, cache, progress)
+    test_folder = _render("test", n_test, seed, size, spec, cache, progress)
     test = load_part(test_folder, "test", "test", first_group=int(train.groups.max()) + 1)
     return DataSet("synth", train, fingerprint(train_folder, test_folder), test)
 
 
-def _render(part: str, n: int, seed: int, size: int, cache: Cache, progress: Progress) -> Path:
+def _render(part: str, n: int, seed: int, size: int, spec: Spec, cache: Cache, progress: Progress) -> Path:
     def build(folder: Path) -> None:
         images, labels, groups = create(folder, part, n, (3, size, size))
         done = 0
@@ -45,7 +55,7 @@ def _render(part: str, n: int, seed: int, size: int, cache: Cache, progress: Pro
             done += more
             progress(f"render {part}", done, n)
 
-        render(images, labels, groups, seed=seed, part=part, progress=count)
+        render(images, labels, groups, seed=seed, part=part, spec=spec, progress=count)
 
     packages = {package: version(package) for package in PACKAGES}
     key = {
@@ -54,6 +64,7 @@ def _render(part: str, n: int, seed: int, size: int, cache: Cache, progress: Pro
         "size": size,
         "part": part,
         "renderer": RENDERER_VERSION,
+        "world": spec.digest(),
         "packages": packages,
     }
     return cache.open(f"synth-{part}", key, build)

@@ -98,10 +98,7 @@ def load(
     elif extra == "val":
         sources["val"] = [official("extra")]
     elif val_file is not None:
-        if not val_file.is_file():
-            raise DataError(
-                f"there is no file '{os.path.abspath(val_file)}' for validation", "look at its path"
-            )
+        _require_file(val_file)
         sources["val"] = [Source(val_file, None)]
 
     folders = {part: _prepare(cache, part, files, progress) for part, files in sources.items()}
@@ -115,6 +112,22 @@ def load(
     return DataSet(
         "svhn", parts["train"], fingerprint(*folders.values()), parts.get("test"), parts.get("val")
     )
+
+
+def load_file(path: Path, *, cache: Cache, progress: Progress = silent) -> Digits:
+    """One .mat file of the layout, by itself.
+
+    Raises:
+        DataError: it is missing, damaged or of another layout.
+        DiskError: the cache cannot be written.
+    """
+    _require_file(path)
+    return load_part(_prepare(cache, "file", [Source(path, None)], progress), "file", "file")
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"there is no file '{os.path.abspath(path)}'", "look at its path")
 
 
 def _prepare(cache: Cache, part: str, files: Sequence[Source], progress: Progress) -> Path:

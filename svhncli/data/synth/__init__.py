@@ -1,12 +1,12 @@
-"""The embedded data set: labelled street-number digits, drawn from the fonts that installed packages ship.
+"""The embedded data set: labelled street-number digits, drawn from fonts.
 
 A scene is a whole house number on its wall; each digit's crop is one view of it, with its neighbours cut off
 at the edges, as in SVHN's cropped set. The classes are uniform, also at a number's beginning (in SVHN 19% of
 the digits are a 1), and the numbers' lengths follow SVHN's.
 
-The rooms: `faces` (digits as distance fields), `scene` (layout, pose), `surfaces` (walls, plates, digits,
-light), `camera` (lens, sensor, file, crop), `chunk` (the pipeline and the unit of work), `dice` (draws for a
-batch). This door hands chunks to processes.
+The rooms: `world` (every factor's distribution), `faces` (digits as distance fields), `scene` (layout, pose),
+`surfaces` (walls, plates, digits, light), `camera` (lens, sensor, file, crop), `chunk` (the pipeline and the
+unit of work), `dice` (draws for a batch). This door hands chunks to processes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from svhncli.cpus import available_cpus
+from svhncli.data.synth.world import STREET, Spec
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 """Part of a cache's key: raised whenever the pictures change."""
 
 _SMALL = 2000
 """Fewer images than this are drawn sooner than processes start."""
 
-Job = tuple[int, str, int, int]
+Job = tuple[int, str, int, int, Spec]
 Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -40,6 +41,7 @@ def render(
     *,
     seed: int,
     part: str,
+    spec: Spec = STREET,
     progress: Callable[[int], None] = lambda n: None,
     workers: int | None = None,
 ) -> None:
@@ -53,11 +55,13 @@ def render(
         labels: int64 (N, 1), filled with 0-9.
         groups: int64 (N,).
         seed, part: name the random numbers; parts ("train", "test") share no scene.
+        spec: which world is drawn.
         progress: called with the number of images that were just done.
         workers: processes; None takes every CPU that this process may use. Small sets are drawn in this one.
 
     Raises:
         ValueError: an array's shape or dtype is not the above.
+        DataError, UsageError: the world or its fonts are not as they should be.
     """
     count, size = len(images), images.shape[-1]
     wanted = {
@@ -72,7 +76,7 @@ def render(
     from svhncli.data.synth.chunk import CHUNK  # here, since a set that is cached needs no scipy.ndimage
 
     workers = available_cpus() if workers is None else workers
-    jobs: list[Job] = [(seed, part, index, size) for index in range(-(-count // CHUNK))]
+    jobs: list[Job] = [(seed, part, index, size, spec) for index in range(-(-count // CHUNK))]
     group = 0
     with contextlib.closing(_chunks(jobs, workers if count >= _SMALL else 1)) as chunks:
         for index, (drawn, classes, numbers) in enumerate(chunks):

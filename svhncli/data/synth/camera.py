@@ -11,11 +11,7 @@ from PIL import Image, ImageChops, ImageFilter
 from svhncli.data.synth.dice import Dice
 from svhncli.rng import numpy_generator
 
-_NATIVE = (27.0, 0.5)
-"""Median of a digit's height in a photograph, in pixels, and its logarithm's deviation, as SVHN's are."""
-_NOISE = (0.5, 1.5, 2.5, 4, 6, 9)
-"""Standard deviations of a sensor's noise, in grey levels, from the commonest to the rarest."""
-_SHEET = (256, 1024)
+_SHEET = (1024, 1024)
 """Pixels of a sheet of noise: higher and wider than any photograph can be."""
 _REACH = 16
 """The longest half of a motion's path, in pixels."""
@@ -23,19 +19,19 @@ _REACH = 16
 
 def develop(dice: Dice, scenes: np.ndarray) -> np.ndarray:
     """Exposure, white balance and haze: float32 (B, 3, H, W) to uint8 (B, H, W, 3)."""
-    haze = dice.happens(0.3) * dice.between(0, 0.3)
-    veil = dice.between(0.3, 0.8) * haze
-    gain = dice.spread(1, 0.12) * (1 - haze)
-    balance = dice.spread(1, 0.04), dice.spread(1, 0.02), dice.spread(1.03, 0.05)
-    exposed = scenes * (gain[:, None] * np.stack(balance, axis=1)) + veil[:, None]
+    haze = dice.happens("haze") * dice.draw("haze.amount")
+    veil = dice.draw("haze.luma") * haze
+    balance = np.stack([dice.draw(f"exposure.{channel}") for channel in ("red", "green", "blue")], axis=1)
+    gain = 1 + dice.happens("exposure")[:, None] * (dice.draw("exposure.gain")[:, None] * balance - 1)
+    exposed = scenes * ((1 - haze)[:, None] * gain) + veil[:, None]
     exposed *= 255
     return np.ascontiguousarray(np.clip(exposed, 0, 255).transpose(0, 2, 3, 1).astype(np.uint8))
 
 
 def shake(dice: Dice, scenes: np.ndarray, density: float) -> None:
     """Motion blur: some scenes become the mean of copies along a short line."""
-    moving = dice.happens(0.15).ravel()
-    reach, angle = density * dice.between(0.03, 0.1).ravel(), dice.between(0, np.pi).ravel()
+    moving = dice.happens("motion").ravel()
+    reach, angle = density * dice.draw("motion.reach").ravel(), dice.angle().ravel()
     height, width = scenes.shape[2:]
     for i in np.flatnonzero(moving):
         still = np.pad(scenes[i], ((0, 0), (_REACH, _REACH), (_REACH, _REACH)), mode="edge")
@@ -46,11 +42,11 @@ def shake(dice: Dice, scenes: np.ndarray, density: float) -> None:
         scenes[i] = sum(copies) / np.float32(len(copies))
 
 
-@lru_cache(maxsize=1)
-def _noises() -> list[Image.Image]:
-    """Noise of each strength, around 128: one large picture each, of which photographs take parts."""
+@lru_cache(maxsize=8)
+def _noise(sigma: float) -> Image.Image:
+    """Noise of one strength, around 128: a large picture of which photographs take parts."""
     flat = numpy_generator(0, "synth", "noise").standard_normal((*_SHEET, 3), np.float32)
-    return [Image.fromarray(np.clip(128.5 + sigma * flat, 0, 255).astype(np.uint8)) for sigma in _NOISE]
+    return Image.fromarray(np.clip(128.5 + sigma * flat, 0, 255).astype(np.uint8))
 
 
 def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
@@ -61,24 +57,32 @@ def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
 
 
 def photograph(dice: Dice, pictures: np.ndarray, density: float) -> list[Image.Image]:
-    """Lens blur, the sensor's resolution and noise, and JPEG; pictures uint8 (B, H, W, 3)."""
-    scale = np.minimum(dice.spread(*_NATIVE).ravel().clip(11, 100) / density, 1)
-    defocus = np.where(dice.happens(0.25), dice.spread(0.07, 0.4), dice.spread(0.028, 0.5))
-    blur = defocus.ravel().clip(0, 0.11) * density * scale
-    strength = dice.choose(np.linspace(1, 0.1, len(_NOISE)))
+    """Lens blur, the sensor's resolution and noise, sharpening and JPEG; pictures uint8 (B, H, W, 3)."""
+    coarse = np.minimum(dice.draw("resolution.pixels").ravel() / density, 1)
+    scale = np.where(dice.happens("resolution").ravel(), coarse, 1)
+    blurred = np.where(dice.happens("defocus"), dice.draw("lens.soft"), dice.draw("lens.sharp"))
+    blur = (dice.happens("lens") * blurred).ravel() * density * scale
+    grainy = dice.happens("noise").ravel()
+    sigmas = list(dice.world.weights("noise.sigma"))
+    strength = dice.choose("noise.sigma")
     corner = dice.generator.random((dice.count, 2))
-    compressed = dice.happens(0.5).ravel()
-    quality = dice.generator.integers(40, 90, dice.count)
+    sharpened, rim = dice.happens("sharpen").ravel(), dice.draw("sharpen.radius").ravel()
+    percent = dice.draw("sharpen.percent").ravel()
+    compressed, quality = dice.happens("jpeg").ravel(), dice.draw("jpeg.quality").ravel()
     taken = []
     for i, pixels in enumerate(pictures):
         picture = Image.fromarray(pixels)
         width, height = (round(side * float(scale[i])) for side in picture.size)
         if scale[i] < 1:
             picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-        picture = picture.filter(ImageFilter.GaussianBlur(float(blur[i])))
-        x, y = int(corner[i, 0] * (_SHEET[1] - width)), int(corner[i, 1] * (_SHEET[0] - height))
-        noise = _noises()[strength[i]].crop((x, y, x + width, y + height))
-        picture = ImageChops.add(picture, noise, offset=-128)
+        if blur[i] > 0:
+            picture = picture.filter(ImageFilter.GaussianBlur(float(blur[i])))
+        if grainy[i]:
+            x, y = int(corner[i, 0] * (_SHEET[1] - width)), int(corner[i, 1] * (_SHEET[0] - height))
+            grain = _noise(sigmas[strength[i]]).crop((x, y, x + width, y + height))
+            picture = ImageChops.add(picture, grain, offset=-128)
+        if sharpened[i]:
+            picture = picture.filter(ImageFilter.UnsharpMask(float(rim[i]), int(percent[i]), 0))
         taken.append(_jpeg(picture, int(quality[i])) if compressed[i] else picture)
     return taken
 
@@ -87,10 +91,9 @@ def frame(dice: Dice, boxes: np.ndarray) -> np.ndarray:
     """The crops' squares around the digits' boxes, float (B, L, 4) pixels: as loose as people draw them."""
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
     extent = (boxes[..., 2:] - boxes[..., :2]).max(axis=-1)
-    loose = np.clip(dice.spread(1.22, 0.1), 1.04, 1.6)[:, :, 0]
-    jitter = dice.generator.standard_normal((3, *extent.shape)).clip(-2.5, 2.5)
-    side = extent * loose * (1 + 0.03 * jitter[0])
-    centre = centre + 0.025 * extent[..., None] * jitter[1:].transpose(1, 2, 0)
+    digits = extent.shape[1]
+    side = extent * dice.draw("cut.loose")[:, :, 0] * (1 + dice.draw("cut.uneven", digits))
+    centre = centre + extent[..., None] * dice.draw("cut.shift", digits, 2)
     return np.concatenate([centre - side[..., None] / 2, centre + side[..., None] / 2], axis=-1)
 
 

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+
+from svhncli.data.synth.world import World
 
 
 class Dice:
-    """Draws for a batch of B pictures from one generator; values are (B, 1, 1)."""
+    """Draws for a batch of B pictures from one generator, by the world's distributions; values are (B, 1, 1).
 
-    def __init__(self, generator: np.random.Generator, count: int) -> None:
+    A factor that is switched off is drawn all the same and never happens, so switching one off leaves the
+    others as they were.
+    """
+
+    def __init__(self, generator: np.random.Generator, count: int, world: World) -> None:
         self.generator = generator
         self.count = count
+        self.world = world
 
-    def between(self, low: float, high: float) -> np.ndarray:
-        """Uniform float32."""
-        return self.generator.uniform(low, high, (self.count, 1, 1)).astype(np.float32)
+    def happens(self, factor: str) -> np.ndarray:
+        """Float32, 1 in pictures that have the factor, else 0: a factor that is off is one of strength 0."""
+        return (self._uniform() < self.world.chance(factor)).astype(np.float32)
 
-    def normal(self, deviation: float) -> np.ndarray:
-        """Normal float32 around 0, cut at three deviations so that no picture loses its digit."""
-        drawn = np.clip(self.generator.standard_normal((self.count, 1, 1)), -3, 3)
-        return (deviation * drawn).astype(np.float32)
+    def draw(self, name: str, *shape: int) -> np.ndarray:
+        """Float32 by the distribution `factor.name`: (B, 1, 1), or (B, *shape) for several."""
+        return self.world.values(name).draw(self.generator, (self.count, *(shape or (1, 1))))
 
-    def spread(self, median: float, deviation: float) -> np.ndarray:
-        """Log-normal float32: `deviation` is that of the logarithm."""
-        return median * np.exp(self.normal(deviation))
+    def choose(self, name: str) -> np.ndarray:
+        """Which of a choice's names, integers (B,)."""
+        weights = self.world.weights(name)
+        ends = np.cumsum(list(weights.values()))
+        return np.searchsorted(ends[:-1], self.generator.random(self.count) * ends[-1], side="right")
 
-    def happens(self, chance: float) -> np.ndarray:
-        """Float32 0 or 1: a factor that is off is a factor of strength 0."""
-        return (self.generator.random((self.count, 1, 1)) < chance).astype(np.float32)
+    def share(self) -> np.ndarray:
+        """Uniform float32 in [0, 1)."""
+        return self._uniform().astype(np.float32)
 
-    def sign(self) -> np.ndarray:
-        """Float32 -1 or 1."""
-        return 2 * self.happens(0.5) - 1
+    def angle(self) -> np.ndarray:
+        """Any direction, float32 radians."""
+        return (self._uniform() * 2 * np.pi).astype(np.float32)
 
-    def choose(self, weights: Sequence[float] | np.ndarray) -> np.ndarray:
-        """Integers (B,) that fall by weight."""
-        ends = np.cumsum(weights)
-        drawn = self.generator.random(self.count) * ends[-1]
-        return np.searchsorted(ends[:-1], drawn, side="right")
+    def _uniform(self) -> np.ndarray:
+        return self.generator.random((self.count, 1, 1))

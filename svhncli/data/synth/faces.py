@@ -1,4 +1,4 @@
-"""Digits as distance fields: every usable face among the fonts that Pillow and matplotlib ship.
+"""Digits as distance fields: every usable face among the fonts that installed packages ship, and the user's.
 
 A signed distance to the outline, rather than a mask, turns stroke weight, outlines and soft edges into plain
 arithmetic on whole batches.
@@ -6,8 +6,11 @@ arithmetic on whole batches.
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import math
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
+
+from svhncli.data.synth.world import font_files
 
 DIGITS = "0123456789"
 DENSITY = 40
@@ -42,6 +47,10 @@ class Atlas:
     names: tuple[str, ...]
     distance: np.ndarray
     boxes: np.ndarray
+
+    def choose(self, share: np.ndarray) -> np.ndarray:
+        """Faces, integers (B,), for uniform numbers in [0, 1); see `_shares`."""
+        return np.searchsorted(np.cumsum(_shares(self.names))[:-1], share, side="right")
 
     def sample(self, face: np.ndarray, digit: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Distances float32 (B, H, W) at x from the digit's centre and y from the line's top; bilinear.
@@ -103,21 +112,32 @@ def usable(font: ImageFont.FreeTypeFont) -> bool:
     return all(holes(ink) in allowed for ink, allowed in zip(inks, _HOLES, strict=True))
 
 
-def _files() -> list[Path]:
-    spec = importlib.util.find_spec("matplotlib")  # found, not imported: the import alone costs half a second
-    if spec is None or spec.origin is None:
-        return []
-    return sorted((Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf").glob("*.ttf"))
+def fonts(size: int, folder: Path | None = None) -> dict[str, ImageFont.FreeTypeFont]:
+    """The usable faces at `size` pixels an em, by name, in an order that does not depend on the machine.
 
+    folder: of a user's fonts, which come in addition.
 
-def fonts(size: int) -> dict[str, ImageFont.FreeTypeFont]:
-    """The usable faces at `size` pixels an em, by name, in an order that does not depend on the machine."""
+    Raises:
+        DataError: there is no font in the folder.
+    """
     basic = ImageFont.Layout.BASIC  # the shaping library differs between machines; single digits need none
-    found = {path.stem: ImageFont.truetype(path, size, layout_engine=basic) for path in _files()}
+    found: dict[str, ImageFont.FreeTypeFont] = {}
+    for path in font_files(folder):
+        with contextlib.suppress(OSError):  # a damaged file, or one that FreeType cannot read
+            found[path.stem] = ImageFont.truetype(path, size, layout_engine=basic)
     default = ImageFont.load_default(size)
     if isinstance(default, ImageFont.FreeTypeFont):
         found["Pillow"] = default
     return {name: found[name] for name in sorted(found) if usable(found[name])}
+
+
+def _shares(names: Sequence[str]) -> np.ndarray:
+    """How often each face is chosen, float (F,): families by the root of their size, so that neither a family
+    of twelve rules nor does one of a single face."""
+    families = [re.split("-|General", name)[0] for name in names]
+    sizes = Counter(families)
+    shares = np.array([sizes[family] ** -0.5 for family in families])
+    return shares / shares.sum()
 
 
 def _cells(font: ImageFont.FreeTypeFont) -> tuple[np.ndarray, np.ndarray]:
@@ -144,10 +164,10 @@ def _cells(font: ImageFont.FreeTypeFont) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(distances), np.array(boxes) / density - offset
 
 
-@lru_cache(maxsize=1)
-def atlas() -> Atlas:
+@lru_cache(maxsize=2)
+def atlas(folder: Path | None = None) -> Atlas:
     """The atlas of this process, made once."""
-    found = fonts(200)
+    found = fonts(200, folder)
     cells = [_cells(font) for font in found.values()]
     return Atlas(
         tuple(found),

@@ -14,8 +14,10 @@ from svhncli.data.synth.faces import Atlas
 
 _AROUND = 0.62
 """How much wall there is beside a number: enough for the crop of an outer digit."""
-_HEIGHT = 1.8
-"""The height of a photograph: enough for the crops of a number that climbs."""
+_ABOVE = 0.4
+"""How much there is above and below it."""
+ROW, CLIMB, STACK = range(3)
+"""The layouts, in the order of world.yaml."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Layout:
     """Where the digits of B numbers of L digits stand in their own frames.
 
     face: int (B,). digits: int64 (B, L). centre: (B, L, 2), each digit's middle. turn: (B, L), radians.
-    stretch: (B,), the width of the face against its own. width: (B,), the whole number's.
+    stretch: (B,), the width of the face against its own. width, height: (B,), the whole number's.
+    bend: (B, 3, 1, 1), how far, in how many waves a height, and at which phase.
     """
 
     face: np.ndarray
@@ -31,7 +34,9 @@ class Layout:
     centre: np.ndarray
     turn: np.ndarray
     stretch: np.ndarray
+    bend: np.ndarray
     width: np.ndarray
+    height: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -48,40 +53,58 @@ class View:
     density: float
 
 
-def layout(dice: Dice, digits: np.ndarray, atlas: Atlas) -> Layout:
-    """Choose faces and set digits side by side: by their ink or in even slots, apart or close, some askew."""
-    count, length = digits.shape
-    face = dice.choose([1.0] * len(atlas.names))
-    stretch = np.clip(dice.spread(0.82, 0.18), 0.5, 1.25)[:, :, 0]
+def layout(dice: Dice, digits: np.ndarray, kind: int, atlas: Atlas) -> Layout:
+    """Choose faces and set digits side by side: by their ink or in even slots, apart or close, some askew.
+
+    digits: int64 (B, L). kind: `ROW`; `CLIMB`, where each digit stands higher or lower than the one before;
+    `STACK`, one below the other.
+    """
+    length = digits.shape[1]
+    face = atlas.choose(dice.share()[:, 0, 0])
+    stretch = dice.draw("face.stretch")[:, :, 0]
     boxes = atlas.boxes[face[:, None], digits]
     ink = (boxes[..., 2] - boxes[..., 0]) * stretch
-    even = dice.happens(0.4)[:, :, 0]
-    slot = ink + even * (ink.max(axis=1, keepdims=True) - ink)
-    slot += np.clip(dice.spread(0.08, 0.7), 0.02, 0.4)[:, :, 0]
-    across = np.cumsum(slot, axis=1) - slot / 2
-    across -= slot.sum(axis=1, keepdims=True) / 2
-    loose = dice.happens(0.25)[:, :, 0]  # digits screwed on one by one
-    jitter = dice.generator.standard_normal((3, count, length)).clip(-2, 2).astype(np.float32) * loose
-    centre = np.stack([across + 0.01 * jitter[0], 0.04 * jitter[1]], axis=-1)
-    return Layout(face, digits, centre, 0.06 * jitter[2], stretch[:, 0], slot.sum(axis=1))
+    even = dice.happens("even")[:, :, 0]
+    slot = np.ones_like(ink) if kind == STACK else ink + even * (ink.max(axis=1, keepdims=True) - ink)
+    slot += dice.draw("layout.gap")[:, :, 0]
+    along = np.cumsum(slot, axis=1) - slot / 2
+    along -= slot.sum(axis=1, keepdims=True) / 2
+    slope = dice.draw("climb.slope")[:, :, 0]
+    loose = dice.happens("loose")[:, :, 0]
+    turn = loose * np.deg2rad(dice.draw("loose.turn", length))
+    shift = loose[..., None] * dice.draw("loose.shift", length, 2)
+    across = slope * along if kind == CLIMB else np.zeros_like(along)
+    x, y = (across, along) if kind == STACK else (along, across)
+    widest, rise = ink.max(axis=1), np.ptp(across, axis=1)
+    total = slot.sum(axis=1)
+    return Layout(
+        face,
+        digits,
+        np.stack([x, y], axis=-1) + shift * [0.25, 1],
+        turn,
+        stretch[:, 0],
+        np.stack([dice.happens("bend") * dice.draw("bend.amount"), dice.draw("bend.waves"), dice.angle()], 1),
+        widest if kind == STACK else total,
+        total if kind == STACK else 1 + rise,
+    )
 
 
 def pose(dice: Dice) -> np.ndarray:
     """Homographies (B, 3, 3) from the number's frame to the camera's: rotation, slant, size, perspective."""
     frames = np.zeros((dice.count, 3, 3))
-    angle = dice.normal(0.085)[:, 0, 0]
-    slant = (dice.normal(0.06) + dice.happens(0.15) * dice.between(-0.25, 0.1))[:, 0, 0]
-    size = dice.between(0.94, 1.06)[:, 0, 0]
+    angle = np.deg2rad(dice.draw("pose.turn"))[:, 0, 0]
+    slant = (dice.draw("pose.slant") + dice.happens("italic") * dice.draw("italic.lean"))[:, 0, 0]
+    size = dice.draw("pose.size")[:, 0, 0]
     frames[:, 0, 0], frames[:, 0, 1] = np.cos(angle) * size, -np.sin(angle) * size + slant
     frames[:, 1, 0], frames[:, 1, 1] = np.sin(angle) * size, np.cos(angle) * size
-    frames[:, 2, 0], frames[:, 2, 1] = dice.normal(0.05)[:, 0, 0], dice.normal(0.04)[:, 0, 0]
+    frames[:, 2, 0], frames[:, 2, 1] = dice.draw("pose.across")[:, 0, 0], dice.draw("pose.along")[:, 0, 0]
     frames[:, 2, 2] = 1
     return frames
 
 
 def view(dice: Dice, numbers: Layout, density: float) -> View:
-    """Place a camera before each number; photographs are as wide as the batch's widest number needs."""
-    height = round(_HEIGHT * density)
+    """Place a camera before each number; photographs are as large as the batch's largest number needs."""
+    height = round((float(numbers.height.max()) + 2 * _ABOVE) * density)
     width = round((float(numbers.width.max()) + 2 * _AROUND) * density)
     to_pixels = np.array([[density, 0, width / 2], [0, density, height / 2], [0, 0, 1]])
     frames = to_pixels @ pose(dice)
@@ -103,9 +126,17 @@ def distances(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
         right = seen.u - numbers.centre[:, place, 0, None, None]
         down = seen.v - numbers.centre[:, place, 1, None, None]
         x = (cos * right + sin * down) / stretch
-        y = cos * down - sin * right + np.float32(0.5)
+        y = cos * down - sin * right
+        x = x + _bent(numbers, y)
+        y = y + np.float32(0.5)
         np.maximum(nearest, atlas.sample(numbers.face, numbers.digits[:, place], x, y), out=nearest)
     return nearest
+
+
+def _bent(numbers: Layout, y: np.ndarray) -> np.ndarray:
+    """How far a face is bent sideways at heights y, (B, H, W) or (B, 1, n)."""
+    amount, waves, phase = (numbers.bend[:, place] for place in range(3))
+    return amount * np.sin(2 * np.pi * waves * y + phase)
 
 
 def boxes(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
@@ -113,6 +144,7 @@ def boxes(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
     ink = atlas.boxes[numbers.face[:, None], numbers.digits]
     x = ink[..., [0, 2, 0, 2]] * numbers.stretch[:, None, None]
     y = ink[..., [1, 1, 3, 3]] - 0.5
+    x = x - numbers.stretch[:, None, None] * _bent(numbers, y)
     cos, sin = np.cos(numbers.turn)[..., None], np.sin(numbers.turn)[..., None]
     u = numbers.centre[..., :1] + cos * x - sin * y
     v = numbers.centre[..., 1:] + sin * x + cos * y

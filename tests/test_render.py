@@ -1,0 +1,64 @@
+"""`svhn render`: sheets of the world and of each of its factors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from svhncli import cli
+from svhncli.report.sheet import CAPTION, COLUMNS, GAP, draw_sheet
+
+
+def test_a_sheet_holds_every_picture_at_its_place(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 3, 5, 5), np.uint8)
+    grey = np.full((1, 1, 5, 5), 7, np.uint8)
+    draw_sheet(tmp_path / "new" / "sheet.png", [("a", images), ("b", grey)], zoom=2)
+    sheet = np.asarray(Image.open(tmp_path / "new" / "sheet.png"))
+    step = 5 * 2 + GAP
+    assert sheet.shape == (2 * CAPTION + 3 * step, COLUMNS * step, 3)
+    for place, image in enumerate(images):
+        top, left = CAPTION + place // COLUMNS * step, place % COLUMNS * step
+        found = sheet[top : top + 10 : 2, left : left + 10 : 2]
+        np.testing.assert_array_equal(found, image.transpose(1, 2, 0))
+    top = 2 * CAPTION + 2 * step
+    assert (sheet[top : top + 10, :10] == 7).all()
+
+
+def test_the_world_is_drawn_beside_photographs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    savemat("real.mat", {"X": np.full((32, 32, 3, 130), 99, np.uint8), "y": np.ones((130, 1), np.uint8)})
+    assert cli.main(["render", "beside=real.mat", "out=there", "data.without=[plate]"]) == 0
+    sheet = np.asarray(Image.open("there/world.png"))
+    step = 32 * 2 + GAP
+    assert sheet.shape == (2 * (CAPTION + 8 * step), COLUMNS * step, 3)
+    assert (sheet[-step:-GAP, :64] == 99).all()
+    assert "world.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["data=svhn"], 2, "not rendered"),
+        (["data.without=[plates]"], 2, "no factor 'plates'"),
+        (["data.world=none.yaml"], 3, "cannot read the world"),
+        (["data.fonts=."], 3, "no fonts"),
+        (["beside=none.mat"], 3, "no file"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["render", *words]) == code
+    assert says in capsys.readouterr().err

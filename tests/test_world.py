@@ -1,0 +1,158 @@
+"""The renderer's config: every factor's distribution, what a user's file may change, what is left out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from svhncli.data.synth.chunk import render_chunk
+from svhncli.data.synth.dice import Dice
+from svhncli.data.synth.scene import CLIMB, ROW, STACK
+from svhncli.data.synth.surfaces import _TINTS, _tiles
+from svhncli.data.synth.world import OWN, STREET, Spec, World, load
+from svhncli.errors import DataError, UsageError
+from svhncli.rng import numpy_generator
+
+WORLD = load(STREET)
+SYNTH = Path(OWN).parent
+
+
+def drawn(world: World, name: str, count: int = 20_000) -> np.ndarray:
+    return Dice(numpy_generator(0, "draws"), count, world).draw(name).ravel()
+
+
+def test_the_distributions_are_what_they_say() -> None:
+    share = drawn(WORLD, "wall.luma")
+    assert share.min() >= 0.1
+    assert share.max() <= 0.85
+    assert abs(share.mean() - 0.475) < 0.01
+    turn = drawn(WORLD, "pose.turn")
+    assert abs(turn.std() / 5 - 1) < 0.05
+    assert np.abs(turn).max() <= 15
+    gap = drawn(WORLD, "layout.gap")
+    assert abs(np.median(gap) / 0.08 - 1) < 0.05
+    assert (gap.min(), gap.max()) == (np.float32(0.02), np.float32(0.4))
+
+
+def test_a_choice_falls_by_weight() -> None:
+    dice = Dice(numpy_generator(0, "choice"), 20_000, WORLD)
+    shares = np.bincount(dice.choose("number.layout"), minlength=3) / 20_000
+    np.testing.assert_allclose(shares, [0.86, 0.11, 0.03], atol=0.01)
+
+
+def test_choices_have_the_order_that_the_code_counts_on() -> None:
+    layouts = list(WORLD.weights("number.layout"))
+    assert [layouts.index(name) for name in ("row", "climb", "stack")] == [ROW, CLIMB, STACK]
+    assert list(WORLD.weights("wall.tint")) == list(WORLD.weights("ink.tint")) == list(_TINTS)
+    assert len(WORLD.weights("wall.texture")) == len(_tiles())
+
+
+def test_every_entry_is_drawn_and_every_draw_has_an_entry() -> None:
+    """A distribution that no line of the renderer asks for would be a knob without a wire."""
+    source = "".join(path.read_text() for path in SYNTH.glob("*.py"))
+    asked = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', source))
+    asked |= {f"exposure.{channel}" for channel in ("red", "green", "blue")} | {"wall.tint", "ink.tint"}
+    known = {f"{factor}.{name}" for factor, entries in WORLD.factors.items() for name in entries}
+    assert {name for name in known if not name.endswith(".chance")} <= asked
+    happens = set(re.findall(r'happens\("([a-z_]+)"\)', source))
+    assert happens == {factor for factor, entries in WORLD.factors.items() if "chance" in entries}
+
+
+def test_every_factor_has_a_reason_beside_it() -> None:
+    for line in OWN.read_text().splitlines():
+        if re.match(r"[a-z_]+:", line):
+            assert "#" in line or line.split(":")[0] in SELF_EXPLAINING, line
+
+
+SELF_EXPLAINING = {
+    "face", "plate_shadow", "screws", "oval", "glare", "exposure", "lens", "noise", "jpeg", "hollow"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("factor", list(WORLD.factors))
+def test_every_factor_can_be_left_out_and_changes_pictures(factor: str) -> None:
+    """With it in every picture some differ; what a factor needs to be seen is in every picture, too."""
+    always = ("plate", "screws", "ledge", "defocus", factor)
+    with_it = render_chunk(0, "factor", 0, 16, replace(STREET, always=always))[0]
+    without = render_chunk(0, "factor", 0, 16, replace(STREET, without=(factor,), always=always))[0]
+    assert (with_it != without).any()
+
+
+def test_a_factor_that_is_left_out_leaves_the_other_draws_as_they_were() -> None:
+    one, other = (
+        Dice(numpy_generator(0, "same"), 5, load(spec)) for spec in (STREET, Spec(without=("pose", "plate")))
+    )
+    for dice in (one, other):
+        dice.happens("plate")
+        dice.draw("pose.turn")
+        dice.choose("number.length")
+    np.testing.assert_array_equal(one.share(), other.share())
+
+
+def test_without_the_pose_the_camera_stands_straight() -> None:
+    assert not drawn(load(Spec(without=("pose",))), "pose.turn").any()
+
+
+def test_a_file_changes_what_it_names_alone(tmp_path: Path) -> None:
+    file = tmp_path / "world.yaml"
+    file.write_text("plate: {chance: 1, corner: [0.1, 0.1]}\nwall: {tint: {weights: {red: 1}}}\n")
+    world = load(Spec(file=file))
+    assert world.chance("plate") == 1
+    assert set(drawn(world, "plate.corner", 50)) == {np.float32(0.1)}
+    assert {k for k, weight in world.weights("wall.tint").items() if weight} == {"red"}
+    assert list(world.weights("wall.tint")) == list(_TINTS)
+    assert world.chance("shadow") == WORLD.chance("shadow")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("plate: {chance: 2}", "0 to 1"),
+        ("plate: {corner: [1, 0]}", "low is above high"),
+        ("plate: {corner: {sigma: 1}}", "expected"),
+        ("plate: {corner: x}", "expected"),
+        ("plate: {corner: [1]}", "plate.corner"),
+        ("plate: {roundness: [0, 1]}", "no plate.roundness"),
+        ("plates: {chance: 1}", "no plates.chance"),
+        ("wall: {tint: {weights: {pink: 1}}}", "chooses among grey"),
+        ("wall: {tint: {weights: {red: -1}}}", "0 or more"),
+        ("wall: {tint: [0, 1]}", "chooses among"),
+        ("plate: 3", "factors"),
+        ("[1, 2]", "factors"),
+        ("plate: {", "not YAML"),
+        ("\udcff", "not YAML"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "world.yaml"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(DataError, match=says):
+        load(Spec(file=file))
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot read"):
+        Spec(file=tmp_path / "none.yaml").digest()
+    with pytest.raises(UsageError, match="no factor 'plates'"):
+        load(Spec(without=("plates",)))
+    with pytest.raises(DataError, match="no fonts"):
+        Spec(fonts=tmp_path).digest()
+
+
+def test_the_digest_tells_worlds_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("plate: {chance: 1}")
+    (tmp_path / "b.yaml").write_text("plate: {chance: 0}")
+    (tmp_path / "fonts").mkdir()
+    (tmp_path / "fonts" / "Mine.TTF").write_bytes(b"x")
+    specs = [
+        STREET,
+        Spec(file=tmp_path / "a.yaml"),
+        Spec(file=tmp_path / "b.yaml"),
+        Spec(without=("plate",)),
+        Spec(fonts=tmp_path / "fonts"),
+    ]
+    assert len({spec.digest() for spec in specs}) == len(specs)
