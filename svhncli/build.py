@@ -316,7 +316,7 @@ def _one_cycle(config: schema.OneCycle, steps_per_epoch: int) -> optimisers.Sche
 
 @_builder(schema.Step)
 def _step(config: schema.Step, steps_per_epoch: int) -> optimisers.Schedule:
-    return optimisers.Step(config.every, config.gamma, steps_per_epoch)
+    return optimisers.Step(config.every, config.gamma, steps_per_epoch, config.at)
 
 
 @_builder(schema.Plateau)

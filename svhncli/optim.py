@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -145,14 +146,16 @@ class OneCycle(Constant):
 
 
 class Step(Constant):
-    """Times `gamma` after every `every` epochs."""
+    """Times `gamma` after every `every` epochs, or after each of the epochs `at` where there are any."""
 
-    def __init__(self, every: int, gamma: float, steps_per_epoch: int) -> None:
+    def __init__(self, every: int, gamma: float, steps_per_epoch: int, at: Sequence[int] = ()) -> None:
         self.steps = every * steps_per_epoch
         self.gamma = gamma
+        self.at = [epoch * steps_per_epoch for epoch in at]
 
     def factor(self, step: int, total: int) -> float:
-        return self.gamma ** (step // self.steps)
+        drops = sum(step >= place for place in self.at) if self.at else step // self.steps
+        return self.gamma**drops
 
 
 class Plateau:

@@ -244,6 +244,7 @@ class Step(Schedule):
 
     name: str = key("step", "the schedule")
     every: int = key(10, "epochs between two drops", low=1)
+    at: list[int] = key([], "epochs after which lr drops, such as [80, 120]; they replace every", low=1)
     gamma: float = key(0.1, "factor of a drop", above=0, high=1)
 
 

@@ -162,6 +162,13 @@ def test_no_warmup_steps_change_nothing() -> None:
     assert factors(Warmup(Cosine(), 0), 9) == factors(Cosine(), 9)
 
 
+def test_step_drops_after_the_epochs_that_are_named_as_torch_does() -> None:
+    expected = reference(lambda o: lr_scheduler.MultiStepLR(o, [2, 5], 0.1), 8)
+    run = factors(Step(every=1, gamma=0.1, steps_per_epoch=4, at=[2, 5]), 8 * 4)
+    assert run[::4] == pytest.approx(expected)
+    assert run[3::4] == pytest.approx(expected)
+
+
 SCHEDULES = [Constant(), Cosine(), OneCycle(), OneCycle(peak=0.0), OneCycle(peak=1.0), Step(2, 0.5, 3)]
 
 
