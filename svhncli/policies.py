@@ -26,7 +26,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from svhncli import rng
 
@@ -91,7 +90,7 @@ class Policy:
             seed_key: an integer of `rng.key`, different for every batch.
 
         Returns:
-            float32 (B, C, H, W) in [0, 1].
+            float32 (B, C, H, W) in [0, 1], contiguous.
         """
         shape = len(images), self.ops
 
@@ -119,21 +118,23 @@ class Policy:
         Returns:
             float32 (B, C, H, W) in [0, 1].
         """
-        changed = images.clone()
+        order = chosen.argsort(stable=True)
         counts = chosen.bincount(minlength=len(OPERATIONS)).tolist()
         still = len(OPERATIONS) - len(MOVES)
-        groups = [*counts[:still], sum(counts[still:])]
-        order = chosen.argsort(stable=True)
-        rows_of = order.to(images.device).split(groups)
-        amounts_of = amounts[order].to(images.device).split(groups)
-        for name, rows, amount in zip(OPERATIONS[1:still], rows_of[1:-1], amounts_of[1:-1], strict=True):
-            if len(rows):
-                changed[rows] = self._repaint(name, images[rows], amount)
-        if moved := groups[-1]:
+        moved = sum(counts[still:])
+        groups = [*counts[:still], moved]
+        back = order.argsort().to(images.device)
+        pictures = images.contiguous().index_select(0, order.to(images.device)).split(groups)
+        strengths = amounts[order].to(images.device).split(groups)
+        changed = [
+            self._repaint(name, group, amount) if len(group) else group
+            for name, group, amount in zip(OPERATIONS[:still], pictures[:-1], strengths[:-1], strict=True)
+        ]
+        if moved:
             last = order[-moved:]
             matrices = self.matrices(chosen[last], amounts[last], *images.shape[2:]).to(images.device)
-            changed[rows_of[-1]] = self.warp(images[rows_of[-1]], matrices).clamp_(0, 1)
-        return changed
+            changed.append(self.warp(pictures[-1], matrices).clamp_(0, 1))
+        return torch.cat(changed).index_select(0, back)
 
     def matrices(self, chosen: Tensor, amounts: Tensor, height: int, width: int) -> Tensor:
         """Where a pixel of the new picture comes from, for one of `MOVES` a picture: (B, 2, 3) for `warp`.
@@ -158,6 +159,8 @@ class Policy:
 
     def _repaint(self, name: str, images: Tensor, amount: Tensor) -> Tensor:
         """The operations that leave pixels where they are."""
+        if name == "identity":
+            return images
         if name == "autocontrast":
             return autocontrast(images)
         if name == "equalize":
@@ -221,8 +224,9 @@ def smooth(images: Tensor) -> Tensor:
     if min(images.shape[2:]) < 3:
         return images
     out = images.clone()
-    inner = out[:, :, 1:-1, 1:-1]
-    inner.mul_(4 / 13).add_(functional.avg_pool2d(images, 3, 1), alpha=9 / 13)
+    rows = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
+    square = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    out[:, :, 1:-1, 1:-1].mul_(4 / 13).add_(square, alpha=1 / 13)
     return out
 
 
