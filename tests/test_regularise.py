@@ -151,7 +151,7 @@ def test_cutmix_takes_pictures_in_channels_last() -> None:
 
 def pasted(alpha: float, key: int, height: int, width: int) -> Tensor:
     """Where pixels of the partner stand, as 0 and 1 (height, width)."""
-    images, labels = numbered(8, height, width)
+    images, labels = numbered(16, height, width)
     mixed, first, second, _ = cutmix(images, labels, alpha, key)
     paired = int((first != second).flatten().nonzero()[0])
     return (mixed[paired, 0] == second[paired]).float()
