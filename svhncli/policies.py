@@ -179,9 +179,11 @@ def levels(images: Tensor) -> Tensor:
 
 
 def autocontrast(images: Tensor) -> Tensor:
-    """Stretch every channel of every picture to [0, 1]; a channel of one value stays."""
+    """Stretch every channel of every picture to [0, 1]; a channel of one grey level stays."""
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
-    return torch.where(high > low, (images - low) / (high - low), images)
+    # resampling leaves rounding errors in a plain channel, which must not be stretched to noise
+    plain = high - low < 0.5 / 255
+    return torch.where(plain, images, (images - low) / (high - low))
 
 
 def equalize(images: Tensor) -> Tensor:
@@ -215,8 +217,7 @@ def luma(images: Tensor) -> Tensor:
 
 def mean_grey(images: Tensor) -> Tensor:
     """The mean of the grey of a picture, (B, 1, 1, 1)."""
-    # in float64, so that the order of the sum, which may depend on the batch's size, does not show
-    return luma(images).mean((1, 2, 3), keepdim=True, dtype=torch.float64).float()
+    return luma(images).mean((1, 2, 3), keepdim=True)
 
 
 def smooth(images: Tensor) -> Tensor:

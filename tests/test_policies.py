@@ -113,6 +113,12 @@ def test_autocontrast_is_pillow_s_to_a_grey_level_and_torchvision_s_exactly(chan
     np.testing.assert_allclose(ours, reference.autocontrast(floats(pictures)).numpy() * 255, atol=1e-3)
 
 
+def test_autocontrast_does_not_stretch_rounding_errors() -> None:
+    plain = torch.full((1, 3, 8, 8), 0.3)
+    plain[..., 4:] += 2**-24
+    assert np.array_equal(changed("autocontrast", plain, 0), plain.double().numpy() * 255)
+
+
 @both_spaces
 @amounts
 def test_posterize_is_pillow_s_exactly(space: Space, amount: float) -> None:
