@@ -378,12 +378,13 @@ def test_more_views_than_there_are_is_refused(folder: Path, capsys: pytest.Captu
         assert "1 or more, at most 13" in capsys.readouterr().err
 
 
-def test_a_policy_is_chosen_by_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_policies_and_cutmix_reach_the_training(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policies = [f"reg.augment.policy={name}" for name in ("none", "randaugment", "trivialaugment")]
     losses = {
-        train(capsys, "reg=none", "epochs=1", f"reg.augment.policy={name}")["last"]["train_loss"]
-        for name in ("none", "randaugment", "trivialaugment")
+        train(capsys, "reg=none", "epochs=1", word)["last"]["train_loss"]
+        for word in (*policies, "reg.cutmix=1", "reg.mixup=1")
     }
-    assert len(losses) == 3
+    assert len(losses) == 5
     assert cli.main(["train", *SMALL, "reg.augment.policy=randaug"]) == 2
     assert "did you mean 'randaugment'?" in capsys.readouterr().err
 
