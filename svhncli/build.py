@@ -17,12 +17,13 @@ from torch import nn
 
 from svhncli import optim as optimisers
 from svhncli import rules, schema, split
-from svhncli.augment import Augment
+from svhncli.augment import Augment, warp
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import Progress
 from svhncli.data.synth.world import Spec
 from svhncli.errors import DataError, UsageError
+from svhncli.policies import RANDAUGMENT, TRIVIALAUGMENT, Policy
 
 Shape = tuple[int, int, int]
 
@@ -328,5 +329,15 @@ def _plateau(config: schema.Plateau, steps_per_epoch: int) -> optimisers.Schedul
 
 
 def augment(config: schema.Augment) -> Augment:
-    """The transforms of the training pictures."""
-    return Augment(**rules.to_dict(config))
+    """The changes of the training pictures that follow the policy."""
+    own = {item.name for item in fields(Augment)}
+    return Augment(**{name: value for name, value in rules.to_dict(config).items() if name in own})
+
+
+def policy(config: schema.Augment) -> Policy | None:
+    """The policy of the training pictures; None where there is none."""
+    if config.policy == "randaugment":
+        return Policy(RANDAUGMENT, config.policy_ops, config.policy_magnitude / 10, warp)
+    if config.policy == "trivialaugment":
+        return Policy(TRIVIALAUGMENT, 1, None, warp)
+    return None

@@ -22,10 +22,12 @@ from svhncli.device import Machine
 from svhncli.errors import NotFiniteError
 from svhncli.metrics import Tally
 from svhncli.optim import Schedule, step_optimizer
+from svhncli.policies import Policy
 from svhncli.preprocess import Preprocess
-from svhncli.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mixup, objective
+from svhncli.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
 from svhncli.rng import key, numpy_generator
 from svhncli.stats import wilson
+from svhncli.views import views
 
 EVAL_BATCH = 512
 NOT_FINITE_HINT = (
@@ -48,12 +50,14 @@ class Plan:
     lr: float
     seed: int
     metric: str = "val_accuracy"
+    policy: Policy | None = None
     augment: Augment = field(default_factory=Augment)
     clip: float = 0.0
     l1: float = 0.0
     l2: float = 0.0
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    cutmix: float = 0.0
 
 
 @dataclass
@@ -196,11 +200,14 @@ def _train_step(plan: Plan, state: State, positions: np.ndarray) -> torch.Tensor
     where = (state.epoch, state.step)
     _seed_dropout(plan, where)
     images, labels = plan.train.take(positions)
-    pixels = plan.augment(plan.preprocess.floats(images), key(plan.seed, "augment", *where))
-    inputs = plan.preprocess.normalise(pixels)
-    other, share = labels, 1.0
-    if plan.mixup:
-        inputs, labels, other, share = mixup(inputs, labels, plan.mixup, key(plan.seed, "mixup", *where))
+    pixels = plan.preprocess.floats(images)
+    if plan.policy is not None:
+        pixels = plan.policy(pixels, key(plan.seed, "policy", *where))
+    pixels = plan.augment(pixels, key(plan.seed, "augment", *where))
+    mix_key = key(plan.seed, "mixup", *where)
+    inputs, labels, other, share = mix(
+        plan.preprocess.normalise(pixels), labels, plan.mixup, plan.cutmix, mix_key
+    )
 
     with plan.machine.autocast():
         logits = state.model(inputs.contiguous(memory_format=torch.channels_last))
@@ -245,34 +252,39 @@ def _demand_finite(loss: torch.Tensor, epoch: int, step: int, lr: float) -> None
 
 
 def predictions(
-    model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine, tally: Tally
+    model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine, tally: Tally, tta: int = 1
 ) -> Iterator[torch.Tensor]:
     """Probabilities (B, L, K) float32 of every picture in order; counts them into `tally` on the way.
 
-    The loss is the plain mean cross-entropy, whatever the training loss adds to it.
+    The loss is the plain mean cross-entropy, whatever the training loss adds to it. With `tta` above 1 the
+    probabilities are the mean over so many `views` of a picture, and the loss and the hits are theirs.
     """
     model.eval()
     for images, labels in batches.in_order(EVAL_BATCH):
         with torch.inference_mode():
-            with machine.autocast():
-                logits = model(preprocess(images))
-            logits = logits.float()
+            seen = []
+            for view in views(preprocess.floats(images), tta):
+                with machine.autocast():
+                    logits = model(preprocess.normalise(view))
+                seen.append(logits.float())
+            # the logits of a mean of probabilities are its logarithm; what is added to all does not matter
+            logits = torch.stack(seen).log_softmax(-1).logsumexp(0) if tta > 1 else seen[0]
             tally.add(objective(logits, labels, 0.0), logits, labels)
             probabilities = logits.softmax(-1)
         yield probabilities
 
 
 def evaluate(
-    model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine
+    model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine, tta: int = 1
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Score a model on every picture once.
+    """Score a model on every picture once, by the mean over `tta` views of it.
 
     Returns:
         {"loss", "accuracy", "n", "interval"} with a 95% Wilson interval of the accuracy, and the
         probabilities, float32 (N, L, K).
     """
     tally = Tally(machine.device)
-    parts = [p.cpu().numpy() for p in predictions(model, batches, preprocess, machine, tally)]
+    parts = [p.cpu().numpy() for p in predictions(model, batches, preprocess, machine, tally, tta)]
     score = tally.result()
     interval = asdict(wilson(round(score["accuracy"] * score["n"]), int(score["n"])))
     return {**score, "interval": interval}, np.concatenate(parts)

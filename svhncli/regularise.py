@@ -1,4 +1,4 @@
-"""The training objective and what keeps it honest: penalties, mixup, averaged weights, early stopping."""
+"""The training objective and what keeps it honest: penalties, mixing, averaged weights, early stopping."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -49,9 +50,23 @@ def l2_penalty(weights: Iterable[Tensor]) -> Tensor:
     return 0.5 * sum((weight.square().sum() for weight in weights), torch.zeros(()))
 
 
-def mixup(
-    images: Tensor, labels: Tensor, alpha: float, seed_key: int
-) -> tuple[Tensor, Tensor, Tensor, float]:
+Mixed = tuple[Tensor, Tensor, Tensor, float]
+"""Pictures, their labels, their partners' labels, and the share of the first, in [0, 1]. The loss is
+`share * objective(logits, labels) + (1 - share) * objective(logits, partners' labels)`."""
+
+
+def mix(images: Tensor, labels: Tensor, mixup_alpha: float, cutmix_alpha: float, seed_key: int) -> Mixed:
+    """Mixup or cutmix, whichever has an alpha above 0; of both, one is drawn with equal chance.
+
+    Arguments and result are those of `mixup` and `cutmix`; with both alphas 0 the batch itself is returned.
+    """
+    both = mixup_alpha > 0 and cutmix_alpha > 0
+    if cutmix_alpha and (not both or rng.numpy_generator(seed_key, "which").random() < 0.5):
+        return cutmix(images, labels, cutmix_alpha, seed_key)
+    return mixup(images, labels, mixup_alpha, seed_key)
+
+
+def mixup(images: Tensor, labels: Tensor, alpha: float, seed_key: int) -> Mixed:
     """Blend every picture with another one of the batch (Zhang et al. 2018).
 
     Args:
@@ -61,15 +76,52 @@ def mixup(
         seed_key: an integer of `rng.key`, different for every batch.
 
     Returns:
-        `lam * images + (1 - lam) * partners`, the labels, the partners' labels, and lam in [0, 1]. The loss
-        is `lam * objective(logits, labels) + (1 - lam) * objective(logits, partners' labels)`.
+        `share * images + (1 - share) * partners` and the rest of `Mixed`.
     """
     if alpha == 0:
         return images, labels, labels, 1.0
     generator = rng.numpy_generator(seed_key, "mixup")
-    lam = float(generator.beta(alpha, alpha))
-    partner = torch.from_numpy(generator.permutation(len(images))).to(images.device)
-    return torch.lerp(images[partner], images, lam), labels, labels[partner], lam
+    share = float(generator.beta(alpha, alpha))
+    partner = _partners(images, generator)
+    return torch.lerp(images[partner], images, share), labels, labels[partner], share
+
+
+def cutmix(images: Tensor, labels: Tensor, alpha: float, seed_key: int) -> Mixed:
+    """Paste a box of another picture of the batch into every picture, at the same place (Yun et al. 2019).
+
+    Args:
+        images: float (B, C, H, W); left untouched.
+        labels: int64 (B, L).
+        alpha: the share of the picture that stays is drawn from Beta(alpha, alpha), once a batch; 0 pastes
+            nothing. The box has the picture's proportions and its centre may lie anywhere, so part of it may
+            be outside.
+        seed_key: an integer of `rng.key`, different for every batch.
+
+    Returns:
+        The pictures with the box and the rest of `Mixed`; the share is exactly that of the pixels that stay.
+    """
+    if alpha == 0:
+        return images, labels, labels, 1.0
+    generator = rng.numpy_generator(seed_key, "cutmix")
+    part = math.sqrt(1 - generator.beta(alpha, alpha))
+    partner = _partners(images, generator)
+    rows, columns = (_segment(length, part, generator) for length in images.shape[2:])
+    mixed = images.clone()
+    mixed[:, :, rows, columns] = images[partner, :, rows, columns]
+    height, width = images.shape[2:]
+    pasted = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return mixed, labels, labels[partner], 1 - pasted / (height * width)
+
+
+def _partners(images: Tensor, generator: np.random.Generator) -> Tensor:
+    return torch.from_numpy(generator.permutation(len(images))).to(images.device)
+
+
+def _segment(length: int, part: float, generator: np.random.Generator) -> slice:
+    """A part of a side about a pixel drawn from it, cut off at the ends."""
+    size = int(length * part)
+    start = int(generator.integers(length)) - size // 2
+    return slice(max(0, start), max(0, min(length, start + size)))
 
 
 class Ema:

@@ -266,6 +266,13 @@ class Plateau(Schedule):
 class Augment:
     """Random changes of the training pictures, drawn anew for each picture; 0 switches one off."""
 
+    policy: str = key(
+        "none",
+        "operations drawn for each picture, before the changes below",
+        choices=("none", "randaugment", "trivialaugment"),
+    )
+    policy_ops: int = key(3, "RandAugment's number of operations a picture", low=1, high=16)
+    policy_magnitude: float = key(9.0, "RandAugment's magnitude of every operation", low=0, high=10)
     rotate: float = key(0.0, "degrees, at most, to either side", low=0, high=180)
     translate: float = key(0.0, "shift, at most, as a share of the side", low=0, below=1)
     scale: float = key(0.0, "zoom, at most: 0.1 is 1/1.1 to 1.1", low=0, high=4)
@@ -297,6 +304,9 @@ class Reg:
     dropout: float = key(0.0, "share of activations dropped before the head", low=0, below=1)
     label_smoothing: float = key(0.0, "probability spread over all classes", low=0, below=1)
     mixup: float = key(0.0, "alpha of mixup's beta distribution (Zhang et al. 2018)", low=0)
+    cutmix: float = key(
+        0.0, "alpha of cutmix's beta distribution (Yun et al. 2019); beside mixup, half of the batches", low=0
+    )
     ema: float = key(
         0.0, "decay of an average of the weights that is used for validation; 0 is off", low=0, below=1
     )
@@ -346,6 +356,7 @@ class Eval:
 
     run: str = key(UNSET, "a run's folder, a .pt file, or latest")
     part: str = key("test", "which part of the data", choices=("train", "val", "test"))
+    tta: int = key(1, "views of a picture that are averaged; 1 is the picture alone", low=1, high=13)
     device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")

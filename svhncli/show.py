@@ -136,6 +136,8 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for part in ("train", "val", "test"):
         if (score := summary.get(part)) and f"{part}_loss" not in summary:
             yield f"{part} ({score['n']:,} pictures)", _score(score)
+    if summary.get("tta", 1) > 1:
+        yield "views", f"{summary['tta']} a picture, their probabilities averaged"
     if "reason" in summary:
         yield "ended", summary["reason"]
     if "seconds" in summary:

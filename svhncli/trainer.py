@@ -94,12 +94,14 @@ def _assemble(
         lr=config.lr,
         seed=config.seed,
         metric=config.metric,
+        policy=build.policy(config.reg.augment),
         augment=build.augment(config.reg.augment),
         clip=config.optim.clip,
         l1=config.reg.l1,
         l2=config.reg.l2,
         label_smoothing=config.reg.label_smoothing,
         mixup=config.reg.mixup,
+        cutmix=config.reg.cutmix,
     )
     positions, classes = part.labels.shape[1], part.classes
     torch.default_generator.manual_seed(key(config.seed, "weights"))

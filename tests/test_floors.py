@@ -17,6 +17,7 @@ FLOORS = (
         "data",
         "split",
         "augment",
+        "policies",
         "models",
         "optim",
         "regularise",
@@ -25,7 +26,7 @@ FLOORS = (
         "preprocess",
         "device",
     },
-    {"batches", "loop", "checkpoint", "record", "report", "show"},
+    {"views", "batches", "loop", "checkpoint", "record", "report", "show"},
     {"build", "trainer"},
     {"commands"},
     {

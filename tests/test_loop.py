@@ -1,5 +1,7 @@
 """The loop: a state restored after any step ends with the same bits, and every item of it is needed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from svhncli import checkpoint
-from svhncli.augment import Augment
+from svhncli.augment import Augment, warp
 from svhncli.batches import Batches, batch_bounds
 from svhncli.data.digits import Digits, Numbered
 from svhncli.device import Machine
@@ -16,9 +18,11 @@ from svhncli.errors import NotFiniteError
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.metrics import Tally
 from svhncli.optim import Plateau, avoid_compiler_import, param_groups, step_optimizer
+from svhncli.policies import RANDAUGMENT, Policy
 from svhncli.preprocess import Preprocess
 from svhncli.regularise import EarlyStopping, Ema
 from svhncli.rng import numpy_generator
+from svhncli.views import views
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)
 
@@ -67,8 +71,10 @@ def make(epochs=4, seed=0, lr=0.1, momentum=0.9, **more):
         lr=lr,
         seed=seed,
         metric="val_loss",
+        policy=Policy(RANDAUGMENT, 2, 0.3, warp),
         augment=Augment(rotate=10, noise=0.1),
         mixup=0.3,
+        cutmix=0.5,
         label_smoothing=0.1,
         l1=1e-5,
         l2=1e-4,
@@ -183,6 +189,47 @@ def test_rows_say_what_an_independent_evaluation_says():
     assert score["accuracy"] == row["val_accuracy"]
     assert score["n"] == 32
     np.testing.assert_allclose(probabilities[:, 0], logits.softmax(1).numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_views_are_averaged_as_probabilities_and_scored_so():
+    plan, state = make(epochs=1)
+    finish(plan, state)
+    images, labels = plan.val.take(np.arange(len(plan.val)))
+    network = state.ema.module
+    with torch.no_grad():
+        seen = [
+            network(plan.preprocess.normalise(view))[:, 0].double().softmax(1)
+            for view in views(plan.preprocess.floats(images), 7)
+        ]
+    mean = torch.stack(seen).mean(0)
+    score, probabilities = evaluate(network, plan.val, plan.preprocess, CPU, tta=7)
+    np.testing.assert_allclose(probabilities[:, 0], mean.numpy(), rtol=1e-4, atol=1e-6)
+    assert score["accuracy"] == (mean.argmax(1) == labels[:, 0]).float().mean().item()
+    assert score["loss"] == pytest.approx(-mean.log()[np.arange(32), labels[:, 0]].mean().item(), rel=1e-5)
+    assert score["loss"] != evaluate(network, plan.val, plan.preprocess, CPU)[0]["loss"]
+
+
+def test_a_policy_meets_the_pictures_before_the_other_changes():
+    plan, state = make(epochs=1)
+    met = []
+
+    def policy(images, key):
+        met.append((images, key))
+        return torch.full_like(images, 0.25)
+
+    def augment(images, key):
+        assert (images == 0.25).all()
+        met.append((images, key))
+        return images
+
+    for event in fit(replace(plan, policy=policy, augment=augment), state):
+        if isinstance(event, Tick):
+            break
+    (pictures, first), (_, second) = met
+    assert first != second
+    order = numpy_generator(plan.seed, "order", 0).permutation(64)
+    taken, _ = plan.train.take(order[: len(pictures)])
+    assert torch.equal(pictures, plan.preprocess.floats(taken))
 
 
 def test_validation_changes_nothing():

@@ -17,7 +17,7 @@ from svhncli.files import TEMP_PREFIX
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
-# Everything that carries state: EMA, momentum, plateau, patience, dropout, mixup, augmentation.
+# Everything that carries state: EMA, momentum, plateau, patience, dropout, mixup, cutmix, augmentation.
 RUN = [
     "data.n_train=400",
     "data.n_test=60",
@@ -29,6 +29,8 @@ RUN = [
     "optim=sgd",
     "schedule=plateau",
     "reg=strong",
+    "reg.cutmix=1",
+    "reg.augment.policy=randaugment",
     "reg.patience=3",
 ]
 

@@ -352,6 +352,43 @@ def test_eval_gives_a_wilson_interval_on_any_data_set(
     assert cli.main(["eval", "nowhere"]) == 4
 
 
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_eval_averages_views_of_every_part_and_says_how_many(
+    folder: Path, capsys: pytest.CaptureFixture[str], part: str
+) -> None:
+    run = train(capsys, "split=kfold", "split.k=2", "epochs=1")["run_dir"]
+    alone: dict[str, Any] = {}
+    averaged: dict[str, Any] = {}
+    for words, found in (([], alone), (["tta=1"], alone), (["tta=5"], averaged)):
+        assert cli.main(["eval", run, f"part={part}", *words, "--json"]) == 0
+        summary = json.loads(capsys.readouterr().out)
+        assert found in ({}, summary)
+        found |= summary
+    assert (alone["tta"], averaged["tta"]) == (1, 5)
+    assert averaged[part]["n"] == alone[part]["n"]
+    assert averaged[part]["loss"] != alone[part]["loss"]
+    assert cli.main(["eval", run, f"part={part}", "tta=5"]) == 0
+    assert "5 a picture" in capsys.readouterr().out
+
+
+def test_more_views_than_there_are_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(capsys, "epochs=1")
+    for count in (0, 14):
+        assert cli.main(["eval", "latest", f"tta={count}"]) == 2
+        assert "1 or more, at most 13" in capsys.readouterr().err
+
+
+def test_policies_and_cutmix_reach_the_training(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policies = [f"reg.augment.policy={name}" for name in ("none", "randaugment", "trivialaugment")]
+    losses = {
+        train(capsys, "reg=none", "epochs=1", word)["last"]["train_loss"]
+        for word in (*policies, "reg.cutmix=1", "reg.mixup=1")
+    }
+    assert len(losses) == 5
+    assert cli.main(["train", *SMALL, "reg.augment.policy=randaug"]) == 2
+    assert "did you mean 'randaugment'?" in capsys.readouterr().err
+
+
 def test_mirrored_digits_are_warned_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", *SMALL, "epochs=1", "reg.augment.hflip=true"]) == 0
     assert "mirrored digit" in capsys.readouterr().err
@@ -369,6 +406,7 @@ def test_mirrored_digits_are_warned_of(folder: Path, capsys: pytest.CaptureFixtu
             "schedule.every=1",
             "schedule.warmup=1",
         ],
+        ["model=cnn", "model.width=0.25", "reg.augment.policy=trivialaugment", "reg.cutmix=1"],
         ["model=datawhale", "optim=sgd", "reg=strong", "schedule=cosine", "optim.clip=1"],
         ["model.degree=2", "reg.l1=1e-4", "reg.l2=1e-4", "split=ordered", "schedule=constant"],
     ],

@@ -23,8 +23,8 @@ def run(config: schema.Eval) -> dict[str, Any]:
     """Score a run's best weights (of every fold, where it has several) on one part of a data set.
 
     Returns:
-        {"run", "checkpoint", "data", <part>: {"n", "loss", "accuracy", "interval"}}; for several folds the
-        mean over them under <part> and each under "folds".
+        {"run", "checkpoint", "data", "tta" (views a picture), <part>: {"n", "loss", "accuracy", "interval"}};
+        for several folds the mean over them under <part> and each under "scores".
 
     Raises:
         CheckpointError: no such run, or a damaged file.
@@ -49,9 +49,10 @@ def run(config: schema.Eval) -> dict[str, Any]:
         _demand_fit(meta, digits, data.name)
         network = _network(meta, weights, trained, path).to(machine.device)
         preprocess = Preprocess.from_dict(meta["preprocess"])
-        score, _ = evaluate(network, Batches(digits, indices, machine.device), preprocess, machine)
+        batches = Batches(digits, indices, machine.device)
+        score, _ = evaluate(network, batches, preprocess, machine, config.tta)
         scores.append(score)
-    summary = {"run": str(files[0].parent), "checkpoint": str(files[0]), "data": data.name}
+    summary = {"run": str(files[0].parent), "checkpoint": str(files[0]), "data": data.name, "tta": config.tta}
     if len(scores) == 1:
         return summary | {config.part: scores[0]}
     names = [meta["fold"] for meta, _ in contents]

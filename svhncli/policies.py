@@ -1,0 +1,240 @@
+"""RandAugment and TrivialAugment on a whole batch, every picture with operations and magnitudes of its own.
+
+An operation has an amount from 0 (nothing, or as little as there is) to 1 (its full range), and where it has
+two sides, a sign that is drawn with equal chance. At amount 1, for RandAugment and for TrivialAugment:
+
+    rotate                                 30° · 135°
+    shear_x, shear_y                       tangent 0.3 · 0.99
+    translate_x, translate_y               150/331 of the side · 32 pixels
+    color, contrast, brightness, sharpness factor 1 ± 0.9 · 1 ± 0.99
+    posterize                              4 bits are left of 8 · 2 bits
+    solarize                               inverts what is at or above grey level 256 (1 - amount)
+    identity, autocontrast, equalize       have no amount
+
+Where this differs from the papers' code: pixels are interpolated bilinearly, places outside repeat the edge
+instead of being grey, a shear is about the centre instead of a corner, and colours stay floats, except in the
+operations that are about grey levels (equalize, posterize, solarize), which round to the nearest of 256.
+RandAugment's factors have two sides, as in torchvision. No operation mirrors: a mirrored digit is another
+digit or none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from svhncli import rng
+
+TINTS = ("color", "contrast", "brightness", "sharpness")
+"""What blends a picture with one that has none of it."""
+
+MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+"""What moves pixels: one resampling does all of them that a batch has."""
+
+OPERATIONS = (
+    *("identity", "autocontrast", "equalize", "solarize", "posterize"),
+    *TINTS,
+    *MOVES,
+)
+"""The 14 of both papers; each is drawn with equal chance."""
+
+TWO_SIDED = torch.tensor([name in TINTS + MOVES for name in OPERATIONS])
+LEVELS = 31
+"""TrivialAugment draws an amount of 0/30, 1/30, ..., 30/30."""
+
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Space:
+    """How far the operations go at amount 1; see the module's table."""
+
+    rotate: float
+    shear: float
+    translate_share: float
+    translate_pixels: float
+    factor: float
+    bits: int
+
+
+RANDAUGMENT = Space(30.0, 0.3, 150 / 331, 0.0, 0.9, 4)
+TRIVIALAUGMENT = Space(135.0, 0.99, 0.0, 32.0, 0.99, 6)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Random operations, one after the other, drawn for every picture of a batch on its own.
+
+    space: how far they go.
+    ops: how many a picture gets; the same one may come twice.
+    amount: from 0 to 1, the same for all (RandAugment, Cubuk et al. 2019); None draws one of 31 levels for
+        every operation (TrivialAugment, Müller & Hutter 2021).
+    warp: resamples float32 (B, C, H, W) by matrices (B, 2, 3) from new to old coordinates (x, y), in pixels
+        about the centre.
+    """
+
+    space: Space
+    ops: int
+    amount: float | None
+    warp: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, images: Tensor, seed_key: int) -> Tensor:
+        """Change a batch; all draws come from `seed_key` alone, and a picture's from its place in the batch.
+
+        Args:
+            images: float32 (B, C, H, W) in [0, 1], contiguous or channels_last; left untouched.
+            seed_key: an integer of `rng.key`, different for every batch.
+
+        Returns:
+            float32 (B, C, H, W) in [0, 1], contiguous.
+        """
+        shape = len(images), self.ops
+
+        def draw(what: str, count: int) -> Tensor:
+            return torch.randint(count, shape, generator=rng.torch_generator(seed_key, what))
+
+        chosen, signs = draw("operations", len(OPERATIONS)), 2 * draw("signs", 2) - 1
+        if self.amount is None:
+            amounts = draw("levels", LEVELS) / (LEVELS - 1)
+        else:
+            amounts = torch.full(shape, self.amount)
+        amounts = torch.where(TWO_SIDED[chosen], signs * amounts, amounts)
+        for place in range(self.ops):
+            images = self.change(images, chosen[:, place], amounts[:, place])
+        return images
+
+    def change(self, images: Tensor, chosen: Tensor, amounts: Tensor) -> Tensor:
+        """One operation on every picture.
+
+        Args:
+            images: float32 (B, C, H, W) in [0, 1]; left untouched.
+            chosen: int64 (B,), places in `OPERATIONS`, on the CPU, so that grouping waits for no device.
+            amounts: float32 (B,) on the CPU, in [0, 1], or in [-1, 1] where the operation has two sides.
+
+        Returns:
+            float32 (B, C, H, W) in [0, 1].
+        """
+        order = chosen.argsort(stable=True)
+        counts = chosen.bincount(minlength=len(OPERATIONS)).tolist()
+        still = len(OPERATIONS) - len(MOVES)
+        moved = sum(counts[still:])
+        groups = [*counts[:still], moved]
+        back = order.argsort().to(images.device)
+        pictures = images.contiguous().index_select(0, order.to(images.device)).split(groups)
+        strengths = amounts[order].to(images.device).split(groups)
+        changed = [
+            self._repaint(name, group, amount) if len(group) else group
+            for name, group, amount in zip(OPERATIONS[:still], pictures[:-1], strengths[:-1], strict=True)
+        ]
+        if moved:
+            last = order[-moved:]
+            matrices = self.matrices(chosen[last], amounts[last], *images.shape[2:]).to(images.device)
+            changed.append(self.warp(pictures[-1], matrices).clamp_(0, 1))
+        return torch.cat(changed).index_select(0, back)
+
+    def matrices(self, chosen: Tensor, amounts: Tensor, height: int, width: int) -> Tensor:
+        """Where a pixel of the new picture comes from, for one of `MOVES` a picture: (B, 2, 3) for `warp`.
+
+        A positive amount turns clockwise, shifts right or down, and shears the lower half to the left
+        (shear_x) or the right half up (shear_y).
+        """
+        space = self.space
+        reach = {
+            "rotate": math.radians(space.rotate),
+            "shear_x": space.shear,
+            "shear_y": space.shear,
+            "translate_x": space.translate_share * width + space.translate_pixels,
+            "translate_y": space.translate_share * height + space.translate_pixels,
+        }
+        angle, slant_x, slant_y, right, down = (
+            torch.where(chosen == OPERATIONS.index(name), reach[name] * amounts, 0) for name in MOVES
+        )
+        # one of the five at a time is not 0, so they need not be multiplied out
+        cos, sin = torch.cos(angle), torch.sin(angle)
+        return torch.stack((cos, sin + slant_x, -right, slant_y - sin, cos, -down), 1).unflatten(1, (2, 3))
+
+    def _repaint(self, name: str, images: Tensor, amount: Tensor) -> Tensor:
+        """The operations that leave pixels where they are."""
+        if name == "identity":
+            return images
+        if name == "autocontrast":
+            return autocontrast(images)
+        if name == "equalize":
+            return equalize(images)
+        amount = amount[:, None, None, None]
+        if name == "solarize":
+            return torch.where(levels(images) >= 256 * (1 - amount), 1 - images, images)
+        if name == "posterize":
+            return posterize(images, torch.round(self.space.bits * amount))
+        return torch.lerp(WITHOUT[name](images), images, 1 + self.space.factor * amount).clamp_(0, 1)
+
+
+def levels(images: Tensor) -> Tensor:
+    """The nearest grey levels 0 to 255 of values in [0, 1], as floats."""
+    return (images * 255).round_()
+
+
+def autocontrast(images: Tensor) -> Tensor:
+    """Stretch every channel of every picture to [0, 1]; a channel of one grey level stays."""
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    # resampling leaves rounding errors in a plain channel, which must not be stretched to noise
+    plain = high - low < 0.5 / 255
+    return torch.where(plain, images, (images - low) / (high - low))
+
+
+def equalize(images: Tensor) -> Tensor:
+    """Make the grey levels of every channel equally frequent, exactly as Pillow's ImageOps.equalize does.
+
+    A channel of too few different pixels stays, as there.
+    """
+    level = levels(images).long().flatten(2)
+    counts = level.new_zeros(*level.shape[:2], 256).scatter_add_(2, level, torch.ones_like(level))
+    brightest = (level == level.amax(2, keepdim=True)).sum(2, keepdim=True)
+    step = (level.shape[2] - brightest) // 255
+    below = counts.cumsum(2) - counts
+    table = ((below + step // 2) // step.clamp(min=1)).clamp_(max=255)
+    equal = (table.gather(2, level) / 255).view(images.shape)
+    return torch.where((step > 0)[..., None], equal, images)
+
+
+def posterize(images: Tensor, dropped: Tensor) -> Tensor:
+    """Set the lowest bits of the grey levels to 0; dropped: how many, as floats that broadcast."""
+    step = 2**dropped
+    return (levels(images) / step).floor_() * step / 255
+
+
+def luma(images: Tensor) -> Tensor:
+    """The grey of a picture, (B, 1, H, W): ITU-R BT.601 of three channels, else the channels' mean."""
+    if images.shape[1] != len(LUMA):
+        return images.mean(1, keepdim=True)
+    red, green, blue = (share * channel for share, channel in zip(LUMA, images.unbind(1), strict=True))
+    return (red + green + blue)[:, None]
+
+
+def mean_grey(images: Tensor) -> Tensor:
+    """The mean of the grey of a picture, (B, 1, 1, 1)."""
+    return luma(images).mean((1, 2, 3), keepdim=True)
+
+
+def smooth(images: Tensor) -> Tensor:
+    """Pillow's SMOOTH: the mean of 3x3 pixels in which the middle counts 5 times; the outermost stay."""
+    if min(images.shape[2:]) < 3:
+        return images
+    out = images.clone()
+    rows = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
+    square = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    out[:, :, 1:-1, 1:-1].mul_(4 / 13).add_(square, alpha=1 / 13)
+    return out
+
+
+WITHOUT: dict[str, Callable[[Tensor], Tensor]] = {
+    "color": luma,
+    "contrast": mean_grey,
+    "brightness": lambda images: images.new_zeros(()),
+    "sharpness": smooth,
+}
+"""The picture with none of it: factor 0; factor 1 is the picture, and beyond is more of it than it had."""

@@ -1,0 +1,355 @@
+"""Every operation against Pillow or torchvision, and what a policy promises about a batch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance, ImageOps
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as reference
+
+from svhncli import build, schema
+from svhncli.augment import warp
+from svhncli.policies import LEVELS, MOVES, OPERATIONS, RANDAUGMENT, TINTS, TRIVIALAUGMENT, Policy, Space
+
+RAND = Policy(RANDAUGMENT, 3, 0.9, warp)
+TRIVIAL = Policy(TRIVIALAUGMENT, 1, None, warp)
+SPACES = {"randaugment": RANDAUGMENT, "trivialaugment": TRIVIALAUGMENT}
+
+both_policies = pytest.mark.parametrize("policy", [RAND, TRIVIAL], ids=SPACES)
+both_spaces = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+amounts = pytest.mark.parametrize("amount", [0.0, 1 / 3, 0.5, 0.9, 1.0])
+signs = pytest.mark.parametrize("sign", [-1, 1])
+levels_of_grey = pytest.mark.parametrize("channels", [1, 3])
+
+
+def stored(count: int = 4, channels: int = 3, height: int = 32, width: int = 24) -> np.ndarray:
+    """Pictures as they are stored, uint8 (N, C, H, W): smooth shapes, noise, few levels, and one plain."""
+    draw = np.random.default_rng(0)
+    y, x = np.mgrid[:height, :width]
+    tones = np.arange(channels)[:, None, None]
+    out = [
+        110 + 80 * np.sin(x / 5 + tones) * np.cos(y / 7 + tones),
+        draw.integers(0, 256, (channels, height, width)),
+        60 * draw.integers(1, 4, (channels, height, width)),
+        np.full((channels, height, width), 77),
+    ]
+    return np.stack(out[:count]).astype(np.uint8)
+
+
+def floats(pictures: np.ndarray) -> Tensor:
+    return torch.from_numpy(pictures).float() / 255
+
+
+def pillow(picture: np.ndarray) -> Image.Image:
+    """A picture (C, H, W) as Pillow has it."""
+    return Image.fromarray(picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0))
+
+
+def array(image: Image.Image) -> np.ndarray:
+    """A picture of Pillow as floats (C, H, W) on the scale of grey levels."""
+    values = np.asarray(image, np.float64)
+    return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+
+
+def changed(name: str, pictures: Tensor, amount: float, space: Space = RANDAUGMENT) -> np.ndarray:
+    """One operation on all, on the scale of grey levels."""
+    chosen = torch.full((len(pictures),), OPERATIONS.index(name))
+    out = Policy(space, 1, None, warp).change(pictures, chosen, torch.full((len(pictures),), amount))
+    assert out.dtype == torch.float32
+    return out.double().numpy() * 255
+
+
+def test_the_operations_are_the_14_of_the_papers() -> None:
+    theirs = {
+        **{name: name.lower() for name in v2.RandAugment._AUGMENTATION_SPACE},
+        **{f"{move}{axis}": f"{move}_{axis}".lower() for move in ("Shear", "Translate") for axis in "XY"},
+    }
+    assert sorted(OPERATIONS) == sorted(theirs.values())
+    assert set(v2.TrivialAugmentWide._AUGMENTATION_SPACE) == set(theirs)
+
+
+@pytest.mark.parametrize(
+    ("space", "theirs"), [(RANDAUGMENT, v2.RandAugment), (TRIVIALAUGMENT, v2.TrivialAugmentWide)]
+)
+def test_the_ranges_are_torchvision_s(space: Space, theirs: type) -> None:
+    def last(name: str) -> float:
+        return float(theirs._AUGMENTATION_SPACE[name][0](LEVELS, 40, 50)[-1])
+
+    assert space.rotate == last("Rotate")
+    assert space.shear == pytest.approx(last("ShearX"))
+    assert space.translate_share * 50 + space.translate_pixels == pytest.approx(last("TranslateX"))
+    assert space.translate_share * 40 + space.translate_pixels == pytest.approx(last("TranslateY"))
+    for name in ("Color", "Contrast", "Brightness", "Sharpness"):
+        assert space.factor == pytest.approx(last(name))
+    assert 8 - space.bits == last("Posterize")
+
+
+@levels_of_grey
+def test_identity_changes_no_bit(channels: int) -> None:
+    pictures = floats(stored(channels=channels))
+    assert np.array_equal(changed("identity", pictures, 1.0), pictures.double().numpy() * 255)
+
+
+@levels_of_grey
+def test_equalize_is_pillow_s_exactly(channels: int) -> None:
+    pictures = stored(channels=channels)
+    expected = np.stack([array(ImageOps.equalize(pillow(picture))) for picture in pictures])
+    np.testing.assert_allclose(changed("equalize", floats(pictures), 0), expected, atol=1e-4)
+
+
+@levels_of_grey
+def test_autocontrast_is_pillow_s_to_a_grey_level_and_torchvision_s_exactly(channels: int) -> None:
+    pictures = stored(channels=channels)
+    ours = changed("autocontrast", floats(pictures), 0)
+    expected = np.stack([array(ImageOps.autocontrast(pillow(picture))) for picture in pictures])
+    np.testing.assert_allclose(ours, expected, atol=1)
+    np.testing.assert_allclose(ours, reference.autocontrast(floats(pictures)).numpy() * 255, atol=1e-3)
+
+
+def test_autocontrast_does_not_stretch_rounding_errors() -> None:
+    plain = torch.full((1, 3, 8, 8), 0.3)
+    plain[..., 4:] += 2**-24
+    assert np.array_equal(changed("autocontrast", plain, 0), plain.double().numpy() * 255)
+
+
+@both_spaces
+@amounts
+def test_posterize_is_pillow_s_exactly(space: Space, amount: float) -> None:
+    pictures = stored()
+    bits = 8 - round(space.bits * amount)
+    expected = np.stack([array(ImageOps.posterize(pillow(picture), bits)) for picture in pictures])
+    np.testing.assert_allclose(changed("posterize", floats(pictures), amount, space), expected, atol=1e-4)
+
+
+@amounts
+def test_solarize_is_pillow_s_exactly(amount: float) -> None:
+    pictures = stored()
+    threshold = math.ceil(256 * (1 - amount))
+    expected = np.stack([array(ImageOps.solarize(pillow(picture), threshold)) for picture in pictures])
+    np.testing.assert_allclose(changed("solarize", floats(pictures), amount), expected, atol=1e-4)
+
+
+@both_spaces
+@amounts
+@signs
+@levels_of_grey
+@pytest.mark.parametrize("name", TINTS)
+def test_a_tint_is_pillow_s_to_two_grey_levels(
+    name: str, space: Space, amount: float, sign: int, channels: int
+) -> None:
+    pictures = stored(channels=channels)
+    enhance = getattr(ImageEnhance, name.capitalize())
+    factor = 1 + sign * space.factor * amount
+    expected = np.stack([array(enhance(pillow(picture)).enhance(factor)) for picture in pictures])
+    ours = changed(name, floats(pictures), sign * amount, space)
+    np.testing.assert_allclose(ours, expected, atol=2)  # Pillow rounds the blend and what it blends with
+
+
+@amounts
+@signs
+@levels_of_grey
+@pytest.mark.parametrize("name", TINTS)
+def test_a_tint_is_torchvision_s_on_floats(name: str, amount: float, sign: int, channels: int) -> None:
+    adjust = getattr(reference, f"adjust_{'saturation' if name == 'color' else name}")
+    pictures = floats(stored(channels=channels))
+    expected = adjust(pictures, 1 + sign * RANDAUGMENT.factor * amount).numpy() * 255
+    # torchvision's weights of red, green and blue have four digits
+    np.testing.assert_allclose(changed(name, pictures, sign * amount), expected, atol=0.05)
+
+
+def moved_by_pillow(name: str, picture: np.ndarray, amount: float, space: Space) -> np.ndarray:
+    """The whole picture, bilinear; the edge is repeated by a wide frame, of which the middle is cut out."""
+    frame = 80
+    height, width = picture.shape[1:]
+    wide = pillow(np.pad(picture, ((0, 0), (frame, frame), (frame, frame)), mode="edge"))
+    x, y = wide.width / 2, wide.height / 2
+    if name == "rotate":
+        moved = wide.rotate(-space.rotate * amount, Image.Resampling.BILINEAR)
+    else:
+        slant = space.shear * amount
+        matrix = {
+            "shear_x": (1, slant, -slant * y, 0, 1, 0),
+            "shear_y": (1, 0, 0, slant, 1, -slant * x),
+            "translate_x": (
+                1,
+                0,
+                -amount * (space.translate_share * width + space.translate_pixels),
+                0,
+                1,
+                0,
+            ),
+            "translate_y": (
+                1,
+                0,
+                0,
+                0,
+                1,
+                -amount * (space.translate_share * height + space.translate_pixels),
+            ),
+        }[name]
+        moved = wide.transform(wide.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return array(moved)[:, frame : frame + height, frame : frame + width]
+
+
+@both_spaces
+@amounts
+@signs
+@pytest.mark.parametrize("name", MOVES)
+def test_a_move_is_pillow_s_to_a_grey_level(name: str, space: Space, amount: float, sign: int) -> None:
+    pictures = stored()
+    expected = np.stack([moved_by_pillow(name, picture, sign * amount, space) for picture in pictures])
+    np.testing.assert_allclose(changed(name, floats(pictures), sign * amount, space), expected, atol=1.01)
+
+
+@both_spaces
+@pytest.mark.parametrize("name", MOVES)
+def test_a_move_mirrors_nothing(name: str, space: Space) -> None:
+    """Three spots, one in each channel, go round the same way and enclose the same area as before."""
+    count, side = 41, 96
+    spots = torch.zeros(count, 3, side, side)
+    for channel, (y, x) in enumerate([(-8, -4), (0, 8), (6, -6)]):
+        spots[:, channel, side // 2 + y - 1 : side // 2 + y + 1, side // 2 + x - 1 : side // 2 + x + 1] = 1
+    chosen = torch.full((count,), OPERATIONS.index(name))
+    moved = Policy(space, 1, None, warp).change(spots, chosen, torch.linspace(-0.8, 0.8, count))
+    place = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")).flatten(1)
+    weights = moved.flatten(2) / moved.sum((2, 3))[..., None]
+    first, second, third = (weights @ place.T.float()).unbind(1)
+    area = torch.linalg.det(torch.stack((second - first, third - first), 1))
+    torch.testing.assert_close(area, torch.full((count,), -184.0), rtol=0.03, atol=0)
+
+
+@both_policies
+def test_a_policy_is_a_function_of_its_key_and_leaves_the_input_alone(policy: Policy) -> None:
+    pictures = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    before = pictures.clone()
+    torch.manual_seed(1)
+    first = policy(pictures, 5)
+    torch.manual_seed(2)  # the global state must not matter
+    assert torch.equal(policy(pictures, 5), first)
+    assert not torch.equal(policy(pictures, 6), first)
+    assert torch.equal(pictures, before)
+
+
+@both_policies
+@settings(deadline=None, max_examples=20)
+@given(key=st.integers(0, 2**62), place=st.integers(0, 39), count=st.integers(1, 40))
+def test_a_picture_s_result_depends_on_its_own_draw_alone(
+    policy: Policy, key: int, place: int, count: int
+) -> None:
+    pictures = torch.rand(40, 3, 16, 20, generator=torch.Generator().manual_seed(0))
+    whole = policy(pictures, key)
+    others = torch.rand(40, 3, 16, 20, generator=torch.Generator().manual_seed(1))
+    others[place] = pictures[place]
+    assert torch.equal(policy(others, key)[place], whole[place])
+    assert torch.equal(policy(pictures[:count], key), whole[:count])  # of a smaller batch
+
+
+@both_policies
+def test_pictures_of_a_batch_are_changed_differently(policy: Policy) -> None:
+    pictures = floats(stored(1)).expand(200, -1, -1, -1)
+    results = {picture.numpy().tobytes() for picture in policy(pictures, 3)}
+    assert len(results) > 60
+
+
+@both_policies
+def test_channels_last_pictures_come_out_the_same(policy: Policy) -> None:
+    pictures = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    last = pictures.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(policy(last, 4), policy(pictures, 4))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    shape=st.sampled_from([(3, 32, 32), (1, 28, 20), (3, 2, 40), (2, 9, 5), (1, 1, 1)]),
+    key=st.integers(0, 2**62),
+    ops=st.integers(1, 16),
+    amount=st.none() | st.floats(0, 1),
+    space=st.sampled_from(list(SPACES.values())),
+    hard=st.booleans(),
+)
+def test_values_stay_between_0_and_1_and_keep_shape_and_type(
+    shape: tuple[int, int, int], key: int, ops: int, amount: float | None, space: Space, hard: bool
+) -> None:
+    pictures = torch.rand(9, *shape, generator=torch.Generator().manual_seed(0))
+    out = Policy(space, ops, amount, warp)(pictures.round() if hard else pictures, key)
+    assert out.shape == pictures.shape
+    assert out.dtype == torch.float32
+    assert out.isfinite().all()
+    assert out.min() >= 0
+    assert out.max() <= 1
+
+
+def test_an_empty_batch_stays_empty() -> None:
+    assert RAND(torch.empty(0, 3, 8, 8), 1).shape == (0, 3, 8, 8)
+
+
+def test_n_operations_are_n_times_one() -> None:
+    """The k-th operation of a picture is applied to the result of the one before."""
+    pictures = torch.rand(30, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    seen: list[Tensor] = []
+
+    def watched(images: Tensor, matrices: Tensor) -> Tensor:
+        seen.append(matrices)
+        return warp(images, matrices)
+
+    Policy(RANDAUGMENT, 5, 0.9, watched)(pictures, 1)
+    assert len(seen) == 5  # one resampling for all moves of a place
+    share = sum(map(len, seen)) / (5 * 30)
+    assert share == pytest.approx(len(MOVES) / len(OPERATIONS), abs=0.12)
+
+
+def test_magnitude_0_moves_and_tints_nothing() -> None:
+    pictures = floats(stored())
+    for name in OPERATIONS:
+        if name not in ("autocontrast", "equalize"):
+            np.testing.assert_allclose(changed(name, pictures, 0.0), pictures.numpy() * 255, atol=2e-3)
+
+
+def draws(policy: Policy, count: int) -> tuple[Tensor, Tensor]:
+    """What a policy with one operation drew for a batch: places in OPERATIONS, and amounts."""
+    caught: list[tuple[Tensor, Tensor]] = []
+
+    class Caught(Policy):
+        def change(self, images: Tensor, chosen: Tensor, amounts: Tensor) -> Tensor:
+            caught.append((chosen, amounts))
+            return images
+
+    Caught(policy.space, 1, policy.amount, policy.warp)(torch.zeros(count, 1, 1, 1), 3)
+    return caught[0]
+
+
+@both_policies
+def test_every_operation_is_drawn_equally_often(policy: Policy) -> None:
+    often = draws(policy, 14_000)[0].bincount()
+    assert len(often) == len(OPERATIONS)
+    assert (often - 1000).abs().max() < 150
+
+
+def test_trivialaugment_draws_31_levels_and_both_signs() -> None:
+    chosen, drawn = draws(TRIVIAL, 14_000)
+    tint = drawn[chosen == OPERATIONS.index("color")]
+    assert sorted({round(30 * value) for value in tint.tolist()}) == list(range(-30, 31))
+    assert (tint * 30 - (tint * 30).round()).abs().max() < 1e-5
+    assert (tint > 0).float().mean().item() == pytest.approx(0.5, abs=0.06)
+    assert drawn[chosen == OPERATIONS.index("solarize")].min() == 0
+
+
+@pytest.mark.parametrize("magnitude", [0.0, 4.5, 10.0])
+def test_randaugment_takes_its_magnitude_on_the_paper_s_scale(magnitude: float) -> None:
+    made = build.policy(schema.Augment(policy="randaugment", policy_ops=7, policy_magnitude=magnitude))
+    assert made is not None
+    assert (made.space, made.ops) == (RANDAUGMENT, 7)
+    assert draws(made, 400)[1].abs().unique().tolist() == pytest.approx([magnitude / 10])
+
+
+def test_the_builder_makes_what_the_key_says() -> None:
+    assert build.policy(schema.Augment()) is None
+    made = build.policy(schema.Augment(policy="trivialaugment", policy_ops=7, policy_magnitude=3.0))
+    assert made == Policy(TRIVIALAUGMENT, 1, None, warp)
