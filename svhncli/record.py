@@ -207,7 +207,8 @@ def latest_run(outputs: Path = Path("outputs/train")) -> Path:
 
 def _is_of_use(run: Path) -> bool:
     """Whether a run began and has not failed before anything was saved."""
-    failed = (run / "summary.json").is_file() and not (run / "last.pt").is_file()
+    saved = (run / "last.pt").is_file() or any(run.glob("*/last.pt"))  # in the folds, where there are several
+    failed = (run / "summary.json").is_file() and not saved
     return (run / "config.yaml").is_file() and not failed
 
 

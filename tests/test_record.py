@@ -37,6 +37,14 @@ def test_a_run_is_found_by_its_folder_a_file_or_a_fold(folder: Path) -> None:
         assert find_run(word) == run
 
 
+def test_latest_may_be_a_finished_run_of_several_folds(folder: Path) -> None:
+    run = folder / "outputs" / "train" / "2030-01-01_00-00-00-000000"
+    (run / "fold0").mkdir(parents=True)
+    for file in ("config.yaml", "summary.json", "fold0/last.pt"):
+        (run / file).write_text("{}")
+    assert find_run("latest").name == run.name
+
+
 @pytest.mark.parametrize("word", [None, "latest", "nowhere", "elsewhere.pt"])
 def test_what_is_no_run_is_refused(folder: Path, word: str | None) -> None:
     Path("elsewhere.pt").write_bytes(b"")

@@ -22,6 +22,10 @@ from scipy import ndimage
 from svhncli.data.synth.world import font_files
 
 DIGITS = "0123456789"
+FORMS = DIGITS + "I\u01b7"
+"""What an atlas holds of a face: the digits, and signs that are another form of a digit."""
+PLAIN_ONE, FLAT_THREE = 10, 11
+"""The 1 that is a bare bar (an I) and the 3 with a flat top (an Ezh), as places in `FORMS`."""
 DENSITY = 40
 """Cells of the atlas per digit height."""
 MARGIN = 0.3
@@ -36,12 +40,12 @@ _ABSENT = "\U0010fffd"
 
 @dataclass(frozen=True)
 class Atlas:
-    """F faces × 10 digits.
+    """F faces × K forms, K = len(FORMS). A face without another form of a digit has the digit itself there.
 
     names: the faces' names, sorted.
-    distance: float32 (F, 10, C, C) with C = SPAN·DENSITY; the signed distance to the outline in digit
+    distance: float32 (F, K, C, C) with C = SPAN·DENSITY; the signed distance to the outline in digit
         heights, positive inside. Ink is centred from left to right; the line of digits is 0-1 high.
-    boxes: float32 (F, 10, 4), the ink's left, top, right, bottom in digit heights around that centre.
+    boxes: float32 (F, K, 4), the ink's left, top, right, bottom in digit heights around that centre.
     """
 
     names: tuple[str, ...]
@@ -52,10 +56,10 @@ class Atlas:
         """Faces, integers (B,), for uniform numbers in [0, 1); see `_shares`."""
         return np.searchsorted(np.cumsum(_shares(self.names))[:-1], share, side="right")
 
-    def sample(self, face: np.ndarray, digit: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def sample(self, face: np.ndarray, form: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Distances float32 (B, H, W) at x from the digit's centre and y from the line's top; bilinear.
 
-        face, digit: integers (B,). x, y: float32 (B, H, W) in digit heights; beyond a cell its edge goes on.
+        face, form: integers (B,). x, y: float32 (B, H, W) in digit heights; beyond a cell its edge goes on.
         """
         cells = self.distance.shape[-1]
         column = np.clip((x + SPAN / 2) * DENSITY - 0.5, 0, cells - 1.001).astype(np.float32)
@@ -63,7 +67,7 @@ class Atlas:
         left, top = column.astype(np.int32), row.astype(np.int32)
         column -= left
         row -= top
-        start = ((face * 10 + digit) * cells * cells).astype(np.int32)[:, None, None]
+        start = ((face * len(FORMS) + form) * cells * cells).astype(np.int32)[:, None, None]
         at = start + top * np.int32(cells) + left
         flat = self.distance.reshape(-1)
         upper, lower = flat.take(at), flat.take(at + cells)
@@ -140,19 +144,29 @@ def _shares(names: Sequence[str]) -> np.ndarray:
     return shares / shares.sum()
 
 
+def _forms(font: ImageFont.FreeTypeFont) -> str:
+    """What to draw for each of `FORMS`: the digit itself where the face has no such sign, or one that is no
+    bar (an I with serifs), or that reaches below the line (some Ezhs)."""
+    bar, ezh, absent = mask(font, FORMS[PLAIN_ONE]), mask(font, FORMS[FLAT_THREE]), mask(font, _ABSENT)
+    height = mask(font, "3").shape[0]
+    has_bar = bar.size > 0 and bar.mean() > 0.9 and bar.shape[0] > 2 * bar.shape[1]
+    has_ezh = ezh.shape != absent.shape and abs(ezh.shape[0] / height - 1) < 0.1 and holes(ezh) == 0
+    return DIGITS + (FORMS[PLAIN_ONE] if has_bar else "1") + (FORMS[FLAT_THREE] if has_ezh else "3")
+
+
 def _cells(font: ImageFont.FreeTypeFont) -> tuple[np.ndarray, np.ndarray]:
-    """Distance cells (10, C, C) and boxes (10, 4) of one face, whose line of digits is made 1 high."""
+    """Distance cells (K, C, C) and boxes (K, 4) of one face, whose line of digits is made 1 high."""
     density = DENSITY * _OVERSAMPLE
     box = font.getbbox(DIGITS, anchor="ls")
     font = font.font_variant(size=font.size * density / (box[3] - box[1]))
     top = font.getbbox(DIGITS, anchor="ls")[1]
     side = round(SPAN * density)
     distances, boxes = [], []
-    for digit in DIGITS:
-        left, _, right, _ = font.getbbox(digit, anchor="ls")
+    for sign in _forms(font):
+        left, _, right, _ = font.getbbox(sign, anchor="ls")
         canvas = Image.new("L", (side, side))
         origin = (side / 2 - (left + right) / 2, MARGIN * density - top)
-        ImageDraw.Draw(canvas).text(origin, digit, fill=255, font=font, anchor="ls")
+        ImageDraw.Draw(canvas).text(origin, sign, fill=255, font=font, anchor="ls")
         ink = np.asarray(canvas) > 127
         distance = ndimage.distance_transform_edt(ink) - ndimage.distance_transform_edt(~ink)
         distance -= np.sign(distance) / 2  # from cell centres to the edge between cells

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import Atlas
+from svhncli.data.synth.faces import FLAT_THREE, PLAIN_ONE, Atlas
 
 _AROUND = 0.62
 """How much wall there is beside a number: enough for the crop of an outer digit."""
@@ -24,13 +24,14 @@ ROW, CLIMB, STACK = range(3)
 class Layout:
     """Where the digits of B numbers of L digits stand in their own frames.
 
-    face: int (B,). digits: int64 (B, L). centre: (B, L, 2), each digit's middle. turn: (B, L), radians.
+    face: int (B,). glyphs: int64 (B, L), places in `faces.FORMS`. centre: (B, L, 2), each digit's middle.
+    turn: (B, L), radians.
     stretch: (B,), the width of the face against its own. width, height: (B,), the whole number's.
     bend: (B, 3, 1, 1), how far, in how many waves a height, and at which phase.
     """
 
     face: np.ndarray
-    digits: np.ndarray
+    glyphs: np.ndarray
     centre: np.ndarray
     turn: np.ndarray
     stretch: np.ndarray
@@ -61,8 +62,11 @@ def layout(dice: Dice, digits: np.ndarray, kind: int, atlas: Atlas) -> Layout:
     """
     length = digits.shape[1]
     face = atlas.choose(dice.share()[:, 0, 0])
+    glyphs = digits
+    for digit, other, factor in ((1, PLAIN_ONE, "plain_one"), (3, FLAT_THREE, "flat_three")):
+        glyphs = np.where((digits == digit) & (dice.happens(factor)[:, :, 0] > 0), other, glyphs)
     stretch = dice.draw("face.stretch")[:, :, 0]
-    boxes = atlas.boxes[face[:, None], digits]
+    boxes = atlas.boxes[face[:, None], glyphs]
     ink = (boxes[..., 2] - boxes[..., 0]) * stretch
     even = dice.happens("even")[:, :, 0]
     slot = np.ones_like(ink) if kind == STACK else ink + even * (ink.max(axis=1, keepdims=True) - ink)
@@ -79,7 +83,7 @@ def layout(dice: Dice, digits: np.ndarray, kind: int, atlas: Atlas) -> Layout:
     total = slot.sum(axis=1)
     return Layout(
         face,
-        digits,
+        glyphs,
         np.stack([x, y], axis=-1) + shift * [0.25, 1],
         turn,
         stretch[:, 0],
@@ -92,7 +96,8 @@ def layout(dice: Dice, digits: np.ndarray, kind: int, atlas: Atlas) -> Layout:
 def pose(dice: Dice) -> np.ndarray:
     """Homographies (B, 3, 3) from the number's frame to the camera's: rotation, slant, size, perspective."""
     frames = np.zeros((dice.count, 3, 3))
-    angle = np.deg2rad(dice.draw("pose.turn"))[:, 0, 0]
+    turn = dice.draw("pose.turn") + dice.happens("tilt") * dice.draw("tilt.turn")
+    angle = np.deg2rad(turn)[:, 0, 0]
     slant = (dice.draw("pose.slant") + dice.happens("italic") * dice.draw("italic.lean"))[:, 0, 0]
     size = dice.draw("pose.size")[:, 0, 0]
     frames[:, 0, 0], frames[:, 0, 1] = np.cos(angle) * size, -np.sin(angle) * size + slant
@@ -121,7 +126,7 @@ def distances(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
     """The signed distance float32 (B, H, W) of each pixel to the nearest digit's outline, positive inside."""
     nearest = np.full_like(seen.u, -1)
     stretch = numbers.stretch[:, None, None]
-    for place in range(numbers.digits.shape[1]):
+    for place in range(numbers.glyphs.shape[1]):
         cos, sin = (f(numbers.turn[:, place])[:, None, None] for f in (np.cos, np.sin))
         right = seen.u - numbers.centre[:, place, 0, None, None]
         down = seen.v - numbers.centre[:, place, 1, None, None]
@@ -129,7 +134,7 @@ def distances(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
         y = cos * down - sin * right
         x = x + _bent(numbers, y)
         y = y + np.float32(0.5)
-        np.maximum(nearest, atlas.sample(numbers.face, numbers.digits[:, place], x, y), out=nearest)
+        np.maximum(nearest, atlas.sample(numbers.face, numbers.glyphs[:, place], x, y), out=nearest)
     return nearest
 
 
@@ -141,7 +146,7 @@ def _bent(numbers: Layout, y: np.ndarray) -> np.ndarray:
 
 def boxes(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
     """Each digit's box in the photograph: float32 (B, L, 4), left, top, right, bottom in pixels."""
-    ink = atlas.boxes[numbers.face[:, None], numbers.digits]
+    ink = atlas.boxes[numbers.face[:, None], numbers.glyphs]
     x = ink[..., [0, 2, 0, 2]] * numbers.stretch[:, None, None]
     y = ink[..., [1, 1, 3, 3]] - 0.5
     x = x - numbers.stretch[:, None, None] * _bent(numbers, y)
