@@ -72,7 +72,9 @@ def data(config: Any, split_config: Any, cache: str | None, progress: Progress) 
     """
     val_file = getattr(split_config, "file", None)
     if val_file is not None and not isinstance(config, schema.Svhn):
-        raise UsageError("split.file is for data=svhn", "leave split.file out, or use another split")
+        raise UsageError(
+            "split.file is for data=svhn and data=mix", "leave split.file out, or use another split"
+        )
     folder = Path(cache).expanduser() if cache else default_root()
     sources = Sources(Cache(folder), progress, Path(val_file).expanduser() if val_file else None)
     found: DataSet = _BUILDERS[type(config)](config, sources)
@@ -98,6 +100,7 @@ def _synth(config: schema.Synth, sources: Sources) -> DataSet:
         n_test=config.n_test,
         seed=config.seed,
         size=config.size,
+        fresh=config.fresh,
         cache=sources.cache,
         progress=sources.progress,
     )
@@ -113,6 +116,21 @@ def _svhn(config: schema.Svhn, sources: Sources) -> DataSet:
         check_md5=config.check_md5,
         download=config.download,
         val_file=sources.val_file,
+        cache=sources.cache,
+        progress=sources.progress,
+    )
+
+
+@_builder(schema.Mix)
+def _mix(config: schema.Mix, sources: Sources) -> DataSet:
+    from svhncli.data import mix
+
+    return mix.add_rendered(
+        _svhn(config, sources),
+        share=config.share,
+        n_rendered=config.n_rendered,
+        seed=config.seed,
+        fresh=config.fresh,
         cache=sources.cache,
         progress=sources.progress,
     )

@@ -26,6 +26,7 @@ class Synth:
     n_test: int = key(4_000, "rendered test pictures; 0 leaves the test part out", low=0)
     size: int = key(32, "side of a picture in pixels", low=16, high=128)
     seed: int = key(0, "which world is rendered; independent of the run's seed", low=0)
+    fresh: bool = key(False, "every epoch after the first trains on newly rendered pictures")
 
 
 @dataclass
@@ -41,6 +42,17 @@ class Svhn:
     )
     download: bool = key(True, "fetch files that are missing")
     check_md5: bool = key(True, "insist on the official files; false takes your own files of the same layout")
+
+
+@dataclass
+class Mix(Svhn):
+    """The pictures of data=svhn, with rendered ones beside them that only train, never validate or test."""
+
+    name: str = key("mix", "the data source")
+    share: float = key(0.5, "how much of each training batch is rendered", low=0, below=1)
+    n_rendered: int = key(20_000, "rendered training pictures, of the real ones' size", low=20)
+    seed: int = key(0, "which world is rendered; independent of the run's seed", low=0)
+    fresh: bool = key(False, "every epoch after the first draws newly rendered pictures")
 
 
 # ----------------------------------------------------------------------------- split
@@ -351,7 +363,7 @@ class Eval:
 VERBS: dict[str, type] = {"train": Train, "eval": Eval}
 
 CHOICES: dict[str, dict[str, type]] = {
-    "data": {"synth": Synth, "svhn": Svhn},
+    "data": {"synth": Synth, "svhn": Svhn, "mix": Mix},
     "split": {
         "holdout": Holdout,
         "kfold": Kfold,
