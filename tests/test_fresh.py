@@ -59,10 +59,10 @@ def pictures(root: Path, epochs: int) -> list[set[bytes]]:
 def test_the_first_epoch_is_the_fold_s_and_the_others_are_rendered_parts_of_its_length(
     tmp_path: Path,
 ) -> None:
-    found = pictures(tmp_path, 3)
+    found = pictures(tmp_path, 4)
     assert found[0] == as_set(rendered("train", 80)[20:])
     assert found[1] == as_set(rendered("fresh-1", 60))
-    assert found[2] == as_set(rendered("fresh-2", 60))
+    assert found[3] == as_set(rendered("fresh-3", 60))
     assert not leftovers(tmp_path)
 
 
@@ -100,6 +100,16 @@ def test_who_waits_is_let_in_between(tmp_path: Path) -> None:
         waiting = ahead.turn_to(1)
         assert [next(waiting), next(waiting)] == [None, None]
     assert not child.is_alive()
+
+
+def test_ctrl_c_is_the_parent_s_to_answer(tmp_path: Path) -> None:
+    """A terminal sends it to the renderer as well, be it only just started; that goes on."""
+    with Fresh(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
+        assert list(ahead.turn_to(0)) == []
+        os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGINT)
+        for _ in ahead.turn_to(1):
+            pass
+        np.testing.assert_array_equal(ahead.digits(1).images, rendered("fresh-1", 30))
 
 
 def test_a_folder_in_use_is_left_alone_and_one_that_was_left_is_removed(tmp_path: Path) -> None:
