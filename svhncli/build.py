@@ -74,7 +74,9 @@ def data(config: Any, split_config: Any, cache: str | None, progress: Progress) 
     """
     val_file = getattr(split_config, "file", None)
     if val_file is not None and not isinstance(config, schema.Svhn):
-        raise UsageError("split.file is for data=svhn", "leave split.file out, or use another split")
+        raise UsageError(
+            "split.file is for data=svhn and data=mix", "leave split.file out, or use another split"
+        )
     folder = Path(cache).expanduser() if cache else default_root()
     sources = Sources(Cache(folder), progress, Path(val_file).expanduser() if val_file else None)
     found: DataSet = _BUILDERS[type(config)](config, sources)
@@ -101,12 +103,13 @@ def _synth(config: schema.Synth, sources: Sources) -> DataSet:
         seed=config.seed,
         size=config.size,
         spec=world(config),
+        fresh=config.fresh,
         cache=sources.cache,
         progress=sources.progress,
     )
 
 
-def world(config: schema.Synth) -> Spec:
+def world(config: schema.Rendered) -> Spec:
     """Which world the renderer draws."""
 
     def path(text: str | None) -> Path | None:
@@ -125,6 +128,22 @@ def _svhn(config: schema.Svhn, sources: Sources) -> DataSet:
         check_md5=config.check_md5,
         download=config.download,
         val_file=sources.val_file,
+        cache=sources.cache,
+        progress=sources.progress,
+    )
+
+
+@_builder(schema.Mix)
+def _mix(config: schema.Mix, sources: Sources) -> DataSet:
+    from svhncli.data import mix
+
+    return mix.add_rendered(
+        _svhn(config, sources),
+        share=config.share,
+        n_rendered=config.n_rendered,
+        seed=config.seed,
+        spec=world(config),
+        fresh=config.fresh,
         cache=sources.cache,
         progress=sources.progress,
     )

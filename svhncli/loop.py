@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from svhncli.augment import Augment
-from svhncli.batches import Batches, batch_bounds
+from svhncli.batches import Batches, Pictures, Training, batch_bounds
 from svhncli.device import Machine
 from svhncli.errors import NotFiniteError
 from svhncli.metrics import Tally
@@ -25,7 +25,7 @@ from svhncli.optim import Schedule, step_optimizer
 from svhncli.policies import Policy
 from svhncli.preprocess import Preprocess
 from svhncli.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
-from svhncli.rng import key, numpy_generator
+from svhncli.rng import key
 from svhncli.stats import wilson
 from svhncli.views import views
 
@@ -41,7 +41,7 @@ CHECK_EVERY = 50
 class Plan:
     """What stays as it is over a run. Lengths in epochs and pictures, lr as the schedule's base."""
 
-    train: Batches
+    train: Training
     val: Batches
     preprocess: Preprocess
     machine: Machine
@@ -111,7 +111,10 @@ class State:
 
 @dataclass(frozen=True)
 class Tick:
-    """A step of training or a batch of validation is done; the state is whole and may be saved."""
+    """A step of training or a batch of validation is done, or new pictures are still being waited for.
+
+    The state is whole and may be saved.
+    """
 
     phase: str
     done: int
@@ -120,12 +123,16 @@ class Tick:
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch is done: its row, what it took, and whether it is the best so far."""
+    """An epoch is done: its row, what it took, and whether it is the best so far.
+
+    waited: seconds of it, before its first step, in which its pictures were still being rendered.
+    """
 
     row: dict[str, Any]
     seconds: float
     images_per_second: float
     improved: bool
+    waited: float = 0.0
 
 
 def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
@@ -142,15 +149,18 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
     while state.epoch < plan.epochs:
         epoch = state.epoch
         first, started = state.step, time.perf_counter()
-        order = numpy_generator(plan.seed, "order", epoch).permutation(len(plan.train))
+        for _ in plan.train.prepare(epoch):
+            yield Tick("render", 0, 1)
+        waited = time.perf_counter() - started
+        take = plan.train.of_epoch(plan.seed, epoch)
 
         state.model.train()
         while state.step < steps:
-            positions = order[bounds[state.step] : bounds[state.step + 1]]
+            pictures = take(int(bounds[state.step]), int(bounds[state.step + 1]))
             factor = state.schedule.factor(epoch * steps + state.step, plan.epochs * steps)
             for group in state.optimizer.param_groups:
                 group["lr"] = plan.lr * factor
-            loss = _train_step(plan, state, positions)
+            loss = _train_step(plan, state, pictures)
             state.step += 1
             if plan.machine.device.type == "cpu" or state.step % CHECK_EVERY == 0 or state.step == steps:
                 _demand_finite(loss, epoch, state.step, plan.lr * factor)
@@ -184,7 +194,7 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         state.epoch, state.step = epoch + 1, 0
         state.tally = Tally(plan.machine.device)
         trained = int(bounds[steps] - bounds[first])  # fewer where the epoch was resumed half-way
-        yield Epoch(row, seconds, trained / train_seconds, improved)
+        yield Epoch(row, seconds, trained / train_seconds, improved, waited)
 
 
 def _is_better(row: dict[str, Any], best: dict[str, Any] | None, metric: str) -> bool:
@@ -195,11 +205,11 @@ def _is_better(row: dict[str, Any], best: dict[str, Any] | None, metric: str) ->
     return gain < 0 if metric == "val_loss" else gain > 0
 
 
-def _train_step(plan: Plan, state: State, positions: np.ndarray) -> torch.Tensor:
-    """One step on the pictures at these positions; returns the loss that was minimised, penalties and all."""
+def _train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
+    """One step on these pictures; returns the loss that was minimised, penalties and all."""
     where = (state.epoch, state.step)
     _seed_dropout(plan, where)
-    images, labels = plan.train.take(positions)
+    images, labels = pictures
     pixels = plan.preprocess.floats(images)
     if plan.policy is not None:
         pixels = plan.policy(pixels, key(plan.seed, "policy", *where))

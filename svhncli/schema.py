@@ -18,7 +18,16 @@ from svhncli.rules import UNSET, closest, key, typed
 
 
 @dataclass
-class Synth:
+class Rendered:
+    """What all rendered pictures share."""
+
+    world: str | None = key(None, "a YAML that changes the renderer's distributions (see svhn render)")
+    without: list[str] = key([], "the renderer's factors to leave out, such as [shadow, plate]")
+    fonts: str | None = key(None, "folder of fonts of yours, drawn in addition to the installed ones")
+
+
+@dataclass
+class Synth(Rendered):
     """Street-number digits rendered from fonts: the embedded data, nothing to download."""
 
     name: str = key("synth", "the data source")
@@ -26,9 +35,7 @@ class Synth:
     n_test: int = key(4_000, "rendered test pictures; 0 leaves the test part out", low=0)
     size: int = key(32, "side of a picture in pixels", low=16, high=128)
     seed: int = key(0, "which pictures are rendered; independent of the run's seed", low=0)
-    world: str | None = key(None, "a YAML that changes the renderer's distributions (see svhn render)")
-    without: list[str] = key([], "the renderer's factors to leave out, such as [shadow, plate]")
-    fonts: str | None = key(None, "folder of fonts of yours, drawn in addition to the installed ones")
+    fresh: bool = key(False, "every epoch after the first trains on newly rendered pictures")
 
 
 @dataclass
@@ -44,6 +51,17 @@ class Svhn:
     )
     download: bool = key(True, "fetch files that are missing")
     check_md5: bool = key(True, "insist on the official files; false takes your own files of the same layout")
+
+
+@dataclass
+class Mix(Svhn, Rendered):
+    """The pictures of data=svhn, with rendered ones beside them that only train, never validate or test."""
+
+    name: str = key("mix", "the data source")
+    share: float = key(0.5, "how much of each training batch is rendered", low=0, below=1)
+    n_rendered: int = key(20_000, "rendered training pictures, of the real ones' size", low=20)
+    seed: int = key(0, "which pictures are rendered; independent of the run's seed", low=0)
+    fresh: bool = key(False, "every epoch after the first draws newly rendered pictures")
 
 
 # ----------------------------------------------------------------------------- split
@@ -378,7 +396,7 @@ class Render:
 VERBS: dict[str, type] = {"train": Train, "eval": Eval, "render": Render}
 
 CHOICES: dict[str, dict[str, type]] = {
-    "data": {"synth": Synth, "svhn": Svhn},
+    "data": {"synth": Synth, "svhn": Svhn, "mix": Mix},
     "split": {
         "holdout": Holdout,
         "kfold": Kfold,

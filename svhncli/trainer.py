@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from svhncli import build, checkpoint, rules, schema
-from svhncli.batches import Batches, batch_bounds
+from svhncli.batches import Batches, Training, batch_bounds, training_pictures
 from svhncli.data.digits import BLANK, DataSet, Digits
 from svhncli.device import Machine
 from svhncli.errors import CheckpointError, DataError, Interrupted
@@ -36,6 +36,9 @@ from svhncli.split import Fold
 CLEAN_SAMPLE = 5_000
 """Training pictures, without augmentation, on which the best weights are scored for the diagnosis."""
 
+WORTH_SAYING = 0.01
+"""Share of the time that is lost by waiting for pictures from which on it is told."""
+
 
 def train_fold(
     config: schema.Train, machine: Machine, data: DataSet, fold: Fold, run: RunDir, show: Show, top: Path
@@ -52,17 +55,15 @@ def train_fold(
     """
     if (summary := run.summary()) is not None and is_finished(summary, config):
         return summary
-    plan, state, meta = _assemble(config, machine, data, fold, run, show)
-    parameters = sum(p.numel() for p in state.model.parameters())
-    show.say(
-        f"{fold.name:8} {len(fold.train):,} train, {len(fold.val):,} validate; {parameters:,} parameters"
-    )
-    if run.last.is_file():
-        _restore(run, plan, state, meta, show)
-    run.load_timing(state.epoch)
-    run.write_history(state.history)
-    run.status("running", epoch=state.epoch)
-    reason = _train(config, plan, state, meta, run, show, top)
+    with training_pictures(data, fold.train, config.epochs, machine.device) as pictures:
+        plan, state, meta = _assemble(config, machine, data, fold, pictures, run, show)
+        _say_fold(fold, plan, state, show)
+        if run.last.is_file():
+            _restore(run, plan, state, meta, show)
+        run.load_timing(state.epoch)
+        run.write_history(state.history)
+        run.status("running", epoch=state.epoch)
+        reason = _train(config, plan, state, meta, run, show, top)
     return _finish(config, plan, state, fold, data, run, reason)
 
 
@@ -79,13 +80,23 @@ def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
 
 
 def _assemble(
-    config: schema.Train, machine: Machine, data: DataSet, fold: Fold, run: RunDir, show: Show
+    config: schema.Train,
+    machine: Machine,
+    data: DataSet,
+    fold: Fold,
+    pictures: Training,
+    run: RunDir,
+    show: Show,
 ) -> tuple[Plan, State, dict[str, Any]]:
-    """The plan, the state before the first step, and what a checkpoint says beside its tensors."""
+    """The plan, the state before the first step, and what a checkpoint says beside its tensors.
+
+    Mean and standard deviation are those of the fold's own training pictures, whatever else is drawn with
+    them or comes after them: what validates and what is read later is of their kind.
+    """
     part = data.train
     preprocess = Preprocess.measure(part.images, fold.train)
     plan = Plan(
-        train=Batches(part, fold.train, machine.device),
+        train=pictures,
         val=Batches(_val_digits(data, fold), fold.val, machine.device),
         preprocess=preprocess,
         machine=machine,
@@ -110,7 +121,7 @@ def _assemble(
     if config.init_from is not None and fresh:
         _take_weights(network, config.init_from, show)
     network = network.to(machine.device).to(memory_format=torch.channels_last)
-    steps = len(batch_bounds(len(fold.train), config.batch_size)) - 1
+    steps = len(batch_bounds(len(pictures), config.batch_size)) - 1
     state = State(
         model=network,
         optimizer=build.optimizer(config.optim, network, config.lr),
@@ -132,6 +143,16 @@ def _assemble(
         "classes": classes,
     }
     return plan, state, meta
+
+
+def _say_fold(fold: Fold, plan: Plan, state: State, show: Show) -> None:
+    rendered = len(plan.train) - len(fold.train)
+    beside = f" with {rendered:,} rendered ones an epoch" if rendered else ""
+    parameters = sum(p.numel() for p in state.model.parameters())
+    show.say(
+        f"{fold.name:8} {len(fold.train):,} train{beside}, {len(fold.val):,} validate; "
+        f"{parameters:,} parameters"
+    )
 
 
 def _val_digits(data: DataSet, fold: Fold) -> Digits:
@@ -186,6 +207,7 @@ def _train(
 ) -> str:
     """Train to the end; returns in words why it ended."""
     saved_at = time.monotonic()
+    seconds = waited = 0.0
 
     def save() -> None:
         nonlocal saved_at
@@ -200,6 +222,7 @@ def _train(
             elif isinstance(event, Epoch):
                 _record(event, plan, state, meta, run, show)
                 save()
+                seconds, waited = seconds + event.seconds, waited + event.waited
             if (code := signalled()) is not None:
                 save()
                 run.status("interrupted", epoch=state.epoch, step=state.step)
@@ -212,6 +235,10 @@ def _train(
                 save()
             if isinstance(event, Epoch) and state.stopper.should_stop:
                 break
+    if waited > WORTH_SAYING * seconds:
+        show.tell(
+            f"{waited:.0f} of {seconds:.0f} s ({waited / seconds:.0%}) were waits for newly rendered pictures"
+        )
     if state.stopper.should_stop and state.epoch < plan.epochs:
         return f"early stop: {plan.metric} has not improved for {config.reg.patience} epochs"
     return f"all {plan.epochs} epochs done"

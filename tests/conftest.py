@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.io import savemat
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -24,6 +26,21 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ.pop(name)
         if value is not None:
             os.environ[name] = value
+
+
+def write_mat(folder: Path, part: str, count: int, seed: int) -> None:
+    """A file of the official layout; a bright bar in noise shows the class, so it is easily learned."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(1, 11, count)
+    pictures = draw.integers(0, 120, (32, 32, 3, count))
+    for i, label in enumerate(labels):
+        pictures[3 * label - 2 : 3 * label, :, :, i] = 250
+    folder.mkdir(exist_ok=True)
+    savemat(
+        folder / f"{part}_32x32.mat",
+        {"X": pictures.astype(np.uint8), "y": labels[:, None]},
+        do_compression=True,
+    )
 
 
 @pytest.fixture

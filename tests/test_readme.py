@@ -35,10 +35,12 @@ def smaller(words: list[str]) -> list[str]:
     if "model=wide_resnet" in words:
         shrunk = [word for word in shrunk if not word.startswith("model.depth")]
         shrunk += ["model.depth=10", "model.width=1"]
-    if "data=svhn" not in words:
+    if "data=svhn" not in words and "data=mix" not in words:
         shrunk.append("data.n_train=200")
     elif "data.check_md5=false" not in words:
         shrunk += ["data.check_md5=false"]
+    if "data=mix" in words:
+        shrunk.append("data.n_rendered=200")
     return [*shrunk, "debug=fast", "threads=1", "device=cpu"]
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import write_mat
 
 from svhncli import checkpoint, cli
+from svhncli.data.cache import default_root
 from svhncli.files import TEMP_PREFIX
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
@@ -111,12 +113,7 @@ def test_a_stopped_run_saves_within_the_epoch_and_says_how_to_go_on(
     assert bits(run) == bits(undisturbed)
 
 
-def test_a_signal_within_an_epoch_is_acted_on_at_the_step_s_end(
-    spawn: Spawn, folder: Path, undisturbed: Path
-) -> None:
-    """A plugin sends the signal from within the 17th step, the 5th of the second epoch."""
-    (folder / "stop_at.py").write_text(
-        """
+STOP_IN_STEP_17 = """
 import os, signal, torch
 
 seen = []
@@ -129,7 +126,13 @@ def count(module, _):
 
 torch.nn.modules.module.register_module_forward_pre_hook(count)
 """
-    )
+
+
+def test_a_signal_within_an_epoch_is_acted_on_at_the_step_s_end(
+    spawn: Spawn, folder: Path, undisturbed: Path
+) -> None:
+    """A plugin sends the signal from within the 17th step, the 5th of the second epoch."""
+    (folder / "stop_at.py").write_text(STOP_IN_STEP_17)
     run = folder / "run"
     code, _, err = finish(train(spawn, run, "plugins=[stop_at]"))
     assert code == 143, err
@@ -139,6 +142,31 @@ torch.nn.modules.module.register_module_forward_pre_hook(count)
     code, _, err = finish(spawn("train", "--resume", str(run)))
     assert code == 0, err
     assert bits(run) == bits(undisturbed)
+
+
+@pytest.mark.parametrize(("data", "fresh"), [("synth", "true"), ("mix", "false"), ("mix", "true")])
+def test_pictures_that_are_mixed_in_or_new_are_met_again_after_a_stop_within_an_epoch(
+    spawn: Spawn, folder: Path, data: str, fresh: str
+) -> None:
+    """As above: 17 steps are one epoch of 12 (or 13) and a part of the next, whose pictures are new."""
+    (folder / "stop_at.py").write_text(STOP_IN_STEP_17)
+    words = [*RUN[:2], f"data.fresh={fresh}", "epochs=3", *RUN[3:]]
+    if data == "mix":
+        for part, seed in (("train", 0), ("test", 1)):
+            write_mat(folder / "d", part, 230, seed)
+        words[:2] = ["data=mix", "data.root=d", "data.check_md5=false", "data.n_rendered=150"]
+    whole, broken = folder / "whole", folder / "broken"
+    code, _, err = finish(spawn("train", f"hydra.run.dir={whole}", *words))
+    assert code == 0, err
+    code, _, err = finish(spawn("train", f"hydra.run.dir={broken}", *words, "plugins=[stop_at]"))
+    assert code == 143, err
+    saved = checkpoint.load(broken / "last.pt")["state"]
+    assert saved["epoch"] == 1
+    assert saved["step"] in (4, 5)
+    code, _, err = finish(spawn("train", "--resume", str(broken)))
+    assert code == 0, err
+    assert bits(broken) == bits(whole)
+    assert not list(default_root().glob(".fresh-*"))
 
 
 def test_a_split_that_comes_out_differently_is_refused(

@@ -314,7 +314,7 @@ def linear_reader(images: np.ndarray, classes: np.ndarray, train: int) -> float:
 def test_labels_can_be_read_from_the_pictures_but_not_easily(several: Drawn) -> None:
     images, labels, groups = several
     score = linear_reader(images, labels[:, 0], 1500)
-    assert 0.40 < score < 0.80
+    assert 0.30 < score < 0.80
     mirrored = np.concatenate([labels[groups == group, 0][::-1] for group in range(groups[-1] + 1)])
     assert linear_reader(images, mirrored, 1500) < score - 0.1, "order within a number makes no difference"
     shifted = np.roll(labels[:, 0], 1)

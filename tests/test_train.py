@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.io import savemat
+from conftest import write_mat
 
 from svhncli import checkpoint, cli
 from svhncli.data.cache import Cache, default_root
@@ -31,21 +31,6 @@ def train(capsys: pytest.CaptureFixture[str], *words: str, run: Path | None = No
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def write_mat(folder: Path, part: str, count: int, seed: int) -> None:
-    """A file of the official layout; a bright bar in noise shows the class, so it is easily learned."""
-    draw = np.random.default_rng(seed)
-    labels = draw.integers(1, 11, count)
-    pictures = draw.integers(0, 120, (32, 32, 3, count))
-    for i, label in enumerate(labels):
-        pictures[3 * label - 2 : 3 * label, :, :, i] = 250
-    folder.mkdir(exist_ok=True)
-    savemat(
-        folder / f"{part}_32x32.mat",
-        {"X": pictures.astype(np.uint8), "y": labels[:, None]},
-        do_compression=True,
-    )
 
 
 def test_a_run_leaves_everything_that_its_folder_promises(

@@ -37,7 +37,8 @@ def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
     with record.held():
         config = _settled(config, record)
         if record.started:
-            _refuse_changes(record.config(), rules.to_dict(config), run_dir)
+            saved = schema.from_dict(schema.Train, record.config())  # keys that are newer have their defaults
+            _refuse_changes(rules.to_dict(saved), rules.to_dict(config), run_dir)
         if (summary := record.summary()) is not None and is_finished(summary, config):
             show.say(f"'{run_dir}' is finished: {summary['reason']}")
             return summary | {"next": _next(run_dir, summary)}
@@ -198,11 +199,21 @@ def _header(
     show: Show,
 ) -> None:
     part = data.train
-    parts = [f"{len(part):,} training"]
+    extra = data.extra_train
+    parts = [
+        f"{len(part):,} real + {len(extra):,} rendered training"
+        if extra is not None
+        else f"{len(part):,} training"
+    ]
     parts += [f"{len(data.val):,} validation"] if data.val is not None else []
     parts += [f"{len(data.test):,} test"] if data.test is not None else []
     channels, height, width = part.shape
     show.say(f"data     {data.name}: {', '.join(parts)} pictures, {height}x{width}, {channels} channels")
+    if extra is not None:
+        share = "half" if data.share == 0.5 else f"{100 * data.share:g}%"
+        show.say(f"mix      {share} of each batch rendered; real ones alone validate and test")
+    if data.fresh is not None:
+        show.say("fresh    every epoch after the first trains on newly rendered pictures")
     show.say(f"classes  {class_balance(part.class_counts())}")
     groups = len(np.unique(part.groups))
     if groups < len(part):

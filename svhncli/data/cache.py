@@ -11,11 +11,14 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from svhncli import __version__
 from svhncli.data.digits import Digits, Numbered
@@ -70,6 +73,32 @@ class Cache:
                 f"the cache '{self.root}' cannot be written: {disk.message}", ELSEWHERE
             ) from error
         return folder
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """An empty folder for as long as the block lasts; what a killed process left is removed by the next.
+
+        Raises:
+            DiskError: the cache cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with hold(self.root / f".{name}.lock", f"make a folder in {self.root}"):
+                for left in self.root.glob(f".{name}-*"):
+                    with suppress(OSError), FileLock(left / ".lock", timeout=0):  # else it is in use
+                        shutil.rmtree(left)
+                folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self.root))
+                lock = FileLock(folder / ".lock")
+                lock.acquire()
+        except OSError as error:
+            raise DiskError(
+                f"the cache '{self.root}' cannot be written: {error.strerror}", ELSEWHERE
+            ) from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.release()
 
     def _build(self, folder: Path, key: str, build: Callable[[Path], None]) -> None:
         temp = self.root / f"{TEMP_PREFIX}{folder.name}"
@@ -140,6 +169,11 @@ def fingerprint(*folders: Path) -> str:
         if name.endswith(("_images.npy", "_labels.npy"))
     ]
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def joint_fingerprint(*fingerprints: str) -> str:
+    """One for several data sets that are used together."""
+    return hashlib.sha256(json.dumps(fingerprints).encode()).hexdigest()
 
 
 def _is_whole(folder: Path, key: str) -> bool:

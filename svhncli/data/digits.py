@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from svhncli.data.fresh import Fresh
 
 CLASSES = 10
 BLANK = 10
@@ -84,6 +87,10 @@ class DataSet:
 
     val: a validation part that the data set brings, for `split=official`.
     fingerprint: changes whenever the pictures or labels do; a resumed run must meet the same one.
+    extra_train: pictures of the same kind that only ever train: no split sees them.
+    share: how much of every training batch they are, 0 <= share < 1.
+    fresh: renews for every epoch after the first what is drawn from `extra_train`, or where there is none,
+        what a fold trains on.
     """
 
     name: str
@@ -91,3 +98,11 @@ class DataSet:
     fingerprint: str
     test: Digits | None = None
     val: Digits | None = None
+    extra_train: Digits | None = None
+    share: float = 0.0
+    fresh: Fresh | None = None
+
+    def __post_init__(self) -> None:
+        extra = self.extra_train
+        if extra is not None and (extra.shape, extra.classes) != (self.train.shape, self.train.classes):
+            raise ValueError(f"extra_train must have pictures {self.train.shape}, not {extra.shape}")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from svhncli.data.cache import Cache, create, fingerprint
 from svhncli.data.cache import load as load_part
-from svhncli.data.digits import DataSet
+from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import Progress, silent
+from svhncli.data.fresh import Fresh
 from svhncli.data.synth import RENDERER_VERSION, render
 from svhncli.data.synth.world import STREET, Spec
 
@@ -23,6 +24,7 @@ def load(
     seed: int,
     size: int,
     spec: Spec = STREET,
+    fresh: bool = False,
     cache: Cache,
     progress: Progress = silent,
 ) -> DataSet:
@@ -31,6 +33,7 @@ def load(
     n_train, n_test: pictures in each part, from 1; n_test = 0 leaves the test part out.
     seed: names the random numbers; the parts share no scene.
     spec: which world is drawn.
+    fresh: whether every epoch after the first trains on new pictures.
 
     Raises:
         DataError, UsageError: the world or its fonts are not as they should be.
@@ -38,11 +41,20 @@ def load(
     """
     train_folder = _render("train", n_train, seed, size, spec, cache, progress)
     train = load_part(train_folder, "train", "train")
+    new = Fresh(cache, seed, size, spec) if fresh else None
     if n_test == 0:
-        return DataSet("synth", train, fingerprint(train_folder))
+        return DataSet("synth", train, fingerprint(train_folder), fresh=new)
     test_folder = _render("test", n_test, seed, size, spec, cache, progress)
     test = load_part(test_folder, "test", "test", first_group=int(train.groups.max()) + 1)
-    return DataSet("synth", train, fingerprint(train_folder, test_folder), test)
+    return DataSet("synth", train, fingerprint(train_folder, test_folder), test, fresh=new)
+
+
+def part(
+    name: str, n: int, seed: int, size: int, spec: Spec, cache: Cache, progress: Progress = silent
+) -> tuple[Digits, str]:
+    """One part by itself, as `load` renders it, and its fingerprint."""
+    folder = _render(name, n, seed, size, spec, cache, progress)
+    return load_part(folder, name, f"rendered-{name}"), fingerprint(folder)
 
 
 def _render(part: str, n: int, seed: int, size: int, spec: Spec, cache: Cache, progress: Progress) -> Path:

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
-import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
 from svhncli.cpus import available_cpus
+from svhncli.data.children import end_with_parent, interrupts_held
 from svhncli.data.synth.world import STREET, Spec
 
 RENDERER_VERSION = 2
@@ -97,7 +96,7 @@ def _chunks(jobs: list[Job], workers: int) -> Generator[Chunk, None, None]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_begin)
     try:
-        with _interrupts_held():
+        with interrupts_held():
             drawn = pool.map(_draw, jobs)
         yield from drawn
     finally:
@@ -113,24 +112,4 @@ def _draw(job: Job) -> Chunk:
 def _begin() -> None:
     """In each new process: leave Ctrl-C to the parent, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while processes start: they inherit this, and end by the pool's word alone."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    end_with_parent()

@@ -1,0 +1,57 @@
+"""Real pictures with rendered ones beside them, which only ever train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from svhncli.data import embedded
+from svhncli.data.cache import Cache, joint_fingerprint
+from svhncli.data.digits import DataSet
+from svhncli.data.disk import Progress, silent
+from svhncli.data.fresh import Fresh
+from svhncli.data.synth.world import STREET, Spec
+from svhncli.errors import DataError
+
+SIZES = range(16, 129)
+"""Sides in pixels that the renderer is made for."""
+
+
+def add_rendered(
+    real: DataSet,
+    *,
+    share: float,
+    n_rendered: int,
+    seed: int,
+    spec: Spec = STREET,
+    fresh: bool = False,
+    cache: Cache,
+    progress: Progress = silent,
+) -> DataSet:
+    """The parts of `real`, and `n_rendered` pictures of the same size of which `share` of a batch is drawn.
+
+    share: 0 <= share < 1; 0 renders nothing.
+    seed, spec: which pictures of which world: those that data=synth trains on.
+    fresh: whether every epoch after the first draws new ones.
+
+    Raises:
+        DataError: the real pictures have a size that is not rendered, or the world is not as it should be.
+        DiskError: the cache cannot be written.
+    """
+    if share == 0:
+        return replace(real, name="mix")
+    channels, height, width = real.train.shape
+    if channels != 3 or height != width or height not in SIZES or real.train.labels.shape[1] != 1:
+        raise DataError(
+            f"the real pictures are {height}x{width} with {channels} channels; rendered ones are single "
+            f"digits in RGB and square, {SIZES.start} to {SIZES.stop - 1} pixels",
+            "bring pictures of such a size, or train without rendered ones: data.share=0",
+        )
+    digits, mark = embedded.part("train", n_rendered, seed, height, spec, cache, progress)
+    return replace(
+        real,
+        name="mix",
+        fingerprint=joint_fingerprint(real.fingerprint, mark),
+        extra_train=digits,
+        share=share,
+        fresh=Fresh(cache, seed, height, spec) if fresh else None,
+    )

@@ -1,0 +1,202 @@
+"""New pictures for every epoch: which ones they are, and that nothing of them is left, however a run ends."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from svhncli import cli
+from svhncli.batches import training_pictures
+from svhncli.data.cache import Cache
+from svhncli.data.digits import Digits
+from svhncli.data.embedded import load
+from svhncli.data.fresh import Fresh
+from svhncli.data.synth import render
+from svhncli.errors import SvhnError
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+CPU = torch.device("cpu")
+SIDE = 16
+SMALL = ["data.n_train=300", "data.n_test=0", "threads=1", "device=cpu", "model=linear"]
+
+
+def rendered(part: str, n: int, seed: int = 0) -> np.ndarray:
+    images = np.empty((n, 3, SIDE, SIDE), np.uint8)
+    render(images, np.empty((n, 1), np.int64), np.empty(n, np.int64), seed=seed, part=part)
+    return images
+
+
+def as_set(images: np.ndarray | torch.Tensor) -> set[bytes]:
+    return {bytes(np.asarray(one).tobytes()) for one in images}
+
+
+def leftovers(cache: Path) -> list[Path]:
+    return list(cache.glob(".fresh-*"))
+
+
+def pictures(root: Path, epochs: int) -> list[set[bytes]]:
+    """The pictures of each epoch of a fold of 60 pictures."""
+    data = load(n_train=80, n_test=0, seed=0, size=SIDE, fresh=True, cache=Cache(root))
+    found = []
+    with training_pictures(data, np.arange(20, 80), epochs, CPU) as training:
+        for epoch in range(epochs):
+            for _ in training.prepare(epoch):
+                pass
+            assert len(list(leftovers(root)[0].glob("[0-9]*"))) <= 2
+            found.append(as_set(training.of_epoch(0, epoch)(0, len(training))[0]))
+    return found
+
+
+def test_the_first_epoch_is_the_fold_s_and_the_others_are_rendered_parts_of_its_length(
+    tmp_path: Path,
+) -> None:
+    found = pictures(tmp_path, 4)
+    assert found[0] == as_set(rendered("train", 80)[20:])
+    assert found[1] == as_set(rendered("fresh-1", 60))
+    assert found[3] == as_set(rendered("fresh-3", 60))
+    assert not leftovers(tmp_path)
+
+
+def test_it_can_begin_with_any_epoch(tmp_path: Path) -> None:
+    with Fresh(Cache(tmp_path), 5, SIDE).open(30, 9) as ahead:
+        for _ in ahead.turn_to(7):
+            pass
+        made = ahead.digits(7)
+        assert isinstance(made, Digits)
+        np.testing.assert_array_equal(made.images, rendered("fresh-7", 30, seed=5))
+
+
+def test_nothing_is_rendered_after_the_last_epoch(tmp_path: Path) -> None:
+    with Fresh(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
+        for epoch in (0, 1):
+            for _ in ahead.turn_to(epoch):
+                pass
+        assert [path.name for path in leftovers(tmp_path)[0].glob("[0-9]*")] == ["1"]
+
+
+def test_a_renderer_that_dies_is_told(tmp_path: Path) -> None:
+    with Fresh(Cache(tmp_path), 0, SIDE).open(30, 3) as ahead:
+        assert list(ahead.turn_to(0)) == []
+        ahead.close()  # as the system would, where memory is short
+        with pytest.raises(SvhnError, match="exit code -9"):
+            list(ahead.turn_to(1))
+
+
+def test_who_waits_is_let_in_between(tmp_path: Path) -> None:
+    """So that a run which waits can be stopped; this renderer never gets ready."""
+    with Fresh(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
+        assert list(ahead.turn_to(0)) == []
+        (child,) = multiprocessing.active_children()
+        os.kill(child.pid or 0, signal.SIGSTOP)
+        waiting = ahead.turn_to(1)
+        assert [next(waiting), next(waiting)] == [None, None]
+    assert not child.is_alive()
+
+
+def test_ctrl_c_is_the_parent_s_to_answer(tmp_path: Path) -> None:
+    """A terminal sends it to the renderer as well, be it only just started; that goes on."""
+    with Fresh(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
+        assert list(ahead.turn_to(0)) == []
+        os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGINT)
+        for _ in ahead.turn_to(1):
+            pass
+        np.testing.assert_array_equal(ahead.digits(1).images, rendered("fresh-1", 30))
+
+
+def test_a_folder_in_use_is_left_alone_and_one_that_was_left_is_removed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    with cache.scratch("fresh") as used:
+        left = tmp_path / ".fresh-left"
+        left.mkdir()
+        (left / "file").write_text("")
+        with cache.scratch("fresh") as other:
+            assert used.is_dir()
+            assert other.is_dir()
+            assert not left.exists()
+        assert used.is_dir()
+        assert not other.exists()
+    assert not leftovers(tmp_path)
+
+
+# ----------------------------------------------------------------------------- on the command line
+
+
+def test_the_first_epoch_has_the_bits_of_a_fixed_set_and_the_second_has_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("true", "false"):
+        words = [f"hydra.run.dir={tmp_path / name}", f"data.fresh={name}", "epochs=2"]
+        assert cli.main(["train", *SMALL, *words]) == 0
+    assert "newly rendered pictures" in capsys.readouterr().err
+    new, fixed = (
+        (tmp_path / name / "metrics.csv").read_text().splitlines()[1:] for name in ("true", "false")
+    )
+    assert new[0] == fixed[0]
+    assert new[1] != fixed[1]
+
+
+@pytest.mark.parametrize("split", ["kfold split.k=2", "bootstrap split.n=2"])
+def test_every_fold_has_its_own_number_of_new_pictures(
+    folder: Path, capsys: pytest.CaptureFixture[str], split: str
+) -> None:
+    cache = folder / "cache"
+    words = [*f"split={split}".split(), "data.fresh=true", "epochs=2", f"cache={cache}", "--json"]
+    assert cli.main(["train", *SMALL, *words]) == 0
+    assert len(json.loads(capsys.readouterr().out)["folds"]) == 2
+    assert not leftovers(cache)
+
+
+PLUGIN = """
+import multiprocessing, os, signal, torch
+
+def act(module, _):
+    children = multiprocessing.active_children()
+    if module.training and type(module).__name__ == "Linear" and children:
+        {action}
+
+torch.nn.modules.module.register_module_forward_pre_hook(act)
+"""
+
+ENDS = {
+    # A process that is stopped does not end by itself: without SIGKILL the run would wait for ever.
+    "SIGTERM": ("os.kill(children[0].pid, signal.SIGSTOP); os.kill(os.getpid(), signal.SIGTERM)", 143),
+    "Ctrl-C": ("os.killpg(0, signal.SIGINT)", 130),  # which a terminal sends to both
+    "SIGKILL": ("os.kill(os.getpid(), signal.SIGKILL)", -9),
+    "an error": ("raise RuntimeError", 1),
+}
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Waits for the last process that holds the pipe: for a renderer, too."""
+    _, err = process.communicate(timeout=120)
+    return process.returncode, err
+
+
+@pytest.mark.parametrize("way", ENDS)
+def test_files_and_process_are_gone_however_a_run_ends(spawn: Spawn, folder: Path, way: str) -> None:
+    """It ends in the first step, when the renderer of the second epoch has only just been started."""
+    action, code = ENDS[way]
+    (folder / "ends.py").write_text(PLUGIN.format(action=action))
+    cache = folder / "cache"
+    words = ["plugins=[ends]", "data.fresh=true", "epochs=2", f"cache={cache}", "hydra.run.dir=run"]
+    found, err = end(spawn("train", *SMALL, *words, start_new_session=True))
+    assert found == code, err
+    assert ("Traceback" in err) == (way == "an error"), err
+    if way == "SIGKILL":
+        (left,) = leftovers(cache)
+        assert not np.load(left / "1" / "train_images.npy")[-1].any(), "the renderer did not end at once"
+    else:
+        assert not leftovers(cache)
+    (folder / "ends.py").write_text("")
+    found, err = end(spawn("train", "--resume", "run"))
+    assert found == 0, err
+    assert not leftovers(cache)
