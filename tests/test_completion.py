@@ -86,7 +86,7 @@ def test_every_choice_of_every_group_is_offered() -> None:
 
 def test_every_root_key_and_group_is_offered_for_an_empty_word() -> None:
     words = {word.rstrip("=") for word in offered("train", "")}
-    assert words == set(schema.Train.__dataclass_fields__) | {"debug"}
+    assert words == set(schema.Train.__dataclass_fields__) | {"experiment", "debug"}
 
 
 def test_keys_are_those_of_the_active_choice() -> None:

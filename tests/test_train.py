@@ -202,7 +202,7 @@ def test_a_loss_that_explodes_in_the_last_step_is_found_in_validation(
 def test_min_delta_stops_early_but_does_not_choose_the_best_epoch(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    summary = train(capsys, "epochs=6", "lr=1e-3", "metric=val_loss", "reg.min_delta=100", "reg.patience=3")
+    summary = train(capsys, "epochs=6", "lr=1e-4", "metric=val_loss", "reg.min_delta=100", "reg.patience=3")
     losses = [float(row["val_loss"]) for row in rows(folder / summary["run_dir"] / "metrics.csv")]
     assert len(losses) == 4
     assert summary["best"]["val_loss"] == min(losses) < losses[0]
