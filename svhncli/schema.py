@@ -342,7 +342,7 @@ METRICS = ("val_accuracy", "val_loss")
 class Train:
     """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
 
-    epochs: int = key(10, "passes over the training part", low=1)
+    epochs: int = key(20, "passes over the training part", low=1)
     batch_size: int = key(128, "pictures a step", low=1)
     lr: float = key(UNSET, "learning rate; each optimiser brings its own default", above=0)
     seed: int = key(0, "of the split, the start weights, the order and the augmentation", low=0)
