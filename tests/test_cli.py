@@ -131,7 +131,7 @@ def test_help_of_a_verb_lists_every_key_with_meaning_and_every_choice(
 def test_help_says_ranges_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["train", "--help"])
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "epochs 10 passes over the training part [int >= 1]" in lines
+    assert "epochs 20 passes over the training part [int >= 1]" in lines
     assert "split.k 5 number of folds [int >= 2]" in lines
     assert any(line.startswith("lr from optim learning rate") for line in lines)
 
