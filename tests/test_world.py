@@ -66,12 +66,7 @@ def test_every_entry_is_drawn_and_every_draw_has_an_entry() -> None:
 def test_every_factor_has_a_reason_beside_it() -> None:
     for line in OWN.read_text().splitlines():
         if re.match(r"[a-z_]+:", line):
-            assert "#" in line or line.split(":")[0] in SELF_EXPLAINING, line
-
-
-SELF_EXPLAINING = {
-    "face", "plate_shadow", "screws", "oval", "glare", "exposure", "lens", "noise", "jpeg", "hollow"
-}  # fmt: skip
+            assert "#" in line, line
 
 
 @pytest.mark.parametrize("factor", list(WORLD.factors))
