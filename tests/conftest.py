@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from svhncli.data.cache import Cache, default_root
+from svhncli.data.synth.faces import Atlas, atlas
+
 REPO = Path(__file__).resolve().parent.parent
 
 
@@ -41,6 +44,16 @@ def write_mat(folder: Path, part: str, count: int, seed: int) -> None:
         {"X": pictures.astype(np.uint8), "y": labels[:, None]},
         do_compression=True,
     )
+
+
+def shared_cache() -> Cache:
+    """The session's."""
+    return Cache(default_root())
+
+
+def installed_faces() -> Atlas:
+    """Drawn once a session."""
+    return atlas(None, shared_cache())
 
 
 @pytest.fixture

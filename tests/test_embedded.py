@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from conftest import shared_cache
 
 from svhncli.data import embedded
 from svhncli.data.cache import Cache
@@ -22,7 +23,7 @@ def load(cache: Path, **changes: Any) -> DataSet:
 
 def rendered(part: str, n: int, seed: int = 0, size: int = 16) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     arrays = np.empty((n, 3, size, size), np.uint8), np.empty((n, 1), np.int64), np.empty(n, np.int64)
-    render(*arrays, seed=seed, part=part)
+    render(*arrays, seed=seed, part=part, cache=shared_cache())
     return arrays
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import shared_cache
 
 from svhncli import cli
 from svhncli.batches import training_pictures
@@ -31,7 +32,9 @@ SMALL = ["data.n_train=300", "data.n_test=0", "threads=1", "device=cpu", "model=
 
 def rendered(part: str, n: int, seed: int = 0) -> np.ndarray:
     images = np.empty((n, 3, SIDE, SIDE), np.uint8)
-    render(images, np.empty((n, 1), np.int64), np.empty(n, np.int64), seed=seed, part=part)
+    render(
+        images, np.empty((n, 1), np.int64), np.empty(n, np.int64), seed=seed, part=part, cache=shared_cache()
+    )
     return images
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import installed_faces, shared_cache
 from PIL import Image, ImageFont
 
 from svhncli.data.synth import camera, chunk, render, scene
 from svhncli.data.synth.chunk import CHUNK, render_chunk
 from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import DIGITS, FLAT_THREE, PLAIN_ONE, Atlas, atlas, fonts, holes, mask, usable
+from svhncli.data.synth.faces import DIGITS, FLAT_THREE, PLAIN_ONE, Atlas, fonts, holes, mask, usable
 from svhncli.data.synth.scene import CLIMB, ROW, STACK
 from svhncli.data.synth.world import STREET, load
 from svhncli.rng import numpy_generator
@@ -31,7 +32,7 @@ def drawn(
     images = np.full((count, 3, size, size), 77, np.uint8)
     labels = np.full((count, 1), -5, np.int64)
     groups = np.full(count, -5, np.int64)
-    render(images, labels, groups, seed=seed, part=part, workers=workers)
+    render(images, labels, groups, seed=seed, part=part, cache=shared_cache(), workers=workers)
     return images, labels, groups
 
 
@@ -72,7 +73,7 @@ def test_processes_give_the_same_bits_as_none(several: Drawn) -> None:
 
 
 def test_a_chunk_does_not_depend_on_what_was_drawn_before_it(some: Drawn) -> None:
-    images, labels, groups = render_chunk(0, "train", 1, 32)
+    images, labels, groups = render_chunk(0, "train", 1, 32, WORLD, installed_faces())
     assert np.array_equal(images, some[0][CHUNK : 2 * CHUNK])
     assert np.array_equal(labels, some[1][CHUNK : 2 * CHUNK, 0])
     assert np.array_equal(groups, some[2][CHUNK : 2 * CHUNK] - some[2][CHUNK])
@@ -82,7 +83,8 @@ def test_a_chunk_does_not_depend_on_what_was_drawn_before_it(some: Drawn) -> Non
 def test_seeds_parts_and_chunks_share_no_picture(some: Drawn, seed: int, part: str, index: int) -> None:
     first = {image.tobytes() for image in some[0][:CHUNK]}
     assert len(first) == CHUNK
-    assert first.isdisjoint(image.tobytes() for image in render_chunk(seed, part, index, 32)[0])
+    other, _, _ = render_chunk(seed, part, index, 32, WORLD, installed_faces())
+    assert first.isdisjoint(image.tobytes() for image in other)
 
 
 # What is returned
@@ -126,7 +128,7 @@ def test_progress_adds_up_to_the_number_of_images() -> None:
     steps: list[int] = []
     count = CHUNK + 10
     arrays = np.empty((count, 3, 8, 8), np.uint8), np.empty((count, 1), np.int64), np.empty(count, np.int64)
-    render(*arrays, seed=0, part="train", progress=steps.append)
+    render(*arrays, seed=0, part="train", cache=shared_cache(), progress=steps.append)
     assert steps == [CHUNK, 10]
 
 
@@ -138,14 +140,21 @@ def test_an_empty_set_is_no_error() -> None:
 @pytest.mark.parametrize(("length", "kind"), [(1, ROW), (5, ROW), (5, CLIMB), (5, STACK)])
 def test_every_size_length_and_layout_is_drawn(size: int, length: int, kind: int) -> None:
     digits = np.tile(np.arange(length), (8, 1))
-    crops = chunk.crops(Dice(numpy_generator(0, "sizes"), 8, WORLD), digits, kind, size)
+    crops = chunk.crops(Dice(numpy_generator(0, "sizes"), 8, WORLD), digits, kind, size, installed_faces())
     assert crops.shape == (8, length, 3, size, size)
     assert crops.std() > 20
 
 
 def test_a_memory_map_is_filled_in_place(tmp_path: Path, some: Drawn) -> None:
     images = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (50, 3, 32, 32))
-    render(images, np.empty((50, 1), np.int64), np.empty(50, np.int64), seed=0, part="train")
+    render(
+        images,
+        np.empty((50, 1), np.int64),
+        np.empty(50, np.int64),
+        seed=0,
+        part="train",
+        cache=shared_cache(),
+    )
     images.flush()
     assert np.array_equal(np.load(tmp_path / "x.npy"), some[0][:50])
 
@@ -163,7 +172,7 @@ def test_arrays_of_another_shape_are_refused_by_name(
     images: np.ndarray, labels: np.ndarray, groups: np.ndarray, name: str
 ) -> None:
     with pytest.raises(ValueError, match=name):
-        render(images, labels, groups, seed=0, part="train")
+        render(images, labels, groups, seed=0, part="train", cache=shared_cache())
 
 
 # Faces
@@ -212,7 +221,7 @@ def test_holes_counts_counters_and_sees_broken_pieces() -> None:
 
 
 def test_some_faces_bring_a_bare_1_and_a_flat_3_and_the_others_keep_their_own() -> None:
-    faces = atlas()
+    faces = installed_faces()
     for digit, form in ((1, PLAIN_ONE), (3, FLAT_THREE)):
         same = [np.array_equal(cells[digit], cells[form]) for cells in faces.distance]
         assert any(same)
@@ -225,7 +234,7 @@ def test_some_faces_bring_a_bare_1_and_a_flat_3_and_the_others_keep_their_own() 
 
 def test_the_distance_fields_are_distances() -> None:
     """The outline reaches the ink's box, and no step between cells is longer than a cell."""
-    faces = atlas()
+    faces = installed_faces()
     assert np.isfinite(faces.distance).all()
     for field, box in zip(faces.distance.reshape(-1, 64, 64), faces.boxes.reshape(-1, 4), strict=True):
         rows, columns = np.nonzero(field > -0.5 / 40)
@@ -247,7 +256,7 @@ def nearest_digit(field: np.ndarray, faces: Atlas, face: int) -> int:
 
 def test_a_field_shows_its_digit_by_an_independent_drawing() -> None:
     """Pillow draws each digit again, at another size; its class's field must be the nearest of the ten."""
-    faces = atlas()
+    faces = installed_faces()
     found = []
     for face, (name, font) in enumerate(fonts(200).items()):
         assert name == faces.names[face]
@@ -264,7 +273,7 @@ def test_a_field_shows_its_digit_by_an_independent_drawing() -> None:
 
 def boxed_ink(digits: np.ndarray, kind: int) -> tuple[np.ndarray, np.ndarray]:
     """Each digit's box in posed scenes, stretched over a square: bool (B, L, 40, 40); and the faces (B,)."""
-    faces = atlas()
+    faces = installed_faces()
     dice = Dice(numpy_generator(0, "boxed"), len(digits), WORLD)
     numbers = scene.layout(dice, digits, kind, faces)
     seen = scene.view(dice, numbers, 50)
@@ -277,7 +286,7 @@ def boxed_ink(digits: np.ndarray, kind: int) -> tuple[np.ndarray, np.ndarray]:
 
 def read(ink: np.ndarray, face: int) -> int:
     """The digit of a face whose ink, stretched over a square, overlaps most with bool (40, 40)."""
-    faces = atlas()
+    faces = installed_faces()
     boxes = (faces.boxes[face] + np.array([0.8, 0.3, 0.8, 0.3])) * 40
     cells = [Image.fromarray(field > 0).convert("L") for field in faces.distance[face]]
     forms = [
@@ -332,13 +341,14 @@ if __name__ == "__mp_main__":  # in a child, before it has imported anything
     os.write(1, b"child\\n")  # at once: both children write
 
 import numpy as np
+from svhncli.data.cache import Cache, default_root
 from svhncli.data.synth import render
 
 if __name__ == "__main__":
     count = 600_000
     images, labels = np.empty((count, 3, 32, 32), np.uint8), np.empty((count, 1), np.int64)
-    render(images, labels, np.empty(count, np.int64), seed=0, part="train", workers=2,
-           progress=lambda n: print(n, "torch" in sys.modules, flush=True))
+    render(images, labels, np.empty(count, np.int64), seed=0, part="train", cache=Cache(default_root()),
+           workers=2, progress=lambda n: print(n, "torch" in sys.modules, flush=True))
 """
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import installed_faces
 
 from svhncli.data.synth.chunk import render_chunk
 from svhncli.data.synth.dice import Dice
@@ -73,8 +73,10 @@ def test_every_factor_has_a_reason_beside_it() -> None:
 def test_every_factor_can_be_left_out_and_changes_pictures(factor: str) -> None:
     """With it in every picture some differ; what a factor needs to be seen is in every picture, too."""
     always = ("plate", "screws", "ledge", "defocus", factor)
-    with_it = render_chunk(0, "factor", 0, 24, replace(STREET, always=always))[0]
-    without = render_chunk(0, "factor", 0, 24, replace(STREET, without=(factor,), always=always))[0]
+    with_it, without = (
+        render_chunk(0, "factor", 0, 24, load(spec), installed_faces())[0]
+        for spec in (Spec(always=always), Spec(without=(factor,), always=always))
+    )
     assert (with_it != without).any()
 
 

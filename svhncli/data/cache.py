@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,11 @@ def default_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "svhn"
 
 
+@dataclass(frozen=True)
 class Cache:
     """Prepared data sets under one root folder, which is made when the first of them is built."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    root: Path
 
     def open(self, name: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
         """The folder of the data set that `key` describes; `build(folder)` makes it where it is not whole.

@@ -67,7 +67,7 @@ def _render(part: str, n: int, seed: int, size: int, spec: Spec, cache: Cache, p
             done += more
             progress(f"render {part}", done, n)
 
-        render(images, labels, groups, seed=seed, part=part, spec=spec, progress=count)
+        render(images, labels, groups, seed=seed, part=part, spec=spec, cache=cache, progress=count)
 
     packages = {package: version(package) for package in PACKAGES}
     key = {

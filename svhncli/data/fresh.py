@@ -46,7 +46,7 @@ class Fresh:
             DiskError: the cache cannot be written.
         """
         with self.cache.scratch("fresh") as folder:
-            ahead = Ahead(folder, self.seed, self.size, self.spec, n, epochs)
+            ahead = Ahead(self, folder, n, epochs)
             try:
                 yield ahead
             finally:
@@ -60,11 +60,9 @@ class Ahead:
     renderer's part `fresh-e`, which shares no scene with another epoch's or with the parts of a data set.
     """
 
-    def __init__(self, folder: Path, seed: int, size: int, spec: Spec, n: int, epochs: int) -> None:
+    def __init__(self, source: Fresh, folder: Path, n: int, epochs: int) -> None:
+        self.source = source
         self.folder = folder
-        self.seed = seed
-        self.size = size
-        self.spec = spec
         self.n = n
         self.epochs = epochs
         self._begun = 0
@@ -109,16 +107,17 @@ class Ahead:
             return
         place = self._place(epoch)
         place.mkdir()
-        create(place, "train", self.n, (3, self.size, self.size))  # here: a full disk is told in one line
+        shape = 3, self.source.size, self.source.size
+        create(place, "train", self.n, shape)  # here: a full disk is told in one line
         # Spawned, since a fork after OpenMP was used (torch was) hangs for ever.
         context = multiprocessing.get_context("spawn")
-        self._process = context.Process(target=_render, args=(place, self.seed, self.spec, f"fresh-{epoch}"))
+        self._process = context.Process(target=_render, args=(place, self.source, f"fresh-{epoch}"))
         with interrupts_held():
             self._process.start()
         self._begun = epoch
 
 
-def _render(place: Path, seed: int, spec: Spec, part: str) -> None:
+def _render(place: Path, source: Fresh, part: str) -> None:
     """What the process does: fill the files that lie in `place`."""
     end_with_parent()
     if hasattr(os, "nice"):
@@ -126,4 +125,4 @@ def _render(place: Path, seed: int, spec: Spec, part: str) -> None:
     images, labels, groups = (
         np.load(place / f"train_{name}.npy", mmap_mode="r+") for name in ("images", "labels", "groups")
     )
-    render(images, labels, groups, seed=seed, part=part, spec=spec)
+    render(images, labels, groups, seed=source.seed, part=part, spec=source.spec, cache=source.cache)

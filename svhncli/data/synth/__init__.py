@@ -20,8 +20,9 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from svhncli.cpus import available_cpus
+from svhncli.data.cache import Cache
 from svhncli.data.children import end_with_parent, interrupts_held
-from svhncli.data.synth.world import STREET, Spec
+from svhncli.data.synth.world import STREET, Spec, load
 
 RENDERER_VERSION = 2
 """Part of a cache's key: raised whenever the pictures change."""
@@ -29,7 +30,7 @@ RENDERER_VERSION = 2
 _SMALL = 2000
 """Fewer images than this are drawn sooner than processes start."""
 
-Job = tuple[int, str, int, int, Spec]
+Job = tuple[int, str, int, int, Spec, Cache]
 Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -41,6 +42,7 @@ def render(
     seed: int,
     part: str,
     spec: Spec = STREET,
+    cache: Cache,
     progress: Callable[[int], None] = lambda n: None,
     workers: int | None = None,
 ) -> None:
@@ -55,12 +57,14 @@ def render(
         groups: int64 (N,).
         seed, part: name the random numbers; parts ("train", "test") share no scene.
         spec: which world is drawn.
+        cache: where the faces lie, once they were drawn.
         progress: called with the number of images that were just done.
         workers: processes; None takes every CPU that this process may use. Small sets are drawn in this one.
 
     Raises:
         ValueError: an array's shape or dtype is not the above.
         DataError, UsageError: the world or its fonts are not as they should be.
+        DiskError: the cache cannot be written.
     """
     count, size = len(images), images.shape[-1]
     wanted = {
@@ -75,7 +79,7 @@ def render(
     from svhncli.data.synth.chunk import CHUNK  # here, since a set that is cached needs no scipy.ndimage
 
     workers = available_cpus() if workers is None else workers
-    jobs: list[Job] = [(seed, part, index, size, spec) for index in range(-(-count // CHUNK))]
+    jobs: list[Job] = [(seed, part, index, size, spec, cache) for index in range(-(-count // CHUNK))]
     group = 0
     with contextlib.closing(_chunks(jobs, workers if count >= _SMALL else 1)) as chunks:
         for index, (drawn, classes, numbers) in enumerate(chunks):
@@ -105,8 +109,10 @@ def _chunks(jobs: list[Job], workers: int) -> Generator[Chunk, None, None]:
 
 def _draw(job: Job) -> Chunk:
     from svhncli.data.synth.chunk import render_chunk
+    from svhncli.data.synth.faces import atlas
 
-    return render_chunk(*job)
+    seed, part, index, size, spec, cache = job
+    return render_chunk(seed, part, index, size, load(spec), atlas(spec.fonts, cache))
 
 
 def _begin() -> None:

@@ -7,9 +7,9 @@ from PIL import Image
 
 from svhncli.data.synth import camera, surfaces
 from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import atlas
+from svhncli.data.synth.faces import Atlas
 from svhncli.data.synth.scene import boxes, distances, layout, view
-from svhncli.data.synth.world import STREET, Spec, World, load
+from svhncli.data.synth.world import World
 from svhncli.rng import numpy_generator
 
 CHUNK = 512
@@ -23,14 +23,13 @@ _CROP = 1.4
 
 
 def photographs(
-    dice: Dice, digits: np.ndarray, kind: int, density: float, spec: Spec = STREET
+    dice: Dice, digits: np.ndarray, kind: int, density: float, fonts: Atlas
 ) -> tuple[list[Image.Image], np.ndarray]:
     """B numbers of L digits each, int64 (B, L), as photographs with each digit's box.
 
     kind: how the digits stand, see `scene.layout`. density: pixels per digit height before the camera.
     Boxes are float (B, L, 4): left, top, right, bottom as shares of the photograph's width and height.
     """
-    fonts = atlas(spec.fonts)
     numbers = layout(dice, digits, kind, fonts)
     seen = view(dice, numbers, density)
     ground, ink = surfaces.tones(dice)
@@ -49,9 +48,9 @@ def photographs(
     return taken, boxes(seen, numbers, fonts) / (scene.shape[3:1:-1] * 2)
 
 
-def crops(dice: Dice, digits: np.ndarray, kind: int, size: int, spec: Spec = STREET) -> np.ndarray:
+def crops(dice: Dice, digits: np.ndarray, kind: int, size: int, fonts: Atlas) -> np.ndarray:
     """One view of the numbers: a crop of each digit, uint8 (B, L, 3, size, size)."""
-    taken, places = photographs(dice, digits, kind, size / _CROP, spec)
+    taken, places = photographs(dice, digits, kind, size / _CROP, fonts)
     sides = np.array([picture.size for picture in taken], float)[:, None]
     squares = camera.frame(dice, places * np.tile(sides, 2)) / np.tile(sides, 2)
     return np.stack([camera.crop(*each, size) for each in zip(taken, squares, strict=True)])
@@ -67,13 +66,12 @@ def numbers_of(generator: np.random.Generator, world: World) -> tuple[list[np.nd
 
 
 def render_chunk(
-    seed: int, part: str, index: int, size: int, spec: Spec = STREET
+    seed: int, part: str, index: int, size: int, world: World, fonts: Atlas
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Chunk `index` of a part: images uint8 (CHUNK, 3, size, size), labels and groups int64 (CHUNK,).
 
     Groups count the chunk's numbers from 0. A scene is drawn whole, even where the chunk ends in it.
     """
-    world = load(spec)
     generator = numpy_generator(seed, "synth", part, index)
     numbers, kinds = numbers_of(generator, world)
     lengths = np.array([len(number) for number in numbers])
@@ -86,6 +84,6 @@ def render_chunk(
         for members in np.split(alike, range(BATCH, len(alike), BATCH)):
             digits = np.stack([numbers[member] for member in members])
             places = starts[members][:, None] + np.arange(length)
-            images[places] = crops(Dice(generator, len(members), world), digits, kind, size, spec)
+            images[places] = crops(Dice(generator, len(members), world), digits, kind, size, fonts)
     groups = np.repeat(np.arange(len(numbers)), lengths)
     return images[:CHUNK], np.concatenate(numbers)[:CHUNK], groups[:CHUNK]

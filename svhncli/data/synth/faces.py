@@ -7,19 +7,22 @@ arithmetic on whole batches.
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from svhncli.data.synth.world import font_files
+from svhncli.data.cache import Cache
+from svhncli.data.synth.world import font_facts, font_files
+from svhncli.files import write_json
 
 DIGITS = "0123456789"
 FORMS = DIGITS + "I\u01b7"
@@ -33,6 +36,7 @@ MARGIN = 0.3
 SPAN = 1.6
 """Width and height of a cell in digit heights."""
 
+_VERSION = 1  # raised whenever the code draws other cells
 _OVERSAMPLE = 2
 _HOLES = ({1}, {0}, {0}, {0}, {0, 1}, {0}, {1}, {0}, {2}, {1})  # a 4 may be open
 _ABSENT = "\U0010fffd"
@@ -178,13 +182,30 @@ def _cells(font: ImageFont.FreeTypeFont) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(distances), np.array(boxes) / density - offset
 
 
-@lru_cache(maxsize=2)
-def atlas(folder: Path | None = None) -> Atlas:
-    """The atlas of this process, made once."""
-    found = fonts(200, folder)
-    cells = [_cells(font) for font in found.values()]
-    return Atlas(
-        tuple(found),
-        np.stack([distance for distance, _ in cells]).astype(np.float32),
-        np.stack([boxes for _, boxes in cells]).astype(np.float32),
-    )
+_known: dict[str, Atlas] = {}
+
+
+def atlas(folder: Path | None, cache: Cache) -> Atlas:
+    """The atlas of the usable faces: drawn once, which takes seconds, and read from the cache ever after.
+
+    folder: of a user's fonts, which come in addition.
+
+    Raises:
+        DataError: there is no font in the folder.
+        DiskError: the cache cannot be written.
+    """
+
+    def build(place: Path) -> None:
+        found = fonts(200, folder)
+        cells = [_cells(font) for font in found.values()]
+        np.save(place / "distance.npy", np.stack([distance for distance, _ in cells]).astype(np.float32))
+        np.save(place / "boxes.npy", np.stack([boxes for _, boxes in cells]).astype(np.float32))
+        write_json(place / "names.json", list(found))
+
+    facts = font_facts(folder)
+    if facts not in _known:
+        versions = {package: version(package) for package in ("Pillow", "scipy")}
+        place = cache.open("faces", {"atlas": _VERSION, "fonts": facts} | versions, build)
+        names = tuple(json.loads((place / "names.json").read_text(encoding="utf-8")))
+        _known[facts] = Atlas(names, np.load(place / "distance.npy"), np.load(place / "boxes.npy"))
+    return _known[facts]
