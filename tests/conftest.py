@@ -14,6 +14,7 @@ from scipy.io import savemat
 
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.synth.faces import Atlas, atlas
+from svhncli.data.synth.world import STREET, load
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -53,7 +54,7 @@ def shared_cache() -> Cache:
 
 def installed_faces() -> Atlas:
     """Drawn once a session."""
-    return atlas(None, shared_cache())
+    return atlas(None, load(STREET), shared_cache())
 
 
 @pytest.fixture

@@ -76,8 +76,11 @@ def render(
         if array.dtype != dtype or array.shape != shape:
             raise ValueError(f"{name} must be {np.dtype(dtype)} {shape}, not {array.dtype} {array.shape}")
 
-    from svhncli.data.synth.chunk import CHUNK  # here, since a set that is cached needs no scipy.ndimage
+    # Here, since a set that is cached needs no scipy.ndimage.
+    from svhncli.data.synth.chunk import CHUNK
+    from svhncli.data.synth.faces import atlas
 
+    atlas(spec.fonts, load(spec), cache)  # before processes begin, which would wait for each other
     workers = available_cpus() if workers is None else workers
     jobs: list[Job] = [(seed, part, index, size, spec, cache) for index in range(-(-count // CHUNK))]
     group = 0
@@ -112,7 +115,8 @@ def _draw(job: Job) -> Chunk:
     from svhncli.data.synth.faces import atlas
 
     seed, part, index, size, spec, cache = job
-    return render_chunk(seed, part, index, size, load(spec), atlas(spec.fonts, cache))
+    world = load(spec)
+    return render_chunk(seed, part, index, size, world, atlas(spec.fonts, world, cache))
 
 
 def _begin() -> None:

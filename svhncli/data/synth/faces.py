@@ -11,18 +11,22 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from svhncli.data.cache import Cache
-from svhncli.data.synth.world import font_facts, font_files
+from svhncli.data.synth import painter
+from svhncli.data.synth.dice import Dice
+from svhncli.data.synth.world import World, font_facts, font_files
 from svhncli.files import write_json
+from svhncli.rng import numpy_generator
 
 DIGITS = "0123456789"
 FORMS = DIGITS + "I\u01b7"
@@ -38,27 +42,36 @@ SPAN = 1.6
 
 _VERSION = 1  # raised whenever the code draws other cells
 _OVERSAMPLE = 2
+_FINE = DENSITY * _OVERSAMPLE  # pixels of a digit's height when it is drawn
+_SIDE = round(SPAN * _FINE)
+_HANDS = 128  # painters
 _HOLES = ({1}, {0}, {0}, {0}, {0, 1}, {0}, {1}, {0}, {2}, {1})  # a 4 may be open
 _ABSENT = "\U0010fffd"
+
+
+Cells = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Atlas:
     """F faces × K forms, K = len(FORMS). A face without another form of a digit has the digit itself there.
 
-    names: the faces' names, sorted.
+    names: the faces' names, sorted; the last `painted` are a painter's.
     distance: float32 (F, K, C, C) with C = SPAN·DENSITY; the signed distance to the outline in digit
         heights, positive inside. Ink is centred from left to right; the line of digits is 0-1 high.
     boxes: float32 (F, K, 4), the ink's left, top, right, bottom in digit heights around that centre.
     """
 
     names: tuple[str, ...]
+    painted: int
     distance: np.ndarray
     boxes: np.ndarray
 
-    def choose(self, share: np.ndarray) -> np.ndarray:
-        """Faces, integers (B,), for uniform numbers in [0, 1); see `_shares`."""
-        return np.searchsorted(np.cumsum(_shares(self.names))[:-1], share, side="right")
+    def choose(self, share: np.ndarray, painted: np.ndarray) -> np.ndarray:
+        """Faces, integers (B,), for uniform numbers in [0, 1): a painter's, or one by `_shares`."""
+        fonts = len(self.names) - self.painted
+        font = np.searchsorted(np.cumsum(_shares(self.names[:fonts]))[:-1], share, side="right")
+        return np.where(painted, fonts + (share * self.painted).astype(int), font)
 
     def sample(self, face: np.ndarray, form: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Distances float32 (B, H, W) at x from the digit's centre and y from the line's top; bilinear.
@@ -115,9 +128,12 @@ def usable(font: ImageFont.FreeTypeFont) -> bool:
     """
     inks = [mask(font, digit) for digit in DIGITS]
     different = {(ink.shape, ink.tobytes()) for ink in [*inks, mask(font, _ABSENT)]}
-    if len(different) <= len(inks):
-        return False
-    return all(holes(ink) in allowed for ink, allowed in zip(inks, _HOLES, strict=True))
+    return len(different) > len(inks) and _readable(inks)
+
+
+def _readable(inks: Sequence[np.ndarray]) -> bool:
+    """Whether ten masks are in one piece and have the counters that their classes have."""
+    return all(holes(ink) in allowed for ink, allowed in zip(inks, _HOLES, strict=False))
 
 
 def fonts(size: int, folder: Path | None = None) -> dict[str, ImageFont.FreeTypeFont]:
@@ -158,35 +174,46 @@ def _forms(font: ImageFont.FreeTypeFont) -> str:
     return DIGITS + (FORMS[PLAIN_ONE] if has_bar else "1") + (FORMS[FLAT_THREE] if has_ezh else "3")
 
 
-def _cells(font: ImageFont.FreeTypeFont) -> tuple[np.ndarray, np.ndarray]:
-    """Distance cells (K, C, C) and boxes (K, 4) of one face, whose line of digits is made 1 high."""
-    density = DENSITY * _OVERSAMPLE
+def _cells(font: ImageFont.FreeTypeFont) -> Cells:
+    """One face, whose line of digits is made 1 high."""
     box = font.getbbox(DIGITS, anchor="ls")
-    font = font.font_variant(size=font.size * density / (box[3] - box[1]))
+    font = font.font_variant(size=font.size * _FINE / (box[3] - box[1]))
     top = font.getbbox(DIGITS, anchor="ls")[1]
-    side = round(SPAN * density)
-    distances, boxes = [], []
+    inks = []
     for sign in _forms(font):
         left, _, right, _ = font.getbbox(sign, anchor="ls")
-        canvas = Image.new("L", (side, side))
-        origin = (side / 2 - (left + right) / 2, MARGIN * density - top)
+        canvas = Image.new("L", (_SIDE, _SIDE))
+        origin = (_SIDE / 2 - (left + right) / 2, MARGIN * _FINE - top)
         ImageDraw.Draw(canvas).text(origin, sign, fill=255, font=font, anchor="ls")
-        ink = np.asarray(canvas) > 127
+        inks.append(np.asarray(canvas) > 127)
+    return _fields(inks)
+
+
+def _painted(world: World) -> dict[str, Cells]:
+    """The faces of painters: of those that are drawn the readable ones."""
+    hands = painter.hands(Dice(numpy_generator(0, "synth", "painter"), _HANDS, world))
+    drawn = ([painter.ink(hand, form, _FINE, _SIDE, MARGIN * _FINE) for form in FORMS] for hand in hands)
+    return {f"hand {number}": _fields(inks) for number, inks in enumerate(drawn) if _readable(inks)}
+
+
+def _fields(inks: Sequence[np.ndarray]) -> Cells:
+    """Distance cells (K, C, C) and boxes (K, 4) of K masks (S, S), S = SPAN·_FINE."""
+    distances, boxes = [], []
+    for ink in inks:
         distance = ndimage.distance_transform_edt(ink) - ndimage.distance_transform_edt(~ink)
         distance -= np.sign(distance) / 2  # from cell centres to the edge between cells
-        small = side // _OVERSAMPLE
-        distances.append(distance.reshape(small, _OVERSAMPLE, small, _OVERSAMPLE).mean(axis=(1, 3)) / density)
+        small = _SIDE // _OVERSAMPLE
+        distances.append(distance.reshape(small, _OVERSAMPLE, small, _OVERSAMPLE).mean(axis=(1, 3)) / _FINE)
         rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-        boxes.append((columns[0] - side / 2, rows[0], columns[-1] + 1 - side / 2, rows[-1] + 1))
-    offset = np.array([0, MARGIN, 0, MARGIN])
-    return np.stack(distances), np.array(boxes) / density - offset
+        boxes.append((columns[0] - _SIDE / 2, rows[0], columns[-1] + 1 - _SIDE / 2, rows[-1] + 1))
+    return np.stack(distances), np.array(boxes) / _FINE - np.array([0, MARGIN, 0, MARGIN])
 
 
 _known: dict[str, Atlas] = {}
 
 
-def atlas(folder: Path | None, cache: Cache) -> Atlas:
-    """The atlas of the usable faces: drawn once, which takes seconds, and read from the cache ever after.
+def atlas(folder: Path | None, world: World, cache: Cache) -> Atlas:
+    """The usable fonts and a painter's faces: drawn once, in seconds, and read from the cache ever after.
 
     folder: of a user's fonts, which come in addition.
 
@@ -194,18 +221,32 @@ def atlas(folder: Path | None, cache: Cache) -> Atlas:
         DataError: there is no font in the folder.
         DiskError: the cache cannot be written.
     """
+    typeset = {"fonts": font_facts(folder)}
+    painted = {factor: world.facts(factor) for factor in painter.FACTORS}
+    key = json.dumps([typeset, painted])
+    if key not in _known:
+        names, *both = _stored(
+            cache, "fonts", typeset, lambda: {name: _cells(font) for name, font in fonts(200, folder).items()}
+        )
+        hands, *more = _stored(cache, "painter", painted, lambda: _painted(world))
+        _known[key] = Atlas(
+            (*names, *hands), len(hands), *(np.concatenate(pair) for pair in zip(both, more, strict=True))
+        )
+    return _known[key]
+
+
+def _stored(
+    cache: Cache, name: str, facts: Mapping[str, Any], draw: Callable[[], Mapping[str, Cells]]
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The names, distances and boxes of some faces, drawn where the cache has none for these facts."""
 
     def build(place: Path) -> None:
-        found = fonts(200, folder)
-        cells = [_cells(font) for font in found.values()]
-        np.save(place / "distance.npy", np.stack([distance for distance, _ in cells]).astype(np.float32))
-        np.save(place / "boxes.npy", np.stack([boxes for _, boxes in cells]).astype(np.float32))
-        write_json(place / "names.json", list(found))
+        drawn = draw()
+        for field, values in zip(("distance", "boxes"), zip(*drawn.values(), strict=True), strict=True):
+            np.save(place / f"{field}.npy", np.stack(values).astype(np.float32))
+        write_json(place / "names.json", list(drawn))
 
-    facts = font_facts(folder)
-    if facts not in _known:
-        versions = {package: version(package) for package in ("Pillow", "scipy")}
-        place = cache.open("faces", {"atlas": _VERSION, "fonts": facts} | versions, build)
-        names = tuple(json.loads((place / "names.json").read_text(encoding="utf-8")))
-        _known[facts] = Atlas(names, np.load(place / "distance.npy"), np.load(place / "boxes.npy"))
-    return _known[facts]
+    packages = {package: version(package) for package in ("Pillow", "numpy", "scipy")}
+    place = cache.open(name, {"version": _VERSION, "packages": packages, **facts}, build)
+    names = json.loads((place / "names.json").read_text(encoding="utf-8"))
+    return names, np.load(place / "distance.npy"), np.load(place / "boxes.npy")

@@ -61,7 +61,7 @@ def layout(dice: Dice, digits: np.ndarray, kind: int, atlas: Atlas) -> Layout:
     `STACK`, one below the other.
     """
     length = digits.shape[1]
-    face = atlas.choose(dice.share()[:, 0, 0])
+    face = atlas.choose(dice.share()[:, 0, 0], dice.happens("painter")[:, 0, 0] > 0)
     glyphs = digits
     for digit, other, factor in ((1, PLAIN_ONE, "plain_one"), (3, FLAT_THREE, "flat_three")):
         glyphs = np.where((digits == digit) & (dice.happens(factor)[:, :, 0] > 0), other, glyphs)

@@ -110,6 +110,10 @@ class World:
         """In what share of the pictures a factor is there."""
         return self._chances[factor]
 
+    def facts(self, factor: str) -> Any:
+        """What this world says of a factor, as JSON values."""
+        return [self._chances.get(factor), self.factors[factor]]
+
     def values(self, name: str) -> Distribution:
         return self._values[name]
 
