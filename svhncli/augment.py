@@ -16,9 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from svhncli import rng
-
-GREY = (0.299, 0.587, 0.114)
-"""Luma of red, green and blue (ITU-R BT.601)."""
+from svhncli.data.digits import LUMA
 
 COLUMNS = (
     *("rotate", "shear", "scale", "translate_x", "translate_y", "crop_x", "crop_y", "hflip", "vflip"),
@@ -86,7 +84,7 @@ class Augment:
         if any(affine) or self.elastic:
             shift = self.elastic * smooth_field(images, self.elastic_sigma, field) if self.elastic else None
             images = warp(images, self._affine(draw, *images.shape[2:]), shift)
-        if self.saturation and images.shape[1] == len(GREY):
+        if self.saturation and images.shape[1] == len(LUMA):
             images = saturate(images, 1 + self.saturation * draw["saturation"])
         if self.brightness or self.contrast:
             factors = 1 + self.brightness * draw["brightness"], 1 + self.contrast * draw["contrast"]
@@ -185,8 +183,15 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
 
 def saturate(images: Tensor, factor: Tensor) -> Tensor:
     """Colours (B, 3, H, W) times factor (B,) away from the grey of equal luma."""
-    red, green, blue = (share * channel for share, channel in zip(GREY, images.unbind(1), strict=True))
-    return torch.lerp((red + green + blue)[:, None], images, factor[:, None, None, None])
+    return torch.lerp(luma(images), images, factor[:, None, None, None])
+
+
+def luma(images: Tensor) -> Tensor:
+    """The grey (B, 1, H, W) of pictures (B, C, H, W): by `LUMA` of three channels, else the mean."""
+    if images.shape[1] != len(LUMA):
+        return images.mean(1, keepdim=True)
+    red, green, blue = (share * channel for share, channel in zip(LUMA, images.unbind(1), strict=True))
+    return (red + green + blue)[:, None]
 
 
 def relight(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:

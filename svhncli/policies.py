@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from svhncli import rng
+from svhncli.augment import luma
 
 TINTS = ("color", "contrast", "brightness", "sharpness")
 """What blends a picture with one that has none of it."""
@@ -45,8 +46,6 @@ OPERATIONS = (
 TWO_SIDED = torch.tensor([name in TINTS + MOVES for name in OPERATIONS])
 LEVELS = 31
 """TrivialAugment draws an amount of 0/30, 1/30, ..., 30/30."""
-
-LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -205,14 +204,6 @@ def posterize(images: Tensor, dropped: Tensor) -> Tensor:
     """Set the lowest bits of the grey levels to 0; dropped: how many, as floats that broadcast."""
     step = 2**dropped
     return (levels(images) / step).floor_() * step / 255
-
-
-def luma(images: Tensor) -> Tensor:
-    """The grey of a picture, (B, 1, H, W): ITU-R BT.601 of three channels, else the channels' mean."""
-    if images.shape[1] != len(LUMA):
-        return images.mean(1, keepdim=True)
-    red, green, blue = (share * channel for share, channel in zip(LUMA, images.unbind(1), strict=True))
-    return (red + green + blue)[:, None]
 
 
 def mean_grey(images: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from conftest import installed_faces
 
-from svhncli.data.synth.chunk import render_chunk
+from svhncli.data.synth.chunk import crops, numbers_of
 from svhncli.data.synth.dice import Dice
+from svhncli.data.synth.painter import OF_A_HAND, hands
 from svhncli.data.synth.scene import CLIMB, ROW, STACK
 from svhncli.data.synth.surfaces import _TINTS, _tiles
 from svhncli.data.synth.world import OWN, STREET, Spec, World, load
@@ -69,15 +70,31 @@ def test_every_factor_has_a_reason_beside_it() -> None:
             assert "#" in line, line
 
 
+def pictures(spec: Spec) -> np.ndarray:
+    """Crops of numbers that stand in a row, and of some along a stair."""
+    world = load(spec)
+    found = []
+    for count, kind in ((96, ROW), (32, CLIMB)):
+        digits = np.arange(count)[:, None] * [3, 7] % 10
+        dice = Dice(numpy_generator(0, "factor"), count, world)
+        found.append(crops(dice, digits, kind, 24, installed_faces()))
+    return np.concatenate(found)
+
+
 @pytest.mark.parametrize("factor", list(WORLD.factors))
-def test_every_factor_can_be_left_out_and_changes_pictures(factor: str) -> None:
+def test_every_factor_can_be_left_out_and_changes_what_is_drawn(factor: str) -> None:
     """With it in every picture some differ; what a factor needs to be seen is in every picture, too."""
-    always = ("plate", "screws", "ledge", "defocus", factor)
-    with_it, without = (
-        render_chunk(0, "factor", 0, 24, load(spec), installed_faces())[0]
-        for spec in (Spec(always=always), Spec(without=(factor,), always=always))
-    )
-    assert (with_it != without).any()
+    always = ("plate", "screws", "ledge", "defocus", "swelling", factor)
+    specs = Spec(always=always), Spec(without=(factor,), always=always)
+    if factor == "number":
+        one, other = (numbers_of(numpy_generator(0, "numbers"), load(spec))[1].tolist() for spec in specs)
+        assert one != other
+    elif factor in OF_A_HAND:
+        one, other = (hands(Dice(numpy_generator(0, "hands"), 64, load(spec))) for spec in specs)
+        assert one != other
+    else:
+        one, other = map(pictures, specs)
+        assert (one != other).any()
 
 
 def test_a_factor_that_is_left_out_leaves_the_other_draws_as_they_were() -> None:

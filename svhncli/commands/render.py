@@ -11,17 +11,22 @@ import numpy as np
 from svhncli import build, schema
 from svhncli.data import svhn
 from svhncli.data.cache import Cache, default_root
-from svhncli.data.synth import render
+from svhncli.data.synth import painter, render
 from svhncli.data.synth.chunk import CHUNK
+from svhncli.data.synth.dice import Dice
+from svhncli.data.synth.faces import DIGITS
 from svhncli.data.synth.world import OWN, Spec, load
 from svhncli.errors import UsageError
 from svhncli.report.sheet import draw_sheet
+from svhncli.rng import numpy_generator
 from svhncli.show import Show
 
 OVERVIEW = 128
 """Pictures on a sheet of the whole world."""
 SHOWN = 32
 """Pictures on each half of a factor's sheet."""
+HANDS = 40
+"""Painters, whose digits are looked through for those that a factor changes most."""
 
 
 def run(config: schema.Render) -> dict[str, Any]:
@@ -65,11 +70,23 @@ def _drawn(data: schema.Synth, spec: Spec, cache: Cache) -> np.ndarray:
 
 def _compared(data: schema.Synth, spec: Spec, factor: str, cache: Cache) -> list[tuple[str, np.ndarray]]:
     """The same scenes without a factor and with it: those that it changes the most."""
-    without = _drawn(data, replace(spec, without=(*spec.without, factor)), cache)
-    always = _drawn(data, replace(spec, always=(factor,)), cache)
+    specs = replace(spec, without=(*spec.without, factor)), replace(spec, always=(factor,))
+    if factor in painter.OF_A_HAND:
+        without, always = (_specimens(data, each) for each in specs)
+    else:
+        without, always = (_drawn(data, each, cache) for each in specs)
     change = np.abs(without.astype(np.int16) - always).mean((1, 2, 3))
     shown = np.sort(np.argsort(-change, kind="stable")[:SHOWN])
     return [(f"without {factor}", without[shown]), (f"with {factor}", always[shown])]
+
+
+def _specimens(data: schema.Synth, spec: Spec) -> np.ndarray:
+    """Digits of painters, black on white, uint8 (10 * HANDS, 3, size, size)."""
+    hands = painter.hands(Dice(numpy_generator(data.seed, "specimens"), HANDS, load(spec)))
+    side = 4 * data.size  # drawn larger, so that edges are soft
+    inks = [painter.ink(hand, digit, 0.7 * side, side, 0.15 * side) for hand in hands for digit in DIGITS]
+    shares = np.stack(inks).reshape(-1, data.size, 4, data.size, 4).mean((2, 4))
+    return np.repeat((255 * (1 - shares)).astype(np.uint8)[:, None], 3, axis=1)
 
 
 def _photographs(file: str, cache: Cache) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The embedded data set: labelled street-number digits, drawn from fonts.
 
 A scene is a whole house number on its wall; each digit's crop is one view of it, with its neighbours cut off
-at the edges, as in SVHN's cropped set. The classes are uniform, also at a number's beginning (in SVHN 19% of
-the digits are a 1), and the numbers' lengths follow SVHN's.
+at the edges, as in SVHN's cropped set. Digits and lengths are as common as in SVHN: a 1 begins
+more than a quarter of the numbers.
 
 The rooms: `world` (every factor's distribution), `faces` (digits as distance fields), `scene` (layout, pose),
 `surfaces` (walls, plates, digits, light), `camera` (lens, sensor, file, crop), `chunk` (the pipeline and the

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
+from svhncli.data.digits import LUMA
 from svhncli.data.synth.dice import Dice
 from svhncli.rng import numpy_generator
 
@@ -49,6 +50,20 @@ def _noise(sigma: float) -> Image.Image:
     return Image.fromarray(np.clip(128.5 + sigma * flat, 0, 255).astype(np.uint8))
 
 
+@lru_cache(maxsize=8)
+def _blotches(sigma: float) -> Image.Image:
+    """Noise in colour alone, of one strength in each of two sizes of blotches, around 128; see `_noise`."""
+    generator = numpy_generator(0, "synth", "blotches")
+    flat = np.zeros((*_SHEET, 3), np.float32)
+    for size in (2, 10):
+        for channel in range(3):
+            cells = generator.standard_normal((_SHEET[0] // size, _SHEET[1] // size), np.float32)
+            plane = np.asarray(Image.fromarray(cells).resize(_SHEET[::-1], Image.Resampling.BICUBIC))
+            flat[..., channel] += plane / plane.std()
+    flat -= flat @ np.array(LUMA, np.float32)[:, None]
+    return Image.fromarray(np.clip(128.5 + sigma * flat, 0, 255).astype(np.uint8))
+
+
 def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
     """A photograph with the artefacts of a JPEG file."""
     file = io.BytesIO()
@@ -66,6 +81,8 @@ def photograph(dice: Dice, pictures: np.ndarray, density: float) -> list[Image.I
     sigmas = list(dice.world.weights("noise.sigma"))
     strength = dice.choose("noise.sigma")
     corner = dice.generator.random((dice.count, 2))
+    blotched, strengths = dice.happens("blotches").ravel(), list(dice.world.weights("blotches.sigma"))
+    blotch = dice.choose("blotches.sigma")
     sharpened, rim = dice.happens("sharpen").ravel(), dice.draw("sharpen.radius").ravel()
     percent = dice.draw("sharpen.percent").ravel()
     compressed, quality = dice.happens("jpeg").ravel(), dice.draw("jpeg.quality").ravel()
@@ -77,10 +94,13 @@ def photograph(dice: Dice, pictures: np.ndarray, density: float) -> list[Image.I
             picture = picture.resize((width, height), Image.Resampling.BICUBIC)
         if blur[i] > 0:
             picture = picture.filter(ImageFilter.GaussianBlur(float(blur[i])))
+        x, y = int(corner[i, 0] * (_SHEET[1] - width)), int(corner[i, 1] * (_SHEET[0] - height))
         if grainy[i]:
-            x, y = int(corner[i, 0] * (_SHEET[1] - width)), int(corner[i, 1] * (_SHEET[0] - height))
             grain = _noise(sigmas[strength[i]]).crop((x, y, x + width, y + height))
             picture = ImageChops.add(picture, grain, offset=-128)
+        if blotched[i]:
+            blotches = _blotches(strengths[blotch[i]]).crop((x, y, x + width, y + height))
+            picture = ImageChops.add(picture, blotches, offset=-128)
         if sharpened[i]:
             picture = picture.filter(ImageFilter.UnsharpMask(float(rim[i]), int(percent[i]), 0))
         taken.append(_jpeg(picture, int(quality[i])) if compressed[i] else picture)

@@ -57,12 +57,15 @@ def crops(dice: Dice, digits: np.ndarray, kind: int, size: int, fonts: Atlas) ->
 
 
 def numbers_of(generator: np.random.Generator, world: World) -> tuple[list[np.ndarray], np.ndarray]:
-    """House numbers, digits int64 (L,) uniform over the classes, until a chunk is full; and their layouts."""
+    """House numbers, digits int64 (L,), until a chunk is full; and their layouts."""
     dice = Dice(generator, CHUNK, world)  # more than enough: every number has a digit
     lengths = np.array(list(world.weights("number.length")))[dice.choose("number.length")]
     kinds = dice.choose("number.layout")
+    later = [dice.choose("number.later") for _ in range(lengths.max() - 1)]
+    digits = np.stack([dice.choose("number.first"), *later], axis=1)
     needed = 1 + np.searchsorted(np.cumsum(lengths), CHUNK)
-    return [generator.integers(0, 10, length) for length in lengths[:needed]], kinds[:needed]
+    numbers = [row[:length] for row, length in zip(digits, lengths, strict=True)]
+    return numbers[:needed], kinds[:needed]
 
 
 def render_chunk(

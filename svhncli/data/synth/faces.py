@@ -222,7 +222,8 @@ def atlas(folder: Path | None, world: World, cache: Cache) -> Atlas:
         DiskError: the cache cannot be written.
     """
     typeset = {"fonts": font_facts(folder)}
-    painted = {factor: world.facts(factor) for factor in painter.FACTORS}
+    painted = {factor: world.facts(factor) for factor in ("painter", *painter.OF_A_HAND)}
+    del painted["painter"]["chance"]  # how often, not how
     key = json.dumps([typeset, painted])
     if key not in _known:
         names, *both = _stored(

@@ -14,10 +14,10 @@ from PIL import Image, ImageDraw
 
 from svhncli.data.synth.dice import Dice
 
-FACTORS = (
-    "painter", "swelling", "balls", "feet", "round_ends", "straight_six", "open_four", "crossed_seven",
+OF_A_HAND = (
+    "swelling", "balls", "feet", "round_ends", "straight_six", "open_four", "crossed_seven",
 )  # fmt: skip
-"""The factors that a hand is drawn by."""
+"""The factors that are drawn once for each hand, not for each picture."""
 
 _HEAVIEST = 0.36
 """The widest stroke by the digit's width: more would fill the counters."""
@@ -120,7 +120,6 @@ def digit(hand: Hand, form: str) -> list[Stroke]:
 
     waist, bowl, curl = hand.waist, hand.bowl, hand.hook
     hook = max(curl, 10)  # where an end that curls in would meet another stroke
-    lower = Stroke(arc((1 + waist) / 2, (1 - waist) / 2, -90, 180 - curl), ball_after=True)
     if form == "0":
         return [Stroke(arc(0.5, 0.5, 0, 360))]
     if form == "I":
@@ -134,9 +133,14 @@ def digit(hand: Hand, form: str) -> list[Stroke]:
         neck = curve(top[-1], (hand.leg, 0.62), (0, 1))
         return [Stroke(top, ball_before=True), neck, line((0, 1), (1, 1)), *rise]
     if form == "3":
-        return [Stroke(arc(waist / 2, waist / 2, -180 + hook, 90, 0.46), ball_before=True), lower]
+        upper = arc(waist / 2, waist / 2, -180 + hook, 90, 0.46)
+        under = arc((1 + waist) / 2, (1 - waist) / 2, -90, 180 - curl)
+        return [Stroke(upper, ball_before=True), Stroke(under, ball_after=True)]
     if form == "Ʒ":
-        return [line((0.05, 0), (0.95, 0), (0.45, waist)), lower]
+        serif = [line((0.05, 0), (0.05, 0.16))] if hand.feet else []
+        tie = waist - 0.06
+        belly = arc((1 + tie) / 2, (1 - tie) / 2, -140 + 70 * hand.leg, 180 - curl)
+        return [line((0.05, 0), (0.95, 0), belly[0]), Stroke(belly, ball_after=True), *serif]
     if form == "4":
         foot = [line((hand.stem - 0.25, 1), (hand.stem + 0.25, 1))] if hand.feet else []
         tip, begin = (0.55 * hand.stem, 0.35) if hand.open_four else (hand.stem, 0)

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
+from svhncli.data.digits import LUMA
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.scene import View
 from svhncli.rng import numpy_generator
@@ -31,7 +32,7 @@ _TINTS = {  # at luma 1
     "gold": (1.45, 0.97, 0.35),
 }
 _RGB = np.array(list(_TINTS.values()))
-_RGB /= _RGB @ np.array([[0.299], [0.587], [0.114]])
+_RGB /= _RGB @ np.array(LUMA)[:, None]
 
 
 def _cloud(generator: np.random.Generator, wavelengths: tuple[float, float]) -> np.ndarray:

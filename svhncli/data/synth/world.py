@@ -110,9 +110,10 @@ class World:
         """In what share of the pictures a factor is there."""
         return self._chances[factor]
 
-    def facts(self, factor: str) -> Any:
+    def facts(self, factor: str) -> dict[str, Any]:
         """What this world says of a factor, as JSON values."""
-        return [self._chances.get(factor), self.factors[factor]]
+        chance = {"chance": self._chances[factor]} if factor in self._chances else {}
+        return {**self.factors[factor], **chance}
 
     def values(self, name: str) -> Distribution:
         return self._values[name]
