@@ -9,13 +9,11 @@ none of its pictures; mean and deviation of the five.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from command import told
 from scipy.io import savemat
 
 from svhncli.data import svhn
@@ -49,9 +47,8 @@ def main() -> None:
             savemat(f"{folder}/{part}_32x32.mat", {"X": images.transpose(2, 3, 1, 0), "y": labels})
         words = ["data=svhn", f"data.root={folder}", "data.check_md5=false", f"hydra.run.dir={folder}/run"]
         words += ["split=kfold", f"split.k={FOLDS}", f"epochs={EPOCHS}", "lr=0.001", "reg.patience=0"]
-        command = [sys.executable, "-m", "svhncli", "train", "--json", "-q", *words]
-        told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["val_accuracy"]
-    print(f"real or render: {told['mean']:.1%} told rightly, sd {told['sd']:.1%} over {FOLDS} folds")
+        score = told("train", *words)["val_accuracy"]
+    print(f"real or render: {score['mean']:.1%} told rightly, sd {score['sd']:.1%} over {FOLDS} folds")
 
 
 if __name__ == "__main__":
