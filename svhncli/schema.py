@@ -31,7 +31,7 @@ class Synth(Rendered):
     """Street-number digits rendered from fonts: the embedded data, nothing to download."""
 
     name: str = key("synth", "the data source")
-    n_train: int = key(20_000, "rendered training pictures", low=20)
+    n_train: int = key(40_000, "rendered training pictures", low=20)
     n_test: int = key(4_000, "rendered test pictures; 0 leaves the test part out", low=0)
     size: int = key(32, "side of a picture in pixels", low=16, high=128)
     seed: int = key(0, "which pictures are rendered; independent of the run's seed", low=0)
