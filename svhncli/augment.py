@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from svhncli import rng
-from svhncli.data.digits import LUMA
+from svhncli.colour import LUMA, luma
 
 COLUMNS = (
     *("rotate", "shear", "scale", "translate_x", "translate_y", "crop_x", "crop_y", "hflip", "vflip"),
@@ -184,14 +184,6 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
 def saturate(images: Tensor, factor: Tensor) -> Tensor:
     """Colours (B, 3, H, W) times factor (B,) away from the grey of equal luma."""
     return torch.lerp(luma(images), images, factor[:, None, None, None])
-
-
-def luma(images: Tensor) -> Tensor:
-    """The grey (B, 1, H, W) of pictures (B, C, H, W): by `LUMA` of three channels, else the mean."""
-    if images.shape[1] != len(LUMA):
-        return images.mean(1, keepdim=True)
-    red, green, blue = (share * channel for share, channel in zip(LUMA, images.unbind(1), strict=True))
-    return (red + green + blue)[:, None]
 
 
 def relight(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from svhncli import rng
-from svhncli.augment import luma
+from svhncli.colour import luma
 
 TINTS = ("color", "contrast", "brightness", "sharpness")
 """What blends a picture with one that has none of it."""

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "svhncli"
 
 FLOORS = (
-    {"svhncli", "schema", "rules", "cpus", "errors", "files", "rng", "signals"},
+    {"svhncli", "colour", "schema", "rules", "cpus", "errors", "files", "rng", "signals"},
     {
         "data",
         "split",

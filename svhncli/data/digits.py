@@ -15,9 +15,6 @@ CLASSES = 10
 BLANK = 10
 """The class that pads a number which is shorter than the longest one."""
 
-LUMA = (0.299, 0.587, 0.114)
-"""How much red, green and blue add to brightness (ITU-R BT.601)."""
-
 
 class Numbered(Sequence[str]):
     """The names `prefix/0`, `prefix/1`, … of pictures that have none of their own, made when asked for."""

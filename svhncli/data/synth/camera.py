@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from svhncli.data.digits import LUMA
+from svhncli.colour import LUMA
 from svhncli.data.synth.dice import Dice
 from svhncli.rng import numpy_generator
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from svhncli.data.digits import LUMA
+from svhncli.colour import LUMA
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.scene import View
 from svhncli.rng import numpy_generator
