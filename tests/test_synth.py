@@ -18,7 +18,7 @@ from svhncli.data.synth.chunk import CHUNK, render_chunk
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.faces import DIGITS, FLAT_THREE, PLAIN_ONE, Atlas, fonts, holes, mask, usable
 from svhncli.data.synth.scene import CLIMB, ROW, STACK
-from svhncli.data.synth.world import STREET, load
+from svhncli.data.synth.world import STREET, Spec, World, load
 from svhncli.rng import numpy_generator
 
 WORLD = load(STREET)
@@ -271,10 +271,10 @@ def test_a_field_shows_its_digit_by_an_independent_drawing() -> None:
     assert np.mean(found) > 0.99, "only hairlines that the small picture loses are misread"
 
 
-def boxed_ink(digits: np.ndarray, kind: int) -> tuple[np.ndarray, np.ndarray]:
+def boxed_ink(digits: np.ndarray, kind: int, world: World) -> tuple[np.ndarray, np.ndarray]:
     """Each digit's box in posed scenes, stretched over a square: bool (B, L, 40, 40); and the faces (B,)."""
     faces = installed_faces()
-    dice = Dice(numpy_generator(0, "boxed"), len(digits), WORLD)
+    dice = Dice(numpy_generator(0, "boxed"), len(digits), world)
     numbers = scene.layout(dice, digits, kind, faces)
     seen = scene.view(dice, numbers, 50)
     fields = scene.distances(seen, numbers, faces)
@@ -303,10 +303,14 @@ def read(ink: np.ndarray, face: int) -> int:
 )
 def test_each_box_holds_the_digit_of_its_label(length: int, kind: int) -> None:
     digits = np.random.default_rng(length).integers(0, 10, (30, length))
-    inks, faces = boxed_ink(digits, kind)
-    found = np.array([[read(ink, int(face)) for ink in row] for row, face in zip(inks, faces, strict=True)])
-    assert (found == digits).mean() > 0.8, "only strongly slanted and bent digits are misread"
-    assert (found == (digits + 1) % 10).mean() < 0.2
+    upright = load(Spec(without=("bend", "italic", "tilt", "pose", "loose", "climb")))
+    for world, least in ((upright, 0.99), (WORLD, 0.7)):  # this reader fails where digits lean or are bent
+        inks, faces = boxed_ink(digits, kind, world)
+        found = np.array(
+            [[read(ink, int(face)) for ink in row] for row, face in zip(inks, faces, strict=True)]
+        )
+        assert (found == digits).mean() > least
+        assert (found == (digits + 1) % 10).mean() < 0.2
 
 
 def linear_reader(images: np.ndarray, classes: np.ndarray, train: int) -> float:
