@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import shared_cache
+from conftest import installed_faces, shared_cache
 
 from svhncli import cli
 from svhncli.batches import training_pictures
@@ -40,6 +40,17 @@ def rendered(part: str, n: int, seed: int = 0) -> np.ndarray:
 
 def as_set(images: np.ndarray | torch.Tensor) -> set[bytes]:
     return {bytes(np.asarray(one).tobytes()) for one in images}
+
+
+@pytest.fixture(autouse=True)
+def _known_faces(tmp_path: Path) -> None:
+    """The caches of these tests have the faces, which take seconds to draw, from the beginning."""
+    installed_faces()
+    for root in (tmp_path, tmp_path / "cache"):
+        root.mkdir(exist_ok=True)
+        for kind in ("fonts", "painter"):
+            for known in shared_cache().root.glob(f"{kind}-*"):
+                (root / known.name).symlink_to(known)
 
 
 def leftovers(cache: Path) -> list[Path]:
