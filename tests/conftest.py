@@ -16,9 +16,6 @@ from svhncli.data.cache import Cache, default_root
 from svhncli.data.synth.faces import Atlas, atlas
 from svhncli.data.synth.world import STREET, load
 
-# Before torch is imported: tests run beside each other.
-os.environ["OMP_NUM_THREADS"] = "1"
-
 REPO = Path(__file__).resolve().parent.parent
 
 
