@@ -17,6 +17,8 @@ from svhncli.data.synth.faces import Atlas, atlas
 from svhncli.data.synth.world import STREET, load
 
 REPO = Path(__file__).resolve().parent.parent
+# Several processes share the cores; threads that spin while they wait would take them from each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(autouse=True, scope="session")

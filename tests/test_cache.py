@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -189,30 +189,23 @@ def test_many_at_once_build_once(tmp_path: Path) -> None:
     assert len(built) == 1
 
 
-def test_one_that_waits_says_on_what(tmp_path: Path) -> None:
-    folder = Cache(tmp_path).open("data", KEY, fill)
-    (folder / META).unlink()
-    said = threading.Event()
-    messages = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            messages.append(record.getMessage())
-            said.set()
-
-    logger, listener = logging.getLogger("svhncli.data.disk"), Listener()
-    logger.addHandler(listener)
-    waiter = threading.Thread(target=Cache(tmp_path).open, args=("data", KEY, fill))
-    try:
-        with FileLock(tmp_path / f"{folder.name}.lock"):
-            waiter.start()
-            assert said.wait(30)
-        waiter.join()
-    finally:
-        logger.removeHandler(listener)
-    assert len(messages) == 1
-    assert str(folder) in messages[0]
-    assert_whole(folder)
+@pytest.mark.parametrize("words", [["lr=0.001"], ["-m", "lr=0.001,0.002"]], ids=["a run", "a sweep"])
+def test_a_command_that_waits_says_once_on_what(
+    folder: Path, spawn: Callable[..., subprocess.Popen[str]], words: list[str]
+) -> None:
+    small = "data.n_train=200", "data.n_test=50", "epochs=1", "model=linear", "threads=1", "cache=cache"
+    Cache(folder / "cache").root.mkdir()
+    first = spawn("train", *small, "-q")
+    assert first.wait() == 0, first.stderr.read()
+    [prepared] = (folder / "cache").glob("synth-train-*/")
+    (prepared / META).unlink()
+    with FileLock(f"{prepared}.lock"):
+        process = spawn("train", *small, "-q", *words)
+        assert select.select([process.stderr], [], [], 60)[0], "nothing was said"
+        assert prepared.name in process.stderr.readline()
+    _, more = process.communicate()
+    assert process.returncode == 0
+    assert "waiting" not in more
 
 
 def test_too_little_space_is_told_before_anything_is_written(tmp_path: Path) -> None:
