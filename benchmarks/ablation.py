@@ -13,6 +13,7 @@ import argparse
 import multiprocessing
 import statistics
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from command import told
@@ -21,17 +22,17 @@ from svhncli.data.synth.world import STREET, load
 
 WHOLE = 5
 """Seeds of the whole world."""
-Job = tuple[str, int, Path, list[str]]
+Job = tuple[str, int, Path, str, list[str]]
 
 
 def score(job: Job) -> tuple[float, float]:
     """Accuracy and mean loss on the photographs of a run without a factor ("" for none)."""
-    factor, seed, photographs, words = job
+    factor, seed, photographs, cache, words = job
     with tempfile.TemporaryDirectory() as folder:
         run = f"{folder}/run"
         told("train", "experiment=quick", f"seed={seed}", f"data.seed={seed}", "data.n_test=100", "threads=1",
-             f"hydra.run.dir={run}", f"cache={folder}/cache", f"data.without=[{factor}]", *words)  # fmt: skip
-        data = ["data=svhn", f"data.root={photographs}", "data.check_md5=false", f"cache={folder}/cache"]
+             f"hydra.run.dir={run}", f"cache={cache}", f"data.without=[{factor}]", *words)  # fmt: skip
+        data = ["data=svhn", f"data.root={photographs}", "data.check_md5=false", f"cache={cache}"]
         parts = [told("eval", run, *data, f"part={part}")[part] for part in ("train", "test")]
     count = sum(part["n"] for part in parts)
     return tuple(sum(part["n"] * part[key] for part in parts) / count for key in ("accuracy", "loss"))
@@ -47,10 +48,12 @@ def main() -> None:
     place = options.photographs.resolve()
     cases = [("", seed) for seed in range(WHOLE)]
     cases += [(factor, seed) for factor in options.factors for seed in range(options.seeds)]
-    jobs = [(factor, seed, place, words) for factor, seed in cases]
     found: dict[str, list[tuple[float, float]]] = {}
-    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-        for (factor, _), scored in zip(cases, pool.imap(score, jobs), strict=True):
+    context = multiprocessing.get_context("spawn")
+    # not a Pool, whose processes may not start those that render; one cache, so that faces are drawn once
+    with tempfile.TemporaryDirectory() as cache, ProcessPoolExecutor(options.jobs, context) as pool:
+        jobs = [(factor, seed, place, cache, words) for factor, seed in cases]
+        for (factor, _), scored in zip(cases, pool.map(score, jobs), strict=True):
             found.setdefault(factor, []).append(scored)
             done = WHOLE if factor == "" else options.seeds
             if len(found[factor]) == done:
@@ -60,8 +63,11 @@ def main() -> None:
 def report(factor: str, scores: list[tuple[float, float]], whole: list[tuple[float, float]]) -> None:
     accuracy, loss = map(statistics.mean, zip(*scores, strict=True))
     if factor == "":
-        aside = [statistics.stdev(values) for values in zip(*whole, strict=True)]
-        print(f"{'the whole world':24} {accuracy:.1%} sd {aside[0]:.1%}   loss {loss:.3f} sd {aside[1]:.3f}")
+        sd, loss_sd = (statistics.stdev(values) for values in zip(*whole, strict=True))
+        print(
+            f"{'the whole world':24} {accuracy:.1%} sd {sd:.1%}   loss {loss:.3f} sd {loss_sd:.3f}",
+            flush=True,
+        )
         return
     base, base_loss = map(statistics.mean, zip(*whole, strict=True))
     change, more = f"{accuracy - base:+.1%}", f"{loss - base_loss:+.3f}"

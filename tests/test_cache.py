@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 
 from svhncli.data.cache import META, Cache, create, default_root, fingerprint, load
 from svhncli.errors import DataError, DiskError
@@ -187,25 +185,6 @@ def test_many_at_once_build_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(built) == 1
-
-
-@pytest.mark.parametrize("words", [["lr=0.001"], ["-m", "lr=0.001,0.002"]], ids=["a run", "a sweep"])
-def test_a_command_that_waits_says_once_on_what(
-    folder: Path, spawn: Callable[..., subprocess.Popen[str]], words: list[str]
-) -> None:
-    small = "data.n_train=200", "data.n_test=50", "epochs=1", "model=linear", "threads=1", "cache=cache"
-    Cache(folder / "cache").root.mkdir()
-    first = spawn("train", *small, "-q")
-    assert first.wait() == 0, first.stderr.read()
-    [prepared] = (folder / "cache").glob("synth-train-*/")
-    (prepared / META).unlink()
-    with FileLock(f"{prepared}.lock"):
-        process = spawn("train", *small, "-q", *words)
-        assert select.select([process.stderr], [], [], 60)[0], "nothing was said"
-        assert prepared.name in process.stderr.readline()
-    _, more = process.communicate()
-    assert process.returncode == 0
-    assert "waiting" not in more
 
 
 def test_too_little_space_is_told_before_anything_is_written(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import select
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import shared_cache
+import pytest
+from conftest import installed_faces, shared_cache
+from filelock import FileLock
 
 from svhncli.data import embedded
-from svhncli.data.cache import Cache
+from svhncli.data.cache import META, Cache
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.synth import render
 from svhncli.files import TEMP_PREFIX
@@ -101,3 +105,23 @@ def test_a_kill_while_rendering_costs_nothing_but_time(tmp_path: Path) -> None:
     assert not list((tmp_path / "killed").glob(f"{TEMP_PREFIX}*"))
     assert_equals_rendered(data.train, "train", 300)
     assert data.fingerprint == load(tmp_path / "other").fingerprint
+
+
+@pytest.mark.parametrize("words", [["lr=0.001"], ["-m", "lr=0.001,0.002"]], ids=["a run", "a sweep"])
+def test_a_command_that_waits_says_once_on_what(
+    folder: Path, spawn: Callable[..., subprocess.Popen[str]], words: list[str]
+) -> None:
+    installed_faces()
+    before = {*shared_cache().root.glob("synth-train-*/")}
+    small = f"data.n_train={200 + len(words)}", "data.n_test=50", "epochs=1", "model=linear", "threads=1"
+    first = spawn("train", *small, "-q")
+    assert first.wait() == 0, first.stderr.read()
+    [prepared] = {*shared_cache().root.glob("synth-train-*/")} - before
+    (prepared / META).unlink()
+    with FileLock(f"{prepared}.lock"):
+        process = spawn("train", *small, "-q", *words)
+        assert select.select([process.stderr], [], [], 60)[0], "nothing was said"
+        assert prepared.name in process.stderr.readline()
+    _, more = process.communicate()
+    assert process.returncode == 0
+    assert "waiting" not in more
