@@ -3,8 +3,9 @@
     python benchmarks/ablation.py data/svhn [--jobs 2] [--seeds 1] [--factors shadow ...] [KEY=VALUE ...]
 
 The folder holds train_32x32.mat and test_32x32.mat; both are read, none trains. Runs have one thread each. A
-line a factor: accuracy and mean loss without it, and the difference to the whole world, whose mean and
-deviation over five seeds stand first: less than two deviations says nothing. Words with "=" go to every run.
+line a factor: accuracy and mean loss without it, and the difference to the whole world of the same seeds. The
+whole world's mean and deviation over five seeds stand first: less than two deviations says nothing. Words
+with "=" go to every run.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def report(factor: str, scores: list[tuple[float, float]], whole: list[tuple[flo
             flush=True,
         )
         return
-    base, base_loss = map(statistics.mean, zip(*whole, strict=True))
+    base, base_loss = map(statistics.mean, zip(*whole[: len(scores)], strict=True))  # of the same seeds
     change, more = f"{accuracy - base:+.1%}", f"{loss - base_loss:+.3f}"
     print(f"{'without ' + factor:24} {accuracy:.1%}    {change}   loss {loss:.3f}    {more}", flush=True)
 
