@@ -1,6 +1,6 @@
 """What each factor of the renderer's world is worth: recipe `quick` without it, scored on photographs.
 
-    python benchmarks/ablation.py data/svhn [--jobs 2] [--seeds 1] [--factors shadow ...] [KEY=VALUE ...]
+    python benchmarks/ablation.py data/svhn [KEY=VALUE ...] [--jobs 2] [--seeds 1] [--factors shadow ...]
 
 The folder holds train_32x32.mat and test_32x32.mat; both are read, none trains. Runs have one thread each. A
 line a factor: accuracy and mean loss without it, and the difference to the whole world of the same seeds. The
@@ -44,7 +44,8 @@ def main() -> None:
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--factors", nargs="+", default=list(load(STREET).factors))
+    every = list(load(STREET).factors)
+    parser.add_argument("--factors", nargs="+", choices=every, default=every, metavar="FACTOR")
     options, words = parser.parse_known_args()
     place = options.photographs.resolve()
     cases = [("", seed) for seed in range(WHOLE)]
