@@ -24,7 +24,7 @@ from svhncli.data.cache import Cache
 from svhncli.data.children import end_with_parent, interrupts_held
 from svhncli.data.synth.world import STREET, Spec, load
 
-RENDERER_VERSION = 3
+RENDERER_VERSION = 4
 """Part of a cache's key: raised whenever the pictures change."""
 
 _SMALL = 2000

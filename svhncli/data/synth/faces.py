@@ -79,8 +79,8 @@ class Atlas:
         face, form: integers (B,). x, y: float32 (B, H, W) in digit heights; beyond a cell its edge goes on.
         """
         cells = self.distance.shape[-1]
-        column = np.clip((x + SPAN / 2) * DENSITY - 0.5, 0, cells - 1.001).astype(np.float32)
-        row = np.clip((y + MARGIN) * DENSITY - 0.5, 0, cells - 1.001).astype(np.float32)
+        column = np.clip((x + SPAN / 2) * DENSITY - 0.5, 0, cells - 1.001)
+        row = np.clip((y + MARGIN) * DENSITY - 0.5, 0, cells - 1.001)
         left, top = column.astype(np.int32), row.astype(np.int32)
         column -= left
         row -= top

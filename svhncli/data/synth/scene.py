@@ -24,7 +24,8 @@ ROW, CLIMB, STACK = range(3)
 class Layout:
     """Where the digits of B numbers of L digits stand in their own frames.
 
-    face: int (B,). glyphs: int64 (B, L), places in `faces.FORMS`. centre: (B, L, 2), each digit's middle.
+    All but the first two are float32, or every pixel's place would be float64. face: int (B,).
+    glyphs: int64 (B, L), places in `faces.FORMS`. centre: (B, L, 2), each digit's middle.
     turn: (B, L), radians.
     stretch: (B,), the width of the face against its own. width, height: (B,), the whole number's.
     bend: (B, 3, 1, 1), how far, in how many waves a height, and at which phase.
@@ -84,7 +85,7 @@ def layout(dice: Dice, digits: np.ndarray, kind: int, atlas: Atlas) -> Layout:
     return Layout(
         face,
         glyphs,
-        np.stack([x, y], axis=-1) + shift * [0.25, 1],
+        np.stack([x, y], axis=-1) + shift * np.array([0.25, 1], np.float32),
         turn,
         stretch[:, 0],
         np.stack([dice.happens("bend") * dice.draw("bend.amount"), dice.draw("bend.waves"), dice.angle()], 1),
