@@ -214,10 +214,9 @@ def _train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
     if plan.policy is not None:
         pixels = plan.policy(pixels, key(plan.seed, "policy", *where))
     pixels = plan.augment(pixels, key(plan.seed, "augment", *where))
+    pixels = plan.preprocess.normalise(plan.preprocess.seen(pixels, key(plan.seed, "view", *where)))
     mix_key = key(plan.seed, "mixup", *where)
-    inputs, labels, other, share = mix(
-        plan.preprocess.normalise(pixels), labels, plan.mixup, plan.cutmix, mix_key
-    )
+    inputs, labels, other, share = mix(pixels, labels, plan.mixup, plan.cutmix, mix_key)
 
     with plan.machine.autocast():
         logits = state.model(inputs.contiguous(memory_format=torch.channels_last))
@@ -275,7 +274,7 @@ def predictions(
             seen = []
             for view in views(preprocess.floats(images), tta):
                 with machine.autocast():
-                    logits = model(preprocess.normalise(view))
+                    logits = model(preprocess.normalise(preprocess.seen(view)))
                 seen.append(logits.float())
             # the logits of a mean of probabilities are its logarithm; what is added to all does not matter
             logits = torch.stack(seen).log_softmax(-1).logsumexp(0) if tta > 1 else seen[0]

@@ -1,14 +1,18 @@
-"""The one way from a stored picture to what a network sees; kept in the checkpoint."""
+"""The one way from a picture to what a network sees; kept in the checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
+
+from svhncli.colour import luma
+from svhncli.data.frame import Framing
+from svhncli.rng import numpy_generator
 
 SAMPLE = 20_000
 """Mean and standard deviation are taken from at most this many training pictures: their error is far
@@ -17,41 +21,71 @@ below one grey level, and half a million memory-mapped pictures need not be read
 
 @dataclass(frozen=True)
 class Preprocess:
-    """height, width in pixels; mean and std a channel, of values in [0, 1], from the training part alone."""
+    """framing: which part of a photograph is stored, and which part of that is seen.
+    grey: whether the network sees luma alone, in one channel.
+    mean and std a channel that is seen, of values in [0, 1], from the training part alone.
+    """
 
-    height: int
-    width: int
+    framing: Framing
+    grey: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @classmethod
-    def measure(cls, images: np.ndarray, indices: np.ndarray) -> Preprocess:
-        """From the training pictures `images[indices]`, uint8 (N, C, H, W)."""
+    def measure(
+        cls, images: np.ndarray, indices: np.ndarray, framing: Framing | None = None, grey: bool = False
+    ) -> Preprocess:
+        """From the training pictures `images[indices]`, uint8 (N, C, H, W).
+
+        framing: None where pictures are seen as they are stored.
+        """
+        framing = Framing(*images.shape[2:]) if framing is None else framing
         chosen = np.sort(indices[:: -(-len(indices) // SAMPLE)])
-        counts = np.zeros((images.shape[1], 256), np.int64)  # whole numbers: exact in any order
+        unscaled = cls(framing, grey, (0.0,), (1.0,))
+        seen = 1 if grey else images.shape[1]
+        counts = np.zeros((seen, 256), np.int64)  # whole numbers: exact in any order
         for start in range(0, len(chosen), 1000):
-            block = images[chosen[start : start + 1000]]
-            for channel in range(images.shape[1]):
-                counts[channel] += np.bincount(block[:, channel].ravel(), minlength=256)
+            block = unscaled.seen(unscaled.floats(torch.from_numpy(images[chosen[start : start + 1000]])))
+            for channel, values in enumerate(block.mul(255).round_().to(torch.uint8).unbind(1)):
+                counts[channel] += np.bincount(values.numpy().ravel(), minlength=256)
         levels = np.arange(256) / 255
         shares = counts / counts.sum(1, keepdims=True)
         mean = shares @ levels
         std = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0))
-        return cls(
-            images.shape[2],
-            images.shape[3],
-            tuple(mean.tolist()),
-            tuple(np.maximum(std, 1 / 255).tolist()),  # a blank channel must not divide by zero
-        )
+        # a blank channel must not divide by zero
+        return cls(framing, grey, tuple(mean.tolist()), tuple(np.maximum(std, 1 / 255).tolist()))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the network sees."""
+        return len(self.mean), self.framing.height, self.framing.width
 
     def floats(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8 (B, C, H, W) of any size -> float32 in [0, 1], (B, C, height, width), channels last."""
+        """Stored pictures, uint8 (B, C, H, W) of any size -> float32 in [0, 1], (B, C, *framing.stored),
+        channels last."""
         out = images.to(torch.float32, memory_format=torch.channels_last).div_(255)
-        if out.shape[2:] != (self.height, self.width):
+        if self.grey and out.shape[1] > 1:
+            out = luma(out)
+        if out.shape[2:] != self.framing.stored:
             out = functional.interpolate(
-                out, (self.height, self.width), mode="bilinear", antialias=True, align_corners=False
+                out, self.framing.stored, mode="bilinear", antialias=True, align_corners=False
             ).clamp_(0, 1)
         return out
+
+    def seen(self, images: torch.Tensor, seed_key: int | None = None) -> torch.Tensor:
+        """The part of stored pictures (B, C, *framing.stored) that is seen, (B, C, height, width).
+
+        seed_key: an integer of `rng.key`, by which every picture's view is moved; None sees the middle.
+        """
+        room = np.array(self.framing.room)
+        if not room.any():
+            return images
+        height, width = self.framing.height, self.framing.width
+        if seed_key is None:
+            return images[:, :, room[0] : room[0] + height, room[1] : room[1] + width]
+        corners = numpy_generator(seed_key).integers(2 * room + 1, size=(len(images), 2)).tolist()
+        views = [images[i, :, y : y + height, x : x + width] for i, (y, x) in enumerate(corners)]
+        return torch.stack(views).contiguous(memory_format=torch.channels_last)
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """float32 in [0, 1] -> zero mean and unit variance over the training part."""
@@ -60,12 +94,19 @@ class Preprocess:
         return (images - mean) / std
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8 (B, C, H, W) -> what the network sees, float32 (B, C, height, width)."""
-        return self.normalise(self.floats(images))
+        """Stored pictures, uint8 (B, C, H, W) -> what the network sees, float32 (B, C, height, width)."""
+        return self.normalise(self.seen(self.floats(images)))
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        """Plain values, flat; see `from_dict`."""
+        return asdict(self.framing) | {
+            "grey": self.grey,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
-        return cls(values["height"], values["width"], tuple(values["mean"]), tuple(values["std"]))
+        """The inverse of `to_dict`; what a checkpoint does not say yet has its default."""
+        framing = Framing(**{item.name: values[item.name] for item in fields(Framing) if item.name in values})
+        return cls(framing, values.get("grey", False), tuple(values["mean"]), tuple(values["std"]))

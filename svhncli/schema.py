@@ -351,6 +351,7 @@ class Train:
         "auto", "bf16 where the machine gains from it, or as you say", choices=("auto", "fp32", "bf16")
     )
     threads: int = key(0, "CPU threads; 0 takes all. Another number gives other bits", low=0)
+    grey: bool = key(False, "train on the pictures' brightness alone, in one channel")
     metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
     test: bool = key(True, "score the best weights on the test part, once, at the end")
     save_minutes: float = key(

@@ -94,7 +94,7 @@ def _assemble(
     them or comes after them: what validates and what is read later is of their kind.
     """
     part = data.train
-    preprocess = Preprocess.measure(part.images, fold.train)
+    preprocess = Preprocess.measure(part.images, fold.train, data.framing, config.grey)
     plan = Plan(
         train=pictures,
         val=Batches(_val_digits(data, fold), fold.val, machine.device),
@@ -117,7 +117,7 @@ def _assemble(
     positions, classes = part.labels.shape[1], part.classes
     torch.default_generator.manual_seed(key(config.seed, "weights"))
     fresh = not run.last.is_file()
-    network = build.model(config.model, part.shape, positions, classes, config.reg.dropout, fresh)
+    network = build.model(config.model, preprocess.shape, positions, classes, config.reg.dropout, fresh)
     if config.init_from is not None and fresh:
         _take_weights(network, config.init_from, show)
     network = network.to(machine.device).to(memory_format=torch.channels_last)
@@ -138,7 +138,7 @@ def _assemble(
         "fingerprint": data.fingerprint,
         "split": fold.digest,
         "preprocess": preprocess.to_dict(),
-        "in_shape": list(part.shape),
+        "in_shape": list(preprocess.shape),
         "positions": positions,
         "classes": classes,
     }

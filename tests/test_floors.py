@@ -23,10 +23,9 @@ FLOORS = (
         "regularise",
         "metrics",
         "stats",
-        "preprocess",
         "device",
     },
-    {"views", "batches", "loop", "checkpoint", "record", "report", "show"},
+    {"preprocess", "views", "batches", "loop", "checkpoint", "record", "report", "show"},
     {"build", "trainer"},
     {"commands"},
     {

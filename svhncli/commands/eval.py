@@ -46,9 +46,9 @@ def run(config: schema.Eval) -> dict[str, Any]:
     scores = []
     for path, (meta, weights) in zip(files, contents, strict=True):
         digits, indices = _part(config.part, data, meta, trained, own_data)
-        _demand_fit(meta, digits, data.name)
-        network = _network(meta, weights, trained, path).to(machine.device)
         preprocess = Preprocess.from_dict(meta["preprocess"])
+        _demand_fit(meta, preprocess, digits, data.name)
+        network = _network(meta, weights, trained, path).to(machine.device)
         batches = Batches(digits, indices, machine.device)
         score, _ = evaluate(network, batches, preprocess, machine, config.tta)
         scores.append(score)
@@ -130,8 +130,9 @@ def _part(
     )
 
 
-def _demand_fit(meta: dict[str, Any], digits: Digits, name: str) -> None:
-    if digits.shape[0] != meta["in_shape"][0] or digits.labels.shape[1] != meta["positions"]:
+def _demand_fit(meta: dict[str, Any], preprocess: Preprocess, digits: Digits, name: str) -> None:
+    fits = preprocess.grey or digits.shape[0] == meta["in_shape"][0]
+    if not fits or digits.labels.shape[1] != meta["positions"]:
         raise DataError(
             f"{name} has {digits.shape[0]} channels and {digits.labels.shape[1]} digits a picture; "
             f"the network was made for {meta['in_shape'][0]} and {meta['positions']}"

@@ -10,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from svhncli.data.fresh import Fresh
+    from svhncli.data.frame import Framing
 
 CLASSES = 10
 BLANK = 10
@@ -45,12 +46,17 @@ class Digits:
         Digit 0 is class 0.
     groups: int64 (N,); pictures of one house number share a group and never stand on both sides of a split.
     names: one name a picture, for people.
+    boxes: float32 (N, L, 4), each digit's left, top, right and bottom in pixels of the photograph that the
+        picture was made from, NaN where there is no digit; None where nobody knows them.
+    sizes: int32 (N, 2), width and height of those photographs; None where pictures are stored as they came.
     """
 
     images: np.ndarray
     labels: np.ndarray
     groups: np.ndarray
     names: Sequence[str]
+    boxes: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -62,6 +68,10 @@ class Digits:
             raise ValueError(f"labels must be int64 ({n}, L), not {self.labels.dtype} {self.labels.shape}")
         if not (self.groups.dtype == np.int64 and self.groups.shape == (n,) and len(self.names) == n):
             raise ValueError(f"groups and names must have {n} entries")
+        if self.boxes is not None and self.boxes.shape != (*self.labels.shape, 4):
+            raise ValueError(f"boxes must be ({n}, {self.labels.shape[1]}, 4), not {self.boxes.shape}")
+        if self.sizes is not None and self.sizes.shape != (n, 2):
+            raise ValueError(f"sizes must be ({n}, 2), not {self.sizes.shape}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -91,6 +101,7 @@ class DataSet:
     share: how much of every training batch they are, 0 <= share < 1.
     fresh: renews for every epoch after the first what is drawn from `extra_train`, or where there is none,
         what a fold trains on.
+    framing: what of the photographs the pictures are; None for pictures that are seen as they are stored.
     """
 
     name: str
@@ -101,6 +112,7 @@ class DataSet:
     extra_train: Digits | None = None
     share: float = 0.0
     fresh: Fresh | None = None
+    framing: Framing | None = None
 
     def __post_init__(self) -> None:
         extra = self.extra_train

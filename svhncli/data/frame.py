@@ -1,0 +1,83 @@
+"""From a photograph of any size to a stored picture: which part of it is kept, and in how many pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """What of a photograph is seen.
+
+    height, width: pixels of what a network sees; its sides are stretched to them.
+    crop: "whole" sees the whole photograph; "boxes" the union of its digits' boxes, widened.
+    widen: share of the union's width and height that is added at each side (boxes).
+    jitter: share of the seen width and height that is stored beyond each side, so that training can move its
+        view (Goodfellow et al. 2014 store 64×64 pixels and see 54×54 of them); boxes alone.
+    """
+
+    height: int
+    width: int
+    crop: str = "whole"
+    widen: float = 0.0
+    jitter: float = 0.0
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Rows and columns that are stored beyond each side of what is seen."""
+        if self.crop == "whole":
+            return 0, 0
+        return round(self.jitter * self.height), round(self.jitter * self.width)
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Height and width of a stored picture."""
+        rows, columns = self.room
+        return self.height + 2 * rows, self.width + 2 * columns
+
+    def store(self, photograph: Image.Image, boxes: Sequence[Box]) -> np.ndarray:
+        """The stored picture of an RGB photograph, uint8 (3, *stored); what lies outside repeats the edge.
+
+        boxes: those of its digits; not looked at where the whole photograph is seen.
+
+        Raises:
+            ValueError: there are no boxes, and they are what is seen.
+        """
+        window = (0.0, 0.0, *map(float, photograph.size))
+        if self.crop == "boxes":
+            window = self._window(boxes)
+        left, top = (int(np.floor(edge)) for edge in window[:2])
+        right, bottom = (int(np.ceil(edge)) for edge in window[2:])
+        width, height = photograph.size
+        inside = max(0, left), max(0, top), min(width, right), min(height, bottom)
+        if inside != (left, top, right, bottom):
+            # at least one row and column, however far out a wrong box lies
+            x, y = min(inside[0], width - 1), min(inside[1], height - 1)
+            inside = x, y, max(inside[2], x + 1), max(inside[3], y + 1)
+            pixels = np.asarray(photograph.crop(inside))
+            beyond = ((inside[1] - top, bottom - inside[3]), (inside[0] - left, right - inside[2]), (0, 0))
+            pixels = np.pad(pixels, np.maximum(beyond, 0), mode="edge")
+            photograph = Image.fromarray(pixels)
+            window = window[0] - left, window[1] - top, window[2] - left, window[3] - top
+        rows, columns = self.stored
+        small = photograph.resize((columns, rows), Image.Resampling.BILINEAR, box=window)
+        return np.asarray(small).transpose(2, 0, 1)
+
+    def _window(self, boxes: Sequence[Box]) -> Box:
+        """The part of the photograph that is stored."""
+        if not boxes:
+            raise ValueError("there are no boxes to cut the number out by")
+        left, top = (min(box[side] for box in boxes) for side in (0, 1))
+        right, bottom = (max(box[side] for box in boxes) for side in (2, 3))
+        rows, columns = self.room
+        half_width = max(right - left, 1) * (0.5 + self.widen) * (1 + 2 * columns / self.width)
+        half_height = max(bottom - top, 1) * (0.5 + self.widen) * (1 + 2 * rows / self.height)
+        x, y = (left + right) / 2, (top + bottom) / 2
+        return x - half_width, y - half_height, x + half_width, y + half_height
