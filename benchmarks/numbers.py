@@ -7,7 +7,7 @@ layout=mchar writes one. The article's pipeline (two strided convolutions, six l
 batches of 10, Pillow and torchvision transforms through a DataLoader with 2 workers) trains once, validates
 after every epoch, and its best accuracy after each number of minutes counts. `svhn train data=mchar` is run
 once for each, with as many epochs as --epochs says, from an empty cache; words with "=" go to it. Its seconds
-are those of the whole command, decoding and start included: take fewer epochs where they are more than allowed.
+are those of the whole command, decoding and start included: take fewer epochs where they are too many.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--minutes", type=float, nargs="+", default=[5, 15])
-    parser.add_argument("--epochs", type=int, nargs="+", help="of svhn train, for each number of minutes")
-    parser.add_argument("--skip-article", action="store_true")
+    parser.add_argument("--epochs", type=int, nargs="+", default=[6, 20], help="of svhn train, for each")
     options = parser.parse_args()
     for minutes, epochs in zip(options.minutes, options.epochs or [], strict=True):
         accuracy, seconds = ours(options.folder, epochs, options.words)
