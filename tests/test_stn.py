@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from svhncli import build, schema
 from svhncli.models.linear import Linear
-from svhncli.models.stn import LIMITS, SpatialTransformer, in_front
+from svhncli.models.stn import CAUTION, LIMITS, SpatialTransformer, in_front
 
 
 def pictures(*shape: int) -> Tensor:
@@ -26,7 +26,7 @@ def fixed(channels: int, answer: tuple[float, ...]) -> SpatialTransformer:
     """One that answers (turn, zoom along x, along y, shift right, down) before tanh, whatever it sees."""
     made = SpatialTransformer(channels)
     with torch.no_grad():
-        made.localise[-1].bias.copy_(torch.tensor(answer))
+        made.localise[-1].bias.copy_(torch.tensor(answer) / CAUTION)
     return made
 
 
@@ -102,18 +102,17 @@ def test_after_its_first_step_every_parameter_gets_a_gradient() -> None:
 
 def test_a_linear_model_reads_digits_that_were_shifted_far_much_better_behind_it() -> None:
     found = load_digits()
-    small, labels = torch.from_numpy(found.images).float(), torch.from_numpy(found.target)
-    draw = torch.Generator().manual_seed(0)
-    corner = torch.randint(9, (len(small), 2), generator=draw)
-    images = torch.zeros(len(small), 1, 16, 16)
-    for i, (row, column) in enumerate(corner.tolist()):
-        images[i, 0, row : row + 8, column : column + 8] = small[i]
+    labels, draw = torch.from_numpy(found.target), torch.Generator().manual_seed(0)
+    images = torch.zeros(len(labels), 1, 8, 24)
+    left = torch.randint(24 - 8 + 1, (len(labels),), generator=draw)
+    for image, digit, column in zip(images, torch.from_numpy(found.images), left.tolist(), strict=True):
+        image[0, :, column : column + 8] = digit
     images = (images - images.mean()) / images.std()
 
     def trained(model: nn.Module) -> float:
         """Accuracy on digits that did not train."""
         optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-        for _ in range(300):
+        for _ in range(200):
             batch = torch.randint(1400, (64,), generator=draw)
             optimizer.zero_grad()
             functional.cross_entropy(model(images[batch])[:, 0], labels[batch]).backward()
@@ -122,10 +121,10 @@ def test_a_linear_model_reads_digits_that_were_shifted_far_much_better_behind_it
             return (model(images[1400:])[:, 0].argmax(1) == labels[1400:]).float().mean().item()
 
     torch.manual_seed(0)
-    alone, behind = Linear((1, 16, 16), 1, 10), in_front(Linear((1, 16, 16), 1, 10), 1)
-    assert trained(behind) > 2 * trained(alone)
+    alone, behind = Linear((1, 8, 24), 1, 10), in_front(Linear((1, 8, 24), 1, 10), 1)
+    assert trained(behind) > trained(alone) + 0.1
     with torch.no_grad():
-        shift = behind.stn.localise(images[1400:])[:, 3:].tanh()
-    for axis in (0, 1):  # it looks where the digit is
-        told = torch.stack((shift[:, axis], corner[1400:, 1 - axis].float()))
-        assert torch.corrcoef(told)[0, 1] > 0.8
+        right = behind.stn.localise(images[1400:])[:, 3]
+    assert (
+        torch.corrcoef(torch.stack((right, left[1400:].float())))[0, 1] > 0.8
+    )  # it looks where the digit is
