@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -219,7 +219,12 @@ def model(
     """
     if not fresh and getattr(config, "pretrained", False):
         config = replace(config, pretrained=False)
-    return _BUILDERS[type(config)](config, in_shape, positions, classes, dropout)
+    network = _BUILDERS[type(config)](config, in_shape, positions, classes, dropout)
+    if getattr(config, "stn", False):  # a plugin's network need not have the key
+        from svhncli.models.stn import in_front
+
+        return in_front(network, in_shape[0])
+    return network
 
 
 @_builder(schema.Linear)
@@ -254,16 +259,22 @@ def _datawhale(
     return Datawhale(in_shape, positions, classes, dropout=dropout)
 
 
-@_builder(schema.Resnet18)
-def _resnet18(
-    config: schema.Resnet18, in_shape: Shape, positions: int, classes: int, dropout: float
-) -> nn.Module:
-    from svhncli.models.resnet18 import ResNet18
+RESNETS: dict[type, Literal[18, 34, 50]] = {schema.Resnet18: 18, schema.Resnet34: 34, schema.Resnet50: 50}
 
-    return ResNet18(
+
+@_builder(schema.Resnet18)
+@_builder(schema.Resnet34)
+@_builder(schema.Resnet50)
+def _resnet(
+    config: schema.Resnet, in_shape: Shape, positions: int, classes: int, dropout: float
+) -> nn.Module:
+    from svhncli.models.resnet import ResNet
+
+    return ResNet(
         in_shape,
         positions,
         classes,
+        depth=RESNETS[type(config)],
         pretrained=config.pretrained,
         small_stem=config.small_stem,
         dropout=dropout,

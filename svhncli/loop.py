@@ -56,6 +56,7 @@ class Plan:
     l1: float = 0.0
     l2: float = 0.0
     label_smoothing: float = 0.0
+    position_weights: torch.Tensor | None = None
     mixup: float = 0.0
     cutmix: float = 0.0
 
@@ -221,9 +222,10 @@ def _train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
     with plan.machine.autocast():
         logits = state.model(inputs.contiguous(memory_format=torch.channels_last))
     logits = logits.float()
-    losses = objective(logits, labels, plan.label_smoothing)
+    knobs = plan.label_smoothing, plan.position_weights
+    losses = objective(logits, labels, *knobs)
     if share < 1:
-        losses = share * losses + (1 - share) * objective(logits, other, plan.label_smoothing)
+        losses = share * losses + (1 - share) * objective(logits, other, *knobs)
     loss = losses.mean()
 
     total = loss
@@ -278,7 +280,7 @@ def predictions(
                 seen.append(logits.float())
             # the logits of a mean of probabilities are its logarithm; what is added to all does not matter
             logits = torch.stack(seen).log_softmax(-1).logsumexp(0) if tta > 1 else seen[0]
-            tally.add(objective(logits, labels, 0.0), logits, labels)
+            tally.add(objective(logits, labels), logits, labels)
             probabilities = logits.softmax(-1)
         yield probabilities
 
@@ -289,7 +291,7 @@ def evaluate(
     """Score a model on every picture once, by the mean over `tta` views of it.
 
     Returns:
-        {"loss", "accuracy", "n", "interval"} with a 95% Wilson interval of the accuracy, and the
+        What `Tally.result` gives and "interval", a 95% Wilson interval of the accuracy; and the
         probabilities, float32 (N, L, K).
     """
     tally = Tally(machine.device)

@@ -1,4 +1,4 @@
-"""Sums over an epoch, kept on the device so that no step waits for them."""
+"""Readings of numbers and sums over an epoch, kept on the device so that no step waits for them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+BLANK = 10
+"""The class that pads a short number, as in data/digits.py."""
+
+
+def reading(classes: Tensor) -> Tensor:
+    """The string that classes (B, L) spell: int64 (B, L), the digits in their order, then the blanks.
+
+    A blank may stand anywhere: left out, the digits about it are neighbours. Two numbers are the same string
+    if and only if their readings are equal.
+    """
+    return classes.gather(1, (classes == BLANK).byte().argsort(dim=1, stable=True))
+
 
 class Tally:
     """Counts pictures, loss and hits, in float64: counts stay exact and long sums do not drift."""
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
-        self.sums = torch.zeros(4, dtype=torch.float64, device=device)  # n, loss, whole labels, positions
-        self.positions = 1
+        self.loss = torch.zeros((), dtype=torch.float64, device=device)
+        self.counts = torch.zeros(1, 4, dtype=torch.float64, device=device)
+        """A row for each length of the true number, 0 to L: pictures, those that are right as strings, those
+        whose length is right, digits that are right in their place."""
 
     @torch.no_grad()
     def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -22,27 +36,52 @@ class Tally:
         Args:
             losses: float (B,), the loss of every picture.
             logits: float (B, L, K).
-            labels: int64 (B, L); a picture is right if all its L positions are.
+            labels: int64 (B, L); a picture is right if what is read is the same string (see `reading`).
         """
-        right = logits.argmax(-1) == labels
-        self.positions = labels.shape[1]
-        self.sums[0] += len(labels)
-        self.sums[1:] += torch.stack((losses.double().sum(), right.all(1).sum(), right.sum()))
+        classes, digits = logits.argmax(-1), labels != BLANK
+        lengths = digits.sum(1)
+        told = (
+            torch.ones_like(lengths),
+            (reading(classes) == reading(labels)).all(1),
+            (classes != BLANK).sum(1) == lengths,
+            ((classes == labels) & digits).sum(1),
+        )
+        rows = labels.shape[1] + 1
+        if len(self.counts) != rows:  # the first batch says how long numbers are
+            self.counts = self.counts.new_zeros(rows, 4)
+        belongs = torch.arange(rows, device=labels.device)[:, None] == lengths
+        self.loss += losses.double().sum()
+        self.counts += belongs.double() @ torch.stack(told, 1).double()
 
-    def result(self) -> dict[str, float | int]:
-        """`loss` (mean a picture), `accuracy` (share of pictures that are right as a whole) and `n`."""
-        n, loss, whole, _ = self.sums.tolist()
-        return {"loss": loss / n, "accuracy": whole / n, "n": int(n)}
+    def result(self) -> dict[str, Any]:
+        """The scores, as plain Python numbers.
 
-    def digit_accuracy(self) -> float:
-        """The share of positions that are right, blanks included; `accuracy` where there is one position."""
-        n, _, _, digits = self.sums.tolist()
-        return digits / (n * self.positions)
+        Returns:
+            `loss` (mean a picture), `accuracy` (share of pictures whose string is right) and `n`. Of numbers
+            with several positions also `digit_accuracy` (share of the true digits that are right in their
+            place), `length_accuracy` (share of pictures with the right number of digits), and `by_length`:
+            the length as text, as JSON has it -> {`n`, `accuracy`}, where there are such numbers.
+        """
+        counts = self.counts.tolist()
+        n, whole, length, digits = self.counts.sum(0).tolist()
+        scores = {"loss": self.loss.item() / n, "accuracy": whole / n, "n": int(n)}
+        if len(counts) <= 2:
+            return scores
+        true_digits = sum(size * row[0] for size, row in enumerate(counts))
+        return scores | {
+            "digit_accuracy": digits / max(1, true_digits),
+            "length_accuracy": length / n,
+            "by_length": {
+                str(size): {"n": int(row[0]), "accuracy": row[1] / row[0]}
+                for size, row in enumerate(counts)
+                if row[0]
+            },
+        }
 
-    def state_dict(self) -> dict[str, Tensor | int]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Copies on the CPU; a tally that loads them goes on with the same bits."""
-        return {"sums": self.sums.detach().cpu().clone(), "positions": self.positions}
+        return {"loss": self.loss.cpu().clone(), "counts": self.counts.cpu().clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums.copy_(state["sums"])
-        self.positions = int(state["positions"])
+        self.loss.copy_(state["loss"])
+        self.counts = state["counts"].to(self.counts, copy=True)

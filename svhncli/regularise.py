@@ -15,20 +15,24 @@ from torch.nn import functional
 from svhncli import rng
 
 
-def objective(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of every picture, the mean over its positions.
+def objective(
+    logits: Tensor, labels: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy of every picture, the (weighted) mean over its positions.
 
     Args:
         logits: float (B, L, K); reduced precision is raised to float32 first.
         labels: int64 (B, L) in [0, K).
         smoothing: share of the target that is spread evenly over the K classes (Szegedy et al. 2016).
+        weights: float32 (L,), above 0, how much each position counts, whatever their sum; None: all alike.
 
     Returns:
         float32 (B,).
     """
     flat = logits.float().flatten(0, 1)
     losses = functional.cross_entropy(flat, labels.flatten(), reduction="none", label_smoothing=smoothing)
-    return losses.view(labels.shape).mean(1)
+    by_position = losses.view(labels.shape)
+    return by_position.mean(1) if weights is None else (by_position * (weights / weights.sum())).sum(1)
 
 
 def l1_penalty(weights: Iterable[Tensor]) -> Tensor:

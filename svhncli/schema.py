@@ -118,7 +118,14 @@ class Ordered:
 
 
 @dataclass
-class Linear:
+class Network:
+    """What all networks share."""
+
+    stn: bool = key(False, "a spatial transformer in front (Jaderberg et al. 2015)")
+
+
+@dataclass
+class Linear(Network):
     """Softmax regression on pixels; degree 2 adds polynomial features."""
 
     name: str = key("linear", "the network")
@@ -127,7 +134,7 @@ class Linear:
 
 
 @dataclass
-class Mlp:
+class Mlp(Network):
     """Fully connected layers with ReLU."""
 
     name: str = key("mlp", "the network")
@@ -135,7 +142,7 @@ class Mlp:
 
 
 @dataclass
-class Cnn:
+class Cnn(Network):
     """The default: a small convolutional network with batch normalisation, about 0.3M parameters."""
 
     name: str = key("cnn", "the network")
@@ -143,23 +150,43 @@ class Cnn:
 
 
 @dataclass
-class Datawhale:
+class Datawhale(Network):
     """The two-block strided network of the Datawhale street-character article."""
 
     name: str = key("datawhale", "the network")
 
 
 @dataclass
-class Resnet18:
-    """torchvision's ResNet-18 (He et al. 2016)."""
+class Resnet(Network):
+    """What torchvision's residual networks share."""
 
-    name: str = key("resnet18", "the network")
     pretrained: bool = key(False, "start from ImageNet weights (downloaded by torchvision)")
     small_stem: bool = key(True, "3x3 stem without the first pool, for pictures up to 64 pixels")
 
 
 @dataclass
-class WideResnet:
+class Resnet18(Resnet):
+    """torchvision's ResNet-18 (He et al. 2016)."""
+
+    name: str = key("resnet18", "the network")
+
+
+@dataclass
+class Resnet34(Resnet):
+    """torchvision's ResNet-34 (He et al. 2016)."""
+
+    name: str = key("resnet34", "the network")
+
+
+@dataclass
+class Resnet50(Resnet):
+    """torchvision's ResNet-50 (He et al. 2016), of bottleneck blocks."""
+
+    name: str = key("resnet50", "the network")
+
+
+@dataclass
+class WideResnet(Network):
     """Wide residual network (Zagoruyko & Komodakis 2016)."""
 
     name: str = key("wide_resnet", "the network")
@@ -321,6 +348,11 @@ class Reg:
     )
     dropout: float = key(0.0, "share of activations dropped before the head", low=0, below=1)
     label_smoothing: float = key(0.0, "probability spread over all classes", low=0, below=1)
+    position_weights: list[float] = key(
+        [],
+        "how much each position counts in the training loss, such as [2, 1, 1]; [] counts all alike",
+        above=0,
+    )
     mixup: float = key(0.0, "alpha of mixup's beta distribution (Zhang et al. 2018)", low=0)
     cutmix: float = key(
         0.0, "alpha of cutmix's beta distribution (Yun et al. 2019); beside mixup, half of the batches", low=0
@@ -411,6 +443,8 @@ CHOICES: dict[str, dict[str, type]] = {
         "cnn": Cnn,
         "datawhale": Datawhale,
         "resnet18": Resnet18,
+        "resnet34": Resnet34,
+        "resnet50": Resnet50,
         "wide_resnet": WideResnet,
     },
     "optim": {"sgd": Sgd, "adam": Adam, "adamw": Adamw, "rmsprop": Rmsprop},

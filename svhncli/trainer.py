@@ -19,7 +19,7 @@ from svhncli import build, checkpoint, rules, schema
 from svhncli.batches import Batches, Training, batch_bounds, training_pictures
 from svhncli.data.digits import BLANK, DataSet, Digits
 from svhncli.device import Machine
-from svhncli.errors import CheckpointError, DataError, Interrupted
+from svhncli.errors import CheckpointError, DataError, Interrupted, UsageError
 from svhncli.files import write_csv
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.metrics import Tally
@@ -52,6 +52,7 @@ def train_fold(
         Interrupted: a signal came; the state is saved.
         NotFiniteError: the loss became NaN or infinite.
         CheckpointError: last.pt or init_from does not fit or is damaged.
+        UsageError: the model or reg.position_weights does not fit the pictures or labels.
     """
     if (summary := run.summary()) is not None and is_finished(summary, config):
         return summary
@@ -94,6 +95,7 @@ def _assemble(
     them or comes after them: what validates and what is read later is of their kind.
     """
     part = data.train
+    positions, classes = part.labels.shape[1], part.classes
     preprocess = Preprocess.measure(part.images, fold.train, data.framing, config.grey)
     plan = Plan(
         train=pictures,
@@ -111,10 +113,10 @@ def _assemble(
         l1=config.reg.l1,
         l2=config.reg.l2,
         label_smoothing=config.reg.label_smoothing,
+        position_weights=_position_weights(config.reg, positions, machine),
         mixup=config.reg.mixup,
         cutmix=config.reg.cutmix,
     )
-    positions, classes = part.labels.shape[1], part.classes
     torch.default_generator.manual_seed(key(config.seed, "weights"))
     fresh = not run.last.is_file()
     network = build.model(config.model, preprocess.shape, positions, classes, config.reg.dropout, fresh)
@@ -145,6 +147,20 @@ def _assemble(
     return plan, state, meta
 
 
+def _position_weights(reg: schema.Reg, positions: int, machine: Machine) -> torch.Tensor | None:
+    """What each position counts in the training loss, float32 (positions,); None: all alike."""
+    given = reg.position_weights
+    if not given:
+        return None
+    if len(given) != positions:
+        raise UsageError(
+            f"reg.position_weights has length {len(given)}; the numbers of this data have {positions} "
+            f"position{'s' if positions > 1 else ''}",
+            f"give {positions}, or [] to weigh all alike",
+        )
+    return torch.tensor(given, dtype=torch.float32, device=machine.device)
+
+
 def _say_fold(fold: Fold, plan: Plan, state: State, show: Show) -> None:
     rendered = len(plan.train) - len(fold.train)
     beside = f" with {rendered:,} rendered ones an epoch" if rendered else ""
@@ -165,7 +181,7 @@ def _take_weights(network: nn.Module, source: str, show: Show) -> None:
     meta, saved = checkpoint.load_weights(path)
     own = network.state_dict()
     unfit = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
-    if wrong := [name for name in unfit if not name.startswith("head.")]:
+    if wrong := [name for name in unfit if "head" not in name.split(".")]:
         raise CheckpointError(
             f"init_from: '{path}' holds another network ({meta['config']['model']['name']}): "
             f"{', '.join(wrong[:3])} do not fit",

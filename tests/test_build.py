@@ -37,6 +37,18 @@ def test_a_model_reads_pictures(name: str) -> None:
     assert made.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 1, 10)
 
 
+def test_a_resnet_has_the_depth_that_its_name_says() -> None:
+    with torch.device("meta"):
+        made = [
+            build.model(config(f"model=resnet{depth}").model, (3, 32, 32), 1, 10, 0) for depth in (18, 34, 50)
+        ]
+    layers = [
+        sum(isinstance(m, torch.nn.Conv2d) and m.kernel_size != (1, 1) for m in model.modules())
+        for model in made
+    ]
+    assert layers == [1 + 16, 1 + 32, 1 + 16]  # of 50's bottlenecks the middle one
+
+
 @pytest.mark.parametrize("name", choices("optim"))
 def test_an_optimiser_has_its_lr(name: str) -> None:
     found = config(f"optim={name}")

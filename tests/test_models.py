@@ -16,7 +16,7 @@ from svhncli.models.cnn import Cnn
 from svhncli.models.datawhale import Datawhale
 from svhncli.models.linear import Linear
 from svhncli.models.mlp import Mlp
-from svhncli.models.resnet18 import ResNet18
+from svhncli.models.resnet import Depth, ResNet
 from svhncli.models.wide_resnet import Block, WideResNet
 
 DIGIT = (3, 32, 32)
@@ -27,7 +27,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "mlp": Mlp,
     "cnn": Cnn,
     "datawhale": Datawhale,
-    "resnet18": ResNet18,
+    "resnet18": ResNet,
+    "resnet50": lambda *shape, **knobs: ResNet(*shape, depth=50, **knobs),
     "wide_resnet": lambda *shape, **knobs: WideResNet(*shape, depth=10, width=1, **knobs),
 }
 
@@ -108,10 +109,21 @@ def test_wide_resnet_has_the_papers_parameter_count(depth: int, width: int, mill
     assert round(parameters(model) / 1e6, 1) == millions
 
 
-def test_resnet18_has_torchvisions_parameters_but_for_stem_and_head() -> None:
-    imagenet = 11_689_512
-    stem, head = 64 * 3 * (7 * 7 - 3 * 3), 513 * (1000 - 10)
-    assert parameters(ResNet18(DIGIT, 1, 10)) == imagenet - stem - head
+@pytest.mark.parametrize(
+    ("depth", "imagenet", "features"), [(18, 11_689_512, 512), (34, 21_797_672, 512), (50, 25_557_032, 2048)]
+)
+def test_resnet_has_torchvisions_parameters_but_for_stem_and_head(
+    depth: Depth, imagenet: int, features: int
+) -> None:
+    stem, head = 64 * 3 * (7 * 7 - 3 * 3), (features + 1) * (1000 - 10)
+    with torch.device("meta"):
+        assert parameters(ResNet(DIGIT, 1, 10, depth=depth)) == imagenet - stem - head
+
+
+def test_datawhale_reads_the_numbers_of_its_tutorial_in_their_original_shape() -> None:
+    model = Datawhale((3, 64, 128), 6, 11)
+    assert model.head.linear.in_features == 32 * 3 * 7
+    assert model(pictures(2, 3, 64, 128)).shape == (2, 6, 11)
 
 
 def test_default_cnn_has_about_300_000_parameters() -> None:
@@ -149,7 +161,7 @@ def test_mlp_without_hidden_layers_is_the_linear_model() -> None:
         (NETWORKS["cnn"], 8),
         (NETWORKS["datawhale"], 21),
         (NETWORKS["resnet18"], 8),
-        (lambda *shape: ResNet18(*shape, small_stem=False), 32),
+        (lambda *shape: ResNet(*shape, small_stem=False), 32),
         (NETWORKS["wide_resnet"], 8),
     ],
 )
@@ -179,34 +191,50 @@ def test_linear_refuses_degree_3() -> None:
         Linear(DIGIT, 1, 10, degree=3)
 
 
-def test_resnet18_stem_follows_the_height_unless_told() -> None:
+def test_resnet_stem_follows_the_height_unless_told() -> None:
     def stem(height: int, small: bool | None = None) -> int:
-        model = ResNet18((3, height, 64), 1, 10, small_stem=small)
+        model = ResNet((3, height, 64), 1, 10, small_stem=small)
         return model.state_dict()["body.conv1.weight"].shape[-1]
 
     assert [stem(64), stem(65), stem(64, False), stem(65, True)] == [3, 7, 7, 3]
 
 
-@pytest.fixture
-def imagenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+def keep_as_downloaded(depth: Depth, folder: Path) -> dict[str, Tensor]:
     """Random weights in the place where torchvision keeps those it has downloaded."""
     from torchvision import models
 
-    state = models.resnet18().state_dict()
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    torch.save(state, folder / Path(models.ResNet18_Weights.IMAGENET1K_V1.url).name)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    state = models.get_model(f"resnet{depth}").state_dict()
+    path = (
+        folder
+        / "hub"
+        / "checkpoints"
+        / Path(models.get_model_weights(f"resnet{depth}")["IMAGENET1K_V1"].url).name
+    )
+    path.parent.mkdir(parents=True)
+    torch.save(state, path)
     return state
 
 
 @pytest.mark.parametrize(
-    ("in_shape", "remade"), [((3, 96, 96), set()), (DIGIT, {"conv1.weight"}), ((1, 96, 96), {"conv1.weight"})]
+    ("depth", "in_shape", "remade"),
+    [
+        (18, (3, 96, 96), set()),
+        (18, DIGIT, {"conv1.weight"}),
+        (18, (1, 96, 96), {"conv1.weight"}),
+        (34, (3, 96, 96), set()),
+        (50, DIGIT, {"conv1.weight"}),
+    ],
 )
 def test_pretrained_weights_are_kept_but_for_head_and_stem_that_do_not_fit(
-    in_shape: tuple[int, int, int], remade: set[str], imagenet: dict[str, Tensor]
+    depth: Depth,
+    in_shape: tuple[int, int, int],
+    remade: set[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    state = ResNet18(in_shape, 1, 10, pretrained=True).state_dict()
+    imagenet = keep_as_downloaded(depth, tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    state = ResNet(in_shape, 1, 10, depth=depth, pretrained=True).state_dict()
     ours = {name.removeprefix("body."): value for name, value in state.items() if name.startswith("body.")}
     kept = {name for name, value in ours.items() if torch.equal(value, imagenet[name])}
     assert kept == imagenet.keys() - {"fc.weight", "fc.bias"} - remade
@@ -220,13 +248,13 @@ def test_pretrained_weights_that_cannot_be_downloaded_are_a_data_error(
         monkeypatch.setenv(name, "http://127.0.0.1:1")  # a port that nobody answers
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(DataError, match="ImageNet weights") as caught:
-        ResNet18(DIGIT, 1, 10, pretrained=True)
+    with pytest.raises(DataError, match="ImageNet weights of resnet50") as caught:
+        ResNet(DIGIT, 1, 10, depth=50, pretrained=True)
     assert "TORCH_HOME" in caught.value.hint
 
 
 def test_no_network_imports_torchvision_before_it_is_built() -> None:
-    modules = "cnn", "datawhale", "linear", "mlp", "resnet18", "wide_resnet"
+    modules = "cnn", "datawhale", "linear", "mlp", "resnet", "stn", "wide_resnet"
     imports = "; ".join(f"import svhncli.models.{name}" for name in modules)
     code = f"import sys; {imports}; sys.exit('torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

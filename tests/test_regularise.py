@@ -49,6 +49,15 @@ def test_objective_is_the_smoothed_cross_entropy_averaged_over_positions(
     torch.testing.assert_close(losses, expected)
 
 
+def test_weighted_objective_is_the_weighted_mean_of_the_positions_whatever_the_weights_sum_to() -> None:
+    logits, labels = normal(4, 3, 5), digits(4, 3)
+    single = [objective(logits[:, [i]], labels[:, [i]], 0.1) for i in range(3)]
+    expected = (3 * single[0] + 2 * single[1] + single[2]) / 6
+    for weights in ([3.0, 2.0, 1.0], [0.75, 0.5, 0.25]):
+        torch.testing.assert_close(objective(logits, labels, 0.1, torch.tensor(weights)), expected)
+    torch.testing.assert_close(objective(logits, labels, 0.1, torch.ones(3)), objective(logits, labels, 0.1))
+
+
 def test_objective_of_reduced_precision_is_float32() -> None:
     logits = normal(4, 1, 5).bfloat16()
     losses = objective(logits, digits(4, 1))

@@ -301,17 +301,22 @@ def test_init_from_starts_from_the_weights_of_another_run(
     assert cli.main(["eval", "latest"]) == 0, "a run that failed before it saved anything is not the latest"
 
 
+@pytest.mark.parametrize("stn", ["false", "true"])
 def test_a_head_of_another_size_is_made_anew_and_said(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], stn: str
 ) -> None:
-    first = train(capsys, "model=mlp", "model.widths=[16]", "epochs=1")
+    words = ["model=mlp", "model.widths=[16]", f"model.stn={stn}"]
+    first = train(capsys, *words, "epochs=1")
     path = folder / first["run_dir"] / "best.pt"
     content = checkpoint.load(path)
-    head = [name for name in content["weights"] if name.startswith("head.")]
+    head = [name for name in content["weights"] if "head." in name]
     content["weights"] |= {name: content["weights"][name][:5].clone() for name in head}
     checkpoint.save(path, content)
-    assert cli.main(["train", *SMALL, "model=mlp", "model.widths=[16]", f"init_from={path}"]) == 0
+    assert cli.main(["train", *SMALL, *words, f"init_from={path}"]) == 0
     assert "head has another size" in capsys.readouterr().err
+    other = "true" if stn == "false" else "false"
+    assert cli.main(["train", *SMALL, *words, f"init_from={path}", f"model.stn={other}"]) == 4
+    assert "another network" in capsys.readouterr().err
 
 
 def test_eval_gives_a_wilson_interval_on_any_data_set(

@@ -1,0 +1,113 @@
+"""Whole numbers through `svhn train` and `svhn eval`: their scores, and positions that count differently."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from svhncli import cli
+
+PLUGIN = """
+from dataclasses import dataclass
+
+import numpy as np
+
+from svhncli.build import register
+from svhncli.data.digits import BLANK, DataSet, Digits, Numbered
+
+@dataclass
+class Bars:
+    name: str = "bars"
+
+def digits(n, seed):
+    # numbers of one to three digits; a bright bar in each third shows its class
+    draw = np.random.default_rng(seed)
+    length = draw.integers(1, 4, (n, 1))
+    labels = np.where(np.arange(3) < length, draw.integers(0, 10, (n, 3)), BLANK)
+    images = draw.integers(0, 120, (n, 1, 12, 24), dtype=np.uint8)
+    for place in range(3):
+        images[np.arange(n), 0, labels[:, place], 8 * place] = 255
+    return Digits(images, labels, np.arange(n), Numbered("bars", n))
+
+register("data", Bars, lambda config, sources: DataSet("bars", digits(300, 0), "bars", test=digits(80, 1)))
+"""
+WORDS = ["plugins=[bars]", "data=bars", "model=linear", "reg=none", "epochs=4", "lr=3e-3", "threads=1"]
+
+
+@pytest.fixture
+def bars(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where `plugins=[bars]` is found."""
+    (folder / "bars.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def train(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert cli.main(["train", "--json", *WORDS, *words]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def predictions(run: str) -> list[dict[str, str]]:
+    with (Path(run) / "val_predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_scores_of_numbers_are_those_of_the_strings_in_the_predictions(
+    bars: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys)
+    rows, score = predictions(summary["run_dir"]), summary["val"]
+    right = [row["label"] == row["prediction"] for row in rows]
+    assert 0 < score["accuracy"] == sum(right) / len(rows) < 1
+    assert score["length_accuracy"] == sum(len(row["label"]) == len(row["prediction"]) for row in rows) / len(
+        rows
+    )
+    assert score["accuracy"] < score["digit_accuracy"] < 1
+    for length, part in score["by_length"].items():
+        of_it = [hit for row, hit in zip(rows, right, strict=True) if len(row["label"]) == int(length)]
+        assert part == {"n": len(of_it), "accuracy": sum(of_it) / len(of_it)}
+    assert cli.main(["eval", summary["run_dir"], "part=val", "plugins=[bars]", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["val"] == score
+
+
+def test_the_final_table_tells_digits_lengths_and_each_length(
+    bars: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *WORDS]) == 0
+    assert cli.main(["eval", "latest", "plugins=[bars]"]) == 0
+    out = capsys.readouterr().out
+    for part, times in (("train", 1), ("val", 1), ("test", 2)):
+        assert out.count(f"{part} digits") == out.count(f"{part} by length") == times
+    assert "right length" in out
+    assert "1: " in out
+
+
+def test_weights_of_positions_train_and_validation_weighs_all_alike(
+    bars: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, last = train(capsys), train(capsys, "reg.position_weights=[1e-6, 1e-6, 1]")
+    assert last["last"]["train_loss"] != plain["last"]["train_loss"]
+    rows = predictions(last["run_dir"])
+    logs = [[], [], []]
+    for row in rows:
+        for place, k in enumerate([*map(int, row["label"]), 10, 10][:3]):
+            logs[place].append(-math.log(float(row[f"p{place}_{k}"])))
+    means = [sum(found) / len(rows) for found in logs]
+    assert means[2] < min(means[:2])
+    assert last["val"]["loss"] == pytest.approx(sum(means) / 3, rel=1e-4)
+
+
+def test_weights_for_another_number_of_positions_are_refused(
+    bars: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *WORDS, "reg.position_weights=[1, 2]"]) == 2
+    err = capsys.readouterr().err
+    assert "reg.position_weights has length 2" in err
+    assert "3 positions" in err
+    assert cli.main(["train", *WORDS, "reg.position_weights=[1, 0, 1]"]) == 2
+    assert "reg.position_weights=0.0: must be above 0" in capsys.readouterr().err

@@ -1,0 +1,130 @@
+"""The spatial transformer: it starts with nothing, makes the map that is asked, and learns where to look."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import affine_transform
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.nn import functional
+
+from svhncli import build, schema
+from svhncli.models.linear import Linear
+from svhncli.models.stn import CAUTION, LIMITS, SpatialTransformer, in_front
+
+
+def pictures(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def fixed(channels: int, answer: tuple[float, ...]) -> SpatialTransformer:
+    """One that answers (turn, zoom along x, along y, shift right, down) before tanh, whatever it sees."""
+    made = SpatialTransformer(channels)
+    with torch.no_grad():
+        made.localise[-1].bias.copy_(torch.tensor(answer) / CAUTION)
+    return made
+
+
+@pytest.mark.parametrize(("size", "tolerance"), [((32, 32), 0), ((64, 128), 0), ((37, 51), 1e-5)])
+def test_at_the_start_a_picture_stays_as_it_is(size: tuple[int, int], tolerance: float) -> None:
+    batch = pictures(3, 3, *size)
+    torch.testing.assert_close(SpatialTransformer(3)(batch), batch, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", schema.CHOICES["model"])
+def test_every_network_starts_with_the_weights_and_logits_that_it_has_without(name: str) -> None:
+    networks = []
+    for stn in (False, True):
+        torch.manual_seed(0)
+        config = schema.CHOICES["model"][name]()
+        config.stn = stn
+        networks.append(build.model(config, (3, 32, 32), 2, 11, 0.1).eval())
+    without, behind = networks[0], networks[1].network
+    assert without.state_dict().keys() == behind.state_dict().keys()
+    assert all(torch.equal(value, behind.state_dict()[key]) for key, value in without.state_dict().items())
+    with torch.no_grad():
+        assert torch.equal(*(network(pictures(2, 3, 32, 32)) for network in networks))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (12, 30)])
+def test_the_map_is_that_of_scipy(size: tuple[int, int]) -> None:
+    height, width = size
+    answer = (0.5, -0.2, 0.3, 0.4, -0.25)
+    turn, zoom_x, zoom_y, right, down = np.tanh(answer) * LIMITS
+    zoom = np.diag(np.exp([zoom_y, zoom_x]))
+    matrix = zoom @ np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
+    centre = (np.array(size) - 1) / 2
+    offset = centre - matrix @ centre + np.array([down * height / 2, right * width / 2])
+    batch = pictures(2, 3, height, width)
+    expected = [
+        [affine_transform(plane, matrix, offset, order=1, mode="nearest") for plane in one]
+        for one in batch.double().numpy()
+    ]
+    with torch.no_grad():
+        found = fixed(3, answer)(batch)
+    np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
+
+
+def test_reduced_precision_does_not_move_the_picture() -> None:
+    batch, made = pictures(2, 3, 64, 128), fixed(3, (0.5, -0.25, 0.25, 0.5, -0.5))
+    with torch.no_grad():
+        exact = made(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            reduced = made(batch)
+    assert reduced.dtype == torch.float32
+    assert torch.equal(reduced, exact)
+
+
+def test_a_copy_of_a_network_looks_with_its_own_transformer() -> None:
+    model = in_front(Linear((3, 8, 8), 1, 10), 3)
+    twin = copy.deepcopy(model)  # as the average of the weights is
+    with torch.no_grad():
+        model.stn.localise[-1].bias.fill_(0.5)
+    batch = pictures(2, 3, 8, 8)
+    assert not torch.equal(model(batch), twin(batch))
+
+
+def test_after_its_first_step_every_parameter_gets_a_gradient() -> None:
+    torch.manual_seed(0)
+    model = in_front(Linear((3, 32, 32), 2, 11), 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(pictures(3, 3, 32, 32)).square().sum().backward()
+        optimizer.step()
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_a_linear_model_reads_digits_that_were_shifted_far_much_better_behind_it() -> None:
+    found = load_digits()
+    labels, draw = torch.from_numpy(found.target), torch.Generator().manual_seed(0)
+    images = torch.zeros(len(labels), 1, 8, 24)
+    left = torch.randint(24 - 8 + 1, (len(labels),), generator=draw)
+    for image, digit, column in zip(images, torch.from_numpy(found.images), left.tolist(), strict=True):
+        image[0, :, column : column + 8] = digit
+    images = (images - images.mean()) / images.std()
+
+    def trained(model: nn.Module) -> float:
+        """Accuracy on digits that did not train."""
+        optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+        for _ in range(200):
+            batch = torch.randint(1400, (64,), generator=draw)
+            optimizer.zero_grad()
+            functional.cross_entropy(model(images[batch])[:, 0], labels[batch]).backward()
+            optimizer.step()
+        with torch.no_grad():
+            return (model(images[1400:])[:, 0].argmax(1) == labels[1400:]).float().mean().item()
+
+    torch.manual_seed(0)
+    alone, behind = Linear((1, 8, 24), 1, 10), in_front(Linear((1, 8, 24), 1, 10), 1)
+    assert trained(behind) > trained(alone) + 0.1
+    with torch.no_grad():
+        right = behind.stn.localise(images[1400:])[:, 3]
+    assert (
+        torch.corrcoef(torch.stack((right, left[1400:].float())))[0, 1] > 0.8
+    )  # it looks where the digit is
