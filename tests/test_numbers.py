@@ -36,7 +36,7 @@ def digits(n, seed):
 
 register("data", Bars, lambda config, sources: DataSet("bars", digits(300, 0), "bars", test=digits(80, 1)))
 """
-WORDS = ["plugins=[bars]", "data=bars", "model=linear", "reg=none", "epochs=4", "lr=3e-3", "threads=1"]
+WORDS = ["plugins=[bars]", "data=bars", "model=linear", "reg=none", "epochs=15", "lr=1e-2", "threads=1"]
 
 
 @pytest.fixture
