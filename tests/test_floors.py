@@ -22,11 +22,12 @@ FLOORS = (
         "optim",
         "regularise",
         "metrics",
+        "scores",
         "stats",
         "preprocess",
         "device",
     },
-    {"views", "batches", "loop", "checkpoint", "record", "report", "show"},
+    {"views", "batches", "loop", "checkpoint", "record", "predictions", "report", "show"},
     {"build", "trainer"},
     {"commands"},
     {
