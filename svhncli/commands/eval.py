@@ -13,7 +13,7 @@ from torch import nn
 from svhncli import build, checkpoint, device, schema
 from svhncli.batches import Batches
 from svhncli.data.digits import DataSet, Digits
-from svhncli.errors import CheckpointError, DataError
+from svhncli.errors import CheckpointError, DataError, UsageError
 from svhncli.loop import evaluate
 from svhncli.predictions import read_predictions
 from svhncli.preprocess import Preprocess
@@ -35,7 +35,10 @@ def run(config: schema.Eval) -> dict[str, Any]:
         CheckpointError: no such run, or a damaged file.
         DataError: the data has no such part, or pictures of another kind.
         DiskError: the report cannot be written.
+        UsageError: `out` is no folder.
     """
+    if config.out is not None and Path(config.out).expanduser().is_file():
+        raise UsageError(f"out={config.out} is a file", "name a folder, which may be a new one")
     show = Show()
     files = _checkpoints(config.run)
     contents = [checkpoint.load_weights(path) for path in files]
@@ -107,7 +110,7 @@ def _fit(path: Path, meta: dict[str, Any], seen: bool) -> dict[str, Any]:
     if seen:
         reason = "the part that is scored is the one that it would be fitted on"
     elif path.name != "best.pt" or not file.is_file():
-        reason = f"no val_predictions.csv belongs to '{path}'"
+        reason = "no val_predictions.csv belongs to these weights"
     if reason is not None:
         return {"temperature": None, "fitted_on": None, "not_fitted": reason}
     temperature = fit_temperature(*read_predictions(file, meta["positions"], meta["classes"]))
