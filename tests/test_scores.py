@@ -105,7 +105,8 @@ def test_the_temperature_undoes_a_known_sharpening(positions: int, sharpened: fl
     probabilities, labels = drawn(0, 12_000, positions, 11)
     true = scores.fit_temperature(probabilities, labels)
     assert true == pytest.approx(1, abs=0.05), "labels drawn from the probabilities need none"
-    changed = scores.reshaped(probabilities, 1 / sharpened)
+    powers = probabilities.astype(np.float64) ** sharpened
+    changed = powers / powers.sum(-1, keepdims=True)
     assert scores.fit_temperature(changed, labels) == pytest.approx(true * sharpened, rel=1e-3)
     sure, right = scores.confidence(changed), scores.is_right(changed.argmax(-1), labels, BLANK)
     back = scores.confidence(scores.reshaped(changed, sharpened))
@@ -122,6 +123,11 @@ def test_a_reshaped_row_is_a_distribution_in_the_same_order(seed: int, n: int, t
     assert made.sum(-1) == pytest.approx(1)
     before = np.take_along_axis(made, probabilities.argsort(-1), -1)
     assert (np.diff(before, axis=-1) >= 0).all()
+
+
+def test_temperature_2_takes_the_square_roots() -> None:
+    made = scores.reshaped(np.array([[[0.64, 0.36]]], np.float32), 2)
+    assert made[0, 0] == pytest.approx([0.8 / 1.4, 0.6 / 1.4], rel=1e-7)
 
 
 def test_temperature_1_changes_nothing_and_its_inverse_undoes_one() -> None:
