@@ -117,7 +117,7 @@ def final(summary: dict[str, Any]) -> None:
     if "folds" in summary:
         out.print(_folds_table(summary))
     for part in PARTS:
-        if "classes" in summary.get(part, {}):
+        if "classes" in (summary.get(part) or {}):
             out.print(_classes_table(summary[part]["classes"]))
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)

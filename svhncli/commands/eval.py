@@ -108,9 +108,9 @@ def _fit(path: Path, meta: dict[str, Any], seen: bool) -> dict[str, Any]:
     file = path.with_name("val_predictions.csv")
     reason = None
     if seen:
-        reason = "the part that is scored is the one that it would be fitted on"
+        reason = "its own part is scored"
     elif path.name != "best.pt" or not file.is_file():
-        reason = "no val_predictions.csv belongs to these weights"
+        reason = "no val_predictions.csv"
     if reason is not None:
         return {"temperature": None, "fitted_on": None, "not_fitted": reason}
     temperature = fit_temperature(*read_predictions(file, meta["positions"], meta["classes"]))
