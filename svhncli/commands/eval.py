@@ -108,7 +108,7 @@ def _fit(path: Path, meta: dict[str, Any], seen: bool) -> dict[str, Any]:
     file = path.with_name("val_predictions.csv")
     reason = None
     if seen:
-        reason = "its own part is scored"
+        reason = "its part is scored"
     elif path.name != "best.pt" or not file.is_file():
         reason = "no val_predictions.csv"
     if reason is not None:
