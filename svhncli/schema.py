@@ -403,11 +403,12 @@ class Train:
 
 @dataclass
 class Eval:
-    """`svhn eval RUN`: loss and accuracy of a trained run."""
+    """`svhn eval RUN`: scores, calibration and worst mistakes of a trained run."""
 
     run: str = key(UNSET, "a run's folder, a .pt file, or latest")
     part: str = key("test", "which part of the data", choices=("train", "val", "test"))
     tta: int = key(1, "views of a picture that are averaged; 1 is the picture alone", low=1, high=13)
+    out: str | None = key(None, "folder for the report; null is RUN/eval/DATA-PART")
     device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")

@@ -22,6 +22,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+PARTS = ("train", "val", "test")
+
 
 class Show:
     """The voice of one command. Everything that it says also goes to the run's log, without colours."""
@@ -114,14 +116,18 @@ def final(summary: dict[str, Any]) -> None:
     out = Console(highlight=False, soft_wrap=False)
     if "folds" in summary:
         out.print(_folds_table(summary))
+    for part in PARTS:
+        if "classes" in (summary.get(part) or {}):
+            out.print(_classes_table(summary[part]["classes"]))
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in _result_rows(summary):
         table.add_row(name, text)
     out.print(table)
-    if "run_dir" in summary:
-        out.print(f"[bold]run[/]  {escape(summary['run_dir'])}", soft_wrap=True)  # whole, to be copied
+    for name, key in (("run", "run_dir"), ("report", "report")):
+        if key in summary:
+            out.print(f"[bold]{name}[/]  {escape(summary[key])}", soft_wrap=True)  # whole, to be copied
     for line in summary.get("next", ()):
         out.print(f"  {line}", markup=False, soft_wrap=True)
 
@@ -133,12 +139,14 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("val_accuracy", "val_loss", "test_accuracy", "test_loss"):
         if estimate := summary.get(name):
             yield f"mean {name.replace('_', ' ')}", _estimate(name, estimate)
-    for part in ("train", "val", "test"):
+    for part in PARTS:
         if (score := summary.get(part)) and f"{part}_loss" not in summary:
             yield f"{part} ({score['n']:,} pictures)", _score(score)
             if "by_length" in score:
                 yield f"{part} digits", _digits(score)
                 yield f"{part} by length", _by_length(score["by_length"])
+            if "calibration" in score:
+                yield "calibration", _calibration(score["calibration"])
     if summary.get("tta", 1) > 1:
         yield "views", f"{summary['tta']} a picture, their probabilities averaged"
     if "reason" in summary:
@@ -164,6 +172,13 @@ def _by_length(scores: dict[str, dict[str, Any]]) -> str:
     return "  ".join(f"{size}: {percent(s['accuracy'], 1)} of {s['n']:,}" for size, s in scores.items())
 
 
+def _calibration(found: dict[str, Any]) -> str:
+    error = f"error {percent(found['ece'])}"
+    if found["temperature"] is None:
+        return f"{error}; temperature not fitted: {found['not_fitted']}"
+    return f"{error}; {percent(found['ece_after'])} at temperature {found['temperature']:.2f}, fitted on val"
+
+
 def _estimate(name: str, value: dict[str, Any]) -> str:
     def text(number: float) -> str:
         return percent(number) if name.endswith("accuracy") else f"{number:.4f}"
@@ -172,6 +187,18 @@ def _estimate(name: str, value: dict[str, Any]) -> str:
     if "low" in value:
         told += f", [{text(value['low'])}, {text(value['high'])}] at {value['level']:.0%}"
     return told
+
+
+def _classes_table(classes: list[dict[str, Any]]) -> Table:
+    """The ten digits; the blank of numbers is no digit."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("digit", "precision", "recall", "F1", "count"):
+        table.add_column(name, justify="right")
+    for one in classes[:10]:
+        shares = (one[name] for name in ("precision", "recall", "f1"))
+        told = ("-" if share is None else percent(share) for share in shares)
+        table.add_row(str(one["class"]), *told, f"{one['support']:,}")
+    return table
 
 
 def _folds_table(summary: dict[str, Any]) -> Table:

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,12 @@ from torch import nn
 
 from svhncli import build, checkpoint, rules, schema
 from svhncli.batches import Batches, Training, batch_bounds, training_pictures
-from svhncli.data.digits import BLANK, DataSet, Digits
+from svhncli.data.digits import DataSet, Digits
 from svhncli.device import Machine
 from svhncli.errors import CheckpointError, DataError, Interrupted, UsageError
-from svhncli.files import write_csv
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.metrics import Tally
+from svhncli.predictions import write_predictions
 from svhncli.preprocess import Preprocess
 from svhncli.record import RunDir
 from svhncli.regularise import EarlyStopping, Ema
@@ -294,7 +292,7 @@ def _finish(
     clean = seen[:: -(-len(seen) // CLEAN_SAMPLE)]
     train_score, _ = score(Batches(data.train, clean, plan.machine.device))
     val_score, probabilities = score(plan.val)
-    write_predictions(run.path / "val_predictions.csv", plan.val, probabilities)
+    write_predictions(run.path / "val_predictions.csv", plan.val.digits, plan.val.indices, probabilities)
     test_score = None
     if config.test and data.test is not None:
         everything = np.arange(len(data.test))
@@ -327,45 +325,3 @@ def _finish(
     run.write_summary(summary)
     run.status("done", epoch=state.epoch)
     return summary
-
-
-def write_predictions(path: Path, batches: Batches, probabilities: np.ndarray) -> None:
-    """One row a picture: where it is in its part, its label, what was read, how surely, every probability.
-
-    probabilities: float32 (N, L, K) in the order of the batches. A number is written as its digits.
-    """
-    digits, indices = batches.digits, batches.indices
-    positions, classes = probabilities.shape[1:]
-    read = probabilities.argmax(-1)
-    confidence = probabilities.max(-1).prod(-1)
-    columns = [f"p{k}" if positions == 1 else f"p{i}_{k}" for i in range(positions) for k in range(classes)]
-    rows = (
-        {
-            "index": int(index),
-            "name": digits.names[int(index)],
-            "label": as_text(digits.labels[index]),
-            "prediction": as_text(read[i]),
-            "confidence": f"{confidence[i]:.6g}",
-            **{name: f"{p:.6g}" for name, p in zip(columns, probabilities[i].ravel().tolist(), strict=True)},
-        }
-        for i, index in enumerate(indices)
-    )
-    write_csv(path, ["index", "name", "label", "prediction", "confidence", *columns], rows)
-
-
-def as_text(classes: np.ndarray) -> str:
-    """Classes of the positions (L,) as the number that they spell; blanks are left out."""
-    return "".join(str(k) for k in classes.tolist() if k != BLANK)
-
-
-def collect_predictions(run: RunDir, names: list[str]) -> None:
-    """Put the folds' out-of-fold predictions into one file, with a column that tells the fold."""
-
-    def rows() -> Iterator[dict[str, str]]:
-        for name in names:
-            with (run.path / name / "val_predictions.csv").open(newline="") as file:
-                yield from ({"fold": name, **row} for row in csv.DictReader(file))
-
-    with (run.path / names[0] / "val_predictions.csv").open(newline="") as file:
-        columns = next(csv.reader(file))
-    write_csv(run.path / "oof_predictions.csv", ["fold", *columns], rows())

@@ -22,10 +22,11 @@ FLOORS = (
         "optim",
         "regularise",
         "metrics",
+        "scores",
         "stats",
         "device",
     },
-    {"preprocess", "views", "batches", "loop", "checkpoint", "record", "report", "show"},
+    {"preprocess", "views", "batches", "loop", "checkpoint", "record", "predictions", "report", "show"},
     {"build", "trainer"},
     {"commands"},
     {

@@ -1,7 +1,8 @@
-"""`svhn eval RUN`: how good the best weights of a run are, with an interval, on its own data or on other."""
+"""`svhn eval RUN`: how good the best weights of a run are, on its own data or on other, as a report."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from torch import nn
 from svhncli import build, checkpoint, device, schema
 from svhncli.batches import Batches
 from svhncli.data.digits import DataSet, Digits
-from svhncli.errors import CheckpointError, DataError
+from svhncli.errors import CheckpointError, DataError, UsageError
 from svhncli.loop import evaluate
+from svhncli.predictions import read_predictions
 from svhncli.preprocess import Preprocess
 from svhncli.record import find_run
+from svhncli.report.evaluation import write_report
+from svhncli.scores import fit_temperature
 from svhncli.show import Show
 
 
@@ -23,13 +27,18 @@ def run(config: schema.Eval) -> dict[str, Any]:
     """Score a run's best weights (of every fold, where it has several) on one part of a data set.
 
     Returns:
-        {"run", "checkpoint", "data", "tta" (views a picture), <part>: {"n", "loss", "accuracy", "interval"}};
-        for several folds the mean over them under <part> and each under "scores".
+        {"run", "checkpoint", "data", "tta" (views a picture), <part>: {"n", "loss", "accuracy", "interval"}
+        and what `write_report` gives, "report": its folder}; for several folds the mean over them under
+        <part>, each under "scores", and a pattern of the folders.
 
     Raises:
         CheckpointError: no such run, or a damaged file.
         DataError: the data has no such part, or pictures of another kind.
+        DiskError: the report cannot be written.
+        UsageError: `out` is no folder.
     """
+    if config.out is not None and Path(config.out).expanduser().is_file():
+        raise UsageError(f"out={config.out} is a file", "name a folder, which may be a new one")
     show = Show()
     files = _checkpoints(config.run)
     contents = [checkpoint.load_weights(path) for path in files]
@@ -43,18 +52,24 @@ def run(config: schema.Eval) -> dict[str, Any]:
     )
     device.prepare(machine)
 
+    fits = [
+        _fit(path, meta, _is_seen(config.part, data, meta, own_data))
+        for path, (meta, _) in zip(files, contents, strict=True)
+    ]
     scores = []
-    for path, (meta, weights) in zip(files, contents, strict=True):
+    for path, (meta, weights), fit in zip(files, contents, fits, strict=True):
         digits, indices = _part(config.part, data, meta, trained, own_data)
         preprocess = Preprocess.from_dict(meta["preprocess"])
         _demand_fit(meta, preprocess, digits, data.name)
         network = _network(meta, weights, trained, path).to(machine.device)
         batches = Batches(digits, indices, machine.device)
-        score, _ = evaluate(network, batches, preprocess, machine, config.tta)
-        scores.append(score)
+        score, probabilities = evaluate(network, batches, preprocess, machine, config.tta)
+        facts = {"checkpoint": str(path), "data": data.name, "part": config.part, "tta": config.tta, **score}
+        folder = _folder(config, data, path.parent, path.parent.name if len(files) > 1 else "")
+        scores.append({**score, **write_report(folder, facts, digits, indices, probabilities, fit)})
     summary = {"run": str(files[0].parent), "checkpoint": str(files[0]), "data": data.name, "tta": config.tta}
     if len(scores) == 1:
-        return summary | {config.part: scores[0]}
+        return summary | {config.part: scores[0], "report": scores[0]["report"]}
     names = [meta["fold"] for meta, _ in contents]
     return summary | {
         "run": str(files[0].parent.parent),
@@ -64,7 +79,42 @@ def run(config: schema.Eval) -> dict[str, Any]:
             "accuracy": float(np.mean([s["accuracy"] for s in scores])),
         },
         "scores": [{"fold": name, **score} for name, score in zip(names, scores, strict=True)],
+        "report": str(_folder(config, data, files[0].parent.parent / "*", "*")),
     }
+
+
+def _folder(config: schema.Eval, data: DataSet, beside: Path, fold: str) -> Path:
+    """Where the report of a fold goes: `out`, in which each of several folds has a folder, or beside it."""
+    if config.out is not None:
+        return Path(config.out).expanduser() / fold
+    views = f"-tta{config.tta}" if config.tta > 1 else ""
+    return beside / "eval" / re.sub(r"[^\w.-]", "_", f"{data.name}-{config.part}{views}", flags=re.ASCII)
+
+
+def _is_seen(part: str, data: DataSet, meta: dict[str, Any], own_data: bool) -> bool:
+    """Whether the part holds pictures that the run validated on; train of named data is not split."""
+    return data.fingerprint == meta["fingerprint"] and (part == "val" or (part == "train" and not own_data))
+
+
+def _fit(path: Path, meta: dict[str, Any], seen: bool) -> dict[str, Any]:
+    """A temperature from what the best weights said of the validation part, one view a picture.
+
+    Returns:
+        {"temperature", "fitted_on": the file, "not_fitted": the reason}; what does not apply is None.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    file = path.with_name("val_predictions.csv")
+    reason = None
+    if seen:
+        reason = "its part is scored"
+    elif path.name != "best.pt" or not file.is_file():
+        reason = "no val_predictions.csv"
+    if reason is not None:
+        return {"temperature": None, "fitted_on": None, "not_fitted": reason}
+    temperature = fit_temperature(*read_predictions(file, meta["positions"], meta["classes"]))
+    return {"temperature": temperature, "fitted_on": str(file), "not_fitted": None}
 
 
 def _checkpoints(target: str) -> list[Path]:

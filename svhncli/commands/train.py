@@ -15,10 +15,11 @@ from svhncli import build, checkpoint, device, rules, schema, stats
 from svhncli.data.digits import DataSet
 from svhncli.errors import CheckpointError, UsageError
 from svhncli.files import write_json
+from svhncli.predictions import collect_predictions
 from svhncli.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.show import Show, class_balance
 from svhncli.split import Fold
-from svhncli.trainer import collect_predictions, is_finished, train_fold
+from svhncli.trainer import is_finished, train_fold
 
 FREE = {"epochs", "save_minutes", "cache", "test", "resume", "plugins", "data.root", "data.download"}
 """Keys that a resumed run may change: none of them changes what an epoch computes."""

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from svhncli.files import write_atomic
+
 GAP = 2
 COLUMNS = 16
 CAPTION = 14
-"""Pixels above a block of pictures for its caption."""
+"""Pixels for a line of text."""
 
 
 def draw_sheet(path: Path, blocks: Sequence[tuple[str, np.ndarray]], zoom: int = 2) -> None:
@@ -26,17 +28,37 @@ def draw_sheet(path: Path, blocks: Sequence[tuple[str, np.ndarray]], zoom: int =
     for one in drawn:
         sheet.paste(one, (0, top))
         top += one.height
+    _save(path, sheet)
+
+
+def draw_captioned(
+    path: Path, caption: str, images: np.ndarray, below: Sequence[str], zoom: int, columns: int
+) -> None:
+    """Write one block of pictures as a PNG, with a line of text below each.
+
+    images: uint8 (N, C, H, W), C = 1 or 3. below: N texts.
+    """
+    _save(path, _block(caption, images, zoom, columns, below))
+
+
+def _save(path: Path, sheet: Image.Image) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    write_atomic(path, lambda file: sheet.save(file, "png"))
 
 
-def _block(caption: str, images: np.ndarray, zoom: int) -> Image.Image:
-    height, width = images.shape[2] * zoom + GAP, images.shape[3] * zoom + GAP
-    rows = -(-len(images) // COLUMNS)
-    block = Image.new("RGB", (COLUMNS * width, CAPTION + rows * height), "white")
-    ImageDraw.Draw(block).text((2, 1), caption, fill="black")
+def _block(
+    caption: str, images: np.ndarray, zoom: int, columns: int = COLUMNS, below: Sequence[str] = ()
+) -> Image.Image:
+    height, width = images.shape[2] * zoom, images.shape[3] * zoom
+    line = CAPTION if below else 0
+    across, down = width + GAP, height + line + GAP
+    block = Image.new("RGB", (columns * across, CAPTION + -(-len(images) // columns) * down), "white")
+    draw = ImageDraw.Draw(block)
+    draw.text((2, 1), caption, fill="black")
     for place, pixels in enumerate(images):
+        left, top = place % columns * across, CAPTION + place // columns * down
         picture = Image.fromarray(pixels.transpose(1, 2, 0).repeat(3 // pixels.shape[0], axis=2))
-        picture = picture.resize((width - GAP, height - GAP), Image.Resampling.NEAREST)
-        block.paste(picture, (place % COLUMNS * width, CAPTION + place // COLUMNS * height))
+        block.paste(picture.resize((width, height), Image.Resampling.NEAREST), (left, top))
+        if below:
+            draw.text((left + 2, top + height), below[place], fill="black")
     return block

@@ -1,0 +1,111 @@
+"""What a network said of each picture of a part, as a CSV: written, read back, collected over folds."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from svhncli.data.digits import BLANK, Digits
+from svhncli.errors import CheckpointError
+from svhncli.files import write_csv
+from svhncli.record import RunDir
+from svhncli.scores import confidence
+
+ROUNDING = 1e-3
+"""How far the sum of a picture's probabilities, which are written with 6 digits, may be from 1."""
+
+
+def write_predictions(path: Path, digits: Digits, indices: np.ndarray, probabilities: np.ndarray) -> None:
+    """One row a picture: where it is in its part, its label, what was read, how surely, every probability.
+
+    probabilities: float32 (N, L, K) of `digits[indices]`. A number is written as its digits.
+    """
+    read, sure = probabilities.argmax(-1), confidence(probabilities)
+    columns = _columns(*probabilities.shape[1:])
+    rows = (
+        {
+            "index": int(index),
+            "name": digits.names[int(index)],
+            "label": as_text(digits.labels[index]),
+            "prediction": as_text(read[i]),
+            "confidence": f"{sure[i]:.6g}",
+            **{name: f"{p:.6g}" for name, p in zip(columns, probabilities[i].ravel().tolist(), strict=True)},
+        }
+        for i, index in enumerate(indices)
+    )
+    write_csv(path, ["index", "name", "label", "prediction", "confidence", *columns], rows)
+
+
+def read_predictions(path: Path, positions: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities float32 (N, positions, classes) and labels int64 (N, positions) of such a file.
+
+    Raises:
+        CheckpointError: it is not what `write_predictions` writes, naming the line.
+    """
+    columns = _columns(positions, classes)
+    values: list[list[float]] = []
+    labels: list[list[int]] = []
+    where = ""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            if missing := [name for name in ("label", *columns) if name not in (reader.fieldnames or ())]:
+                raise ValueError(f"it has no column '{missing[0]}'")
+            for row in reader:
+                where = f"line {reader.line_num}: "
+                labels.append(_classes(row["label"], positions, classes))
+                values.append(_distribution([row[name] for name in columns], positions))
+        if not values:
+            raise ValueError("it has no rows")
+    except (OSError, ValueError, csv.Error) as error:
+        raise CheckpointError(
+            f"'{path}' cannot be used: {where}{error}", "remove it to go on without a temperature"
+        ) from error
+    made = np.array(values, np.float32).reshape(-1, positions, classes)
+    return made, np.array(labels, np.int64)
+
+
+def as_text(classes: np.ndarray) -> str:
+    """Classes of the positions (L,) as the number that they spell; blanks are left out."""
+    return "".join(str(k) for k in classes.tolist() if k != BLANK)
+
+
+def collect_predictions(run: RunDir, names: list[str]) -> None:
+    """Put the folds' out-of-fold predictions into one file, with a column that tells the fold."""
+
+    def rows() -> Iterator[dict[str, str]]:
+        for name in names:
+            with (run.path / name / "val_predictions.csv").open(newline="") as file:
+                yield from ({"fold": name, **row} for row in csv.DictReader(file))
+
+    with (run.path / names[0] / "val_predictions.csv").open(newline="") as file:
+        columns = next(csv.reader(file))
+    write_csv(run.path / "oof_predictions.csv", ["fold", *columns], rows())
+
+
+def _columns(positions: int, classes: int) -> list[str]:
+    return [f"p{k}" if positions == 1 else f"p{i}_{k}" for i in range(positions) for k in range(classes)]
+
+
+def _classes(text: str | None, positions: int, classes: int) -> list[int]:
+    """The inverse of `as_text`; only where there is a class for it are there blanks."""
+    shortest = positions if classes <= BLANK else 0
+    if text is None or not (shortest <= len(text) <= positions and all(c in "0123456789" for c in text)):
+        raise ValueError(f"the label '{text or ''}' is not a number of at most {positions} digits")
+    return [*map(int, text), *[BLANK] * (positions - len(text))]
+
+
+def _distribution(texts: list[str | None], positions: int) -> list[float]:
+    try:
+        found = [float(text or "") for text in texts]
+    except ValueError:
+        raise ValueError("a probability is not a number") from None
+    each = len(found) // positions
+    for start in range(0, len(found), each):
+        one = found[start : start + each]
+        if not (min(one) >= 0 and abs(sum(one) - 1) < ROUNDING):  # a NaN is refused, too
+            raise ValueError(f"its probabilities add up to {sum(one):g}, not to 1")
+    return found
