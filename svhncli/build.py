@@ -21,6 +21,7 @@ from svhncli.augment import Augment, warp
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import Progress
+from svhncli.data.frame import Framing
 from svhncli.data.synth.world import Spec
 from svhncli.errors import DataError, UsageError
 from svhncli.policies import RANDAUGMENT, TRIVIALAUGMENT, Policy
@@ -30,11 +31,15 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Sources:
-    """What a data source may need beside its own config."""
+    """What a data source may need beside its own config.
+
+    framing: which part of photographs is seen, in place of what the config says.
+    """
 
     cache: Cache
     progress: Progress
     val_file: Path | None = None
+    framing: Framing | None = None
 
 
 _BUILDERS: dict[type, Callable[..., Any]] = {}
@@ -66,8 +71,12 @@ def _builder(kind: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 # ----------------------------------------------------------------------------- data
 
 
-def data(config: Any, split_config: Any, cache: str | None, progress: Progress) -> DataSet:
-    """Load (render, download, convert) a data set.
+def data(
+    config: Any, split_config: Any, cache: str | None, progress: Progress, framing: Framing | None = None
+) -> DataSet:
+    """Load (render, download, convert, decode) a data set.
+
+    framing: that of a trained network; photographs are seen by it, whatever the config says.
 
     Raises:
         DataError: missing or bad files.
@@ -78,7 +87,7 @@ def data(config: Any, split_config: Any, cache: str | None, progress: Progress) 
             "split.file is for data=svhn and data=mix", "leave split.file out, or use another split"
         )
     folder = Path(cache).expanduser() if cache else default_root()
-    sources = Sources(Cache(folder), progress, Path(val_file).expanduser() if val_file else None)
+    sources = Sources(Cache(folder), progress, Path(val_file).expanduser() if val_file else None, framing)
     found: DataSet = _BUILDERS[type(config)](config, sources)
     for name, part in (("training", found.train), ("test", found.test)):
         if found.val is not None and part is not None and _same(found.val, part):
@@ -149,6 +158,53 @@ def _mix(config: schema.Mix, sources: Sources) -> DataSet:
     )
 
 
+def _framing(config: schema.Photographs, sources: Sources) -> Framing:
+    if sources.framing is not None:
+        return sources.framing
+    return Framing(config.height, config.width, config.crop, config.widen, config.jitter)
+
+
+@_builder(schema.SvhnFull)
+def _svhn_full(config: schema.SvhnFull, sources: Sources) -> DataSet:
+    from svhncli.data import svhn_full
+
+    return svhn_full.load(
+        Path(config.root).expanduser(),
+        _framing(config, sources),
+        extra=config.extra,
+        download=config.download,
+        skip_broken=config.skip_broken,
+        cache=sources.cache,
+        progress=sources.progress,
+    )
+
+
+@_builder(schema.Mchar)
+def _mchar(config: schema.Mchar, sources: Sources) -> DataSet:
+    from svhncli.data import mchar
+
+    return mchar.load(
+        Path(config.root).expanduser(),
+        _framing(config, sources),
+        skip_broken=config.skip_broken,
+        cache=sources.cache,
+        progress=sources.progress,
+    )
+
+
+@_builder(schema.Folder)
+def _folder(config: schema.Folder, sources: Sources) -> DataSet:
+    from svhncli.data import folder
+
+    return folder.load(
+        Path(config.root).expanduser(),
+        _framing(config, sources),
+        skip_broken=config.skip_broken,
+        cache=sources.cache,
+        progress=sources.progress,
+    )
+
+
 # ----------------------------------------------------------------------------- split
 
 
@@ -193,7 +249,8 @@ def _official(config: schema.Official, data: DataSet, seed: int) -> list[split.F
     if data.val is None:
         raise UsageError(
             f"split=official: the data ({data.name}) brings no validation part",
-            "data=svhn data.extra=val validates on the extra part; split.file=FILE.mat on a file of yours",
+            "data.extra=val validates on SVHN's extra part, split.file=FILE.mat on a file of yours; "
+            "mchar brings mchar_val, a folder its val/",
         )
     return split.official(len(data.train), len(data.val))
 

@@ -64,6 +64,59 @@ class Mix(Svhn, Rendered):
     fresh: bool = key(False, "every epoch after the first draws newly rendered pictures")
 
 
+@dataclass
+class Photographs:
+    """What photographs of whole numbers share: which part of them is seen, in how many pixels."""
+
+    height: int = key(64, "rows of pixels that the network sees", low=8, high=1024)
+    width: int = key(128, "columns of pixels that the network sees", low=8, high=1024)
+    crop: str = key(
+        "whole", "what is seen: the whole photograph, or its digits' boxes", choices=("whole", "boxes")
+    )
+    widen: float = key(
+        0.15, "crop=boxes: share of their width and height that is added at each side", low=0, high=4
+    )
+    jitter: float = key(
+        0.1, "crop=boxes: how far the view moves in training, as a share of its sides", low=0, high=1
+    )
+    skip_broken: bool = key(False, "leave out pictures that are missing or cannot be read")
+
+
+@dataclass
+class SvhnFull(Photographs):
+    """The official whole numbers (format 1): train.tar.gz, test.tar.gz, extra.tar.gz or their folders."""
+
+    name: str = key("svhn_full", "the data source")
+    root: str = key("data/svhn_full", "folder that holds the archives or folders, or where they are put")
+    extra: str = key(
+        "none",
+        "the extra part: unused, more training, or the validation part",
+        choices=("none", "train", "val"),
+    )
+    download: bool = key(True, "fetch archives that are missing; false for files of your own")
+    crop: str = key(
+        "boxes", "what is seen: the whole photograph, or its digits' boxes", choices=("whole", "boxes")
+    )
+
+
+@dataclass
+class Mchar(Photographs):
+    """The Tianchi street-character contest: mchar_train/, mchar_train.json, mchar_val/, mchar_val.json."""
+
+    name: str = key("mchar", "the data source")
+    root: str = key("data/mchar", "folder that holds the contest's files")
+
+
+@dataclass
+class Folder(Photographs):
+    """Pictures of yours: class folders 0 to 9 or a labels.csv, also in train/, test/ and val/."""
+
+    name: str = key("folder", "the data source")
+    root: str = key("data/folder", "folder that holds the pictures")
+    height: int = key(32, "rows of pixels that the network sees", low=8, high=1024)
+    width: int = key(32, "columns of pixels that the network sees", low=8, high=1024)
+
+
 # ----------------------------------------------------------------------------- split
 
 
@@ -430,7 +483,14 @@ class Render:
 VERBS: dict[str, type] = {"train": Train, "eval": Eval, "render": Render}
 
 CHOICES: dict[str, dict[str, type]] = {
-    "data": {"synth": Synth, "svhn": Svhn, "mix": Mix},
+    "data": {
+        "synth": Synth,
+        "svhn": Svhn,
+        "mix": Mix,
+        "svhn_full": SvhnFull,
+        "mchar": Mchar,
+        "folder": Folder,
+    },
     "split": {
         "holdout": Holdout,
         "kfold": Kfold,

@@ -45,8 +45,11 @@ def run(config: schema.Eval) -> dict[str, Any]:
     trained = schema.from_dict(schema.Train, contents[0][0]["config"])
     own_data = config.data is None
     split_config = trained.split if own_data else None
+    framing = Preprocess.from_dict(contents[0][0]["preprocess"]).framing
     with show.bars():
-        data = build.data(trained.data if own_data else config.data, split_config, config.cache, show.work)
+        data = build.data(
+            trained.data if own_data else config.data, split_config, config.cache, show.work, framing
+        )
     machine = device.resolve(
         config.device, trained.precision if config.device == trained.device else "auto", 0
     )
@@ -60,7 +63,7 @@ def run(config: schema.Eval) -> dict[str, Any]:
     for path, (meta, weights), fit in zip(files, contents, fits, strict=True):
         digits, indices = _part(config.part, data, meta, trained, own_data)
         preprocess = Preprocess.from_dict(meta["preprocess"])
-        _demand_fit(meta, preprocess, digits, data.name)
+        digits = _fitting(meta, preprocess, digits, data.name)
         network = _network(meta, weights, trained, path).to(machine.device)
         batches = Batches(digits, indices, machine.device)
         score, probabilities = evaluate(network, batches, preprocess, machine, config.tta)
@@ -180,10 +183,16 @@ def _part(
     )
 
 
-def _demand_fit(meta: dict[str, Any], preprocess: Preprocess, digits: Digits, name: str) -> None:
-    fits = preprocess.grey or digits.shape[0] == meta["in_shape"][0]
-    if not fits or digits.labels.shape[1] != meta["positions"]:
+def _fitting(meta: dict[str, Any], preprocess: Preprocess, digits: Digits, name: str) -> Digits:
+    """The pictures with as many positions as the network reads; shorter numbers end with blanks."""
+    if not (preprocess.grey or digits.shape[0] == meta["in_shape"][0]):
         raise DataError(
-            f"{name} has {digits.shape[0]} channels and {digits.labels.shape[1]} digits a picture; "
-            f"the network was made for {meta['in_shape'][0]} and {meta['positions']}"
+            f"{name} has {digits.shape[0]} channels; the network was made for {meta['in_shape'][0]}"
         )
+    if digits.labels.shape[1] > meta["positions"]:
+        raise DataError(
+            f"{name} has numbers of up to {digits.labels.shape[1]} digits; "
+            f"the network reads {meta['positions']} at most",
+            "choose a network that was trained on numbers as long as these",
+        )
+    return digits.padded(meta["positions"])

@@ -110,7 +110,7 @@ def _settled(config: schema.Train, record: RunDir) -> schema.Train:
             config = replace(config, init_from=str(path))
         elif source == "latest" or not Path(source).is_file():
             config = replace(config, init_from=record.config()["init_from"])
-    if isinstance(config.data, schema.Svhn):
+    if isinstance(config.data, (schema.Svhn, schema.SvhnFull, schema.Mchar, schema.Folder)):
         root = str(Path(config.data.root).expanduser().absolute())
         config = replace(config, data=replace(config.data, root=root))
     if isinstance(config.split, schema.Official) and config.split.file is not None:
@@ -216,6 +216,9 @@ def _header(
     if data.fresh is not None:
         show.say("fresh    every epoch after the first trains on newly rendered pictures")
     show.say(f"classes  {class_balance(part.class_counts())}")
+    if part.labels.shape[1] > 1:
+        lengths = enumerate(part.length_counts(), start=1)
+        show.say("lengths  " + "  ".join(f"{length}: {count:,}" for length, count in lengths))
     groups = len(np.unique(part.groups))
     if groups < len(part):
         show.say(f"groups   {groups:,} house numbers; none stands on both sides of a split")

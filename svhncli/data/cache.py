@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import DTypeLike
 
 from svhncli import __version__
-from svhncli.data.digits import Digits, Numbered
+from svhncli.data.digits import Digits, Numbered, Stored
 from svhncli.data.disk import digest, hold, no_space, require_space
 from svhncli.errors import DiskError, SvhnError, disk_error
 from svhncli.files import TEMP_PREFIX, read_json, write_json
@@ -44,11 +45,14 @@ class Cache:
 
     root: Path
 
-    def open(self, name: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+    def open(
+        self, name: str, key: Mapping[str, Any], build: Callable[[Path], None], resumable: bool = False
+    ) -> Path:
         """The folder of the data set that `key` describes; `build(folder)` makes it where it is not whole.
 
         key: JSON values; everything that the content depends on. Other values, another folder.
         build: writes files (see `create`) into an empty folder. One process builds, others wait.
+        resumable: `build` finds what it wrote before it was killed or interrupted, and goes on from there.
 
         Raises:
             DiskError: the cache cannot be written; nothing half-written is left.
@@ -64,7 +68,7 @@ class Cache:
         try:
             with hold(self.root / f"{folder.name}.lock", f"prepare {folder}"):
                 if not _is_whole(folder, text):
-                    self._build(folder, text, build)
+                    self._build(folder, text, build, resumable)
         except SvhnError:
             raise
         except Exception as error:
@@ -101,11 +105,13 @@ class Cache:
             shutil.rmtree(folder, ignore_errors=True)
             lock.release()
 
-    def _build(self, folder: Path, key: str, build: Callable[[Path], None]) -> None:
+    def _build(self, folder: Path, key: str, build: Callable[[Path], None], resumable: bool) -> None:
         temp = self.root / f"{TEMP_PREFIX}{folder.name}"
-        if temp.exists():  # a killed process left it: this one holds the lock, so nobody writes there
+        # A killed process may have left it: this one holds the lock, so nobody writes there.
+        if temp.exists() and not resumable:
             shutil.rmtree(temp)
-        temp.mkdir()
+        temp.mkdir(exist_ok=resumable)
+        keep = False
         try:
             build(temp)
             files = {}
@@ -118,14 +124,18 @@ class Cache:
                 shutil.rmtree(folder)
             temp.rename(folder)
             _sync(self.root)
+        except BaseException as error:
+            keep = resumable and not isinstance(error, Exception)  # a signal, which says nothing of the data
+            raise
         finally:
-            shutil.rmtree(temp, ignore_errors=True)
+            if not keep:
+                shutil.rmtree(temp, ignore_errors=True)
 
 
 def create(
     folder: Path, part: str, n: int, shape: tuple[int, int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """New memory-mapped files for a part of N pictures of `shape` (C, H, W), to be filled.
+    """New memory-mapped files for a part of N single digits of `shape` (C, H, W), to be filled.
 
     Returns images uint8 (N, C, H, W), labels int64 (N, 1) and groups int64 (N,).
 
@@ -133,32 +143,61 @@ def create(
         DiskError: there is no space for them.
     """
     wanted = {"images": (np.uint8, (n, *shape)), "labels": (np.int64, (n, 1)), "groups": (np.int64, (n,))}
+    made = create_arrays(folder, part, wanted)
+    return made["images"], made["labels"], made["groups"]
+
+
+def create_arrays(
+    folder: Path, part: str, wanted: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+) -> dict[str, np.ndarray]:
+    """New memory-mapped files of a part, `{part}_{name}.npy`, by name: those that `load` knows.
+
+    wanted: name -> type and shape.
+
+    Raises:
+        DiskError: there is no space for them.
+    """
     size = sum(math.prod(dims) * np.dtype(kind).itemsize for kind, dims in wanted.values())
     require_space(folder.parent, size)
-    arrays = []
+    arrays: dict[str, np.ndarray] = {}
     for name, (kind, dims) in wanted.items():
         path = folder / f"{part}_{name}.npy"
-        arrays.append(np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=dims))
+        arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=dims)
         try:
             _allocate(path)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise no_space(folder.parent, size) from error
-    images, labels, groups = arrays
-    return images, labels, groups
+    return arrays
+
+
+def shorten(path: Path, n: int) -> None:
+    """Keep the first n rows of an array's file, in place."""
+    array = np.load(path, mmap_mode="r")
+    header = {"descr": array.dtype.str, "fortran_order": False, "shape": (n, *array.shape[1:])}
+    with path.open("r+b") as file:
+        np.lib.format.write_array_header_1_0(file, header)  # padded, so that its length does not change
+        file.truncate(file.tell() + n * array[:1].nbytes)
 
 
 def load(folder: Path, part: str, prefix: str, first_group: int = 0) -> Digits:
-    """A part of a prepared data set: images mapped read-only, labels and groups in memory.
+    """A part of a prepared data set: images and names mapped read-only, the rest in memory.
 
-    prefix: names are `prefix/0`, `prefix/1`, ….
+    prefix: names are `prefix/0`, `prefix/1`, … where the part has none of its own.
     first_group: is added to the groups, so that those of several parts are distinct.
     """
+
+    def own(name: str) -> np.ndarray | None:
+        path = folder / f"{part}_{name}.npy"
+        return np.load(path) if path.exists() else None
+
     images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
     labels = np.load(folder / f"{part}_labels.npy")
     groups = np.load(folder / f"{part}_groups.npy") + first_group
-    return Digits(images, labels, groups, Numbered(prefix, len(images)))
+    stored = folder / f"{part}_names.npy"
+    names = Stored(np.load(stored, mmap_mode="r")) if stored.exists() else Numbered(prefix, len(images))
+    return Digits(images, labels, groups, names, own("boxes"), own("sizes"))
 
 
 def fingerprint(*folders: Path) -> str:

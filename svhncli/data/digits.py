@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -35,6 +35,25 @@ class Numbered(Sequence[str]):
         if isinstance(index, slice):
             return [f"{self.prefix}/{number}" for number in self.numbers[index]]
         return f"{self.prefix}/{self.numbers[index]}"
+
+
+class Stored(Sequence[str]):
+    """Names as UTF-8 in an array of bytes, (N,), which may be memory-mapped: read when asked for."""
+
+    def __init__(self, names: np.ndarray) -> None:
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [bytes(name).decode() for name in self.names[index]]
+        return bytes(self.names[index]).decode()
 
 
 @dataclass(frozen=True)
@@ -86,9 +105,28 @@ class Digits:
         """10 for single digits, 11 (with the blank) for numbers."""
         return CLASSES if self.labels.shape[1] == 1 else CLASSES + 1
 
+    def padded(self, positions: int) -> Digits:
+        """The same pictures with labels (N, positions), blanks after the digits.
+
+        Raises:
+            ValueError: a number has more digits than that.
+        """
+        longest = self.labels.shape[1]
+        if longest > positions:
+            raise ValueError(f"numbers of {longest} digits do not fit into {positions}")
+        beyond = (0, 0), (0, positions - longest)
+        labels = np.pad(self.labels, beyond, constant_values=BLANK)
+        boxes = None if self.boxes is None else np.pad(self.boxes, (*beyond, (0, 0)), constant_values=np.nan)
+        return replace(self, labels=labels, boxes=boxes)
+
     def class_counts(self) -> list[int]:
         """How many digits of each class 0-9 there are; blanks do not count."""
         return np.bincount(self.labels.ravel(), minlength=CLASSES)[:CLASSES].tolist()
+
+    def length_counts(self) -> list[int]:
+        """How many numbers of 1, 2, … L digits there are."""
+        positions = self.labels.shape[1]
+        return np.bincount((self.labels != BLANK).sum(1), minlength=positions + 1)[1:].tolist()
 
 
 @dataclass(frozen=True)

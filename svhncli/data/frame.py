@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+LARGEST = 50_000_000
+"""Pixels of a photograph with all that its boxes reach beyond it; a wrong box can lie anywhere."""
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
 
@@ -48,24 +51,20 @@ class Framing:
         boxes: those of its digits; not looked at where the whole photograph is seen.
 
         Raises:
-            ValueError: there are no boxes, and they are what is seen.
+            ValueError: boxes are what is seen, and there are none, or they lie absurdly far out.
         """
-        window: Box = (0.0, 0.0, float(photograph.width), float(photograph.height))
+        width, height = photograph.size
+        window: Box = (0.0, 0.0, float(width), float(height))
         if self.crop == "boxes":
             window = self._window(boxes)
-        left, top = (int(np.floor(edge)) for edge in window[:2])
-        right, bottom = (int(np.ceil(edge)) for edge in window[2:])
-        width, height = photograph.size
-        inside = max(0, left), max(0, top), min(width, right), min(height, bottom)
-        if inside != (left, top, right, bottom):
-            # at least one row and column, however far out a wrong box lies
-            x, y = min(inside[0], width - 1), min(inside[1], height - 1)
-            inside = x, y, max(inside[2], x + 1), max(inside[3], y + 1)
-            pixels = np.asarray(photograph.crop(inside))
-            beyond = ((inside[1] - top, bottom - inside[3]), (inside[0] - left, right - inside[2]), (0, 0))
-            pixels = np.pad(pixels, np.maximum(beyond, 0), mode="edge")
+        left, top = (max(0, -int(np.floor(edge))) for edge in window[:2])
+        right, bottom = max(0, int(np.ceil(window[2])) - width), max(0, int(np.ceil(window[3])) - height)
+        if left or top or right or bottom:
+            if (left + width + right) * (top + height + bottom) > LARGEST:
+                raise ValueError(f"its boxes do not belong to a picture of {width}x{height} pixels")
+            pixels = np.pad(np.asarray(photograph), ((top, bottom), (left, right), (0, 0)), mode="edge")
             photograph = Image.fromarray(pixels)
-            window = window[0] - left, window[1] - top, window[2] - left, window[3] - top
+            window = window[0] + left, window[1] + top, window[2] + left, window[3] + top
         rows, columns = self.stored
         small = photograph.resize((columns, rows), Image.Resampling.BILINEAR, box=window)
         return np.asarray(small).transpose(2, 0, 1)
