@@ -164,6 +164,21 @@ def _framing(config: schema.Photographs, sources: Sources) -> Framing:
     return Framing(config.height, config.width, config.crop, config.widen, config.jitter)
 
 
+@_builder(schema.SynthFull)
+def _synth_full(config: schema.SynthFull, sources: Sources) -> DataSet:
+    from svhncli.data import synth_full
+
+    return synth_full.load(
+        _framing(config, sources),
+        n_train=config.n_train,
+        n_test=config.n_test,
+        seed=config.seed,
+        spec=world(config),
+        cache=sources.cache,
+        progress=sources.progress,
+    )
+
+
 @_builder(schema.SvhnFull)
 def _svhn_full(config: schema.SvhnFull, sources: Sources) -> DataSet:
     from svhncli.data import svhn_full

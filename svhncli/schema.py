@@ -83,6 +83,19 @@ class Photographs:
 
 
 @dataclass
+class SynthFull(Photographs, Rendered):
+    """Photographs of whole street numbers, rendered: sizes, lengths and boxes as the real ones have them."""
+
+    name: str = key("synth_full", "the data source")
+    n_train: int = key(20_000, "rendered training photographs", low=20)
+    n_test: int = key(2_000, "rendered test photographs; 0 leaves the test part out", low=0)
+    seed: int = key(0, "which photographs are rendered; independent of the run's seed", low=0)
+    crop: str = key(
+        "boxes", "what is seen: the whole photograph, or its digits' boxes", choices=("whole", "boxes")
+    )
+
+
+@dataclass
 class SvhnFull(Photographs):
     """The official whole numbers (format 1): train.tar.gz, test.tar.gz, extra.tar.gz or their folders."""
 
@@ -485,6 +498,7 @@ VERBS: dict[str, type] = {"train": Train, "eval": Eval, "render": Render}
 CHOICES: dict[str, dict[str, type]] = {
     "data": {
         "synth": Synth,
+        "synth_full": SynthFull,
         "svhn": Svhn,
         "mix": Mix,
         "svhn_full": SvhnFull,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from svhncli.data.cache import Cache, create, fingerprint
 from svhncli.data.cache import load as load_part
@@ -57,6 +58,12 @@ def part(
     return load_part(folder, name, f"rendered-{name}"), fingerprint(folder)
 
 
+def renderer(spec: Spec) -> dict[str, Any]:
+    """What pictures depend on beside their seed and size: part of a cache's key."""
+    packages = {package: version(package) for package in PACKAGES}
+    return {"renderer": RENDERER_VERSION, "world": spec.digest(), "packages": packages}
+
+
 def _render(part: str, n: int, seed: int, size: int, spec: Spec, cache: Cache, progress: Progress) -> Path:
     def build(folder: Path) -> None:
         images, labels, groups = create(folder, part, n, (3, size, size))
@@ -69,14 +76,5 @@ def _render(part: str, n: int, seed: int, size: int, spec: Spec, cache: Cache, p
 
         render(images, labels, groups, seed=seed, part=part, spec=spec, cache=cache, progress=count)
 
-    packages = {package: version(package) for package in PACKAGES}
-    key = {
-        "n": n,
-        "seed": seed,
-        "size": size,
-        "part": part,
-        "renderer": RENDERER_VERSION,
-        "world": spec.digest(),
-        "packages": packages,
-    }
+    key = {"n": n, "seed": seed, "size": size, "part": part, **renderer(spec)}
     return cache.open(f"synth-{part}", key, build)

@@ -1,0 +1,82 @@
+"""Rendered photographs of whole numbers: drawn and framed once, then read from the cache."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from svhncli.data.cache import Cache, create_arrays, fingerprint
+from svhncli.data.cache import load as load_part
+from svhncli.data.digits import BLANK, DataSet
+from svhncli.data.disk import Progress, silent
+from svhncli.data.embedded import renderer
+from svhncli.data.frame import Framing
+from svhncli.data.synth import photographs
+from svhncli.data.synth.world import STREET, Spec
+from svhncli.data.synth.world import load as load_world
+
+
+def load(
+    framing: Framing,
+    *,
+    n_train: int,
+    n_test: int,
+    seed: int,
+    spec: Spec = STREET,
+    cache: Cache,
+    progress: Progress = silent,
+) -> DataSet:
+    """Numbers as long as the world has them, with their boxes; every photograph is a group of its own.
+
+    n_train, n_test: photographs in each part, from 1; n_test = 0 leaves the test part out.
+    seed: names the random numbers; the parts share no scene. They are the pictures that `svhn render` writes.
+    spec: which world is drawn.
+
+    Raises:
+        DataError, UsageError: the world or its fonts are not as they should be.
+        DiskError: the cache cannot be written.
+    """
+    train_folder = _render("train", n_train, framing, seed, spec, cache, progress)
+    train = load_part(train_folder, "train", "train")
+    whole = DataSet("synth_full", train, fingerprint(train_folder), framing=framing)
+    if n_test == 0:
+        return whole
+    test_folder = _render("test", n_test, framing, seed, spec, cache, progress)
+    test = load_part(test_folder, "test", "test", first_group=n_train)
+    return replace(whole, fingerprint=fingerprint(train_folder, test_folder), test=test)
+
+
+def _render(
+    part: str, n: int, framing: Framing, seed: int, spec: Spec, cache: Cache, progress: Progress
+) -> Path:
+    def build(folder: Path) -> None:
+        longest = max(load_world(spec).weights("number.length"))
+        arrays = create_arrays(
+            folder,
+            part,
+            {
+                "images": (np.uint8, (n, 3, *framing.stored)),
+                "labels": (np.int64, (n, longest)),
+                "groups": (np.int64, (n,)),
+                "boxes": (np.float32, (n, longest, 4)),
+                "sizes": (np.int32, (n, 2)),
+            },
+        )
+        arrays["groups"][:] = np.arange(n)
+        arrays["labels"][:] = BLANK
+        arrays["boxes"][:] = np.nan
+        drawn = photographs(n, seed=seed, part=part, spec=spec, cache=cache)
+        with contextlib.closing(drawn):
+            for row, photo in enumerate(drawn):
+                arrays["images"][row] = framing.store(Image.fromarray(photo.image), photo.boxes.tolist())
+                arrays["labels"][row, : len(photo.label)] = photo.label
+                arrays["boxes"][row, : len(photo.label)] = photo.boxes
+                arrays["sizes"][row] = photo.image.shape[1::-1]
+                progress(f"render {part}", row + 1, n)
+
+    key = {"part": part, "n": n, "seed": seed, "framing": asdict(framing), **renderer(spec)}
+    return cache.open(f"synth_full-{part}", key, build)
