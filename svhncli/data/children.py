@@ -6,9 +6,51 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import resource_tracker
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Done = TypeVar("Done")
+
+_AHEAD = 3
+"""Jobs for each process that are under way or done and not yet taken: more would fill memory."""
+
+
+def in_order(
+    work: Callable[[Job], Done], jobs: Sequence[Job], workers: int
+) -> Generator[Done, None, None]:
+    """What `work` makes of each job, in order, here or in processes that end with this generator, however it ends.
+
+    work: a function that processes can import. workers: how many; 1 works in this process.
+    """
+    if workers == 1 or len(jobs) < 2:
+        yield from map(work, jobs)
+        return
+    # Spawned, since a fork after OpenMP was used (torch was) hangs for ever.
+    context = multiprocessing.get_context("spawn")
+    workers = min(workers, len(jobs))
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin)
+    waiting = iter(jobs)
+    try:
+        with interrupts_held():
+            ahead = deque(pool.submit(work, job) for job in islice(waiting, _AHEAD * workers))
+        while ahead:
+            done = ahead.popleft().result()
+            ahead.extend(pool.submit(work, job) for job in islice(waiting, 1))
+            yield done
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """In each new process: leave Ctrl-C to the parent, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 from svhncli.data.synth import camera, surfaces
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.faces import Atlas
-from svhncli.data.synth.scene import Layout, View, boxes, distances, layout, view
+from svhncli.data.synth.scene import Layout, View, boxes, corners, distances, layout, view
 from svhncli.data.synth.world import World
 from svhncli.rng import numpy_generator
 
@@ -21,11 +21,18 @@ _CROP = 1.4
 
 
 def painted(
-    dice: Dice, seen: View, numbers: Layout, fonts: Atlas, window: tuple[slice, slice], around: bool
+    dice: Dice,
+    seen: View,
+    numbers: Layout,
+    fonts: Atlas,
+    window: tuple[slice, slice] = (slice(0, None), slice(0, None)),
+    reach: np.ndarray | None = None,
 ) -> np.ndarray:
     """The scenes of B numbers before a camera, float32 (B, 3, H, W).
 
-    window: the rows and columns in which the digits and their shadows are. around: whether other things are seen.
+    window: the rows and columns in which the digits and their shadows are.
+    reach: (B, 1, 1), digit heights to the edges of whole photographs, on which other things are seen, too; None
+        where the scenes are cut to crops.
     """
     ground, ink = surfaces.tones(dice)
     plated = dice.happens("plate")
@@ -33,15 +40,15 @@ def painted(
 
     scene = surfaces.wall(dice, seen, np.where(plated > 0, dice.draw("wall.luma"), ground))
     surfaces.ledge(dice, scene, seen, half)
-    if around:
+    if reach is not None:
         surfaces.things(dice, scene, seen, half)
     surfaces.plate(dice, scene, seen, half, ground, plated)
     near = seen.window(*window)
     surfaces.digits(
-        dice, scene[:, :, *window], near, distances(near, numbers, fonts), ground, ink
+        dice, scene[:, :, window[0], window[1]], near, distances(near, numbers, fonts), ground, ink
     )
     surfaces.bar(dice, scene, seen)
-    surfaces.light(dice, scene, seen)
+    surfaces.light(dice, scene, seen, reach)
     return scene
 
 
@@ -52,7 +59,7 @@ def crops(dice: Dice, digits: np.ndarray, kind: int, size: int, fonts: Atlas) ->
     """
     numbers = layout(dice, digits, kind, fonts)
     seen = view(dice, numbers, size / _CROP)
-    scene = painted(dice, seen, numbers, fonts, (slice(0, None), slice(0, None)), around=False)
+    scene = painted(dice, seen, numbers, fonts)
     density = seen.density.ravel()
     camera.shake(dice, scene, density)
     pictures = camera.develop(dice, scene)
@@ -60,7 +67,7 @@ def crops(dice: Dice, digits: np.ndarray, kind: int, size: int, fonts: Atlas) ->
     height, width = scene.shape[2:]
     sides = [(round(width * each), round(height * each)) for each in scale.tolist()]
     taken = camera.photograph(dice, pictures, sides, density * scale)
-    shares = boxes(seen.frames, numbers, fonts) / (width, height, width, height)
+    shares = boxes(seen.frames, numbers, corners(numbers, fonts)) / (width, height, width, height)
     limits = np.tile(np.array(sides, float), 2)[:, None]
     squares = camera.frame(dice, shares * limits) / limits
     return np.stack([camera.crop(*each, size) for each in zip(taken, squares, strict=True)])

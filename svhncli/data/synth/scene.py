@@ -176,14 +176,25 @@ def _bent(numbers: Layout, y: np.ndarray) -> np.ndarray:
     return amount * np.sin(2 * np.pi * waves * y + phase)
 
 
-def boxes(frames: np.ndarray, numbers: Layout, atlas: Atlas) -> np.ndarray:
+def corners(numbers: Layout, atlas: Atlas) -> np.ndarray:
+    """The corners of the box that each digit's ink has in its face, float32 (B, L, 4, 2)."""
+    ink = atlas.boxes[numbers.face[:, None], numbers.glyphs]
+    return np.stack([ink[..., [0, 2, 0, 2]], ink[..., [1, 1, 3, 3]]], axis=-1)
+
+
+def outline(numbers: Layout, atlas: Atlas) -> np.ndarray:
+    """Points all around each digit's ink in its face, float32 (B, L, P, 2)."""
+    return atlas.outline[numbers.face[:, None], numbers.glyphs]
+
+
+def boxes(frames: np.ndarray, numbers: Layout, points: np.ndarray) -> np.ndarray:
     """Each digit's box in the photograph: float32 (B, L, 4), left, top, right, bottom in pixels.
 
-    frames: (B, 3, 3), from the number's frame to pixels.
+    frames: (B, 3, 3), from the number's frame to pixels. points: (B, L, P, 2) in the face, which the box holds: of
+    `corners` for a box that is loose around digits that lean, or of `outline` for the ink's own.
     """
-    ink = atlas.boxes[numbers.face[:, None], numbers.glyphs]
-    x = ink[..., [0, 2, 0, 2]] * numbers.stretch[..., None]
-    y = ink[..., [1, 1, 3, 3]] - 0.5
+    x = points[..., 0] * numbers.stretch[..., None]
+    y = points[..., 1] - 0.5
     x = x - numbers.stretch[..., None] * _bent(numbers, y)
     y = y * numbers.tall[..., None]
     cos, sin = np.cos(numbers.turn)[..., None], np.sin(numbers.turn)[..., None]

@@ -76,6 +76,8 @@ def _tiles() -> np.ndarray:
     return np.stack(kinds).astype(np.float32)
 
 
+_FADES = 2
+"""Digit heights over which light fades as falloff.amount says."""
 _LEAVES = 1
 """The texture whose dark places are the shadows of leaves, and where paint flakes off."""
 
@@ -248,10 +250,15 @@ def relief(dice: Dice, picture: np.ndarray, distance: np.ndarray, cover: np.ndar
     shade(picture, dice.happens("relief") * dice.draw("relief.strength") * cover * slope)
 
 
-def light(dice: Dice, picture: np.ndarray, seen: View) -> None:
-    """Light that falls off across the wall, shadows of roofs and leaves, and glare."""
+def light(dice: Dice, picture: np.ndarray, seen: View, reach: np.ndarray | None) -> None:
+    """Light that falls off across the wall, shadows of roofs and leaves, and glare; for `reach` see `painted`.
+
+    Light that fades as steeply as on a crop would leave a wide picture white on one side and black on the other.
+    """
     angle = dice.angle()
     amount = dice.happens("falloff") * dice.draw("falloff.amount") * _along(seen, angle)
+    if reach is not None:
+        amount *= np.minimum(1, _FADES / reach)
     edge = soft(_along(seen, dice.angle()) - dice.draw("shade.place"), dice.draw("shade.soft"))
     amount -= dice.happens("shade") * dice.draw("shade.depth") * edge
     leaves = soft(texture(dice, seen, _LEAVES) - dice.draw("dapple.edge"), 0.6)

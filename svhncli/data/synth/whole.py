@@ -10,16 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from svhncli.data.synth import camera
+from svhncli.data.synth import LARGEST, Given, Photo, camera
 from svhncli.data.synth.chunk import painted, written
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.faces import Atlas
-from svhncli.data.synth.scene import ROW, STACK, Layout, boxes, layout, look, pose
+from svhncli.data.synth.scene import ROW, STACK, Layout, boxes, layout, look, outline, pose
 from svhncli.data.synth.world import World
 from svhncli.rng import Several, numpy_generator
-
-LARGEST = 4096
-"""Pixels of the longest side that is drawn."""
 
 _FINEST, _COARSEST = 32, 14
 """Pixels per digit height of a scene; the camera enlarges or shrinks it. More is lost in the lens."""
@@ -32,28 +29,6 @@ _NEAR = 0.75
 """How far, in digit heights, a digit's shadow can reach."""
 _REACH = 0.35
 """The most that perspective may shrink or stretch what is at a photograph's edge."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """A number to be drawn. label: L digits. boxes: (L, 4), left, top, right, bottom in pixels.
-
-    size: the picture's width and height, or None where nobody knows it.
-    """
-
-    label: tuple[int, ...]
-    boxes: np.ndarray
-    size: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A photograph. image: uint8 (H, W, 3). label: L digits. boxes: float32 (L, 4), where their ink is, in pixels:
-    left, top, right, bottom, at least one pixel wide and high, within the picture."""
-
-    image: np.ndarray
-    label: tuple[int, ...]
-    boxes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -113,7 +88,7 @@ def invented(dice: Dice, digits: np.ndarray, kind: int, fonts: Atlas) -> Plan:
     room, above, aspect, aside = _framing(dice, 1 if kind == STACK else digits.shape[1])
     _flatten(frames, numbers.height * (1 + room) * aspect / 2)
     frames = np.eye(3) * np.stack([unit, unit, np.ones_like(unit)], 1)[:, None].transpose(0, 2, 1) @ frames
-    left, top, right, bottom = _around(boxes(frames, numbers, fonts))
+    left, top, right, bottom = _around(boxes(frames, numbers, outline(numbers, fonts)))
     high = np.maximum((bottom - top) * (1 + room), 8)
     wide = np.maximum(high * aspect, 1.1 * (right - left))
     x, y = (wide - (right - left)) * aside - left, (high - (bottom - top)) * above - top
@@ -200,12 +175,12 @@ def _fitted(numbers: Layout, frames: np.ndarray, wanted: np.ndarray, fonts: Atla
     back, unit = np.linalg.inv(frames[:, :2, :2]), np.sqrt(np.linalg.det(frames[:, :2, :2]))[:, None, None]
     target, extent = (wanted[..., :2] + wanted[..., 2:]) / 2, (wanted[..., 2:] - wanted[..., :2])
     size = extent / unit / ink_size
-    least = size * 0.3
+    least, points = size * 0.3, outline(numbers, fonts)
     numbers = replace(numbers, centre=np.zeros_like(numbers.centre))
     for _ in range(5):
         stretch, tall = size.astype(np.float32).transpose(2, 0, 1)
         numbers = replace(numbers, stretch=stretch, tall=tall)
-        found = boxes(frames, numbers, fonts)
+        found = boxes(frames, numbers, points)
         off = target - (found[..., :2] + found[..., 2:]) / 2
         centre = numbers.centre + (back[:, None] @ off[..., None])[..., 0].astype(np.float32)
         size = np.maximum(size + (extent - (found[..., 2:] - found[..., :2])) / unit / ink_size, least)
@@ -239,13 +214,14 @@ def _taken(
     to_scene[:, 0, 0], to_scene[:, 1, 1], to_scene[:, 2, 2] = *scale.T, 1
     # A pixel more than is shown, so that no slope at an edge depends on the batch.
     seen = look(to_scene @ plan.frames, scenes[:, ::-1] + 1, plan.unit * scale[:, 1])
-    places = boxes(plan.frames, plan.numbers, fonts)
+    places = boxes(plan.frames, plan.numbers, outline(plan.numbers, fonts))
     left, top, right, bottom = _around(places * np.tile(scale, 2)[:, None])
     near = _NEAR * seen.density.ravel()
     height, width = seen.u.shape[1:]
     rows = slice(max(0, int((top - near).min())), min(height, int((bottom + near).max()) + 2))
     columns = slice(max(0, int((left - near).min())), min(width, int((right + near).max()) + 2))
-    scene = painted(dice, seen, plan.numbers, fonts, (rows, columns), around=True)
+    reach = (plan.sizes[:, 0] / plan.unit / 2).astype(np.float32)[:, None, None]
+    scene = painted(dice, seen, plan.numbers, fonts, (rows, columns), reach)
     shown = [picture[:, :high, :wide] for picture, (wide, high) in zip(scene, scenes, strict=True)]
     camera.shake(dice, shown, seen.density.ravel())
     developed = camera.develop(dice, scene)
