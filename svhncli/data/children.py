@@ -21,12 +21,10 @@ _AHEAD = 3
 """Jobs for each process that are under way or done and not yet taken: more would fill memory."""
 
 
-def in_order(
-    work: Callable[[Job], Done], jobs: Sequence[Job], workers: int
-) -> Generator[Done, None, None]:
-    """What `work` makes of each job, in order, here or in processes that end with this generator, however it ends.
+def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> Generator[Done, None, None]:
+    """What `work` makes of each job, in order, in processes that end with this generator, however it ends.
 
-    work: a function that processes can import. workers: how many; 1 works in this process.
+    work: a function that processes can import. workers: how many processes; 1 is this one.
     """
     if workers == 1 or len(jobs) < 2:
         yield from map(work, jobs)

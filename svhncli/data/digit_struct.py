@@ -39,8 +39,8 @@ def write(path: Path, rows: Iterable[Row]) -> None:
 class _Store:
     """What the struct's fields refer to, in the group that MATLAB keeps for it.
 
-    The first text or struct of a length is made, all others are copies whose values are written over: HDF5 copies
-    an object with all that is in it in a tenth of the time.
+    The first text or struct of a length is made, all others are copies whose values are written over: HDF5
+    copies an object with all that is in it in a fifth of the time.
     """
 
     def __init__(self, file: h5py.File) -> None:

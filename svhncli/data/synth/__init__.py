@@ -1,12 +1,13 @@
 """The embedded data set: labelled street-number digits, drawn from fonts.
 
 A scene is a whole house number on its wall; each digit's crop is one view of it, with its neighbours cut off
-at the edges, as in SVHN's cropped set; a whole photograph is another view. Digits and lengths are as common as in SVHN: a 1 begins
-more than a quarter of the numbers.
+at the edges, as in SVHN's cropped set; a whole photograph is another. Digits and lengths are as common as in
+SVHN: a 1 begins more than a quarter of the numbers.
 
 The rooms: `world` (every factor's distribution), `faces` (digits as distance fields), `scene` (layout, pose),
 `surfaces` (walls, plates, digits, light), `camera` (lens, sensor, file, crop), `chunk` (the pipeline and the
-unit of work for crops), `whole` (photographs), `dice` (draws for a batch). This door hands chunks to processes.
+unit of work for crops), `whole` (whole photographs), `dice` (draws for a batch). This door hands the work to
+processes.
 """
 
 from __future__ import annotations
@@ -54,8 +55,11 @@ class Given:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph. image: uint8 (H, W, 3). label: L digits. boxes: float32 (L, 4), where their ink is, in pixels:
-    left, top, right, bottom, at least one pixel wide and high, within the picture."""
+    """A photograph. image: uint8 (H, W, 3). label: L digits.
+
+    boxes: float32 (L, 4), where their ink is: left, top, right, bottom in pixels, within the picture and at
+        least one pixel wide and high.
+    """
 
     image: np.ndarray
     label: tuple[int, ...]
@@ -156,8 +160,8 @@ def photographs(
         seed, part, spec, cache, progress, workers: as for `render`.
 
     Raises:
-        ValueError: what is given cannot be drawn: no digits, other than digits, boxes of another shape or that
-            are not finite, or a picture without pixels or larger than `LARGEST`; or it is not `count` pieces.
+        ValueError: what is given is not `count` numbers, or one cannot be drawn: it has no digits, or others
+            than 0 to 9, boxes of another shape or not finite, or a picture of no pixels or beyond `LARGEST`.
         DataError, UsageError: the world or its fonts are not as they should be.
         DiskError: the cache cannot be written.
     """
@@ -186,7 +190,9 @@ def pieces_of(
     atlas(spec.fonts, load(spec), cache)  # before processes begin, which would wait for each other
     starts = range(0, count, PIECE)
     return [
-        Piece(seed, part, start, min(PIECE, count - start), spec, cache, given and given[start : start + PIECE])
+        Piece(
+            seed, part, start, min(PIECE, count - start), spec, cache, given and given[start : start + PIECE]
+        )
         for start in starts
     ]
 
@@ -204,7 +210,9 @@ def check(number: Given) -> None:
         raise ValueError(f"{len(number.label)} digits need as many boxes of four finite numbers")
     sides = boxes[:, 2:].max(axis=0) if number.size is None else np.array(number.size)
     if sides.max() > LARGEST or (number.size is not None and sides.min() < 1):
-        raise ValueError(f"a picture of {sides[0]:.0f} x {sides[1]:.0f} pixels is not 1 to {LARGEST} wide and high")
+        raise ValueError(
+            f"a picture of {sides[0]:.0f} x {sides[1]:.0f} pixels is not 1 to {LARGEST} wide and high"
+        )
 
 
 def draw(piece: Piece) -> list[Photo]:

@@ -37,7 +37,7 @@ def shake(dice: Dice, scenes: Sequence[np.ndarray], density: np.ndarray) -> None
     """
     moving = dice.happens("motion").ravel()
     reach, angle = density * dice.draw("motion.reach").ravel(), dice.angle().ravel()
-    for i in np.flatnonzero(moving):
+    for i in np.flatnonzero(moving).tolist():
         height, width = scenes[i].shape[1:]
         still = np.pad(scenes[i], ((0, 0), (_REACH, _REACH), (_REACH, _REACH)), mode="edge")
         steps = np.clip(reach[i] * np.linspace(-1, 1, 5), -_REACH, _REACH)
@@ -68,10 +68,10 @@ def _blotches(sigma: float) -> Image.Image:
     return Image.fromarray(np.clip(128.5 + sigma * flat, 0, 255).astype(np.uint8))
 
 
-def _part(sheet: Image.Image, x: float, y: float, size: tuple[int, int]) -> Image.Image:
-    """A part of a sheet of noise, x and y in [0, 1) say which; a sheet that is too small is enlarged."""
+def _part(sheet: Image.Image, place: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """A part of a sheet of noise, at shares (2,) of its sides; a sheet that is too small is enlarged."""
     width, height = (min(side, whole) for side, whole in zip(size, sheet.size, strict=True))
-    left, top = int(x * (sheet.width - width)), int(y * (sheet.height - height))
+    left, top = int(place[0] * (sheet.width - width)), int(place[1] * (sheet.height - height))
     part = sheet.crop((left, top, left + width, top + height))
     return part if part.size == size else part.resize(size)
 
@@ -119,10 +119,10 @@ def photograph(
         if enlarged <= 1 and blur[i] > 0:
             picture = picture.filter(ImageFilter.GaussianBlur(float(blur[i])))
         if grainy[i]:
-            grain = _part(_noise(sigmas[strength[i]]), *corner[i].tolist(), picture.size)
+            grain = _part(_noise(sigmas[strength[i]]), corner[i], picture.size)
             picture = ImageChops.add(picture, grain, offset=-128)
         if blotched[i]:
-            blotches = _part(_blotches(strengths[blotch[i]]), *corner[i].tolist(), picture.size)
+            blotches = _part(_blotches(strengths[blotch[i]]), corner[i], picture.size)
             picture = ImageChops.add(picture, blotches, offset=-128)
         if sharpened[i]:
             picture = picture.filter(ImageFilter.UnsharpMask(float(rim[i]), int(percent[i]), 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from svhncli.data.synth import camera, surfaces
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.faces import Atlas
@@ -31,8 +32,8 @@ def painted(
     """The scenes of B numbers before a camera, float32 (B, 3, H, W).
 
     window: the rows and columns in which the digits and their shadows are.
-    reach: (B, 1, 1), digit heights to the edges of whole photographs, on which other things are seen, too; None
-        where the scenes are cut to crops.
+    reach: (B, 1, 1), digit heights to the edges of whole photographs, which show other things; None where
+        the scenes are cut to crops.
     """
     ground, ink = surfaces.tones(dice)
     plated = dice.happens("plate")
@@ -61,12 +62,12 @@ def crops(dice: Dice, digits: np.ndarray, kind: int, size: int, fonts: Atlas) ->
     seen = view(dice, numbers, size / _CROP)
     scene = painted(dice, seen, numbers, fonts)
     density = seen.density.ravel()
-    camera.shake(dice, scene, density)
+    camera.shake(dice, list(scene), density)
     pictures = camera.develop(dice, scene)
     scale = camera.coarseness(dice, density)
     height, width = scene.shape[2:]
     sides = [(round(width * each), round(height * each)) for each in scale.tolist()]
-    taken = camera.photograph(dice, pictures, sides, density * scale)
+    taken = camera.photograph(dice, list(pictures), sides, density * scale)
     shares = boxes(seen.frames, numbers, corners(numbers, fonts)) / (width, height, width, height)
     limits = np.tile(np.array(sides, float), 2)[:, None]
     squares = camera.frame(dice, shares * limits) / limits

@@ -72,17 +72,17 @@ class Atlas:
 
     @cached_property
     def outline(self) -> np.ndarray:
-        """Where the ink ends in some rows and columns of a cell, float32 (F, K, P, 2), right and down as `boxes`.
+        """Where the ink of digits that are `BOLDER` ends in some rows and columns of a cell.
 
-        Of digits that are `BOLDER`, as they are in pictures.
+        Float32 (F, K, P, 2), right and down as `boxes`.
         """
         distance = self.distance + BOLDER
-        inside = distance > 0
+        inside: np.ndarray = distance > 0
         places = (np.arange(self.distance.shape[-1], dtype=np.float32) + 0.5) / DENSITY
         middle = (self.boxes[..., :2] + self.boxes[..., 2:]) / 2
         found = []
         for axis, start, other in ((3, SPAN / 2, MARGIN), (2, MARGIN, SPAN / 2)):
-            there = inside.any(axis=axis)[..., ::2]
+            there = np.any(inside, axis=axis)[..., ::2]
             for turned in (False, True):
                 first = (np.flip(inside, axis) if turned else inside).argmax(axis=axis)
                 first = inside.shape[axis] - 1 - first if turned else first

@@ -140,7 +140,7 @@ def view(dice: Dice, numbers: Layout, density: float) -> View:
 
 
 def look(frames: np.ndarray, sizes: np.ndarray, density: np.ndarray) -> View:
-    """What cameras see: frames (B, 3, 3) from numbers to pixels, heights and widths int (B, 2), density (B,)."""
+    """What cameras see: frames (B, 3, 3) to pixels, heights and widths int (B, 2), density (B,)."""
     height, width = sizes.max(axis=0)
     back = np.linalg.inv(frames).astype(np.float32)[:, :, :, None, None]
     x = np.arange(width, dtype=np.float32)[None, None] + np.float32(0.5)
@@ -190,8 +190,9 @@ def outline(numbers: Layout, atlas: Atlas) -> np.ndarray:
 def boxes(frames: np.ndarray, numbers: Layout, points: np.ndarray) -> np.ndarray:
     """Each digit's box in the photograph: float32 (B, L, 4), left, top, right, bottom in pixels.
 
-    frames: (B, 3, 3), from the number's frame to pixels. points: (B, L, P, 2) in the face, which the box holds: of
-    `corners` for a box that is loose around digits that lean, or of `outline` for the ink's own.
+    frames: (B, 3, 3), from the number's frame to pixels.
+    points: (B, L, P, 2) in the face, which the box holds: `corners` for one that is loose around digits
+        that lean, `outline` for the ink's own.
     """
     x = points[..., 0] * numbers.stretch[..., None]
     y = points[..., 1] - 0.5

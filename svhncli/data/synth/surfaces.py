@@ -201,7 +201,9 @@ def things(dice: Dice, picture: np.ndarray, seen: View, half: tuple[np.ndarray, 
             1 - np.abs(side)
         )
         corners = np.stack([near - size / 2, near + size / 2], axis=1) * seen.density
-        corners = np.clip(np.rint(middle[:, None] + corners), 0, 1 + seen.last[:, None, ::-1, 0, 0]).astype(int)
+        corners = np.clip(np.rint(middle[:, None] + corners), 0, 1 + seen.last[:, None, ::-1, 0, 0]).astype(
+            int
+        )
         hue = colour(dice, dice.draw("thing.luma"), "wall")
         for i in np.flatnonzero(there):
             (left, top), (right, bottom) = corners[i].tolist()
@@ -251,9 +253,9 @@ def relief(dice: Dice, picture: np.ndarray, distance: np.ndarray, cover: np.ndar
 
 
 def light(dice: Dice, picture: np.ndarray, seen: View, reach: np.ndarray | None) -> None:
-    """Light that falls off across the wall, shadows of roofs and leaves, and glare; for `reach` see `painted`.
+    """Light that falls off across the wall, shadows of roofs and leaves, and glare; see `painted`.
 
-    Light that fades as steeply as on a crop would leave a wide picture white on one side and black on the other.
+    Light that fades as steeply as on a crop would leave a wide picture white on one side, black on the other.
     """
     angle = dice.angle()
     amount = dice.happens("falloff") * dice.draw("falloff.amount") * _along(seen, angle)

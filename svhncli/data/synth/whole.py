@@ -29,14 +29,16 @@ _NEAR = 0.75
 """How far, in digit heights, a digit's shadow can reach."""
 _REACH = 0.35
 """The most that perspective may shrink or stretch what is at a photograph's edge."""
+_TURNED = 20
+"""Degrees; rows that are steeper climb a stair."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """B photographs before they are drawn.
 
-    frames: (B, 3, 3), from the number's frame to pixels. sizes: int (B, 2), width and height. unit: (B,), pixels
-    of a digit's height.
+    frames: (B, 3, 3), from the number's frame to pixels. sizes: int (B, 2), width and height.
+    unit: (B,), pixels of a digit's height.
     """
 
     numbers: Layout
@@ -50,7 +52,13 @@ class Plan:
 
 
 def photographs(
-    seed: int, part: str, start: int, count: int, world: World, fonts: Atlas, given: Sequence[Given] | None = None
+    seed: int,
+    part: str,
+    start: int,
+    count: int,
+    world: World,
+    fonts: Atlas,
+    given: Sequence[Given] | None = None,
 ) -> list[Photo]:
     """Photographs `start` to `start + count` of a part.
 
@@ -75,7 +83,7 @@ def photographs(
         if given is None:
             plan = invented(some, labels, kind, fonts)
         else:
-            plan = asked(some, labels, [given[i] for i in alike], fonts)
+            plan = asked(some, labels, [given[i] for i in alike.tolist()], fonts)
         for place, image, places in _drawn(own, world, plan, fonts):
             found[int(alike[place])] = Photo(image, tuple(labels[place].tolist()), places)
     return [found[i] for i in range(count)]
@@ -87,7 +95,7 @@ def invented(dice: Dice, digits: np.ndarray, kind: int, fonts: Atlas) -> Plan:
     unit = dice.draw("photograph.pixels").ravel()
     room, above, aspect, aside = _framing(dice, 1 if kind == STACK else digits.shape[1])
     _flatten(frames, numbers.height * (1 + room) * aspect / 2)
-    frames = np.eye(3) * np.stack([unit, unit, np.ones_like(unit)], 1)[:, None].transpose(0, 2, 1) @ frames
+    frames = _scaled(frames, unit, unit)
     left, top, right, bottom = _around(boxes(frames, numbers, outline(numbers, fonts)))
     high = np.maximum((bottom - top) * (1 + room), 8)
     wide = np.maximum(high * aspect, 1.1 * (right - left))
@@ -99,14 +107,16 @@ def invented(dice: Dice, digits: np.ndarray, kind: int, fonts: Atlas) -> Plan:
 def asked(dice: Dice, digits: np.ndarray, given: Sequence[Given], fonts: Atlas) -> Plan:
     """Numbers int64 (B, L) in the boxes that are given.
 
-    A row of digits that rises or falls is one that is turned. Where the picture's size is unknown, the room on the
-    right and below is as the room on the left and above has it.
+    A row of digits that rises or falls is one that is turned. Where the picture's size is unknown, the room
+    on the right and below follows from that on the left and above, as the world shares it out.
     """
     numbers = layout(dice, digits, ROW, fonts)
     _, above, _, aside = _framing(dice, digits.shape[1])
     wanted = np.array([one.boxes for one in given], float)
     left, top, right, bottom = _around(wanted)
-    ends = np.stack([right + np.maximum(left, 1) * (1 / aside - 1), bottom + np.maximum(top, 1) * (1 / above - 1)], 1)
+    ends = np.stack(
+        [right + np.maximum(left, 1) * (1 / aside - 1), bottom + np.maximum(top, 1) * (1 / above - 1)], 1
+    )
     sizes = np.array([end if one.size is None else one.size for end, one in zip(ends, given, strict=True)])
     sizes = np.clip(np.rint(sizes), 1, LARGEST).astype(int)
     wanted = _inside(wanted, sizes)
@@ -114,32 +124,33 @@ def asked(dice: Dice, digits: np.ndarray, given: Sequence[Given], fonts: Atlas) 
     unit = np.median(extent[..., 1], axis=1)
     slope = np.rad2deg(np.arctan2(middle[:, -1, 1] - middle[:, 0, 1], middle[:, -1, 0] - middle[:, 0, 0]))
     frames = pose(dice, np.where((np.abs(slope) < _TURNED) & (digits.shape[1] > 1), slope, np.nan))
-    _flatten(frames, sizes[:, 0] / unit / 2)
+    _flatten(frames, sizes.max(axis=1) / unit / 2)
     _straighten(frames, 0.5 * (extent[..., 0] / extent[..., 1]).min(axis=1))
     left, top, right, bottom = _around(wanted)
-    frames = np.eye(3) * np.stack([unit, unit, np.ones_like(unit)], 1)[:, None].transpose(0, 2, 1) @ frames
-    frames = _moved(frames, (left + right) / 2, (top + bottom) / 2)
+    frames = _moved(_scaled(frames, unit, unit), (left + right) / 2, (top + bottom) / 2)
     return Plan(_fitted(numbers, frames, wanted, fonts), frames, sizes, unit)
 
 
-_TURNED = 20
-"""Degrees; rows that are steeper climb a stair."""
-
-
 def _framing(dice: Dice, digits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """How B pictures lie around their numbers, (B,) each: the room above and below against the number's height, how
-    much of it is above, width by height, and how much of the room beside is on the left."""
+    """How B pictures lie around their numbers, (B,) each.
+
+    The room above and below against the number's height, how much of it is above, width by height, and how
+    much of the room beside is on the left.
+    """
     room, above = dice.draw("photograph.room"), 0.46 + dice.draw("photograph.above")
     aspect = (1.72 + 0.26 * digits) * dice.draw("photograph.aspect")
     off = dice.happens("off_centre") * dice.draw("off_centre.aside")
     aside = 0.5 + dice.draw("photograph.aside") + off
-    values = room, np.clip(above, 0.1, 0.9), aspect, np.clip(aside, 0.1, 0.9)
-    return tuple(value.ravel().astype(float) for value in values)
+    values = np.stack([room, np.clip(above, 0.1, 0.9), aspect, np.clip(aside, 0.1, 0.9)])
+    room, above, aspect, aside = values[..., 0, 0].astype(float)
+    return room, above, aspect, aside
 
 
 def _around(places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Left, top, right and bottom (B,) of all of a number's boxes (B, L, 4)."""
-    return (*places[..., :2].min(axis=1).T, *places[..., 2:].max(axis=1).T)
+    left, top = places[..., :2].min(axis=1).T
+    right, bottom = places[..., 2:].max(axis=1).T
+    return left, top, right, bottom
 
 
 def _inside(places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -156,8 +167,13 @@ def _moved(frames: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return move @ frames
 
 
+def _scaled(frames: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Frames (B, 3, 3) to pixels that are so many times smaller, (B,) each."""
+    return frames * np.stack([x, y, np.ones_like(x)], axis=1)[..., None]
+
+
 def _flatten(frames: np.ndarray, reach: np.ndarray) -> None:
-    """Weaken perspective (in place) where a picture that reaches so many digit heights would show a horizon."""
+    """Weaken perspective (in place) where a picture that reaches so many digit heights had a horizon."""
     bend = np.abs(frames[:, 2, :2]).sum(axis=1) * reach
     frames[:, 2, :2] *= np.minimum(1, _REACH / np.maximum(bend, 1e-9))[:, None]
 
@@ -191,7 +207,9 @@ def _fitted(numbers: Layout, frames: np.ndarray, wanted: np.ndarray, fonts: Atla
     return replace(numbers, width=width, height=height)
 
 
-def _drawn(each: Several, world: World, plan: Plan, fonts: Atlas) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def _drawn(
+    each: Several, world: World, plan: Plan, fonts: Atlas
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Place, image and boxes of each photograph, those of like size together."""
     shrunk = np.clip(plan.unit, _COARSEST, _FINEST) / plan.unit
     shrunk = np.minimum(shrunk, np.sqrt(_SCENE / plan.sizes.prod(axis=1)))
@@ -205,15 +223,11 @@ def _drawn(each: Several, world: World, plan: Plan, fonts: Atlas) -> Iterator[tu
         yield from zip(rows.tolist(), *_taken(some, plan.take(rows), scenes[rows], fonts), strict=True)
 
 
-def _taken(
-    dice: Dice, plan: Plan, scenes: np.ndarray, fonts: Atlas
-) -> tuple[list[np.ndarray], np.ndarray]:
+def _taken(dice: Dice, plan: Plan, scenes: np.ndarray, fonts: Atlas) -> tuple[list[np.ndarray], np.ndarray]:
     """Images and boxes of photographs whose scenes have these widths and heights, int (B, 2)."""
     scale = scenes / plan.sizes
-    to_scene = np.zeros_like(plan.frames)
-    to_scene[:, 0, 0], to_scene[:, 1, 1], to_scene[:, 2, 2] = *scale.T, 1
     # A pixel more than is shown, so that no slope at an edge depends on the batch.
-    seen = look(to_scene @ plan.frames, scenes[:, ::-1] + 1, plan.unit * scale[:, 1])
+    seen = look(_scaled(plan.frames, *scale.T), scenes[:, ::-1] + 1, plan.unit * scale[:, 1])
     places = boxes(plan.frames, plan.numbers, outline(plan.numbers, fonts))
     left, top, right, bottom = _around(places * np.tile(scale, 2)[:, None])
     near = _NEAR * seen.density.ravel()
