@@ -66,6 +66,8 @@ def _write(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, s
         named = layouts.PARTS[config.layout] if config.part == "all" else (config.part,)
         sizes = {part: data.n_train if part == "train" else data.n_test for part in named}
         parts = {part: count for part, count in sizes.items() if count}
+        if not parts:
+            raise UsageError(f"part={config.part} has no pictures", "say how many with data.n_test")
     with show.bars():
         written = layouts.write(config.layout, out, parts, order, show.work)
     show.say(f"written to '{out}': {', '.join(path.name for path in written)}")

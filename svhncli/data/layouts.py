@@ -137,6 +137,8 @@ def write(
         raise UsageError(
             f"layout={layout} holds single digits", "labels need layout=mchar or layout=svhn_full"
         )
+    if files := [path for path in (out, *out.parents) if path.exists() and not path.is_dir()]:
+        raise UsageError(f"'{files[0]}' is a file, not a folder", "choose another folder with out=")
     names = [name for each in parts for name in known[each]]
     there = [name for name in names if (out / name).exists()]
     if there or (len(parts) > 1 and out.exists() and any(out.iterdir())):
