@@ -7,6 +7,7 @@ makes a resumed run end with the same bits, and a data set that is extended keep
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,29 @@ def key(seed: int, *path: int | str) -> int:
 def numpy_generator(seed: int, *path: int | str) -> np.random.Generator:
     """A NumPy generator of its own for (seed, path)."""
     return np.random.Generator(np.random.PCG64(key(seed, *path)))
+
+
+class Several:
+    """B generators as one: picture i draws from the i-th alone, so what it draws depends on no other."""
+
+    def __init__(self, each: Sequence[np.random.Generator]) -> None:
+        self.each = each
+
+    def take(self, rows: Sequence[int]) -> Several:
+        """Some of them."""
+        return Several([self.each[row] for row in rows])
+
+    def random(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Uniform float64 (B, …) in [0, 1)."""
+        return np.stack([one.random(shape[1:]) for one in self.each])
+
+    def standard_normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Normal float64 (B, …)."""
+        return np.stack([one.standard_normal(shape[1:]) for one in self.each])
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray:
+        """Uniform float64 (B, …) in [low, high)."""
+        return low + (high - low) * self.random(shape)
 
 
 def torch_generator(seed: int, *path: int | str, device: str | torch.device = "cpu") -> torch.Generator:

@@ -483,11 +483,20 @@ class Eval:
 
 @dataclass
 class Render:
-    """`svhn render`: look at what the renderer draws."""
+    """`svhn render`: look at what the renderer draws, or write a data set of it."""
 
+    layout: str = key(
+        "none",
+        "none draws sheets to look at; else a data set is written as SVHN or Tianchi lay theirs out",
+        choices=("none", "mat", "svhn_full", "mchar", "folder"),
+    )
+    part: str = key("all", "which part of the data set is written", choices=("all", "train", "val", "test"))
+    labels: str | None = key(
+        None, "an mchar JSON or a digitStruct.mat whose numbers and boxes are drawn; the part is its own"
+    )
     sheet: bool = key(False, "also a sheet for each factor: the same scenes without it and with it")
     beside: str | None = key(None, "a .mat of the cropped layout whose pictures are drawn beside the renders")
-    out: str = key("outputs/render", "folder for the sheets")
+    out: str = key("outputs/render", "folder for the sheets or the data set")
     cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
     data: Any = key(UNSET, "what is rendered")

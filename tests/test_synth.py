@@ -278,7 +278,7 @@ def boxed_ink(digits: np.ndarray, kind: int, world: World) -> tuple[np.ndarray, 
     numbers = scene.layout(dice, digits, kind, faces)
     seen = scene.view(dice, numbers, 50)
     fields = scene.distances(seen, numbers, faces)
-    shares = scene.boxes(seen, numbers, faces) / (fields.shape[:0:-1] * 2)
+    shares = scene.boxes(seen.frames, numbers, scene.corners(numbers, faces)) / (fields.shape[:0:-1] * 2)
     pictures = [Image.fromarray(field > 0).convert("RGB") for field in fields]
     pairs = zip(pictures, shares, strict=True)
     return np.stack([camera.crop(picture, share, 40)[:, 0] > 127 for picture, share in pairs]), numbers.face

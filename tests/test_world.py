@@ -14,6 +14,7 @@ from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.painter import OF_A_HAND, hands
 from svhncli.data.synth.scene import CLIMB, ROW, STACK
 from svhncli.data.synth.surfaces import _TINTS, _tiles
+from svhncli.data.synth.whole import photographs
 from svhncli.data.synth.world import OWN, STREET, Spec, World, load
 from svhncli.errors import DataError, UsageError
 from svhncli.rng import numpy_generator
@@ -88,6 +89,12 @@ def test_every_factor_can_be_left_out_and_changes_what_is_drawn(factor: str) -> 
     specs = Spec(always=always), Spec(without=(factor,), always=always)
     if factor == "number":
         one, other = (numbers_of(numpy_generator(0, "numbers"), load(spec))[1].tolist() for spec in specs)
+        assert one != other
+    elif factor in ("photograph", "off_centre", "thing"):
+        one, other = (
+            [photo.image.tolist() for photo in photographs(0, "whole", 0, 8, load(spec), installed_faces())]
+            for spec in specs
+        )
         assert one != other
     elif factor in OF_A_HAND:
         one, other = (hands(Dice(numpy_generator(0, "hands"), 64, load(spec))) for spec in specs)

@@ -1,4 +1,4 @@
-"""`svhn render`: look at what the renderer draws, beside photographs, and factor by factor."""
+"""`svhn render`: what the renderer draws, beside photographs and factor by factor, or as a data set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from svhncli import build, schema
-from svhncli.data import svhn
+from svhncli.data import layouts, svhn
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.synth import painter, render
 from svhncli.data.synth.chunk import CHUNK
@@ -30,22 +30,55 @@ HANDS = 40
 
 
 def run(config: schema.Render) -> dict[str, Any]:
-    """Draw a sheet of the world, and with `sheet` one of each factor.
+    """Draw a sheet of the world, and with `sheet` one of each factor; or with `layout` write a data set.
 
     Returns:
-        {"sheets": the files, "world": the file of the distributions}.
+        {"sheets": the files, "world": the file of the distributions}, or {"written": files and folders}.
 
     Raises:
-        UsageError: the data is not rendered, or a factor does not exist.
-        DataError: the world, its fonts or the file `beside` are not as they should be.
+        UsageError: the data is not rendered, a factor does not exist, words do not go together, or there is
+            already something in the data set's place.
+        DataError: the world, its fonts, or the files `beside` or `labels` are not as they should be.
+        DiskError: the folder cannot be written.
     """
     if not isinstance(config.data, schema.Synth):
         raise UsageError(f"data={config.data.name} is not rendered", "choose data=synth")
-    show, spec, out = Show(), build.world(config.data), Path(config.out).expanduser()
-    sheets = [out / "world.png"]
+    show, out = Show(), Path(config.out).expanduser()
     cache = Cache(Path(config.cache).expanduser() if config.cache else default_root())
-    pictures = _drawn(config.data, spec, cache)
-    blocks = [(f"renders, seed {config.data.seed}", _spread(pictures, OVERVIEW))]
+    if config.layout == "none":
+        if config.labels is not None or config.part != "all":
+            raise UsageError("labels and part are for data sets", "say layout=mchar or another")
+        return _look(config, config.data, out, cache, show)
+    if config.sheet or config.beside is not None:
+        raise UsageError("sheets are drawn without a layout", "leave out layout, or sheet and beside")
+    return _write(config, config.data, out, cache, show)
+
+
+def _write(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
+    """A data set on disk: all of its parts, or one of them."""
+    order = layouts.Order(data.seed, data.size, build.world(data), cache)
+    parts: dict[str, int | layouts.Labels]
+    if config.labels is not None:
+        file = Path(config.labels).expanduser()
+        part = layouts.part_of(file) if config.part == "all" else config.part
+        parts = {part: layouts.read_labels(file)}
+    else:
+        named = layouts.PARTS[config.layout] if config.part == "all" else (config.part,)
+        sizes = {part: data.n_train if part == "train" else data.n_test for part in named}
+        parts = {part: count for part, count in sizes.items() if count}
+        if not parts:
+            raise UsageError(f"part={config.part} has no pictures", "say how many with data.n_test")
+    with show.bars():
+        written = layouts.write(config.layout, out, parts, order, show.work)
+    show.say(f"written to '{out}': {', '.join(path.name for path in written)}")
+    return {"written": [str(path) for path in written]}
+
+
+def _look(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
+    """Sheets of the world, and of its factors."""
+    spec, sheets = build.world(data), [out / "world.png"]
+    pictures = _drawn(data, spec, cache)
+    blocks = [(f"renders, seed {data.seed}", _spread(pictures, OVERVIEW))]
     if config.beside is not None:
         blocks.append((config.beside, _spread(_photographs(config.beside, cache), OVERVIEW)))
     draw_sheet(sheets[0], blocks)
@@ -54,7 +87,7 @@ def run(config: schema.Render) -> dict[str, Any]:
         with show.bars():
             for number, factor in enumerate(factors, 1):
                 sheets.append(out / f"{number:02d}-{factor}.png")
-                draw_sheet(sheets[-1], _compared(config.data, spec, factor, cache))
+                draw_sheet(sheets[-1], _compared(data, spec, factor, cache))
                 show.work("draw factors", number, len(factors))
     show.say(f"drawn in '{out}', by the distributions of {OWN}")
     return {"sheets": [str(path) for path in sheets], "world": str(OWN)}

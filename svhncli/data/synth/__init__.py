@@ -1,27 +1,26 @@
 """The embedded data set: labelled street-number digits, drawn from fonts.
 
 A scene is a whole house number on its wall; each digit's crop is one view of it, with its neighbours cut off
-at the edges, as in SVHN's cropped set. Digits and lengths are as common as in SVHN: a 1 begins
-more than a quarter of the numbers.
+at the edges, as in SVHN's cropped set; a whole photograph is another. Digits and lengths are as common as in
+SVHN: a 1 begins more than a quarter of the numbers.
 
 The rooms: `world` (every factor's distribution), `faces` (digits as distance fields), `scene` (layout, pose),
 `surfaces` (walls, plates, digits, light), `camera` (lens, sensor, file, crop), `chunk` (the pipeline and the
-unit of work), `dice` (draws for a batch). This door hands chunks to processes.
+unit of work for crops), `whole` (whole photographs), `dice` (draws for a batch). This door hands the work to
+processes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import signal
-from collections.abc import Callable, Generator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from svhncli.cpus import available_cpus
 from svhncli.data.cache import Cache
-from svhncli.data.children import end_with_parent, interrupts_held
+from svhncli.data.children import in_order
 from svhncli.data.synth.world import STREET, Spec, load
 
 RENDERER_VERSION = 4
@@ -29,9 +28,55 @@ RENDERER_VERSION = 4
 
 _SMALL = 2000
 """Fewer images than this are drawn sooner than processes start."""
+_FEW = 300
+"""Fewer photographs than this are."""
+
+LARGEST = 4096
+"""Pixels of the longest side of a photograph."""
+
+PIECE = 128
+"""Photographs that a process draws at once: enough of them are of like size."""
 
 Job = tuple[int, str, int, int, Spec, Cache]
 Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Given:
+    """A number to be drawn. label: L digits, from 1. boxes: (L, 4), left, top, right, bottom in pixels.
+
+    size: the picture's width and height, or None where nobody knows it.
+    """
+
+    label: tuple[int, ...]
+    boxes: np.ndarray
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph. image: uint8 (H, W, 3). label: L digits.
+
+    boxes: float32 (L, 4), where their ink is: left, top, right, bottom in pixels, within the picture and at
+        least one pixel wide and high.
+    """
+
+    image: np.ndarray
+    label: tuple[int, ...]
+    boxes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Photographs `start` to `start + count` of a part; what they show, or None where the world says it."""
+
+    seed: int
+    part: str
+    start: int
+    count: int
+    spec: Spec
+    cache: Cache
+    given: Sequence[Given] | None
 
 
 def render(
@@ -84,7 +129,7 @@ def render(
     workers = available_cpus() if workers is None else workers
     jobs: list[Job] = [(seed, part, index, size, spec, cache) for index in range(-(-count // CHUNK))]
     group = 0
-    with contextlib.closing(_chunks(jobs, workers if count >= _SMALL else 1)) as chunks:
+    with contextlib.closing(in_order(_draw, jobs, workers if count >= _SMALL else 1)) as chunks:
         for index, (drawn, classes, numbers) in enumerate(chunks):
             start, stop = index * CHUNK, min(count, (index + 1) * CHUNK)
             images[start:stop] = drawn[: stop - start]
@@ -94,20 +139,90 @@ def render(
             progress(stop - start)
 
 
-def _chunks(jobs: list[Job], workers: int) -> Generator[Chunk, None, None]:
-    """The chunks in order, drawn here or by processes that end with this generator, however it ends."""
-    if workers == 1:
-        yield from map(_draw, jobs)
-        return
-    # Spawned, since a fork after OpenMP was used (torch was) hangs for ever.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_begin)
-    try:
-        with interrupts_held():
-            drawn = pool.map(_draw, jobs)
-        yield from drawn
-    finally:
-        pool.shutdown(cancel_futures=True)
+def photographs(
+    count: int,
+    *,
+    seed: int,
+    part: str,
+    spec: Spec = STREET,
+    cache: Cache,
+    progress: Callable[[int], None] = lambda n: None,
+    workers: int | None = None,
+    given: Sequence[Given] | None = None,
+) -> Iterator[Photo]:
+    """Whole photographs with their numbers and boxes, in order, in little memory; close it to end it early.
+
+    Photograph i depends on (seed, part, i) and, where that is given, on what it shows.
+
+    Args:
+        count: how many.
+        given: what each of them shows; None leaves numbers, places and sizes to the world.
+        seed, part, spec, cache, progress, workers: as for `render`.
+
+    Raises:
+        ValueError: what is given is not `count` numbers, or one cannot be drawn: it has no digits, or others
+            than 0 to 9, boxes of another shape or not finite, or a picture of no pixels or beyond `LARGEST`.
+        DataError, UsageError: the world or its fonts are not as they should be.
+        DiskError: the cache cannot be written.
+    """
+    pieces = pieces_of(count, seed=seed, part=part, spec=spec, cache=cache, given=given)
+    workers = available_cpus() if workers is None else workers
+    with contextlib.closing(in_order(draw, pieces, workers if count >= _FEW else 1)) as drawn:
+        for photos in drawn:
+            yield from photos
+            progress(len(photos))
+
+
+def pieces_of(
+    count: int, *, seed: int, part: str, spec: Spec, cache: Cache, given: Sequence[Given] | None
+) -> list[Piece]:
+    """The work of `photographs` in pieces, each for one call of `draw`, here or in another process.
+
+    Raises:
+        As `photographs`.
+    """
+    from svhncli.data.synth.faces import atlas
+
+    if given is not None and len(given) != count:
+        raise ValueError(f"{len(given)} numbers are given for {count} photographs")
+    for number in given or ():
+        check(number)
+    atlas(spec.fonts, load(spec), cache)  # before processes begin, which would wait for each other
+    starts = range(0, count, PIECE)
+    return [
+        Piece(
+            seed, part, start, min(PIECE, count - start), spec, cache, given and given[start : start + PIECE]
+        )
+        for start in starts
+    ]
+
+
+def check(number: Given) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises:
+        ValueError: see `photographs`.
+    """
+    boxes = np.asarray(number.boxes, float)
+    if not number.label or not set(number.label) <= set(range(10)):
+        raise ValueError(f"a number has digits from 0 to 9, at least one, not {number.label}")
+    if boxes.shape != (len(number.label), 4) or not np.isfinite(boxes).all():
+        raise ValueError(f"{len(number.label)} digits need as many boxes of four finite numbers")
+    sides = boxes[:, 2:].max(axis=0) if number.size is None else np.array(number.size)
+    if sides.max() > LARGEST or (number.size is not None and sides.min() < 1):
+        raise ValueError(
+            f"a picture of {sides[0]:.0f} x {sides[1]:.0f} pixels is not 1 to {LARGEST} wide and high"
+        )
+
+
+def draw(piece: Piece) -> list[Photo]:
+    """The photographs of a piece."""
+    from svhncli.data.synth.faces import atlas
+    from svhncli.data.synth.whole import photographs as drawn
+
+    world = load(piece.spec)
+    fonts = atlas(piece.spec.fonts, world, piece.cache)
+    return drawn(piece.seed, piece.part, piece.start, piece.count, world, fonts, piece.given)
 
 
 def _draw(job: Job) -> Chunk:
@@ -117,9 +232,3 @@ def _draw(job: Job) -> Chunk:
     seed, part, index, size, spec, cache = job
     world = load(spec)
     return render_chunk(seed, part, index, size, world, atlas(spec.fonts, world, cache))
-
-
-def _begin() -> None:
-    """In each new process: leave Ctrl-C to the parent, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()

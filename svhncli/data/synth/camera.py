@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +14,7 @@ from svhncli.data.synth.dice import Dice
 from svhncli.rng import numpy_generator
 
 _SHEET = (1024, 1024)
-"""Pixels of a sheet of noise: higher and wider than any photograph can be."""
+"""Pixels of a sheet of noise: higher and wider than almost every photograph."""
 _REACH = 16
 """The longest half of a motion's path, in pixels."""
 
@@ -29,18 +30,21 @@ def develop(dice: Dice, scenes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.clip(exposed, 0, 255).transpose(0, 2, 3, 1).astype(np.uint8))
 
 
-def shake(dice: Dice, scenes: np.ndarray, density: float) -> None:
-    """Motion blur: some scenes become the mean of copies along a short line."""
+def shake(dice: Dice, scenes: Sequence[np.ndarray], density: np.ndarray) -> None:
+    """Motion blur: some of B scenes (3, H, W) become the mean of copies along a short line.
+
+    density: float32 (B,), pixels per digit height.
+    """
     moving = dice.happens("motion").ravel()
     reach, angle = density * dice.draw("motion.reach").ravel(), dice.angle().ravel()
-    height, width = scenes.shape[2:]
-    for i in np.flatnonzero(moving):
+    for i in np.flatnonzero(moving).tolist():
+        height, width = scenes[i].shape[1:]
         still = np.pad(scenes[i], ((0, 0), (_REACH, _REACH), (_REACH, _REACH)), mode="edge")
         steps = np.clip(reach[i] * np.linspace(-1, 1, 5), -_REACH, _REACH)
         rows = _REACH + np.rint(steps * np.sin(angle[i])).astype(int)
         columns = _REACH + np.rint(steps * np.cos(angle[i])).astype(int)
         copies = [still[:, y : y + height, x : x + width] for y, x in zip(rows, columns, strict=True)]
-        scenes[i] = sum(copies) / np.float32(len(copies))
+        scenes[i][:] = sum(copies) / np.float32(len(copies))
 
 
 @lru_cache(maxsize=8)
@@ -64,6 +68,14 @@ def _blotches(sigma: float) -> Image.Image:
     return Image.fromarray(np.clip(128.5 + sigma * flat, 0, 255).astype(np.uint8))
 
 
+def _part(sheet: Image.Image, place: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """A part of a sheet of noise, at shares (2,) of its sides; a sheet that is too small is enlarged."""
+    width, height = (min(side, whole) for side, whole in zip(size, sheet.size, strict=True))
+    left, top = int(place[0] * (sheet.width - width)), int(place[1] * (sheet.height - height))
+    part = sheet.crop((left, top, left + width, top + height))
+    return part if part.size == size else part.resize(size)
+
+
 def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
     """A photograph with the artefacts of a JPEG file."""
     file = io.BytesIO()
@@ -71,12 +83,22 @@ def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
     return Image.open(file, formats=["JPEG"])
 
 
-def photograph(dice: Dice, pictures: np.ndarray, density: float) -> list[Image.Image]:
-    """Lens blur, the sensor's resolution and noise, sharpening and JPEG; pictures uint8 (B, H, W, 3)."""
+def coarseness(dice: Dice, density: np.ndarray) -> np.ndarray:
+    """By which factor (B,), at most 1, sensors shrink scenes of `density` pixels per digit height, (B,)."""
     coarse = np.minimum(dice.draw("resolution.pixels").ravel() / density, 1)
-    scale = np.where(dice.happens("resolution").ravel(), coarse, 1)
+    return np.where(dice.happens("resolution").ravel(), coarse, 1)
+
+
+def photograph(
+    dice: Dice, pictures: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], density: np.ndarray
+) -> list[Image.Image]:
+    """Lens blur, the sensor's resolution and noise, sharpening and JPEG.
+
+    pictures: B of uint8 (H, W, 3). sizes: width and height of each photograph, in pixels. density: (B,),
+    pixels of the photograph per digit height.
+    """
     blurred = np.where(dice.happens("defocus"), dice.draw("lens.soft"), dice.draw("lens.sharp"))
-    blur = (dice.happens("lens") * blurred).ravel() * density * scale
+    blur = (dice.happens("lens") * blurred).ravel() * density
     grainy = dice.happens("noise").ravel()
     sigmas = list(dice.world.weights("noise.sigma"))
     strength = dice.choose("noise.sigma")
@@ -87,19 +109,20 @@ def photograph(dice: Dice, pictures: np.ndarray, density: float) -> list[Image.I
     percent = dice.draw("sharpen.percent").ravel()
     compressed, quality = dice.happens("jpeg").ravel(), dice.draw("jpeg.quality").ravel()
     taken = []
-    for i, pixels in enumerate(pictures):
+    for i, (pixels, size) in enumerate(zip(pictures, sizes, strict=True)):
         picture = Image.fromarray(pixels)
-        width, height = (round(side * float(scale[i])) for side in picture.size)
-        if scale[i] < 1:
-            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-        if blur[i] > 0:
+        enlarged = size[1] / picture.height
+        if enlarged > 1:  # what is blurred first has fewer pixels, and looks the same
+            picture = picture.filter(ImageFilter.GaussianBlur(float(blur[i] / enlarged)))
+        if picture.size != size:
+            picture = picture.resize(size, Image.Resampling.BICUBIC)
+        if enlarged <= 1 and blur[i] > 0:
             picture = picture.filter(ImageFilter.GaussianBlur(float(blur[i])))
-        x, y = int(corner[i, 0] * (_SHEET[1] - width)), int(corner[i, 1] * (_SHEET[0] - height))
         if grainy[i]:
-            grain = _noise(sigmas[strength[i]]).crop((x, y, x + width, y + height))
+            grain = _part(_noise(sigmas[strength[i]]), corner[i], picture.size)
             picture = ImageChops.add(picture, grain, offset=-128)
         if blotched[i]:
-            blotches = _blotches(strengths[blotch[i]]).crop((x, y, x + width, y + height))
+            blotches = _part(_blotches(strengths[blotch[i]]), corner[i], picture.size)
             picture = ImageChops.add(picture, blotches, offset=-128)
         if sharpened[i]:
             picture = picture.filter(ImageFilter.UnsharpMask(float(rim[i]), int(percent[i]), 0))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 from svhncli.data.synth import camera, surfaces
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.faces import Atlas
-from svhncli.data.synth.scene import boxes, distances, layout, view
+from svhncli.data.synth.scene import Layout, View, boxes, corners, distances, layout, view
 from svhncli.data.synth.world import World
 from svhncli.rng import numpy_generator
 
@@ -22,38 +21,63 @@ _CROP = 1.4
 """The side of a large crop in digit heights: scenes have about as many pixels a digit as crops do."""
 
 
-def photographs(
-    dice: Dice, digits: np.ndarray, kind: int, density: float, fonts: Atlas
-) -> tuple[list[Image.Image], np.ndarray]:
-    """B numbers of L digits each, int64 (B, L), as photographs with each digit's box.
+def painted(
+    dice: Dice,
+    seen: View,
+    numbers: Layout,
+    fonts: Atlas,
+    window: tuple[slice, slice] = (slice(0, None), slice(0, None)),
+    reach: np.ndarray | None = None,
+) -> np.ndarray:
+    """The scenes of B numbers before a camera, float32 (B, 3, H, W).
 
-    kind: how the digits stand, see `scene.layout`. density: pixels per digit height before the camera.
-    Boxes are float (B, L, 4): left, top, right, bottom as shares of the photograph's width and height.
+    window: the rows and columns in which the digits and their shadows are.
+    reach: (B, 1, 1), digit heights to the edges of whole photographs, which show other things; None where
+        the scenes are cut to crops.
     """
-    numbers = layout(dice, digits, kind, fonts)
-    seen = view(dice, numbers, density)
     ground, ink = surfaces.tones(dice)
     plated = dice.happens("plate")
     half = numbers.width[:, None, None] / 2, numbers.height[:, None, None] / 2
 
     scene = surfaces.wall(dice, seen, np.where(plated > 0, dice.draw("wall.luma"), ground))
     surfaces.ledge(dice, scene, seen, half)
+    if reach is not None:
+        surfaces.things(dice, scene, seen, half)
     surfaces.plate(dice, scene, seen, half, ground, plated)
-    surfaces.digits(dice, scene, seen, distances(seen, numbers, fonts), ground, ink)
+    near = seen.window(*window)
+    surfaces.digits(
+        dice, scene[:, :, window[0], window[1]], near, distances(near, numbers, fonts), ground, ink
+    )
     surfaces.bar(dice, scene, seen)
-    surfaces.light(dice, scene, seen)
-
-    camera.shake(dice, scene, density)
-    taken = camera.photograph(dice, camera.develop(dice, scene), density)
-    return taken, boxes(seen, numbers, fonts) / (scene.shape[3:1:-1] * 2)
+    surfaces.light(dice, scene, seen, reach)
+    return scene
 
 
 def crops(dice: Dice, digits: np.ndarray, kind: int, size: int, fonts: Atlas) -> np.ndarray:
-    """One view of the numbers: a crop of each digit, uint8 (B, L, 3, size, size)."""
-    taken, places = photographs(dice, digits, kind, size / _CROP, fonts)
-    sides = np.array([picture.size for picture in taken], float)[:, None]
-    squares = camera.frame(dice, places * np.tile(sides, 2)) / np.tile(sides, 2)
+    """B numbers of L digits each, int64 (B, L): a crop of each digit, uint8 (B, L, 3, size, size).
+
+    kind: how the digits stand, see `scene.layout`.
+    """
+    numbers = layout(dice, digits, kind, fonts)
+    seen = view(dice, numbers, size / _CROP)
+    scene = painted(dice, seen, numbers, fonts)
+    density = seen.density.ravel()
+    camera.shake(dice, list(scene), density)
+    pictures = camera.develop(dice, scene)
+    scale = camera.coarseness(dice, density)
+    height, width = scene.shape[2:]
+    sides = [(round(width * each), round(height * each)) for each in scale.tolist()]
+    taken = camera.photograph(dice, list(pictures), sides, density * scale)
+    shares = boxes(seen.frames, numbers, corners(numbers, fonts)) / (width, height, width, height)
+    limits = np.tile(np.array(sides, float), 2)[:, None]
+    squares = camera.frame(dice, shares * limits) / limits
     return np.stack([camera.crop(*each, size) for each in zip(taken, squares, strict=True)])
+
+
+def written(dice: Dice, longest: int) -> np.ndarray:
+    """Digits int64 (B, longest), of which a number takes as many as it is long."""
+    later = [dice.choose("number.later") for _ in range(longest - 1)]
+    return np.stack([dice.choose("number.first"), *later], axis=1)
 
 
 def numbers_of(generator: np.random.Generator, world: World) -> tuple[list[np.ndarray], np.ndarray]:
@@ -61,8 +85,7 @@ def numbers_of(generator: np.random.Generator, world: World) -> tuple[list[np.nd
     dice = Dice(generator, CHUNK, world)  # more than enough: every number has a digit
     lengths = np.array(list(world.weights("number.length")))[dice.choose("number.length")]
     kinds = dice.choose("number.layout")
-    later = [dice.choose("number.later") for _ in range(lengths.max() - 1)]
-    digits = np.stack([dice.choose("number.first"), *later], axis=1)
+    digits = written(dice, lengths.max())
     needed = 1 + np.searchsorted(np.cumsum(lengths), CHUNK)
     numbers = [row[:length] for row, length in zip(digits, lengths, strict=True)]
     return numbers[:needed], kinds[:needed]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from svhncli.data.synth.world import World
+from svhncli.rng import Several
 
 
 class Dice:
@@ -14,7 +15,7 @@ class Dice:
     others as they were.
     """
 
-    def __init__(self, generator: np.random.Generator, count: int, world: World) -> None:
+    def __init__(self, generator: np.random.Generator | Several, count: int, world: World) -> None:
         self.generator = generator
         self.count = count
         self.world = world
@@ -31,7 +32,7 @@ class Dice:
         """Which of a choice's names, integers (B,)."""
         weights = self.world.weights(name)
         ends = np.cumsum(list(weights.values()))
-        return np.searchsorted(ends[:-1], self.generator.random(self.count) * ends[-1], side="right")
+        return np.searchsorted(ends[:-1], self.generator.random((self.count,)) * ends[-1], side="right")
 
     def share(self) -> np.ndarray:
         """Uniform float32 in [0, 1)."""

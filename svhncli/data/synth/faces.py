@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ MARGIN = 0.3
 """How far a cell reaches beyond the digit's height, in digit heights."""
 SPAN = 1.6
 """Width and height of a cell in digit heights."""
+BOLDER = 0.02
+"""By how much outlines are moved outwards, in digit heights: the middle of face.stroke."""
 
 _VERSION = 1  # raised whenever the code draws other cells
 _OVERSAMPLE = 2
@@ -66,6 +69,29 @@ class Atlas:
     painted: int
     distance: np.ndarray
     boxes: np.ndarray
+
+    @cached_property
+    def outline(self) -> np.ndarray:
+        """Where the ink of digits that are `BOLDER` ends in some rows and columns of a cell.
+
+        Float32 (F, K, P, 2), right and down as `boxes`.
+        """
+        distance = self.distance + BOLDER
+        inside: np.ndarray = distance > 0
+        places = (np.arange(self.distance.shape[-1], dtype=np.float32) + 0.5) / DENSITY
+        middle = (self.boxes[..., :2] + self.boxes[..., 2:]) / 2
+        found = []
+        for axis, start, other in ((3, SPAN / 2, MARGIN), (2, MARGIN, SPAN / 2)):
+            there = np.any(inside, axis=axis)[..., ::2]
+            for turned in (False, True):
+                first = (np.flip(inside, axis) if turned else inside).argmax(axis=axis)
+                first = inside.shape[axis] - 1 - first if turned else first
+                depth = np.take_along_axis(distance, np.expand_dims(first, axis), axis).squeeze(axis)
+                end = places[first] + (depth if turned else -depth)
+                pair = [end[..., ::2] - start, np.broadcast_to(places[::2] - other, there.shape)]
+                points = np.stack(pair if axis == 3 else pair[::-1], axis=-1)
+                found.append(np.where(there[..., None], points, middle[..., None, :]))
+        return np.concatenate(found, axis=2).astype(np.float32)
 
     def choose(self, share: np.ndarray, painted: np.ndarray) -> np.ndarray:
         """Faces, integers (B,), for uniform numbers in [0, 1): a painter's, or one by `_shares`."""

@@ -5,7 +5,7 @@ Lengths are in digit heights. The number's own frame (u right, v down) has its o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -27,7 +27,8 @@ class Layout:
     All but the first two are float32, or every pixel's place would be float64. face: int (B,).
     glyphs: int64 (B, L), places in `faces.FORMS`. centre: (B, L, 2), each digit's middle.
     turn: (B, L), radians.
-    stretch: (B,), the width of the face against its own. width, height: (B,), the whole number's.
+    stretch, tall: (B, L), width and height of a digit against the face's own.
+    width, height: (B,), the whole number's.
     bend: (B, 3, 1, 1), how far, in how many waves a height, and at which phase.
     """
 
@@ -36,23 +37,38 @@ class Layout:
     centre: np.ndarray
     turn: np.ndarray
     stretch: np.ndarray
+    tall: np.ndarray
     bend: np.ndarray
     width: np.ndarray
     height: np.ndarray
 
+    def take(self, rows: np.ndarray) -> Layout:
+        """Some of the numbers."""
+        return Layout(*(getattr(self, field.name)[rows] for field in fields(self)))
+
 
 @dataclass(frozen=True)
 class View:
-    """Photographs of H × W pixels on the numbers' plane.
+    """Photographs of at most H × W pixels on the numbers' plane.
 
     frames: float32 (B, 3, 3), from the number's frame to pixels. u, v: float32 (B, H, W), each pixel's place.
-    density: pixels per digit height.
+    density: float32 (B, 1, 1), pixels per digit height. pixel: float32 (B, 1, 1), digit heights per pixel.
+    last: int32 (B, 2, 1, 1), each photograph's last row and column; what is beyond is cut off.
     """
 
     frames: np.ndarray
     u: np.ndarray
     v: np.ndarray
-    density: float
+    density: np.ndarray
+    pixel: np.ndarray
+    last: np.ndarray
+
+    def window(self, rows: slice, columns: slice) -> View:
+        """A part of every photograph; `frames` stay those of the whole."""
+        start = np.array([rows.start, columns.start], np.int32)[:, None, None]
+        u, v = self.u[:, rows, columns], self.v[:, rows, columns]
+        last = np.minimum(self.last - start, np.array(u.shape[1:], np.int32)[:, None, None] - 1)
+        return View(self.frames, u, v, self.density, self.pixel, last)
 
 
 def layout(dice: Dice, digits: np.ndarray, kind: int, atlas: Atlas) -> Layout:
@@ -87,18 +103,24 @@ def layout(dice: Dice, digits: np.ndarray, kind: int, atlas: Atlas) -> Layout:
         glyphs,
         np.stack([x, y], axis=-1) + shift * np.array([0.25, 1], np.float32),
         turn,
-        stretch[:, 0],
+        np.repeat(stretch, length, axis=1),
+        np.ones_like(turn),
         np.stack([dice.happens("bend") * dice.draw("bend.amount"), dice.draw("bend.waves"), dice.angle()], 1),
         widest if kind == STACK else total,
         total if kind == STACK else 1 + rise,
     )
 
 
-def pose(dice: Dice) -> np.ndarray:
-    """Homographies (B, 3, 3) from the number's frame to the camera's: rotation, slant, size, perspective."""
+def pose(dice: Dice, turned: np.ndarray | None = None) -> np.ndarray:
+    """Homographies (B, 3, 3) from the number's frame to the camera's: rotation, slant, size, perspective.
+
+    turned: degrees (B,), the rotation where it is known, else NaN.
+    """
     frames = np.zeros((dice.count, 3, 3))
     turn = dice.draw("pose.turn") + dice.happens("tilt") * dice.draw("tilt.turn")
     angle = np.deg2rad(turn)[:, 0, 0]
+    if turned is not None:
+        angle = np.where(np.isnan(turned), angle, np.deg2rad(turned))
     slant = (dice.draw("pose.slant") + dice.happens("italic") * dice.draw("italic.lean"))[:, 0, 0]
     size = dice.draw("pose.size")[:, 0, 0]
     frames[:, 0, 0], frames[:, 0, 1] = np.cos(angle) * size, -np.sin(angle) * size + slant
@@ -113,26 +135,35 @@ def view(dice: Dice, numbers: Layout, density: float) -> View:
     height = round((float(numbers.height.max()) + 2 * _ABOVE) * density)
     width = round((float(numbers.width.max()) + 2 * _AROUND) * density)
     to_pixels = np.array([[density, 0, width / 2], [0, density, height / 2], [0, 0, 1]])
-    frames = to_pixels @ pose(dice)
+    sizes = np.full((dice.count, 2), (height, width))
+    return look(to_pixels @ pose(dice), sizes, np.full(dice.count, density))
+
+
+def look(frames: np.ndarray, sizes: np.ndarray, density: np.ndarray) -> View:
+    """What cameras see: frames (B, 3, 3) to pixels, heights and widths int (B, 2), density (B,)."""
+    height, width = sizes.max(axis=0)
     back = np.linalg.inv(frames).astype(np.float32)[:, :, :, None, None]
     x = np.arange(width, dtype=np.float32)[None, None] + np.float32(0.5)
     y = np.arange(height, dtype=np.float32)[None, :, None] + np.float32(0.5)
     depth = back[:, 2, 0] * x + back[:, 2, 1] * y + back[:, 2, 2]
     u = (back[:, 0, 0] * x + back[:, 0, 1] * y + back[:, 0, 2]) / depth
     v = (back[:, 1, 0] * x + back[:, 1, 1] * y + back[:, 1, 2]) / depth
-    return View(frames.astype(np.float32), u, v, density)
+    density = density[:, None, None]
+    last = (sizes - 1).astype(np.int32)[:, :, None, None]
+    return View(
+        frames.astype(np.float32), u, v, density.astype(np.float32), (1 / density).astype(np.float32), last
+    )
 
 
 def distances(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
     """The signed distance float32 (B, H, W) of each pixel to the nearest digit's outline, positive inside."""
     nearest = np.full_like(seen.u, -1)
-    stretch = numbers.stretch[:, None, None]
     for place in range(numbers.glyphs.shape[1]):
         cos, sin = (f(numbers.turn[:, place])[:, None, None] for f in (np.cos, np.sin))
         right = seen.u - numbers.centre[:, place, 0, None, None]
         down = seen.v - numbers.centre[:, place, 1, None, None]
-        x = (cos * right + sin * down) / stretch
-        y = cos * down - sin * right
+        x = (cos * right + sin * down) / numbers.stretch[:, place, None, None]
+        y = (cos * down - sin * right) / numbers.tall[:, place, None, None]
         x = x + _bent(numbers, y)
         y = y + np.float32(0.5)
         np.maximum(nearest, atlas.sample(numbers.face, numbers.glyphs[:, place], x, y), out=nearest)
@@ -145,16 +176,32 @@ def _bent(numbers: Layout, y: np.ndarray) -> np.ndarray:
     return amount * np.sin(2 * np.pi * waves * y + phase)
 
 
-def boxes(seen: View, numbers: Layout, atlas: Atlas) -> np.ndarray:
-    """Each digit's box in the photograph: float32 (B, L, 4), left, top, right, bottom in pixels."""
+def corners(numbers: Layout, atlas: Atlas) -> np.ndarray:
+    """The corners of the box that each digit's ink has in its face, float32 (B, L, 4, 2)."""
     ink = atlas.boxes[numbers.face[:, None], numbers.glyphs]
-    x = ink[..., [0, 2, 0, 2]] * numbers.stretch[:, None, None]
-    y = ink[..., [1, 1, 3, 3]] - 0.5
-    x = x - numbers.stretch[:, None, None] * _bent(numbers, y)
+    return np.stack([ink[..., [0, 2, 0, 2]], ink[..., [1, 1, 3, 3]]], axis=-1)
+
+
+def outline(numbers: Layout, atlas: Atlas) -> np.ndarray:
+    """Points all around each digit's ink in its face, float32 (B, L, P, 2)."""
+    return atlas.outline[numbers.face[:, None], numbers.glyphs]
+
+
+def boxes(frames: np.ndarray, numbers: Layout, points: np.ndarray) -> np.ndarray:
+    """Each digit's box in the photograph: float32 (B, L, 4), left, top, right, bottom in pixels.
+
+    frames: (B, 3, 3), from the number's frame to pixels.
+    points: (B, L, P, 2) in the face, which the box holds: `corners` for one that is loose around digits
+        that lean, `outline` for the ink's own.
+    """
+    x = points[..., 0] * numbers.stretch[..., None]
+    y = points[..., 1] - 0.5
+    x = x - numbers.stretch[..., None] * _bent(numbers, y)
+    y = y * numbers.tall[..., None]
     cos, sin = np.cos(numbers.turn)[..., None], np.sin(numbers.turn)[..., None]
     u = numbers.centre[..., :1] + cos * x - sin * y
     v = numbers.centre[..., 1:] + sin * x + cos * y
-    frames = seen.frames[:, :, :, None, None]
+    frames = frames[:, :, :, None, None]
     depth = frames[:, 2, 0] * u + frames[:, 2, 1] * v + frames[:, 2, 2]
     x = (frames[:, 0, 0] * u + frames[:, 0, 1] * v + frames[:, 0, 2]) / depth
     y = (frames[:, 1, 0] * u + frames[:, 1, 1] * v + frames[:, 1, 2]) / depth

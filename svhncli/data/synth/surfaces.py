@@ -76,6 +76,8 @@ def _tiles() -> np.ndarray:
     return np.stack(kinds).astype(np.float32)
 
 
+_FADES = 2
+"""Digit heights over which light fades as falloff.amount says."""
 _LEAVES = 1
 """The texture whose dark places are the shadows of leaves, and where paint flakes off."""
 
@@ -165,17 +167,16 @@ def plate(
 ) -> None:
     """A plate behind the number where `present`, with its shadow; some have a border and screws."""
     edge = plate_shape(dice, seen, half)
-    pixel = np.float32(1 / seen.density)
     dark = present * dice.happens("plate_shadow") * dice.draw("plate_shadow.depth")
     shade(picture, -dark * soft(edge + dice.draw("plate_shadow.away"), dice.draw("plate_shadow.soft")))
-    cover = present * soft(edge, pixel)
+    cover = present * soft(edge, seen.pixel)
     paint(picture, cover, colour(dice, luma, "wall"))
     shade(picture, cover * texture(dice, seen) * dice.draw("plate.grain"))
-    line = soft(dice.draw("border.width") / 2 - np.abs(edge - dice.draw("border.inset")), pixel)
+    line = soft(dice.draw("border.width") / 2 - np.abs(edge - dice.draw("border.inset")), seen.pixel)
     paint(picture, present * dice.happens("border") * line, colour(dice, dice.draw("border.luma"), "ink"))
     x = np.abs(seen.u) - half[0] - dice.draw("screws.beside")
     y = np.abs(seen.v) - dice.happens("corners") * (half[1] + dice.draw("screws.up"))
-    head = soft(dice.draw("screws.size") - radius(x, y), pixel)
+    head = soft(dice.draw("screws.size") - radius(x, y), seen.pixel)
     paint(picture, present * dice.happens("screws") * head, colour(dice, dice.draw("screws.luma"), "ink"))
 
 
@@ -189,18 +190,40 @@ def ledge(dice: Dice, picture: np.ndarray, seen: View, half: tuple[np.ndarray, n
     paint(picture, cover, colour(dice, dice.draw("ledge.luma"), "wall"))
 
 
-def moved(field: np.ndarray, right: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Each (H, W) field shifted by whole pixels (B, 1, 1); its edges go on."""
+def things(dice: Dice, picture: np.ndarray, seen: View, half: tuple[np.ndarray, np.ndarray]) -> None:
+    """What else hangs on a wall or stands before it: a window, a lamp, a letter box on each side."""
+    middle = seen.frames[:, :2, 2] / seen.frames[:, 2:, 2]
+    extent = np.concatenate(half, axis=2)[:, 0]
+    for side in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        there = dice.happens("thing").ravel()
+        size = np.stack([dice.draw("thing.wide"), dice.draw("thing.high")], axis=-1)[:, 0, 0]
+        near = (extent + dice.draw("thing.away")[:, 0] + size / 2) * side + dice.draw("thing.along", 2) * (
+            1 - np.abs(side)
+        )
+        corners = np.stack([near - size / 2, near + size / 2], axis=1) * seen.density
+        corners = np.clip(np.rint(middle[:, None] + corners), 0, 1 + seen.last[:, None, ::-1, 0, 0]).astype(
+            int
+        )
+        hue = colour(dice, dice.draw("thing.luma"), "wall")
+        for i in np.flatnonzero(there):
+            (left, top), (right, bottom) = corners[i].tolist()
+            part = picture[i, :, top:bottom, left:right]
+            if part.size:
+                part *= hue[i] / part.mean(axis=(1, 2), keepdims=True)
+
+
+def moved(field: np.ndarray, right: np.ndarray, down: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Each (H, W) field shifted by whole pixels (B, 1, 1); its edges go on; for `last` see `View`."""
     count, height, width = field.shape
-    x = np.clip(np.arange(width, dtype=np.int32) - right.astype(np.int32), 0, width - 1)
-    y = np.clip(np.arange(height, dtype=np.int32)[:, None] - down.astype(np.int32), 0, height - 1)
+    x = np.clip(np.arange(width, dtype=np.int32) - right.astype(np.int32), 0, last[:, 1])
+    y = np.clip(np.arange(height, dtype=np.int32)[:, None] - down.astype(np.int32), 0, last[:, 0])
     return field[np.arange(count)[:, None, None], y, x]
 
 
-def shadow(dice: Dice, picture: np.ndarray, distance: np.ndarray, density: float) -> None:
+def shadow(dice: Dice, picture: np.ndarray, seen: View, distance: np.ndarray) -> None:
     """The shadow of raised digits: their shape, moved and softened."""
-    away, angle = density * dice.draw("shadow.away"), dice.angle()
-    behind = moved(distance, np.rint(away * np.cos(angle)), np.rint(away * np.sin(angle)))
+    away, angle = seen.density * dice.draw("shadow.away"), dice.angle()
+    behind = moved(distance, np.rint(away * np.cos(angle)), np.rint(away * np.sin(angle)), seen.last)
     depth = dice.happens("shadow") * dice.draw("shadow.depth")
     shade(picture, -depth * soft(behind, dice.draw("shadow.soft")))
 
@@ -210,14 +233,13 @@ def digits(
 ) -> None:
     """The digits: thin to bold strokes, some outlined or hollow, some worn, some in relief."""
     distance = distance + dice.draw("face.stroke")
-    shadow(dice, picture, distance, seen.density)
-    pixel = np.float32(1 / seen.density)
-    rim = soft(distance + dice.draw("outline.width"), pixel)
+    shadow(dice, picture, seen, distance)
+    rim = soft(distance + dice.draw("outline.width"), seen.pixel)
     paint(picture, dice.happens("outline") * rim, colour(dice, dice.draw("outline.luma"), "ink"))
     flaked = soft(texture(dice, seen, _LEAVES) - dice.draw("worn.edge"), 0.5)
-    cover = soft(distance, pixel) * (1 - dice.happens("worn") * dice.draw("worn.depth") * flaked)
+    cover = soft(distance, seen.pixel) * (1 - dice.happens("worn") * dice.draw("worn.depth") * flaked)
     paint(picture, cover, colour(dice, luma, "ink"))
-    inside = soft(distance - dice.draw("hollow.inset"), pixel)
+    inside = soft(distance - dice.draw("hollow.inset"), seen.pixel)
     paint(picture, dice.happens("hollow") * inside, colour(dice, ground, "wall"))
     relief(dice, picture, distance, cover)
 
@@ -230,10 +252,15 @@ def relief(dice: Dice, picture: np.ndarray, distance: np.ndarray, cover: np.ndar
     shade(picture, dice.happens("relief") * dice.draw("relief.strength") * cover * slope)
 
 
-def light(dice: Dice, picture: np.ndarray, seen: View) -> None:
-    """Light that falls off across the wall, shadows of roofs and leaves, and glare."""
+def light(dice: Dice, picture: np.ndarray, seen: View, reach: np.ndarray | None) -> None:
+    """Light that falls off across the wall, shadows of roofs and leaves, and glare; see `painted`.
+
+    Light that fades as steeply as on a crop would leave a wide picture white on one side, black on the other.
+    """
     angle = dice.angle()
     amount = dice.happens("falloff") * dice.draw("falloff.amount") * _along(seen, angle)
+    if reach is not None:
+        amount *= np.minimum(1, _FADES / reach)
     edge = soft(_along(seen, dice.angle()) - dice.draw("shade.place"), dice.draw("shade.soft"))
     amount -= dice.happens("shade") * dice.draw("shade.depth") * edge
     leaves = soft(texture(dice, seen, _LEAVES) - dice.draw("dapple.edge"), 0.6)
@@ -247,7 +274,7 @@ def light(dice: Dice, picture: np.ndarray, seen: View) -> None:
 def bar(dice: Dice, picture: np.ndarray, seen: View) -> None:
     """A cable, a twig or a rail in front of the number."""
     away = np.abs(_along(seen, dice.angle()) - dice.draw("bar.place"))
-    cover = soft(dice.draw("bar.width") / 2 - away, np.float32(1 / seen.density))
+    cover = soft(dice.draw("bar.width") / 2 - away, seen.pixel)
     paint(picture, dice.happens("bar") * cover, colour(dice, dice.draw("bar.luma"), "ink"))
 
 

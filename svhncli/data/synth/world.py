@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from svhncli.errors import DataError, UsageError
+from svhncli.rng import Several
 
 OWN = Path(__file__).with_name("world.yaml")
 
@@ -35,7 +36,7 @@ class Distribution:
             return Distribution("uniform", (self.a + self.b) / 2, (self.a + self.b) / 2)
         return Distribution("normal", 0.0) if self.kind == "normal" else replace(self, b=0.0)
 
-    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    def draw(self, generator: np.random.Generator | Several, shape: tuple[int, ...]) -> np.ndarray:
         """Float32 of this shape; one draw of the generator a value, whatever the kind."""
         if self.kind == "uniform":
             return generator.uniform(self.a, self.b, shape).astype(np.float32)
