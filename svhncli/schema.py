@@ -79,6 +79,12 @@ class Photographs:
     jitter: float = key(
         0.1, "crop=boxes: how far the view moves in training, as a share of its sides", low=0, high=1
     )
+
+
+@dataclass
+class Files(Photographs):
+    """What photographs in files share."""
+
     skip_broken: bool = key(False, "leave out pictures that are missing or cannot be read")
 
 
@@ -96,7 +102,7 @@ class SynthFull(Photographs, Rendered):
 
 
 @dataclass
-class SvhnFull(Photographs):
+class SvhnFull(Files):
     """The official whole numbers (format 1): train.tar.gz, test.tar.gz, extra.tar.gz or their folders."""
 
     name: str = key("svhn_full", "the data source")
@@ -113,7 +119,7 @@ class SvhnFull(Photographs):
 
 
 @dataclass
-class Mchar(Photographs):
+class Mchar(Files):
     """The Tianchi street-character contest: mchar_train/, mchar_train.json, mchar_val/, mchar_val.json."""
 
     name: str = key("mchar", "the data source")
@@ -121,7 +127,7 @@ class Mchar(Photographs):
 
 
 @dataclass
-class Folder(Photographs):
+class Folder(Files):
     """Pictures of yours: class folders 0 to 9 or a labels.csv, also in train/, test/ and val/."""
 
     name: str = key("folder", "the data source")

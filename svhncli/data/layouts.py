@@ -76,15 +76,16 @@ def read_labels(file: Path) -> Labels:
     if file.suffix == ".json":
         from svhncli.data.mchar import read_labels as of_mchar
 
-        form, rows = "mchar", of_mchar(file)
+        form, found = "mchar", of_mchar(file)
     elif file.suffix == ".mat":
         from svhncli.data.svhn_full import read_labels as of_svhn
 
-        form, rows = "svhn_full", of_svhn(file)
+        form, found = "svhn_full", of_svhn(file)
     else:
         raise UsageError(
             f"labels={file} is neither a JSON of mchar nor a digitStruct.mat", "choose one of these"
         )
+    rows = [(name, label, np.array(boxes, np.float32)) for name, label, boxes in found]
     for name, label, boxes in rows:
         if Path(name).name != name or not name.lower().endswith(".png"):
             raise DataError(

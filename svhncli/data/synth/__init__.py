@@ -13,7 +13,7 @@ processes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,7 +149,7 @@ def photographs(
     progress: Callable[[int], None] = lambda n: None,
     workers: int | None = None,
     given: Sequence[Given] | None = None,
-) -> Iterator[Photo]:
+) -> Generator[Photo, None, None]:
     """Whole photographs with their numbers and boxes, in order, in little memory; close it to end it early.
 
     Photograph i depends on (seed, part, i) and, where that is given, on what it shows.
