@@ -67,7 +67,7 @@ class Framing:
             window = window[0] + left, window[1] + top, window[2] + left, window[3] + top
         rows, columns = self.stored
         small = photograph.resize((columns, rows), Image.Resampling.BILINEAR, box=window)
-        return np.asarray(small).transpose(2, 0, 1)
+        return np.array(small).transpose(2, 0, 1)
 
     def _window(self, boxes: Sequence[Box]) -> Box:
         """The part of the photograph that is stored."""

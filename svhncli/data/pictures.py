@@ -31,12 +31,11 @@ def decode(source: Path | BinaryIO, name: str | None = None) -> Image.Image:
             warnings.simplefilter("ignore")  # Pillow's, of odd metadata and large pictures: decided below
             with Image.open(source) as picture:
                 if picture.width * picture.height > LARGEST:
-                    raise DataError(
-                        f"'{name}' has {picture.width}x{picture.height} pixels: more than {LARGEST:,}",
-                        "make it smaller",
-                    )
+                    raise Image.DecompressionBombError
                 return _rgb(ImageOps.exif_transpose(picture))
-    except (DataError, MemoryError):
+    except Image.DecompressionBombError as error:  # Pillow has a limit of its own, beyond ours
+        raise DataError(f"'{name}' has more than {LARGEST:,} pixels", "make it smaller") from error
+    except MemoryError:
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
         why = getattr(error, "strerror", None) or "it is damaged, or no picture"

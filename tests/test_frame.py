@@ -1,0 +1,140 @@
+"""Which part of a photograph is stored, and which part of that is seen: compared with Pillow's own crop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from svhncli.data.frame import Framing
+from svhncli.preprocess import Preprocess
+
+WIDTH, HEIGHT = 61, 43
+PIXELS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+PHOTOGRAPH = Image.fromarray(PIXELS)
+ROUNDING = 2
+"""Levels: Pillow rounds after each of two passes, and two windows' corners differ in their last bits."""
+
+
+def seen(framing: Framing, stored: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) of what a network is shown, not normalised."""
+    preprocess = Preprocess(framing, False, (0.0,) * 3, (1.0,) * 3)
+    values = preprocess(torch.from_numpy(stored[None]))[0]
+    return (values * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def window_of(boxes: list[tuple[float, ...]], widen: float) -> tuple[float, float, float, float]:
+    left, top = (min(box[i] for box in boxes) for i in (0, 1))
+    right, bottom = (max(box[i] for box in boxes) for i in (2, 3))
+    width, height = right - left, bottom - top
+    return left - widen * width, top - widen * height, right + widen * width, bottom + widen * height
+
+
+def pillow_crop(window: tuple[float, ...], size: tuple[int, int], around: int = 150) -> np.ndarray:
+    """The reference: the photograph, its edges repeated all around, cut and resized by Pillow."""
+    wide = np.pad(PIXELS, ((around, around), (around, around), (0, 0)), mode="edge")
+    box = tuple(edge + around for edge in window)
+    return np.asarray(Image.fromarray(wide).resize(size, Image.Resampling.BILINEAR, box=box))
+
+
+def boxes(low_x: int, high_x: int, low_y: int, high_y: int) -> st.SearchStrategy:
+    """One to three boxes of whole pixels, at least 2 wide and high."""
+
+    def box(corner: tuple[int, int, int, int]) -> tuple[float, ...]:
+        x, y, width, height = corner
+        return float(x), float(y), float(x + width), float(y + height)
+
+    sides = st.integers(2, 20)
+    corner = st.tuples(st.integers(low_x, high_x - 20), st.integers(low_y, high_y - 20), sides, sides)
+    return st.lists(corner.map(box), min_size=1, max_size=3)
+
+
+@given(boxes(12, WIDTH - 12, 12, HEIGHT - 10), st.sampled_from([0.0, 0.1]), st.sampled_from([0.0, 0.1, 0.25]))
+def test_what_is_seen_is_pillows_crop_of_the_window_wherever_it_lies_inside(
+    found: list, widen: float, jitter: float
+) -> None:
+    framing = Framing(16, 32, "boxes", widen, jitter)
+    window = window_of(found, widen)
+    reference = PHOTOGRAPH.resize((32, 16), Image.Resampling.BILINEAR, box=window)
+    shown = seen(framing, framing.store(PHOTOGRAPH, found))
+    stored_leaves = jitter > 0 and (
+        window[0] < 7 or window[1] < 7 or window[2] > WIDTH - 7 or window[3] > HEIGHT - 7
+    )
+    if not stored_leaves:
+        limit = ROUNDING if jitter else 0
+        assert np.abs(shown.astype(int) - np.asarray(reference)).max() <= limit
+
+
+@given(boxes(-40, WIDTH + 40, -40, HEIGHT + 40), st.sampled_from([0.0, 0.3]))
+def test_at_and_beyond_the_borders_the_edge_is_repeated(found: list, widen: float) -> None:
+    framing = Framing(24, 48, "boxes", widen, 0.25)  # stored far enough beyond what is compared
+    shown = seen(framing, framing.store(PHOTOGRAPH, found))
+    reference = pillow_crop(window_of(found, widen), (48, 24))
+    assert np.abs(shown.astype(int) - reference).max() <= ROUNDING
+
+
+@given(boxes(12, WIDTH - 12, 10, HEIGHT - 10))
+def test_the_middle_is_what_is_seen_without_jitter(found: list) -> None:
+    still, moving = Framing(16, 32, "boxes", 0.0, 0.0), Framing(16, 32, "boxes", 0.0, 0.25)
+    assert moving.stored == (24, 48)
+    one = seen(still, still.store(PHOTOGRAPH, found)).astype(int)
+    other = seen(moving, moving.store(PHOTOGRAPH, found))
+    assert np.abs(one - other)[1:-1, 1:-1].max() <= ROUNDING
+
+
+def test_the_whole_photograph_is_seen_whatever_the_boxes() -> None:
+    framing = Framing(16, 32, "whole", 0.3, 0.25)
+    assert framing.stored == (16, 32)
+    reference = np.asarray(PHOTOGRAPH.resize((32, 16), Image.Resampling.BILINEAR))
+    for found in ([], [(1.0, 2.0, 3.0, 4.0)]):
+        assert (framing.store(PHOTOGRAPH, found).transpose(1, 2, 0) == reference).all()
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("box", "corner"),
+    [
+        ((900.0, 700.0, 950.0, 740.0), PIXELS[-1, -1]),
+        ((-900.0, -700.0, -850.0, -690.0), PIXELS[0, 0]),
+        ((900.0, -700.0, 950.0, -690.0), PIXELS[0, -1]),
+        ((30.0, 20.0, 30.0, 20.0), None),
+        ((-5.0, -5.0, 200.0, 100.0), None),
+    ],
+    ids=["far right", "far left", "far above", "without size", "all around"],
+)
+def test_odd_boxes_give_a_picture(box: tuple, corner: np.ndarray | None, jitter: float) -> None:
+    framing = Framing(16, 32, "boxes", 0.1, jitter)
+    stored = framing.store(PHOTOGRAPH, [box])
+    assert stored.dtype == np.uint8
+    assert stored.shape == (3, *framing.stored)
+    if corner is not None:
+        assert (stored.transpose(1, 2, 0) == corner).all()
+
+
+def test_boxes_without_size_see_one_pixel_around_their_middle() -> None:
+    framing = Framing(8, 8, "boxes")
+    stored = framing.store(PHOTOGRAPH, [(30.5, 20.5, 30.5, 20.5)])
+    reference = PHOTOGRAPH.resize((8, 8), Image.Resampling.BILINEAR, box=(30, 20, 31, 21))
+    assert (stored.transpose(1, 2, 0) == np.asarray(reference)).all()
+
+
+@pytest.mark.parametrize("found", [[], [(0.0, 0.0, 1e5, 1e5)], [(9e5, 9e5, 9e5, 9e5)]])
+def test_boxes_that_cannot_be_are_refused_before_memory_is_filled(found: list) -> None:
+    with pytest.raises(ValueError, match="boxes"):
+        Framing(16, 32, "boxes").store(PHOTOGRAPH, found)
+
+
+def test_training_moves_its_view_by_no_more_than_is_stored() -> None:
+    framing = Framing(10, 20, "boxes", 0.0, 0.2)
+    preprocess = Preprocess(framing, False, (0.0,), (1.0,))
+    rows, columns = framing.stored
+    stored = torch.arange(rows * columns).float().view(1, 1, rows, columns).repeat(300, 1, 1, 1)
+    moved = preprocess.seen(stored, 7)
+    corners = moved[:, 0, 0, 0].long()
+    assert {(c // columns).item() for c in corners} == set(range(5))
+    assert {(c % columns).item() for c in corners} == set(range(9))
+    assert torch.equal(moved, preprocess.seen(stored, 7))
+    assert not torch.equal(moved, preprocess.seen(stored, 8))

@@ -1,0 +1,229 @@
+"""The well-known trap of street-number projects: validation resized differently from test. Here a photograph
+takes one tensor everywhere; and sources of photographs work from the command line to the end."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from photo_files import (
+    Row,
+    leftovers,
+    rows,
+    write_digit_struct,
+    write_mchar,
+    write_pictures,
+    write_svhn_full,
+)
+from torch.nn import functional
+
+from svhncli import build, checkpoint, cli, schema
+from svhncli.data.cache import Cache, default_root
+from svhncli.data.digits import Digits
+from svhncli.data.pictures import decode
+from svhncli.data.svhn_full import load
+from svhncli.preprocess import Preprocess
+
+SMALL = ["threads=1", "device=cpu", "precision=fp32", "model=linear", "epochs=2", "lr=0.01"]
+FULL = ["data=svhn_full", "data.root=full", "data.download=false", "data.extra=val", "split=official"]
+PARTS = {"train": 24, "test": 7, "extra": 6}
+
+
+def svhn(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    code = cli.main([*words, "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    return json.loads(out)
+
+
+@pytest.fixture
+def full(folder: Path) -> dict[str, list[Row]]:
+    """A data set of SVHN's full layout, whose parts share one photograph, 1.png."""
+    found = {part: write_svhn_full(folder / "full", part, n, n) for part, n in PARTS.items()}
+    for part, listed in found.items():
+        write_pictures(folder / "full" / part, [found["train"][0]], 0)
+        listed[0] = found["train"][0]
+        write_digit_struct(folder / "full" / part / "digitStruct.mat", listed)
+    return found
+
+
+class Reader:
+    """A trained network and its preprocessing, for single files."""
+
+    def __init__(self, run: Path) -> None:
+        meta, weights = checkpoint.load_weights(run / "best.pt")
+        self.preprocess = Preprocess.from_dict(meta["preprocess"])
+        config = schema.from_dict(schema.Train, meta["config"])
+        shape = tuple(meta["in_shape"])
+        self.network = build.model(config.model, shape, meta["positions"], meta["classes"], 0.0)
+        self.network.load_state_dict(weights)
+        self.network.eval()
+        self.positions = meta["positions"]
+
+    def tensor(self, path: Path, boxes: Any) -> torch.Tensor:
+        stored = self.preprocess.framing.store(decode(path), boxes)
+        return self.preprocess(torch.from_numpy(stored[None]))
+
+    @torch.inference_mode()
+    def logits(self, path: Path, boxes: Any) -> torch.Tensor:
+        return self.network(self.tensor(path, boxes))[0]
+
+    def loss(self, folder: Path, found: list[Row]) -> float:
+        """The mean over pictures and positions, of files that are read one by one."""
+        losses = []
+        for name, label, boxes in found:
+            target = torch.tensor([*label, *[10] * (self.positions - len(label))])
+            losses.append(functional.cross_entropy(self.logits(folder / name, boxes), target).item())
+        return float(np.mean(losses))
+
+
+def tensor_of(digits: Digits, index: int, preprocess: Preprocess) -> torch.Tensor:
+    return preprocess(torch.from_numpy(np.array(digits.images[index : index + 1])))
+
+
+@pytest.mark.parametrize("crop", ["whole", "boxes"])
+def test_a_photograph_takes_the_same_tensor_in_training_validation_test_and_alone(
+    folder: Path, full: dict[str, list[Row]], capsys: pytest.CaptureFixture[str], crop: str
+) -> None:
+    size = [f"data.crop={crop}", "data.height=12", "data.width=20"]
+    run = folder / svhn(capsys, "train", *FULL, *SMALL, *size)["run_dir"]
+    reader = Reader(run)
+    cache = Cache(default_root())
+    data = load(folder / "full", reader.preprocess.framing, extra="val", cache=cache)
+    alone = reader.tensor(folder / "full" / "test" / "1.png", full["test"][0][2])
+    assert alone.shape == (1, 3, 12, 20)
+    for part in (data.train, data.val, data.test):
+        assert torch.equal(tensor_of(part, 0, reader.preprocess), alone)
+
+    with (run / "val_predictions.csv").open(newline="") as file:
+        predicted = list(csv.DictReader(file))
+    assert [row["name"] for row in predicted] == [f"extra/{name}" for name, _, _ in full["extra"]]
+    for row, (name, _, boxes) in zip(predicted, full["extra"], strict=True):
+        expected = reader.logits(folder / "full" / "extra" / name, boxes).softmax(-1)
+        found = [float(row[f"p{i}_{k}"]) for i in range(reader.positions) for k in range(11)]
+        np.testing.assert_allclose(found, expected.ravel().numpy(), atol=2e-6)
+
+
+def test_validation_test_and_eval_score_what_single_files_score(
+    folder: Path, full: dict[str, list[Row]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = svhn(capsys, "train", *FULL, *SMALL, "data.height=12", "data.width=20")
+    run = folder / summary["run_dir"]
+    reader = Reader(run)
+    for part, name in (("val", "extra"), ("test", "test"), ("train", "train")):
+        expected = pytest.approx(reader.loss(folder / "full" / name, full[name]), rel=1e-5)
+        assert summary[part]["loss"] == expected
+        assert svhn(capsys, "eval", str(run), f"part={part}")[part]["loss"] == expected
+
+
+@pytest.mark.parametrize("other", ["data.height=30", "data.crop=whole", "data.widen=1", "data.jitter=0.5"])
+def test_other_data_is_framed_as_the_checkpoint_says_not_as_its_config_does(
+    folder: Path, full: dict[str, list[Row]], capsys: pytest.CaptureFixture[str], other: str
+) -> None:
+    run = svhn(capsys, "train", *FULL, *SMALL, "data.height=12", "data.width=20")["run_dir"]
+    words = ["data=svhn_full", "data.root=full", "data.download=false", other]
+    own, elsewhere = svhn(capsys, "eval", run), svhn(capsys, "eval", run, *words)
+    assert elsewhere["test"]["loss"] == own["test"]["loss"]
+
+
+# ----------------------------------------------------------------------------- from the command line
+
+
+def test_mchar_trains_is_scored_and_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part, n in (("train", 40), ("val", 10)):
+        write_mchar(folder / "data" / "mchar", part, n, n)
+    words = ["data=mchar", "split=official", "data.height=16", "data.width=32", *SMALL, "model=cnn"]
+    assert cli.main(["train", *words]) == 0
+    header = capsys.readouterr().err
+    assert "mchar: 40 training, 10 validation pictures, 16x32" in header
+    lengths = np.bincount([len(label) for _, label, _ in rows(40, 40)])[1:]
+    assert "lengths  " + "  ".join(f"{i}: {n}" for i, n in enumerate(lengths, 1)) in header
+    assert svhn(capsys, "eval", "latest", "part=val")["val"]["n"] == 10
+    assert svhn(capsys, "train", "--resume", "epochs=3")["last"]["epoch"] == 3
+    assert cli.main(["eval", "latest"]) == 3
+    assert "mchar has no test part" in capsys.readouterr().err
+
+
+def test_folds_hold_numbers_of_every_length(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = write_mchar(folder / "data" / "mchar", "train", 60, 0)
+    summary = svhn(
+        capsys, "train", "data=mchar", "split=kfold", "split.k=3", *SMALL, "data.height=8", "data.width=16"
+    )
+    assert len(summary["folds"]) == 3
+    lengths = np.array([len(label) for _, label, _ in found])
+    counts = []
+    for fold in range(3):
+        split = json.loads((folder / summary["run_dir"] / f"fold{fold}" / "split.json").read_text())
+        counts.append(np.bincount(lengths[split["val"]], minlength=4))
+    assert np.ptp(counts, axis=0).max() <= 1
+
+
+def write_folder(root: Path, labels: list[str]) -> None:
+    found = [(f"{i}.png", tuple(map(int, label)), ((1.0, 1.0, 9.0, 9.0),)) for i, label in enumerate(labels)]
+    for name, label, boxes in found:
+        write_pictures(root, [(name, label[:1], boxes)], 0)
+    lines = [f"{name},{label}" for (name, _, _), label in zip(found, labels, strict=True)]
+    (root / "labels.csv").write_text("\n".join(["file,label", *lines, ""]))
+
+
+def test_shorter_numbers_are_padded_and_longer_ones_refused(
+    folder: Path, full: dict[str, list[Row]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = svhn(capsys, "train", *FULL, *SMALL, "data.crop=whole")["run_dir"]
+    write_folder(folder / "short", ["7", "0"])
+    assert svhn(capsys, "eval", run, "data=folder", "data.root=short", "part=train")["train"]["n"] == 2
+    write_folder(folder / "long", ["7", "00712"])
+    assert cli.main(["eval", run, "data=folder", "data.root=long", "part=train"]) == 3
+    assert "numbers of up to 5 digits; the network reads 3 at most" in capsys.readouterr().err
+
+
+def damage_picture(root: Path) -> None:
+    (root / "mchar_train" / "000003.png").write_bytes(b"x")
+
+
+def remove_picture(root: Path) -> None:
+    (root / "mchar_train" / "000003.png").unlink()
+
+
+def cut_labels(root: Path) -> None:
+    path = root / "mchar_train.json"
+    path.write_text(path.read_text()[:-40])
+
+
+def remove_labels(root: Path) -> None:
+    (root / "mchar_train.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [damage_picture, remove_picture, cut_labels, remove_labels])
+def test_bad_data_ends_the_command_with_one_message_and_code_3(
+    folder: Path, spawn: Callable[..., subprocess.Popen[str]], damage: Callable[[Path], None]
+) -> None:
+    write_mchar(folder / "data" / "mchar", "train", 5, 0)
+    damage(folder / "data" / "mchar")
+    process = spawn("train", "data=mchar", f"cache={folder}/cache", *SMALL, cwd=folder)
+    _, err = process.communicate()
+    assert process.returncode == 3
+    assert err.count("svhn: error:") == 1
+    assert "hint:" in err
+    assert "Traceback" not in err
+    assert leftovers(folder / "cache") == []
+    assert not list(folder.glob("outputs/train/*/config.yaml"))
+
+
+def test_broken_pictures_are_left_out_where_that_was_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mchar(folder / "data" / "mchar", "train", 30, 0)
+    damage_picture(folder / "data" / "mchar")
+    words = ["data=mchar", "data.skip_broken=true", *SMALL, "data.height=8", "data.width=16"]
+    assert cli.main(["train", *words]) == 0
+    err = capsys.readouterr().err
+    assert "29 training" in err
+    assert "1 of 30 pictures of the train part cannot be read and are left out: mchar_train/000003.png" in err
