@@ -25,8 +25,8 @@ FLOORS = (
         "stats",
         "device",
     },
-    {"preprocess", "views", "batches", "loop", "checkpoint", "record", "report", "show"},
-    {"build", "trainer"},
+    {"preprocess", "views", "batches", "forward", "loop", "checkpoint", "record", "report", "show"},
+    {"build", "trainer", "trained"},
     {"commands"},
     {
         "cli",

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from svhncli import build, checkpoint, device, schema
+from svhncli import build, schema, trained
 from svhncli.batches import Batches
 from svhncli.data.digits import DataSet, Digits
-from svhncli.errors import CheckpointError, DataError
+from svhncli.errors import DataError
 from svhncli.loop import evaluate
-from svhncli.preprocess import Preprocess
-from svhncli.record import find_run
 from svhncli.show import Show
+from svhncli.trained import Trained
 
 
 def run(config: schema.Eval) -> dict[str, Any]:
@@ -31,33 +27,34 @@ def run(config: schema.Eval) -> dict[str, Any]:
         DataError: the data has no such part, or pictures of another kind.
     """
     show = Show()
-    files = _checkpoints(config.run)
-    contents = [checkpoint.load_weights(path) for path in files]
-    trained = schema.from_dict(schema.Train, contents[0][0]["config"])
+    folds = [trained.load(path) for path in trained.checkpoints(config.run)]
+    first = folds[0]
     own_data = config.data is None
-    split_config = trained.split if own_data else None
+    split_config = first.config.split if own_data else None
     with show.bars():
-        data = build.data(trained.data if own_data else config.data, split_config, config.cache, show.work)
-    machine = device.resolve(
-        config.device, trained.precision if config.device == trained.device else "auto", 0
-    )
-    device.prepare(machine)
+        data = build.data(
+            first.config.data if own_data else config.data, split_config, config.cache, show.work
+        )
+    machine = trained.machine(config.device, first.config)
 
     scores = []
-    for path, (meta, weights) in zip(files, contents, strict=True):
-        digits, indices = _part(config.part, data, meta, trained, own_data)
-        preprocess = Preprocess.from_dict(meta["preprocess"])
-        _demand_fit(meta, preprocess, digits, data.name)
-        network = _network(meta, weights, trained, path).to(machine.device)
-        batches = Batches(digits, indices, machine.device)
-        score, _ = evaluate(network, batches, preprocess, machine, config.tta)
+    for fold in folds:
+        digits, indices = _part(config.part, data, fold, own_data)
+        _demand_fit(fold, digits, data.name)
+        network, batches = fold.network.to(machine.device), Batches(digits, indices, machine.device)
+        score, _ = evaluate(network, batches, fold.preprocess, machine, config.tta)
         scores.append(score)
-    summary = {"run": str(files[0].parent), "checkpoint": str(files[0]), "data": data.name, "tta": config.tta}
+    summary = {
+        "run": str(first.path.parent),
+        "checkpoint": str(first.path),
+        "data": data.name,
+        "tta": config.tta,
+    }
     if len(scores) == 1:
         return summary | {config.part: scores[0]}
-    names = [meta["fold"] for meta, _ in contents]
+    names = [fold.meta["fold"] for fold in folds]
     return summary | {
-        "run": str(files[0].parent.parent),
+        "run": str(first.path.parent.parent),
         config.part: {
             "n": scores[0]["n"],
             "loss": float(np.mean([s["loss"] for s in scores])),
@@ -67,43 +64,7 @@ def run(config: schema.Eval) -> dict[str, Any]:
     }
 
 
-def _checkpoints(target: str) -> list[Path]:
-    """The weights that a word means: a file, or a run's best.pt, or that of every fold."""
-    path = Path(target).expanduser()
-    if path.is_file():
-        return [path]
-    if path.is_dir() and (path / "best.pt").is_file():
-        return [path / "best.pt"]
-    found = find_run(target)
-    files = [found / "best.pt"] if (found / "best.pt").is_file() else sorted(found.glob("*/best.pt"))
-    if not files:
-        raise CheckpointError(f"'{found}' has no best.pt yet", f"finish it with: svhn train --resume {found}")
-    return files
-
-
-def _network(
-    meta: dict[str, Any], weights: dict[str, torch.Tensor], trained: schema.Train, path: Path
-) -> nn.Module:
-    network = build.model(
-        trained.model,
-        tuple(meta["in_shape"]),
-        meta["positions"],
-        meta["classes"],
-        trained.reg.dropout,
-        fresh=False,
-    )
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the weights in '{path}' do not fit its config", str(error).splitlines()[0]
-        ) from error
-    return network
-
-
-def _part(
-    part: str, data: DataSet, meta: dict[str, Any], trained: schema.Train, own_data: bool
-) -> tuple[Digits, np.ndarray]:
+def _part(part: str, data: DataSet, fold: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:
     """The pictures of a part. Of the run's own data, train and val are those of the checkpoint's fold."""
     if part == "test":
         if data.test is None:
@@ -116,24 +77,26 @@ def _part(
                 f"{data.name} has no validation part of its own", "choose part=train or part=test"
             )
         return digits, np.arange(len(digits))
-    if data.fingerprint != meta["fingerprint"]:
+    if data.fingerprint != fold.meta["fingerprint"]:
         raise DataError("the data is not what this run was trained on, so its split cannot be found again")
-    for fold in build.folds(trained.split, data, trained.seed):
-        if fold.name == meta["fold"] and fold.digest == meta["split"]:
+    config = fold.config
+    for made in build.folds(config.split, data, config.seed):
+        if made.name == fold.meta["fold"] and made.digest == fold.meta["split"]:
             digits = (
-                data.val if part == "val" and fold.val_part == "val" and data.val is not None else data.train
+                data.val if part == "val" and made.val_part == "val" and data.val is not None else data.train
             )
-            return digits, np.unique(fold.train) if part == "train" else fold.val
+            return digits, np.unique(made.train) if part == "train" else made.val
     raise DataError(
-        f"the split of this run ({trained.split.name}, {meta['fold']}) comes out differently now",
+        f"the split of this run ({config.split.name}, {fold.meta['fold']}) comes out differently now",
         "its pictures are listed in split.json; part=test does not need the split",
     )
 
 
-def _demand_fit(meta: dict[str, Any], preprocess: Preprocess, digits: Digits, name: str) -> None:
-    fits = preprocess.grey or digits.shape[0] == meta["in_shape"][0]
-    if not fits or digits.labels.shape[1] != meta["positions"]:
+def _demand_fit(fold: Trained, digits: Digits, name: str) -> None:
+    channels, positions = fold.meta["in_shape"][0], fold.meta["positions"]
+    fits = fold.preprocess.grey or digits.shape[0] == channels
+    if not fits or digits.labels.shape[1] != positions:
         raise DataError(
             f"{name} has {digits.shape[0]} channels and {digits.labels.shape[1]} digits a picture; "
-            f"the network was made for {meta['in_shape'][0]} and {meta['positions']}"
+            f"the network was made for {channels} and {positions}"
         )
