@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from svhncli.errors import disk_error
+from svhncli.errors import DiskError, SvhnError, disk_error
 
 TEMP_PREFIX = ".writing-"
 
@@ -34,10 +34,28 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
             with contextlib.suppress(OSError):
                 temp.unlink()
             raise
+    except SvhnError:
+        raise  # what was to be written failed, whatever its own cause
     except Exception as error:
         if (disk := disk_error(error)) is not None:
             raise disk from error
         raise
+
+
+def place(text: str) -> Path:
+    """Where a file or folder that a person names will be written; the folder around it is made.
+
+    Raises:
+        DiskError: there cannot be such a folder.
+    """
+    path = Path(text).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(
+            f"cannot make the folder '{path.parent}': {error.strerror}", "choose another"
+        ) from error
+    return path
 
 
 def sweep_temp(folder: Path) -> None:
@@ -61,12 +79,15 @@ def read_json(path: Path) -> Any:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows under fixed columns; floats keep every bit (`repr`)."""
+    write_atomic(path, lambda file: write_rows(file, columns, rows))
 
-    def write(file: BinaryIO) -> None:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+
+def write_rows(file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV to an open file. Names of files that are no UTF-8 keep their bytes."""
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+    try:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    finally:
         text.detach()  # flushes, and leaves the file open
-
-    write_atomic(path, write)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from svhncli import build, checkpoint, device, schema
+from svhncli.data.frame import Framing
 from svhncli.device import Machine
 from svhncli.errors import CheckpointError
+from svhncli.forward import logits
 from svhncli.preprocess import Preprocess
 from svhncli.record import find_run
 
@@ -27,6 +32,10 @@ class Trained:
     config: schema.Train
     network: nn.Module
     preprocess: Preprocess
+
+    def seeing(self, framing: Framing) -> Trained:
+        """The same network, of pictures that are framed otherwise."""
+        return replace(self, preprocess=replace(self.preprocess, framing=framing))
 
 
 def checkpoints(target: str) -> list[Path]:
@@ -66,7 +75,23 @@ def load(path: Path) -> Trained:
         raise CheckpointError(
             f"the weights in '{path}' do not fit its config", str(error).splitlines()[0]
         ) from error
-    return Trained(path, meta, config, network.eval(), Preprocess.from_dict(meta["preprocess"]))
+    preprocess = Preprocess.from_dict(meta["preprocess"])
+    # a network of grey pictures sees the brightness of coloured ones
+    preprocess = replace(preprocess, grey=len(preprocess.mean) == 1)
+    return Trained(path, meta, config, network.eval(), preprocess)
+
+
+def probabilities(folds: Sequence[Trained], images: np.ndarray, machine: Machine, tta: int = 1) -> np.ndarray:
+    """Of stored pictures, uint8 (B, C, H, W): float32 (B, L, K), the mean over the folds' networks.
+
+    The networks are moved to the machine's device.
+    """
+    batch = torch.from_numpy(images).to(machine.device)
+    said = [
+        logits(fold.network.to(machine.device), batch, fold.preprocess, machine, tta).softmax(-1)
+        for fold in folds
+    ]
+    return torch.stack(said).mean(0).cpu().numpy()
 
 
 def machine(where: str, config: schema.Train) -> Machine:
