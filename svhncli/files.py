@@ -7,11 +7,12 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from svhncli.errors import DiskError, SvhnError, disk_error
+from svhncli.errors import DiskError, SvhnError, UsageError, disk_error
 
 TEMP_PREFIX = ".writing-"
 
@@ -56,6 +57,32 @@ def place(text: str) -> Path:
             f"cannot make the folder '{path.parent}': {error.strerror}", "choose another"
         ) from error
     return path
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
+    """A folder to fill, which takes its place at `path` when the block ends well; else nothing is left.
+
+    names: the files that it may hold. An older one of the same kind is replaced, never one of other things.
+
+    Raises:
+        UsageError: something else is at `path`.
+        DiskError: it cannot be written.
+    """
+    temp, old = (path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{kind}-{path.name}") for kind in ("new", "old"))
+    try:
+        if path.exists() and not (path.is_dir() and {found.name for found in path.iterdir()} <= {*names}):
+            raise UsageError(f"'{path}' holds other things, which would be lost", "choose a new folder")
+        temp.mkdir()
+        yield temp
+        if path.exists():
+            path.rename(old)
+        temp.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise disk_error(error) or error from None
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
 
 
 def sweep_temp(folder: Path) -> None:

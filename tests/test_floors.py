@@ -34,6 +34,7 @@ FLOORS = (
         "loop",
         "checkpoint",
         "record",
+        "onnx_file",
         "readings",
         "report",
         "show",

@@ -50,7 +50,7 @@ class Framing:
         Raises:
             ValueError: there are no boxes, and they are what is seen.
         """
-        window = (0.0, 0.0, *map(float, photograph.size))
+        window: Box = (0.0, 0.0, float(photograph.width), float(photograph.height))
         if self.crop == "boxes":
             window = self._window(boxes)
         left, top = (int(np.floor(edge)) for edge in window[:2])

@@ -39,8 +39,8 @@ def decode(source: Path | BinaryIO, name: str | None = None) -> Image.Image:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
-        missing = isinstance(error, OSError) and error.strerror
-        reason = error.strerror if missing else "it is damaged, or no picture"
+        told = error.strerror if isinstance(error, OSError) else None
+        reason = told or "it is damaged, or no picture"
         raise DataError(
             f"cannot read the picture '{name}': {reason}", "replace it or leave it out"
         ) from error
