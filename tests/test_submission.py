@@ -21,7 +21,7 @@ ROWS = [
     *(f"{name},{code}" for name, code in zip(NAMES, ["7", "007", "12", "9", "654321"], strict=True)),
 ]
 names_of_files = st.lists(
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0\r"), min_size=1),
     min_size=1,
     unique=True,
 )
