@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from svhncli import rules, schema
+from svhncli.overview import VERBS
+
+MANY = "paths"
+"""The key that takes all plain words that are left."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,19 @@ def is_trainer(verb: str) -> bool:
     return "resume" in {item.name for item in fields(schema.VERBS[verb])}
 
 
+def plain_keys(verb: str) -> list[str]:
+    """The keys whose values are the plain words after a verb, in order: `run`, then `paths`."""
+    return VERBS[verb][0].lower().replace("...", "").split()
+
+
 def takes_run(verb: str) -> bool:
     """Whether the first plain word after a verb is a run."""
-    return "run" in {item.name for item in fields(schema.VERBS[verb])}
+    return "run" in plain_keys(verb)
+
+
+def prints(verb: str) -> bool:
+    """Whether a verb's result itself goes to standard output where no out=FILE is given."""
+    return verb == "predict"
 
 
 def defaults(verb: str) -> dict[str, str]:

@@ -74,7 +74,7 @@ def parse(argv: list[str]) -> Line:
     line, rest = Line(), list(argv)
     while rest:
         word = rest.pop(0)
-        if not word.startswith("-"):
+        if not word.startswith("-") or word == "-":
             line.words.append(word)
             continue
         written, joined, value = word.partition("=")
@@ -138,27 +138,46 @@ def run(line: Line) -> int:
     if not verb or "--help" in line.flags:
         return _help(verb, "--help" in line.flags)
 
-    from svhncli import catalog, compose, dispatch
+    from svhncli import catalog, dispatch
 
     if not catalog.is_trainer(verb) and (line.resume is not None or "--multirun" in line.flags):
         raise UsageError(f"svhn {verb} takes neither --resume nor --multirun")
     if "--quiet" in line.flags:
         os.environ["SVHN_QUIET"] = "1"  # the processes of a launcher inherit it
 
-    if catalog.takes_run(verb):
-        for place, word in enumerate(words):
-            if "=" not in word or os.path.exists(word):
-                words[place] = f"run={compose.quote(word)}"
-                break
+    words, many = plain_words(words, catalog.plain_keys(verb))
     return dispatch.run(
         verb,
         line.hydra,
         words,
+        many,
         resume=line.resume,
         multirun="--multirun" in line.flags,
         as_json="--json" in line.flags,
         debug="--debug" in line.flags,
     )
+
+
+def plain_words(words: list[str], keys: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """What plain words, or those with a `=` that are files, are the values of.
+
+    Returns:
+        The words as overrides, and the values of a last key that takes many: these go past Hydra, whose
+        parser takes a minute for the thousands of files that a shell makes of a `*`.
+    """
+    from svhncli import catalog, compose
+
+    left = [key for key in keys if not any(word.startswith(f"{key}=") for word in words)]
+    overrides: list[str] = []
+    many: dict[str, list[str]] = {}
+    for word in words:
+        if "=" in word and not os.path.exists(word):
+            overrides.append(word)
+        elif left[:1] == [catalog.MANY]:
+            many.setdefault(catalog.MANY, []).append(word)
+        else:
+            overrides.append(f"{left.pop(0)}={compose.quote(word)}" if left else word)
+    return overrides, many
 
 
 def _help(verb: str, asked: bool) -> int:

@@ -8,11 +8,12 @@ import importlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
 import hydra
@@ -131,8 +132,12 @@ def _process_state(argv: list[str]) -> Iterator[None]:
 # ----------------------------------------------------------------------------- a run
 
 
-def execute(verb: str, composed: DictConfig) -> dict[str, Any]:
+def execute(
+    verb: str, composed: DictConfig, many: Mapping[str, list[str]] = MappingProxyType({})
+) -> dict[str, Any]:
     """The one place where a composed config becomes plain typed Python and is handed to its command.
+
+    many: values that do not come through Hydra.
 
     Raises:
         SvhnError: the config is wrong, or the command failed.
@@ -150,6 +155,7 @@ def execute(verb: str, composed: DictConfig) -> dict[str, Any]:
         config = schema.from_dict(schema.VERBS[verb], values)
     except rules.WrongType as error:
         raise mistakes.wrong_type(error.path, str(error.value), verb) from error
+    config = replace(config, **many)
     rules.validate(config)
     if catalog.is_trainer(verb):
         return command(verb).run(config, run_dir())
@@ -177,25 +183,28 @@ def run_dir() -> Path:
 class Single:
     """The task of a single run: keeps what came out, since Hydra would print an error in its own words."""
 
-    def __init__(self, verb: str) -> None:
+    def __init__(self, verb: str, many: Mapping[str, list[str]] = MappingProxyType({})) -> None:
         self.verb = verb
+        self.many = many
         self.summary: dict[str, Any] = {}
         self.error: Exception | None = None
 
     def __call__(self, composed: DictConfig) -> None:
         try:
-            self.summary = execute(self.verb, composed)
+            self.summary = execute(self.verb, composed, self.many)
         except Exception as error:
             self.error = error
 
 
-def single(verb: str, flags: Sequence[str], words: Sequence[str]) -> dict[str, Any]:
-    """Compose and run one config; the summary of the run.
+def single(
+    verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """Compose and run one config, with the values `many` beside it; the summary of the run.
 
     Raises:
         SvhnError: as the command; a run directory that holds nothing is removed again.
     """
-    task = Single(verb)
+    task = Single(verb, many)
     folder = None
     if not catalog.is_trainer(verb):
         words = ["hydra.run.dir=.", "hydra.output_subdir=null", *words]

@@ -15,6 +15,7 @@ def run(
     verb: str,
     flags: list[str],
     words: list[str],
+    many: dict[str, list[str]],
     resume: str | None,
     multirun: bool,
     as_json: bool,
@@ -25,6 +26,7 @@ def run(
     Args:
         flags: Hydra's own, such as `--cfg job`.
         words: overrides, `key=value`.
+        many: values that are not written as overrides.
         resume: None for a new run, "" for the latest one, or a run.
 
     Raises:
@@ -35,6 +37,9 @@ def run(
     multirun = multirun or "hydra.mode=MULTIRUN" in words
     if not multirun:
         mistakes.refuse_several(overrides, verb)
+    prints = catalog.prints(verb) and all(word.key_or_group != "out" for word in overrides)
+    if prints and as_json:
+        raise UsageError("the CSV and --json both go to standard output", "give out=FILE for the CSV")
     if {"--cfg", "--info", "--hydra-help"} & {*flags}:
         if multirun:
             raise UsageError(f"{flags[0]} shows one config", "leave -m out and give each key one value")
@@ -53,13 +58,13 @@ def run(
     elif multirun:
         return sweep.start(flags, overrides, as_json, debug)
     else:
-        summary = compose.single(verb, flags, [str(word.input_line) for word in overrides])
+        summary = compose.single(verb, flags, [str(word.input_line) for word in overrides], many)
     if as_json:
         print(json.dumps(summary, allow_nan=False))
     else:
         from svhncli import show
 
-        show.final(summary)
+        show.final(summary, stderr=prints)
     return 0
 
 

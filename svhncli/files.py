@@ -7,11 +7,12 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from svhncli.errors import disk_error
+from svhncli.errors import DiskError, SvhnError, UsageError, disk_error
 
 TEMP_PREFIX = ".writing-"
 
@@ -34,10 +35,54 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
             with contextlib.suppress(OSError):
                 temp.unlink()
             raise
+    except SvhnError:
+        raise  # what was to be written failed, whatever its own cause
     except Exception as error:
         if (disk := disk_error(error)) is not None:
             raise disk from error
         raise
+
+
+def place(text: str) -> Path:
+    """Where a file or folder that a person names will be written; the folder around it is made.
+
+    Raises:
+        DiskError: there cannot be such a folder.
+    """
+    path = Path(text).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(
+            f"cannot make the folder '{path.parent}': {error.strerror}", "choose another"
+        ) from error
+    return path
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
+    """A folder to fill, which takes its place at `path` when the block ends well; else nothing is left.
+
+    names: the files that it may hold. An older one of the same kind is replaced, never one of other things.
+
+    Raises:
+        UsageError: something else is at `path`.
+        DiskError: it cannot be written.
+    """
+    temp, old = (path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{kind}-{path.name}") for kind in ("new", "old"))
+    try:
+        if path.exists() and not (path.is_dir() and {found.name for found in path.iterdir()} <= {*names}):
+            raise UsageError(f"'{path}' holds other things, which would be lost", "choose a new folder")
+        temp.mkdir()
+        yield temp
+        if path.exists():
+            path.rename(old)
+        temp.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise disk_error(error) or error from None
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
 
 
 def sweep_temp(folder: Path) -> None:
@@ -61,12 +106,15 @@ def read_json(path: Path) -> Any:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows under fixed columns; floats keep every bit (`repr`)."""
+    write_atomic(path, lambda file: write_rows(file, columns, rows))
 
-    def write(file: BinaryIO) -> None:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+
+def write_rows(file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV to an open file. Names of files that are no UTF-8 keep their bytes."""
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+    try:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    finally:
         text.detach()  # flushes, and leaves the file open
-
-    write_atomic(path, write)

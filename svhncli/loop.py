@@ -20,6 +20,7 @@ from svhncli.augment import Augment
 from svhncli.batches import Batches, Pictures, Training, batch_bounds
 from svhncli.device import Machine
 from svhncli.errors import NotFiniteError
+from svhncli.forward import logits
 from svhncli.metrics import Tally
 from svhncli.optim import Schedule, step_optimizer
 from svhncli.policies import Policy
@@ -27,7 +28,6 @@ from svhncli.preprocess import Preprocess
 from svhncli.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
 from svhncli.rng import key
 from svhncli.stats import wilson
-from svhncli.views import views
 
 EVAL_BATCH = 512
 NOT_FINITE_HINT = (
@@ -273,15 +273,9 @@ def predictions(
     model.eval()
     for images, labels in batches.in_order(EVAL_BATCH):
         with torch.inference_mode():
-            seen = []
-            for view in views(preprocess.floats(images), tta):
-                with machine.autocast():
-                    logits = model(preprocess.normalise(preprocess.seen(view)))
-                seen.append(logits.float())
-            # the logits of a mean of probabilities are its logarithm; what is added to all does not matter
-            logits = torch.stack(seen).log_softmax(-1).logsumexp(0) if tta > 1 else seen[0]
-            tally.add(objective(logits, labels), logits, labels)
-            probabilities = logits.softmax(-1)
+            said = logits(model, images, preprocess, machine, tta)
+            tally.add(objective(said, labels), said, labels)
+            probabilities = said.softmax(-1)
         yield probabilities
 
 

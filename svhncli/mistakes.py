@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from svhncli import catalog, rules
 from svhncli.errors import UsageError
+from svhncli.overview import VERBS
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -67,8 +68,10 @@ def missing(path: str, verb: str) -> UsageError:
     """A key that nothing has set."""
     if path == "run" and catalog.takes_run(verb):
         return UsageError(
-            "which run?", f"svhn {verb} RUN, where RUN is a run's folder, a .pt file, or latest"
+            "which run?", f"svhn {verb}{VERBS[verb][0]}, where RUN is a run's folder, a .pt file, or latest"
         )
+    if path in catalog.plain_keys(verb):
+        return UsageError(f"which {path}?", f"svhn {verb}{VERBS[verb][0]}")
     if path in catalog.defaults(verb):
         return UsageError(f"{path} is not set", f"choose one: {path}={'|'.join(catalog.choices(path))}")
     return UsageError(f"{path} is not set", f"give {path}=...; see: svhn {verb} --help")

@@ -10,9 +10,12 @@ WIDTH = 80
 VERBS = {
     "train": ("", "data, split, model, optimiser, schedule and regularisation in one run"),
     "eval": (" RUN", "loss and accuracy of a trained run"),
+    "predict": (" RUN PATHS...", "what a trained run reads in pictures, as CSV"),
+    "submission": (" FILE FOLDER", "check a submission to the Tianchi contest"),
+    "export": (" RUN", "ONNX and safetensors with a model card"),
     "render": ("", "sheets of what the renderer draws, factor by factor"),
 }
-"""Verb -> what it takes beside keys, and what it does; the verbs of schema.VERBS."""
+"""Verb -> what it takes beside keys (each is the value of the key of its name), and what it does."""
 
 WORDS = {
     "help VERB": "every key of a verb: type, default, range, meaning",
@@ -22,7 +25,8 @@ WORDS = {
 EXAMPLES = """\
   svhn train model=cnn optim=adam lr=3e-4
   svhn train -m lr=1e-3,3e-4 model=cnn,mlp      every combination, ranked
-  svhn eval latest                              score the run of just now"""
+  svhn eval latest                              score the run of just now
+  svhn predict latest photos/ out=read.csv      read a folder of pictures"""
 
 EXIT_CODES = (
     "exit codes: 0 done, 1 failed, 2 usage, 3 data, 4 checkpoint, 5 busy, 6 disk, 7 loss not finite, "

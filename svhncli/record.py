@@ -81,6 +81,9 @@ class RunDir:
 
     def write_config(self, config: dict[str, Any], machine: dict[str, Any], data: dict[str, Any]) -> None:
         write_json(self.path / "env.json", {"machine": machine, "data": data, **environment()})
+        self.write_settings(config)
+
+    def write_settings(self, config: dict[str, Any]) -> None:
         write_text(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
 
     def config(self) -> dict[str, Any]:

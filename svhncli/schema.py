@@ -508,7 +508,50 @@ class Render:
     data: Any = key(UNSET, "what is rendered")
 
 
-VERBS: dict[str, type] = {"train": Train, "eval": Eval, "render": Render}
+@dataclass
+class Predict:
+    """`svhn predict`: what a trained run reads in pictures."""
+
+    run: str = key(UNSET, "a run's folder, a .pt file, or latest; folds are averaged")
+    paths: list[str] = key([], "files, folders, globs, a .mat; - for a list of files on standard input")
+    out: str | None = key(None, "the file to write; null is standard output")
+    format: str = key("csv", "what is written; tianchi: a submission", choices=("csv", "tianchi"))
+    strict: bool = key(False, "end at the first picture that cannot be read")
+    crop: str | None = key(
+        None, "whole: the pictures are the numbers themselves; null: cut as in training", choices=("whole",)
+    )
+    tta: int = key(1, "views of a picture that are averaged; 1 is the picture alone", low=1, high=13)
+    batch: int = key(256, "pictures that are read at once", low=1)
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+
+
+@dataclass
+class Submission:
+    """`svhn submission`: whether a file is a valid submission to the Tianchi contest."""
+
+    file: str = key(UNSET, "the file: file_name,file_code")
+    folder: str = key(UNSET, "the folder of the pictures")
+
+
+@dataclass
+class Export:
+    """`svhn export`: a trained network as ONNX and safetensors, with a model card."""
+
+    run: str = key(UNSET, "a run's or fold's folder, a .pt file, or latest")
+    out: str | None = key(None, "the folder to write; null is RUN/export")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+
+
+VERBS: dict[str, type] = {
+    "train": Train,
+    "eval": Eval,
+    "predict": Predict,
+    "submission": Submission,
+    "export": Export,
+    "render": Render,
+}
 
 CHOICES: dict[str, dict[str, type]] = {
     "data": {

@@ -111,9 +111,9 @@ def percent(value: float, digits: int = 2) -> str:
     return f"{100 * value:.{digits}f}%"
 
 
-def final(summary: dict[str, Any]) -> None:
+def final(summary: dict[str, Any], stderr: bool = False) -> None:
     """The result of a command as a table on stdout, then the commands that go on from here."""
-    out = Console(highlight=False, soft_wrap=False)
+    out = Console(highlight=False, soft_wrap=False, stderr=stderr)
     if "folds" in summary:
         out.print(_folds_table(summary))
     for part in PARTS:
@@ -147,6 +147,22 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"{part} by length", _by_length(score["by_length"])
             if "calibration" in score:
                 yield "calibration", _calibration(score["calibration"])
+    if "read" in summary:
+        yield "pictures", f"{summary['read']:,} read"
+    if broken := summary.get("broken"):
+        yield "unreadable", f"{len(broken):,}, named above"
+    if wordless := summary.get("without_digits"):
+        yield "without digits", f"{wordless:,}; the likeliest number with a digit was written"
+    if "rows" in summary:
+        yield "rows", f"{summary['rows']:,}: a valid submission"
+    if agreement := summary.get("agreement"):
+        yield (
+            "agreement",
+            f"on {agreement['pictures']} pictures ({agreement['of']}) ONNX and PyTorch read the same; "
+            f"probabilities differ by {agreement['difference']:.1e} at most",
+        )
+    if summary.get("out"):
+        yield "written", summary["out"]
     if summary.get("tta", 1) > 1:
         yield "views", f"{summary['tta']} a picture, their probabilities averaged"
     if "reason" in summary:

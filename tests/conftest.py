@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.io import savemat
 
+from svhncli import build, checkpoint, rules, schema
 from svhncli.data.cache import Cache, default_root
+from svhncli.data.frame import Framing
 from svhncli.data.synth.faces import Atlas, atlas
 from svhncli.data.synth.world import STREET, load
+from svhncli.preprocess import Preprocess
+from svhncli.record import RunDir
 
 REPO = Path(__file__).resolve().parent.parent
 # Several processes share the cores; threads that spin while they wait would take them from each other.
@@ -47,6 +54,36 @@ def write_mat(folder: Path, part: str, count: int, seed: int) -> None:
         {"X": pictures.astype(np.uint8), "y": labels[:, None]},
         do_compression=True,
     )
+
+
+def write_run(folder: Path, framing: Framing, positions: int, model: Any, grey: bool = False) -> Path:
+    """A run as training leaves it, but for what it learned: random weights, a checkpoint, a config."""
+    config = schema.Train(
+        lr=0.1,
+        precision="fp32",
+        data=schema.Svhn(root=str(folder / "nowhere"), download=False),
+        split=schema.Holdout(),
+        model=model,
+        optim=schema.Sgd(),
+        schedule=schema.Constant(),
+        reg=schema.Reg(),
+    )
+    channels, classes = (1 if grey else 3), (10 if positions == 1 else 11)
+    preprocess = Preprocess(framing, grey, (0.4,) * channels, (0.2,) * channels)
+    torch.manual_seed(zlib.crc32(folder.name.encode()))  # start weights, other ones for another name
+    network = build.model(model, preprocess.shape, positions, classes, 0.0)
+    meta = {
+        "config": rules.to_dict(config),
+        "fold": "holdout",
+        "preprocess": preprocess.to_dict(),
+        "in_shape": list(preprocess.shape),
+        "positions": positions,
+        "classes": classes,
+    }
+    folder.mkdir(parents=True)
+    RunDir(folder).write_settings(meta["config"])
+    checkpoint.save(folder / "best.pt", {"meta": meta, "weights": network.state_dict()})
+    return folder
 
 
 def shared_cache() -> Cache:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
@@ -107,10 +108,12 @@ def test_help_lists_every_verb_and_flag(words: list[str], capsys: pytest.Capture
     assert all(word in text for word in [*schema.VERBS, *cli.FLAGS])
 
 
-def test_the_overview_has_the_verbs_of_the_schema_and_says_which_take_a_run() -> None:
-    taking = {verb for verb, (takes, _) in overview.VERBS.items() if takes == " RUN"}
+def test_the_overview_has_the_verbs_of_the_schema_and_says_what_they_take() -> None:
     assert list(overview.VERBS) == list(schema.VERBS)
-    assert taking == {verb for verb in schema.VERBS if catalog.takes_run(verb)}
+    for verb, kind in schema.VERBS.items():
+        names = {item.name for item in fields(kind)}
+        assert set(catalog.plain_keys(verb)) <= names
+        assert catalog.takes_run(verb) == ("run" in names)
 
 
 @pytest.mark.parametrize("verb", schema.VERBS)
@@ -260,6 +263,14 @@ MISTAKES = {
     "eval latest data.size=40": ("'data.size' belongs to data=synth", "add data=synth"),
     "eval latest part=tset": ("did you mean 'test'?", ""),
     "eval latest -m": ("takes neither --resume nor --multirun", ""),
+    "predict": ("which run?", "svhn predict RUN PATHS..."),
+    "predict latest": ("which pictures?", "svhn predict RUN PATHS..."),
+    "predict latest a.png tat=5": ("unknown key 'tat'", "did you mean 'tta'?"),
+    "predict latest a.png --json": ("both go to standard output", "out=FILE"),
+    "submission": ("which file?", "svhn submission FILE FOLDER"),
+    "submission a.csv": ("which folder?", "svhn submission FILE FOLDER"),
+    "submission a.csv b c": ("'c' is not key=value", "svhn submission --help"),
+    "export": ("which run?", "svhn export RUN"),
     "eval latest zzz": ("'zzz' is not key=value", "svhn eval --help"),
 }
 

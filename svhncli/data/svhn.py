@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -157,10 +157,9 @@ def _convert(paths: Sequence[Path], folder: Path, part: str, progress: Progress)
         rows = slice(start, start + n)
         labels[rows, 0] = _labels(path, y)
         done = start
-        for block in mat.read(path, x, BLOCK * 3 * size * size):
-            pictures = block.reshape(-1, 3, size, size).swapaxes(2, 3)  # the file runs down columns first
-            images[done : done + len(pictures)] = pictures
-            done += len(pictures)
+        for block in _blocks(path, x):
+            images[done : done + len(block)] = block
+            done += len(block)
             progress(f"convert {path.name}", done - start, n)
         found = house_numbers(
             images[rows], labels[rows], partial(progress, f"find house numbers in {path.name}")
@@ -170,19 +169,46 @@ def _convert(paths: Sequence[Path], folder: Path, part: str, progress: Progress)
         start += n
 
 
+def pictures(path: Path) -> Iterator[np.ndarray]:
+    """The pictures of a .mat file of the layout, in blocks uint8 (B, 3, side, side); it needs no y.
+
+    Raises:
+        DataError: it is missing, damaged or of another layout.
+    """
+    _require_file(path)
+    return _blocks(path, _pictures_of(path, mat.variables(path)))
+
+
+def _blocks(path: Path, x: mat.Variable) -> Iterator[np.ndarray]:
+    size = x.shape[0]
+    for block in mat.read(path, x, BLOCK * 3 * size * size):
+        yield block.reshape(-1, 3, size, size).swapaxes(2, 3)  # the file runs down columns first
+
+
 def _layout(path: Path) -> tuple[mat.Variable, mat.Variable]:
     """The variables X and y of a file, when they are what they should be."""
     found = mat.variables(path)
-    x, y = found.get("X"), found.get("y")
-    if x is None or y is None:
-        held = ", ".join(map(str, found.values())) or "no arrays"
-        raise DataError(f"'{path}' lacks the variable {'X' if x is None else 'y'}: it holds {held}", LAYOUT)
-    square = len(x.shape) in (3, 4) and x.shape[0] == x.shape[1] and x.shape[2] == 3
-    if x.kind != "uint8" or not square or 0 in x.shape:
-        raise DataError(f"'{path}': {x}", LAYOUT)
+    x, y = _pictures_of(path, found), found.get("y")
+    if y is None:
+        raise _lacks(path, "y", found)
     if y.kind not in mat.NUMBERS or y.shape not in ((_images_in(x), 1), (1, _images_in(x))):
         raise DataError(f"'{path}': {x}, but {y}", LAYOUT)
     return x, y
+
+
+def _pictures_of(path: Path, found: dict[str, mat.Variable]) -> mat.Variable:
+    """The variable X of a file, when it is what it should be."""
+    if (x := found.get("X")) is None:
+        raise _lacks(path, "X", found)
+    square = len(x.shape) in (3, 4) and x.shape[0] == x.shape[1] and x.shape[2] == 3
+    if x.kind != "uint8" or not square or 0 in x.shape:
+        raise DataError(f"'{path}': {x}", LAYOUT)
+    return x
+
+
+def _lacks(path: Path, name: str, found: dict[str, mat.Variable]) -> DataError:
+    held = ", ".join(map(str, found.values())) or "no arrays"
+    return DataError(f"'{path}' lacks the variable {name}: it holds {held}", LAYOUT)
 
 
 def _images_in(x: mat.Variable) -> int:

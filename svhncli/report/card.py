@@ -1,0 +1,103 @@
+"""The card of an exported model: what it is, how good it is, and how to use it without svhn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from svhncli.show import percent
+
+
+def model_card(
+    facts: Mapping[str, Any],
+    config: Mapping[str, Any],
+    summary: Mapping[str, Any] | None,
+    sums: Mapping[str, str],
+    agreement: Mapping[str, Any],
+) -> str:
+    """Markdown.
+
+    facts: what preprocess.json holds. config: the run's, nested. summary: its summary.json, None where it has
+    none. sums: file name -> SHA-256. agreement: see `commands.export`.
+    """
+    positions, classes = facts["output"]["positions"], facts["output"]["classes"]
+    what = "single digits" if positions == 1 else f"numbers of up to {positions} digits"
+    return "\n".join(
+        [
+            f"# {config['model']['name']}: {what} on house fronts",
+            "",
+            f"A network of the kind `{config['model']['name']}`, trained by `svhn train` and exported by "
+            "`svhn export`. Its whole config is in `config.yaml`.",
+            "",
+            "## Data and scores",
+            "",
+            f"- Data: `{config['data']['name']}`; split: `{config['split']['name']}`, seed {config['seed']}.",
+            *_scores(summary),
+            "",
+            "## From a photograph to the input",
+            "",
+            *_framing(facts),
+            "",
+            "Brightness, the middle of the stored picture, and normalisation are inside the ONNX file. "
+            "`preprocess.json` has every figure, for those who load `model.safetensors`.",
+            "",
+            "## From the output to a number",
+            "",
+            f"`{facts['output']['name']}` is float32 (N, {positions}, {classes}): for each position of each "
+            "picture the probabilities of the digits 0 to 9"
+            + (f" and, as class {facts['output']['blank']}, of no digit." if classes > 10 else "."),
+            "Take the likeliest class of every position and leave out what is no digit. The product of these "
+            "probabilities is the confidence of the whole reading.",
+            "",
+            "## Checked",
+            "",
+            f"On {agreement['pictures']} pictures ({agreement['of']}) onnxruntime and PyTorch read the same; "
+            f"their probabilities differ by {agreement['difference']:.1e} at most.",
+            "",
+            "| file | SHA-256 |",
+            "|---|---|",
+            *(f"| `{name}` | `{digest}` |" for name, digest in sums.items()),
+            "",
+        ]
+    )
+
+
+def _scores(summary: Mapping[str, Any] | None) -> list[str]:
+    if summary is None:
+        return ["- Scores: the run has no summary.json, so none are known."]
+    lines = []
+    for part in ("val", "test"):
+        if score := summary.get(part):
+            interval = score["interval"]
+            lines.append(
+                f"- {part}: accuracy {percent(score['accuracy'])}, {interval['level']:.0%} interval "
+                f"[{percent(interval['low'])}, {percent(interval['high'])}], "
+                f"loss {score['loss']:.4f}, {score['n']:,} pictures"
+            )
+    return lines
+
+
+def _framing(facts: Mapping[str, Any]) -> list[str]:
+    framing = facts["framing"]
+    height, width = framing["stored"]
+    steps = ["Decode the photograph to RGB, turned as its EXIF data says."]
+    if framing["crop"] == "boxes":
+        wider, rest = framing["widen"], ""
+        if framing["jitter"]:
+            rest = f", then by {framing['room'][1]}/{framing['width']} and {framing['room'][0]}/"
+            rest += f"{framing['height']} of what that gives"
+        steps.append(
+            f"Take the smallest upright rectangle about all digits; widen it at each side by {wider:.0%} of "
+            f"its own width and height{rest}. What lies outside the photograph repeats its edge."
+        )
+    else:
+        steps.append("Take the whole of it.")
+    steps.append(
+        f"Resize it to {height} rows and {width} columns (bilinear with antialiasing, as Pillow's `resize`), "
+        "whatever its own proportions."
+    )
+    steps.append(
+        f"Give it to `model.onnx` as `{facts['input']['name']}`, uint8 (N, 3, {height}, {width}), 0 to 255; "
+        "any N."
+    )
+    return [f"{number}. {step}" for number, step in enumerate(steps, 1)]

@@ -1,0 +1,66 @@
+"""Submissions to the Tianchi street-character contest: `file_name,file_code`, one row a picture."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from svhncli.errors import DataError
+
+HEADER = ("file_name", "file_code")
+
+
+def check(path: Path, names: Sequence[str]) -> None:
+    """Whether a file is a valid submission for the pictures `names`, which are in the contest's order.
+
+    Codes are text, whose leading zeros count, of digits alone. Every picture has one row, in the given order.
+
+    Raises:
+        DataError: what is wrong first, and in which line.
+    """
+    known, places = set(names), dict[str, int]()
+    for line, row in _rows(path):
+        if len(row) != len(HEADER):
+            raise _wrong(path, f"line {line} has {len(row)} fields, not {len(HEADER)}")
+        name, code = row
+        if name in places:
+            raise _wrong(path, f"line {line}: '{name}' comes a second time", "keep one row a picture")
+        if name not in known:
+            raise _wrong(
+                path, f"line {line}: there is no picture '{name}'", "name pictures as their files are"
+            )
+        if not (code.isascii() and code.isdigit()):
+            told = f"the code '{code}' of '{name}' is not digits only" if code else f"'{name}' has no code"
+            raise _wrong(path, f"line {line}: {told}", "every picture needs a code of one digit or more")
+        places[name] = line
+    if missing := [name for name in names if name not in places]:
+        raise _wrong(
+            path,
+            f"it has {len(places):,} rows, and there are {len(names):,} pictures: '{missing[0]}' is missing",
+            "every picture needs a row",
+        )
+    for name, found in zip(names, places, strict=True):
+        if name != found:
+            raise _wrong(path, f"line {places[found]}: '{found}' where '{name}' should be", "sort by name")
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The lines below the header, each with its number."""
+    try:
+        # as files.write_csv writes: names of files that are no UTF-8 come through
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            reader = csv.reader(file, strict=True)
+            if (header := next(reader, [])) != list(HEADER):
+                raise _wrong(path, f"its first line is {','.join(header)!r}", f"write {','.join(HEADER)}")
+            yield from ((reader.line_num, row) for row in reader)
+    except csv.Error as error:
+        raise _wrong(path, f"line {reader.line_num}: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror}", "look at its path") from error
+
+
+def _wrong(
+    path: Path, what: str, hint: str = "make it with: svhn predict RUN FOLDER format=tianchi"
+) -> DataError:
+    return DataError(f"'{path}' is no valid submission: {what}", hint)

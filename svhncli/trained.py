@@ -1,0 +1,105 @@
+"""What was trained, ready for use: from a word on the command line to networks with their preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from svhncli import build, checkpoint, device, schema
+from svhncli.data.frame import Framing
+from svhncli.device import Machine
+from svhncli.errors import CheckpointError
+from svhncli.forward import logits
+from svhncli.preprocess import Preprocess
+from svhncli.record import find_run
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The weights of one fold: a network on the CPU in evaluation mode, and the way from picture to it.
+
+    meta: what the checkpoint says beside its tensors ("fold", "fingerprint", "split", "in_shape", …).
+    """
+
+    path: Path
+    meta: dict[str, Any]
+    config: schema.Train
+    network: nn.Module
+    preprocess: Preprocess
+
+    def seeing(self, framing: Framing) -> Trained:
+        """The same network, of pictures that are framed otherwise."""
+        return replace(self, preprocess=replace(self.preprocess, framing=framing))
+
+
+def checkpoints(target: str) -> list[Path]:
+    """The weights that a word means: a file, or a run's best.pt, or that of every fold.
+
+    Raises:
+        CheckpointError: there is no such run, or it has no weights yet.
+    """
+    path = Path(target).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir() and (path / "best.pt").is_file():
+        return [path / "best.pt"]
+    found = find_run(target)
+    files = [found / "best.pt"] if (found / "best.pt").is_file() else sorted(found.glob("*/best.pt"))
+    if not files:
+        raise CheckpointError(f"'{found}' has no best.pt yet", f"finish it with: svhn train --resume {found}")
+    return files
+
+
+def load(path: Path) -> Trained:
+    """The network of a checkpoint, with the weights that were validated.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or its weights do not fit its config.
+        UsageError: its config is none of this version, or needs a plugin.
+    """
+    meta, weights = checkpoint.load_weights(path)
+    config = schema.from_dict(schema.Train, meta["config"])
+    shape = tuple(meta["in_shape"])
+    network = build.model(
+        config.model, shape, meta["positions"], meta["classes"], config.reg.dropout, fresh=False
+    )
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights in '{path}' do not fit its config", str(error).splitlines()[0]
+        ) from error
+    preprocess = Preprocess.from_dict(meta["preprocess"])
+    # a network of grey pictures sees the brightness of coloured ones
+    preprocess = replace(preprocess, grey=len(preprocess.mean) == 1)
+    return Trained(path, meta, config, network.eval(), preprocess)
+
+
+def probabilities(folds: Sequence[Trained], images: np.ndarray, machine: Machine, tta: int = 1) -> np.ndarray:
+    """Of stored pictures, uint8 (B, C, H, W): float32 (B, L, K), the mean over the folds' networks.
+
+    The networks are moved to the machine's device.
+    """
+    batch = torch.from_numpy(images).to(machine.device)
+    said = [
+        logits(fold.network.to(machine.device), batch, fold.preprocess, machine, tta).softmax(-1)
+        for fold in folds
+    ]
+    return torch.stack(said).mean(0).cpu().numpy()
+
+
+def machine(where: str, config: schema.Train) -> Machine:
+    """Where a trained network computes: in the precision of its training, where that was on the same device.
+
+    Raises:
+        UsageError: cuda was asked for and there is none.
+    """
+    found = device.resolve(where, config.precision if where == config.device else "auto", 0)
+    device.prepare(found)
+    return found

@@ -1,0 +1,224 @@
+"""`svhn export`: the files say what the network does, checked with onnxruntime on every network."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_mat, write_run
+from omegaconf import OmegaConf
+
+from svhncli import build, catalog, checkpoint, cli, device, onnx_file, schema, trained
+from svhncli.commands.export import CARD, FILES
+from svhncli.data.frame import Framing
+from svhncli.preprocess import Preprocess
+from svhncli.rng import numpy_generator
+
+if missing := [name for name in onnx_file.PACKAGES if importlib.util.find_spec(name) is None]:
+    pytest.skip(f"the extra svhncli[export] is not installed: {', '.join(missing)}", allow_module_level=True)
+
+CPU = device.Machine(torch.device("cpu"), "fp32", 1)
+CUT = Framing(64, 128, "boxes", 0.15, 0.1)
+SMALLER: dict[str, dict[str, Any]] = {"wide_resnet": {"depth": 10, "width": 1}}
+"""Networks that would take minutes, as small as they can be."""
+
+
+def stored(framing: Framing, count: int) -> np.ndarray:
+    return numpy_generator(0, "export").integers(0, 256, (count, 3, *framing.stored), np.uint8)
+
+
+@pytest.fixture
+def train(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Path]:
+    """A run on pictures that are easily learned; the words choose what else."""
+    write_mat(folder / "d", "train", 120, 0)
+    write_mat(folder / "d", "test", 90, 1)
+
+    def start(*words: str) -> Path:
+        data = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
+        run = f"run{len(list(folder.glob('run*')))}"
+        assert cli.main(["train", f"hydra.run.dir={run}", *data, "threads=1", "epochs=2", *words]) == 0
+        capsys.readouterr()
+        return folder / run
+
+    return start
+
+
+@pytest.mark.parametrize("choice", catalog.choices("model"))
+@pytest.mark.parametrize("framing", [Framing(32, 32), CUT], ids=["digit", "number"])
+def test_every_network_says_the_same_as_onnx_for_any_number_of_pictures(
+    tmp_path: Path, choice: str, framing: Framing
+) -> None:
+    config = schema.CHOICES["model"][choice](**SMALLER.get(choice, {}))
+    positions, classes = (1, 10) if framing.crop == "whole" else (6, 11)
+    grey = framing.crop == "whole"
+    preprocess = Preprocess(framing, grey, (0.4,) * (1 if grey else 3), (0.2,) * (1 if grey else 3))
+    torch.manual_seed(0)  # start weights
+    network = build.model(config, preprocess.shape, positions, classes, 0.2)
+    network(torch.randn(8, *preprocess.shape))  # so that norms have statistics that matter
+    network.eval()
+    onnx_file.write(tmp_path / "model.onnx", network, preprocess)
+    images = stored(framing, 16)
+    with torch.inference_mode():
+        expected = onnx_file.Whole(network, preprocess)(torch.from_numpy(images)).numpy()
+    for count in (1, 3, 16):
+        found = onnx_file.probabilities(tmp_path / "model.onnx", images[:count])
+        assert (found.dtype, found.shape) == (np.float32, (count, positions, classes))
+        np.testing.assert_allclose(found, expected[:count], atol=1e-5)
+    assert b"site-packages" not in (tmp_path / "model.onnx").read_bytes()
+
+
+def test_onnx_reads_every_picture_of_the_test_part_as_pytorch_does(train: Callable[..., Path]) -> None:
+    run = train("model=cnn", "model.width=0.5")
+    assert cli.main(["export", str(run)]) == 0
+    model = trained.load(run / "best.pt")
+    data = build.data(model.config.data, model.config.split, None, lambda *_: None)
+    assert data.test is not None
+    images = np.array(data.test.images)
+    found = onnx_file.probabilities(run / "export" / "model.onnx", images)
+    expected = trained.probabilities([model], images, CPU)
+    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for count in (1, 3, 256):
+        some = np.resize(images, (count, *images.shape[1:]))
+        assert onnx_file.probabilities(run / "export" / "model.onnx", some).shape == (count, 1, 10)
+
+
+def test_the_folder_holds_what_the_card_says(
+    train: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train("model=linear")
+    assert cli.main(["export", str(run), "--json"]) == 0
+    summary, out = json.loads(capsys.readouterr().out), run / "export"
+    assert {path.name for path in out.iterdir()} == {*FILES, CARD}
+    card = (out / CARD).read_text()
+    for name in FILES:
+        digest = hashlib.sha256((out / name).read_bytes()).hexdigest()
+        assert summary["files"][name] == digest
+        assert f"| `{name}` | `{digest}` |" in card
+    score = json.loads((run / "summary.json").read_text())["test"]
+    interval = [f"{100 * score['interval'][end]:.2f}%" for end in ("low", "high")]
+    assert f"test: accuracy {100 * score['accuracy']:.2f}%, 95% interval [{', '.join(interval)}]" in card
+    assert "On 90 pictures (test part of svhn)" in card
+    assert summary["agreement"]["pictures"] == 90
+    config = OmegaConf.to_container(OmegaConf.load(out / "config.yaml"))
+    assert config == checkpoint.load(run / "best.pt")["meta"]["config"]
+    facts = json.loads((out / "preprocess.json").read_text())
+    preprocess = trained.load(run / "best.pt").preprocess
+    assert (facts["mean"], facts["std"]) == (list(preprocess.mean), list(preprocess.std))
+    assert not list(run.glob(".writing-*"))
+
+
+def test_weights_are_the_run_s_and_the_same_bytes_every_time(train: Callable[..., Path]) -> None:
+    from safetensors.torch import load_file
+
+    run = train("model=cnn", "model.width=0.25")
+    assert cli.main(["export", str(run)]) == 0
+    assert cli.main(["export", str(run), "out=again/here"]) == 0
+    first, again = (Path(folder) / "model.safetensors" for folder in (run / "export", "again/here"))
+    assert first.read_bytes() == again.read_bytes()
+    weights = checkpoint.load(run / "best.pt")["weights"]
+    assert load_file(first).keys() == weights.keys()
+    assert all(torch.equal(value, weights[name]) for name, value in load_file(first).items())
+
+
+def test_the_card_tells_how_to_cut_a_number_out_and_how_to_read_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(folder / "run", CUT, 5, schema.Datawhale())
+    assert cli.main(["export", "run"]) == 0
+    printed = capsys.readouterr()
+    assert "checked on random ones" in printed.err
+    assert "random ones" in printed.out
+    card = (run / "export" / CARD).read_text()
+    for told in (
+        "numbers of up to 5 digits",
+        "widen it at each side by 15% of its own width and height, then by 13/128 and 6/64 of what",
+        "Resize it to 76 rows and 154 columns",
+        "uint8 (N, 3, 76, 154)",
+        "float32 (N, 5, 11)",
+        "as class 10, of no digit",
+        "no summary.json",
+    ):
+        assert told in card, told
+
+
+def test_an_export_replaces_an_older_one_and_nothing_else(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(folder / "run", Framing(12, 12), 1, schema.Linear())
+    (folder / "mine").mkdir()
+    (folder / "mine" / "thesis.txt").write_text("years of work")
+    assert cli.main(["export", "run", "out=mine"]) == 2
+    assert "would be lost" in capsys.readouterr().err
+    assert [path.name for path in (folder / "mine").iterdir()] == ["thesis.txt"]
+    for _ in range(2):
+        assert cli.main(["export", "run", "out=new"]) == 0
+    assert {path.name for path in (folder / "new").iterdir()} == {*FILES, CARD}
+    assert not list(folder.glob(".writing-*"))
+
+
+def test_an_export_that_disagrees_is_refused_and_leaves_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that says something else while it is exported."""
+    (folder / "restless.py").write_text(
+        """
+from dataclasses import dataclass
+import torch
+from torch import nn
+from svhncli.build import register
+
+@dataclass
+class Restless:
+    name: str = "restless"
+
+class Net(nn.Module):
+    def __init__(self, shape, positions, classes):
+        super().__init__()
+        self.head = nn.Linear(shape[0] * shape[1] * shape[2], positions * classes)
+        self.out = positions, classes
+
+    def forward(self, x):
+        logits = self.head(x.flatten(1))
+        return (logits if torch.compiler.is_exporting() else -logits).unflatten(1, self.out)
+
+register("model", Restless, lambda config, shape, n, k, dropout: Net(shape, n, k))
+"""
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    kind = importlib.import_module("restless").Restless
+    monkeypatch.setitem(schema.CHOICES["model"], "restless", schema.CHOICES["model"].pop("restless"))
+    write_run(folder / "run", Framing(12, 12), 1, kind())
+    assert cli.main(["export", "run", "plugins=[restless]"]) == 1
+    assert "PyTorch differ by" in capsys.readouterr().err
+    assert sorted(path.name for path in (folder / "run").iterdir()) == ["best.pt", "config.yaml"]
+
+
+def test_a_run_of_several_folds_is_refused_with_what_to_name(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for fold in range(2):
+        write_run(folder / "run" / f"fold{fold}", Framing(12, 12), 1, schema.Linear())
+    (folder / "run" / "config.yaml").write_text("{}")
+    assert cli.main(["export", "run"]) == 4
+    assert "one of the folds" in capsys.readouterr().err
+    assert cli.main(["export", "run/fold1"]) == 0
+
+
+def test_a_package_that_is_missing_is_named_with_what_installs_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(folder / "run", Framing(12, 12), 1, schema.Linear())
+    monkeypatch.setattr(onnx_file, "PACKAGES", (*onnx_file.PACKAGES, "no_such_package"))
+    assert cli.main(["export", "run"]) == 2
+    err = capsys.readouterr().err
+    assert "an export needs no_such_package" in err
+    assert 'pip install "svhncli[export]"' in err

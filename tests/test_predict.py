@@ -1,0 +1,336 @@
+"""`svhn predict`: real runs of the command, on files of every kind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_mat, write_run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.io import loadmat
+
+from svhncli import catalog, checkpoint, cli, schema, trained
+from svhncli.commands.predict import GUESS
+from svhncli.data.frame import Framing
+from svhncli.data.pictures import decode
+from svhncli.rng import numpy_generator
+
+NUMBERS = Framing(24, 48)
+BOXES = Framing(24, 48, "boxes", 0.15, 0.1)
+
+
+def picture(path: Path, seed: int) -> None:
+    pixels = numpy_generator(seed, "predict").integers(0, 256, (6, 10, 3), np.uint8)
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).resize((60, 36)).save(path)
+
+
+@pytest.fixture
+def numbers(folder: Path) -> Path:
+    """A folder `photos` of 20 pictures and a run for numbers of up to 4 digits."""
+    for seed in range(20):
+        picture(folder / "photos" / f"{seed:02}.png", seed)
+    return write_run(folder / "run", NUMBERS, 4, schema.Datawhale())
+
+
+def predict(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, str]]:
+    """The rows that the command prints; nothing else may stand on standard output."""
+    code = cli.main(["predict", *words])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    return list(csv.DictReader(io.StringIO(out), strict=True))
+
+
+def favour_blanks(run: Path) -> None:
+    """Make a run's network read nothing in some pictures."""
+    content = checkpoint.load(run / "best.pt")
+    content["weights"]["head.linear.weight"] *= 30
+    content["weights"]["head.linear.bias"].view(-1, 11)[:, 10] += 18
+    checkpoint.save(run / "best.pt", content)
+
+
+# ----------------------------------------------------------------------------- what is read
+
+
+def test_a_row_a_picture_with_a_confidence_for_each_digit(
+    numbers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = predict(capsys, "run", "photos")
+    assert list(rows[0]) == ["file", "prediction", "confidence", "c1", "c2", "c3", "c4"]
+    assert [row["file"] for row in rows] == [f"photos/{i:02}.png" for i in range(20)]
+    assert len({row["prediction"] for row in rows}) > 1
+    for row in rows:
+        digits = [float(row[f"c{i}"]) for i in range(1, 5) if row[f"c{i}"]]
+        assert len(digits) == len(row["prediction"])
+        assert 0 < float(row["confidence"]) <= np.prod(digits) * 1.0001
+
+
+def test_a_picture_reads_the_same_as_in_training_whatever_file_holds_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mat(folder / "d", "train", 60, 0)
+    words = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false", "split.fraction=0.5"]
+    small = ["model=linear", "epochs=2", "threads=1", "precision=fp32"]
+    assert cli.main(["train", "hydra.run.dir=run", *small, *words]) == 0
+    capsys.readouterr()
+    pixels = loadmat("d/train_32x32.mat")["X"]
+    for i in range(60):
+        Image.fromarray(pixels[..., i]).save(f"d/{i:02}.png")
+    of_mat = predict(capsys, "run", "d/train_32x32.mat")
+    of_files = predict(capsys, "run", "d/")
+    with (folder / "run" / "val_predictions.csv").open(newline="") as file:
+        known = {int(row["index"]): row for row in csv.DictReader(file)}
+    assert len(of_mat) == len(of_files) == 60
+    for index, (one, other) in enumerate(zip(of_mat, of_files, strict=True)):
+        assert one["file"] == f"d/train_32x32.mat/{index}"
+        assert one | {"file": ""} == other | {"file": ""}
+        if index in known:
+            assert one["prediction"] == known[index]["prediction"]
+            assert float(one["confidence"]) == pytest.approx(float(known[index]["confidence"]), rel=1e-5)
+
+
+def test_folds_read_together_by_the_mean_of_their_probabilities(
+    numbers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [write_run(Path("kfold") / f"fold{i}", NUMBERS, 4, schema.Datawhale()) for i in range(3)]
+    (runs[0] / "config.yaml").rename("kfold/config.yaml")
+    model = [trained.load(run / "best.pt") for run in runs]
+    pixels = torch.from_numpy(
+        np.stack([NUMBERS.store(decode(path), ()) for path in sorted(Path("photos").iterdir())])
+    )
+    with torch.inference_mode():
+        said = [fold.network(fold.preprocess(pixels)).softmax(-1) for fold in model]
+    assert not torch.allclose(said[0], said[1])
+    assert cli.main(["predict", "kfold", "photos"]) == 0
+    out, err = capsys.readouterr()
+    assert "3 folds read together" in err
+    expected = torch.stack(said).mean(0).max(-1).values.prod(-1).tolist()
+    assert [float(row["confidence"]) for row in csv.DictReader(io.StringIO(out))] == pytest.approx(
+        expected, rel=1e-5
+    )
+    assert cli.main(["predict", "kfold/fold1", "photos"]) == 0
+
+
+def test_a_grey_network_reads_coloured_pictures(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(Path("grey"), NUMBERS, 2, schema.Datawhale(), grey=True)
+    assert len(predict(capsys, "grey", "photos")) == 20
+
+
+def test_views_are_averaged_and_batches_of_any_size_read_the_same(
+    numbers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = predict(capsys, "run", "photos")
+    in_small_batches = predict(capsys, "run", "photos", "batch=3")
+    assert [row["prediction"] for row in rows] == [row["prediction"] for row in in_small_batches]
+    averaged = predict(capsys, "run", "photos", "tta=5")
+    assert [row["confidence"] for row in rows] != [row["confidence"] for row in averaged]
+
+
+def test_a_network_of_cut_out_numbers_needs_to_be_told_that_pictures_are_such(
+    numbers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(Path("cut"), BOXES, 4, schema.Datawhale())
+    assert cli.main(["predict", "cut", "photos"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "pictures alone have no boxes" in printed.err
+    assert "crop=whole" in printed.err
+    assert len(predict(capsys, "cut", "photos", "crop=whole")) == 20
+    assert predict(capsys, "run", "photos", "crop=whole") == predict(capsys, "run", "photos")
+
+
+# ----------------------------------------------------------------------------- which pictures
+
+
+NAMES = [
+    "a b.png",
+    "x=1,[2].png",
+    "ü ñ 漢.png",
+    "it's.png",
+    'say "a".png',
+    "$HOME ${x}.png",
+    "back\\slash.png",
+]
+
+
+def test_files_of_any_name_are_read(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, name in enumerate(NAMES):
+        picture(Path(name), seed)
+    rows = predict(capsys, "run", *NAMES)
+    assert [row["file"] for row in rows] == NAMES
+    assert predict(capsys, "run", *NAMES[::-1]) == rows[::-1]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="="), min_size=1)))
+def test_plain_words_become_paths_as_they_stand(words: list[str]) -> None:
+    words = [word for word in words if word[0] != "-"]
+    overrides, many = cli.plain_words(["latest", "tta=5", *words, "out=x"], catalog.plain_keys("predict"))
+    assert overrides == ["run='latest'", "tta=5", "out=x"]
+    assert many == ({"paths": words} if words else {})
+
+
+def test_paths_and_run_may_be_written_as_keys(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = predict(capsys, "run", "photos")
+    assert predict(capsys, "run=run", "paths=[photos]") == rows
+    assert predict(capsys, "run=run", "photos") == rows
+    assert predict(capsys, "photos/*.png", "run=run") == rows
+
+
+def test_a_list_of_files_comes_on_standard_input(
+    numbers: Path, spawn: Callable[..., subprocess.Popen[str]], folder: Path
+) -> None:
+    names = [f"photos/{i:02}.png" for i in (3, 1, 2)]
+    process = spawn("predict", "run", "-", cwd=folder, stdin=subprocess.PIPE)
+    out, err = process.communicate("\n".join(names))
+    assert process.returncode == 0, err
+    assert [row["file"] for row in csv.DictReader(io.StringIO(out))] == names
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are text there")
+def test_a_name_that_is_no_text_keeps_its_bytes(
+    numbers: Path, spawn: Callable[..., subprocess.Popen[str]], folder: Path
+) -> None:
+    odd = os.fsdecode(b"\xff.png")
+    try:
+        picture(folder / "odd" / odd, 0)
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    process = spawn("predict", "run", "odd", "out=odd.csv", cwd=folder)
+    assert process.wait() == 0
+    assert b"odd/\xff.png," in (folder / "odd.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ([], 2, "which run?"),
+        (["run"], 2, "which pictures?"),
+        (["run", "nowhere"], 3, "no file, folder or match of 'nowhere'"),
+        (["nowhere", "photos"], 4, "there is no run 'nowhere'"),
+        (["run", "photos", "format=tinchi", "out=x"], 2, "did you mean 'tianchi'?"),
+        (["run", "photos", "format=tianchi"], 2, "out=FILE"),
+        (["run", "photos/01.png", "format=tianchi", "out=x"], 2, "one folder"),
+        (["run", "photos", "photos", "format=tianchi", "out=x"], 2, "one folder"),
+        (["run", "photos", "--json"], 2, "out=FILE"),
+        (["run", "photos", "out=photos/01.png/x.csv"], 6, "cannot make the folder"),
+        (["run", "photos", "batch=0"], 2, "1 or more"),
+        (["run", "photos", "zzz=1"], 2, "unknown key 'zzz'"),
+        (["run", "photos", "--resume"], 2, "neither --resume nor --multirun"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    numbers: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, says: str
+) -> None:
+    before = sorted(Path().rglob("*"))
+    assert cli.main(["predict", *words]) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert says in printed.err
+    assert "Traceback" not in printed.err
+    assert sorted(Path().rglob("*")) == before
+
+
+# ----------------------------------------------------------------------------- broken pictures
+
+
+def test_a_broken_file_is_named_counted_and_left_out(
+    numbers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = predict(capsys, "run", "photos")
+    Path("photos/05.png").write_bytes(b"no picture")
+    Path("photos/11.png").write_bytes(Path("photos/11.png").read_bytes()[:300])
+    assert cli.main(["predict", "run", "photos", "batch=4"]) == 0
+    out, err = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["prediction"] for row in rows] == [
+        r["prediction"] for i, r in enumerate(whole) if i not in (5, 11)
+    ]
+    assert "'photos/05.png'" in err
+    assert "'photos/11.png'" in err
+    assert "18 read" in err
+    assert "cannot be read: 2" in err
+    assert cli.main(["predict", "run", "photos", "out=new/read.csv", "batch=4", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["read"], summary["broken"]) == (18, ["photos/05.png", "photos/11.png"])
+    assert list(csv.DictReader(io.StringIO(Path("new/read.csv").read_text()))) == rows
+
+
+def test_strict_ends_at_a_broken_file_and_leaves_none_behind(
+    numbers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("photos/05.png").write_bytes(b"no picture")
+    Path("photos/06.png").unlink()
+    Path("photos/06.png").mkdir()  # reading it is an error of the system
+    for name in ("05", "06"):
+        assert (
+            cli.main(["predict", "run", f"photos/{name}.png", "photos/07.png", "out=read.csv", "strict=true"])
+            == 3
+        )
+        assert f"photos/{name}" in capsys.readouterr().err
+        assert not list(Path().glob("*read.csv"))
+
+
+# ----------------------------------------------------------------------------- submissions
+
+
+def submitted(path: str) -> dict[str, str]:
+    with open(path, newline="") as file:
+        return {row["file_name"]: row["file_code"] for row in csv.DictReader(file)}
+
+
+def test_a_submission_has_a_code_for_every_picture_and_passes_the_check(
+    numbers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    favour_blanks(numbers)
+    table = {row["file"].removeprefix("photos/"): row for row in predict(capsys, "run", "photos")}
+    Path("photos/05.png").write_bytes(b"no picture")
+    assert cli.main(["predict", "run", "photos", "format=tianchi", "out=sub.csv", "--json"]) == 0
+    out, err = capsys.readouterr()
+    summary, codes = json.loads(out), submitted("sub.csv")
+    assert list(codes) == sorted(table)
+    empty = [name for name, row in table.items() if not row["prediction"] and name != "05.png"]
+    assert 0 < len(empty) < 19
+    assert summary["without_digits"] == len(empty)
+    for name, code in codes.items():
+        if name == "05.png":
+            assert code == GUESS
+        elif name in empty:
+            assert len(code) == 1
+        else:
+            assert code == table[name]["prediction"]
+    assert "'photos/05.png'" in err
+    assert f"cannot be read: 1; their code is {GUESS}" in err
+    assert cli.main(["submission", "sub.csv", "photos"]) == 0
+    assert cli.main(["predict", "run", "photos", "format=tianchi", "out=sub2.csv", "strict=true"]) == 3
+    assert not Path("sub2.csv").exists()
+
+
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sets(st.text("0123456789abcÄ ,=\"'", min_size=1, max_size=6), min_size=1, max_size=6))
+def test_a_submission_of_any_names_passes_the_check(numbers: Path, names: set[str]) -> None:
+    where = Path(f"any{len(list(Path().glob('any*')))}")
+    for name in names:
+        picture(where / f"{name}.png", 0)
+    assert cli.main(["predict", "run", str(where), "format=tianchi", f"out={where}.csv"]) == 0
+    assert cli.main(["submission", f"{where}.csv", str(where)]) == 0
+
+
+def test_the_summary_goes_where_the_csv_does_not(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "run", "photos", "out=a.csv"]) == 0
+    printed = capsys.readouterr()
+    assert "20 read" in printed.out
+    assert "a.csv" in printed.out
+    assert cli.main(["predict", "run", "photos"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == Path("a.csv").read_text()
+    assert "20 read" in printed.err
