@@ -17,8 +17,9 @@ from PIL import Image
 from scipy.io import loadmat
 
 from svhncli import cli
-from svhncli.data import digit_struct, layouts
-from svhncli.data.layouts import Labels, Order, write
+from svhncli.data import digit_struct, label_files
+from svhncli.data.label_files import Labels
+from svhncli.data.layouts import Order, write
 from svhncli.data.synth import photographs, render
 from svhncli.data.synth.world import STREET
 from svhncli.errors import DataError, UsageError
@@ -28,7 +29,7 @@ needs_real = pytest.mark.skipif(
     not (REAL / "full_numbers_mini").is_dir(), reason=f"no real numbers at {REAL} (set SVHN_TEST_DATA)"
 )
 
-ROWS: list[layouts.Row] = [
+ROWS: list[label_files.Row] = [
     ("b.png", (0, 5), np.array([[10.0, 5, 20, 25], [22, 5.5, 31, 25]])),
     ("a.png", (7,), np.array([[4.0, 3, 14, 30]])),
     ("c.png", (1, 0, 0), np.array([[10.0, 4, 10, 20], [12, 4, 20, 20], [-3, 4, 40, 20]])),
@@ -267,12 +268,12 @@ def test_what_a_layout_does_not_hold_is_refused(
     [("mchar_train.json", "train"), ("my_val.json", "val"), ("a/test/digitStruct.mat", "test")],
 )
 def test_a_label_file_says_by_its_name_which_part_it_is(file: str, part: str) -> None:
-    assert layouts.part_of(Path(file)) == part
+    assert label_files.part_of(Path(file)) == part
 
 
 def test_a_label_file_that_does_not_say_its_part_is_asked_for_it() -> None:
     with pytest.raises(UsageError, match="which part"):
-        layouts.part_of(Path("labels.json"))
+        label_files.part_of(Path("labels.json"))
 
 
 def entry(**changes: object) -> dict[str, object]:
@@ -293,7 +294,7 @@ def test_labels_that_cannot_be_drawn_are_refused_by_the_picture(
     pytest.importorskip("svhncli.data.mchar")
     (tmp_path / "mchar_train.json").write_text(json.dumps({name: entry(**changes)}))
     with pytest.raises(DataError, match=says) as caught:
-        layouts.read_labels(tmp_path / "mchar_train.json")
+        label_files.read_labels(tmp_path / "mchar_train.json")
     assert name in caught.value.message
 
 

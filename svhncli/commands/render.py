@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from svhncli import build, schema
-from svhncli.data import layouts, svhn
+from svhncli.data import label_files, layouts, svhn
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.synth import painter, render
 from svhncli.data.synth.chunk import CHUNK
@@ -57,11 +57,11 @@ def run(config: schema.Render) -> dict[str, Any]:
 def _write(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
     """A data set on disk: all of its parts, or one of them."""
     order = layouts.Order(data.seed, data.size, build.world(data), cache)
-    parts: dict[str, int | layouts.Labels]
+    parts: dict[str, int | label_files.Labels]
     if config.labels is not None:
         file = Path(config.labels).expanduser()
-        part = layouts.part_of(file) if config.part == "all" else config.part
-        parts = {part: layouts.read_labels(file)}
+        part = label_files.part_of(file) if config.part == "all" else config.part
+        parts = {part: label_files.read_labels(file)}
     else:
         named = layouts.PARTS[config.layout] if config.part == "all" else (config.part,)
         sizes = {part: data.n_train if part == "train" else data.n_test for part in named}

@@ -9,8 +9,7 @@ import h5py
 import numpy as np
 from h5py import h5d, h5g, h5o, h5r, h5s
 
-Row = tuple[str, tuple[int, ...], np.ndarray]
-"""A picture's file name, its digits, and their boxes (L, 4): left, top, right, bottom in pixels."""
+from svhncli.data.label_files import Row
 
 _HEADER = 512  # bytes before HDF5's own, by which MATLAB knows its file
 _FIELDS = ("height", "left", "top", "width", "label")

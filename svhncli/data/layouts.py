@@ -20,9 +20,10 @@ from svhncli.cpus import available_cpus
 from svhncli.data.cache import Cache
 from svhncli.data.children import in_order
 from svhncli.data.disk import Progress, silent
-from svhncli.data.synth import Given, Piece, check, draw, pieces_of, render
+from svhncli.data.label_files import Labels, Row
+from svhncli.data.synth import Given, Piece, draw, pieces_of, render
 from svhncli.data.synth.world import Spec
-from svhncli.errors import DataError, UsageError, disk_error
+from svhncli.errors import UsageError, disk_error
 from svhncli.files import TEMP_PREFIX, write_json
 
 PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -36,9 +37,6 @@ PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "folder": {"train": ("train",), "test": ("test",)},
 }
 """What each layout calls the files and folders of its parts, the labels last."""
-
-Row = tuple[str, tuple[int, ...], np.ndarray]
-"""A picture's file name, its digits, and their boxes (L, 4): left, top, right, bottom in pixels."""
 
 _FAST = 1
 """How hard PNGs are compressed: noise hardly shrinks, however long one tries."""
@@ -55,59 +53,6 @@ class Order:
     spec: Spec
     cache: Cache
     workers: int | None = None
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The numbers that pictures are to show, as a file has them: `form` is the layout that it is of."""
-
-    file: Path
-    form: str
-    rows: Sequence[Row]
-
-
-def read_labels(file: Path) -> Labels:
-    """The numbers and boxes of an mchar JSON or a digitStruct.mat.
-
-    Raises:
-        DataError: the file cannot be read, or has numbers or boxes that cannot be drawn.
-        UsageError: it is of neither kind.
-    """
-    if file.suffix == ".json":
-        from svhncli.data.mchar import read_labels as of_mchar
-
-        form, found = "mchar", of_mchar(file)
-    elif file.suffix == ".mat":
-        from svhncli.data.svhn_full import read_labels as of_svhn
-
-        form, found = "svhn_full", of_svhn(file)
-    else:
-        raise UsageError(
-            f"labels={file} is neither a JSON of mchar nor a digitStruct.mat", "choose one of these"
-        )
-    rows = [(name, label, np.array(boxes, np.float32)) for name, label, boxes in found]
-    for name, label, boxes in rows:
-        if Path(name).name != name or not name.lower().endswith(".png"):
-            raise DataError(
-                f"'{file}': '{name}' is no name of a PNG file", "pictures are written as PNG files"
-            )
-        try:
-            check(Given(label, boxes))
-        except ValueError as error:
-            raise DataError(f"'{file}', {name}: {error}", "correct or remove this picture's entry") from error
-    return Labels(file, form, rows)
-
-
-def part_of(labels: Path) -> str:
-    """Which part a label file belongs to by its name or its folder's, as others hand it out.
-
-    Raises:
-        UsageError: neither says it.
-    """
-    for part in ("train", "val", "test"):
-        if part in labels.stem or part == labels.parent.name:
-            return part
-    raise UsageError(f"'{labels}' does not say which part it labels", "say part=train, part=val or part=test")
 
 
 def write(
