@@ -27,8 +27,14 @@ if missing := [name for name in onnx_file.PACKAGES if importlib.util.find_spec(n
 
 CPU = device.Machine(torch.device("cpu"), "fp32", 1)
 CUT = Framing(64, 128, "boxes", 0.15, 0.1)
-SMALLER: dict[str, dict[str, Any]] = {"wide_resnet": {"depth": 10, "width": 1}}
-"""Networks that would take minutes, as small as they can be."""
+LARGE_STEM = {"small_stem": False}
+SMALLER: dict[str, dict[str, Any]] = {
+    "wide_resnet": {"depth": 10, "width": 1},
+    "resnet18": LARGE_STEM,
+    "resnet34": LARGE_STEM,
+    "resnet50": LARGE_STEM,
+}
+"""Networks that would take minutes, with as little work as they can have."""
 
 
 def stored(framing: Framing, count: int) -> np.ndarray:
@@ -165,11 +171,13 @@ def test_an_export_replaces_an_older_one_and_nothing_else(
     assert not list(folder.glob(".writing-*"))
 
 
+@pytest.mark.parametrize("factor", [-1, 2], ids=["other readings", "other probabilities"])
 def test_an_export_that_disagrees_is_refused_and_leaves_nothing(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, factor: int
 ) -> None:
     """A network that says something else while it is exported."""
-    (folder / "restless.py").write_text(
+    name = f"restless{factor + 1}"
+    (folder / f"{name}.py").write_text(
         """
 from dataclasses import dataclass
 import torch
@@ -178,7 +186,7 @@ from svhncli.build import register
 
 @dataclass
 class Restless:
-    name: str = "restless"
+    name: str = __name__
 
 class Net(nn.Module):
     def __init__(self, shape, positions, classes):
@@ -188,16 +196,16 @@ class Net(nn.Module):
 
     def forward(self, x):
         logits = self.head(x.flatten(1))
-        return (logits if torch.compiler.is_exporting() else -logits).unflatten(1, self.out)
+        return (logits if torch.compiler.is_exporting() else FACTOR * logits).unflatten(1, self.out)
 
 register("model", Restless, lambda config, shape, n, k, dropout: Net(shape, n, k))
-"""
+""".replace("FACTOR", str(factor))
     )
     monkeypatch.syspath_prepend(str(folder))
-    kind = importlib.import_module("restless").Restless
-    monkeypatch.setitem(schema.CHOICES["model"], "restless", schema.CHOICES["model"].pop("restless"))
+    kind = importlib.import_module(name).Restless
+    monkeypatch.setitem(schema.CHOICES["model"], name, schema.CHOICES["model"].pop(name))
     write_run(folder / "run", Framing(12, 12), 1, kind())
-    assert cli.main(["export", "run", "plugins=[restless]"]) == 1
+    assert cli.main(["export", "run", f"plugins=[{name}]"]) == 1
     assert "PyTorch differ by" in capsys.readouterr().err
     assert sorted(path.name for path in (folder / "run").iterdir()) == ["best.pt", "config.yaml"]
 

@@ -280,6 +280,15 @@ def test_strict_ends_at_a_broken_file_and_leaves_none_behind(
         assert not list(Path().glob("*read.csv"))
 
 
+def test_strict_blames_the_picture_not_the_file_that_is_written(
+    numbers: Path, spawn: Callable[..., subprocess.Popen[str]], folder: Path
+) -> None:
+    process = spawn("predict", "run", "-", "out=read.csv", "strict=true", cwd=folder, stdin=subprocess.PIPE)
+    _, err = process.communicate("photos/01.png\nphotos/01.png/inner.png\n")
+    assert process.returncode == 3
+    assert "cannot read the picture 'photos/01.png/inner.png'" in err
+
+
 # ----------------------------------------------------------------------------- submissions
 
 

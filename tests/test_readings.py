@@ -15,9 +15,10 @@ from svhncli.rng import numpy_generator
 
 
 def probabilities(seed: int, positions: int, blank: float = 1.0, classes: int = 11) -> np.ndarray:
-    """Random ones; those of the blank are `blank` times as large before all sum to 1."""
-    values = numpy_generator(seed, "readings").random((positions, classes)) + 1e-6
-    values[:, BLANK:] *= blank
+    """Random ones; those of the blank are up to `blank` times as large before all sum to 1."""
+    draw = numpy_generator(seed, "readings")
+    values = draw.random((positions, classes)) + 1e-6
+    values[:, BLANK:] *= blank ** draw.random((positions, 1))
     return values / values.sum(-1, keepdims=True)
 
 
@@ -32,7 +33,7 @@ def best(values: np.ndarray, least: int) -> tuple[str, float]:
     return text, product
 
 
-@given(st.integers(0, 10_000), st.integers(1, 3), st.sampled_from([0.1, 1.0, 5.0, 100.0]))
+@given(st.integers(0, 10_000), st.integers(1, 3), st.sampled_from([0.1, 1.0, 100.0, 1e4]))
 def test_no_reading_is_likelier(seed: int, positions: int, blank: float) -> None:
     values = probabilities(seed, positions, blank)
     for demand_digit in (False, True):
@@ -50,6 +51,14 @@ def test_blanks_are_left_out_wherever_they_stand_and_leading_zeros_stay() -> Non
     assert reading.text == "07"
     assert reading.digits == (0.9, 0.7)
     assert reading.confidence == pytest.approx(0.9 * 0.8 * 0.7 * 0.6)
+
+
+def test_the_digit_that_is_demanded_stands_where_its_blank_is_weakest() -> None:
+    values = np.full((2, 11), 0.01)
+    values[0, [4, BLANK]] = 0.30, 0.31
+    values[1, [7, BLANK]] = 0.34, 0.60
+    assert read(values).text == ""
+    assert read(values, demand_digit=True).text == "4"
 
 
 def test_ten_classes_have_no_blank() -> None:
