@@ -189,6 +189,16 @@ def test_an_archive_of_something_else_is_refused(packed: Path) -> None:
         load(packed)
 
 
+@pytest.mark.parametrize("place", [-1, -8], ids=["length", "checksum"])
+def test_an_archive_is_read_to_its_checksum(packed: Path, place: int) -> None:
+    content = bytearray((packed / "train.tar.gz").read_bytes())
+    content[place] ^= 1
+    (packed / "train.tar.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"train\.tar\.gz' is damaged"):
+        load(packed)
+    assert not (packed / "train").exists()
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_archive_is_refused_and_leaves_nothing(packed: Path, data: st.DataObject) -> None:

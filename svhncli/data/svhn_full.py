@@ -6,10 +6,10 @@ NIPS Workshop on Deep Learning and Unsupervised Feature Learning, 2011.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from svhncli.data.archive import unpack
 from svhncli.data.cache import Cache
 from svhncli.data.children import in_order
 from svhncli.data.digits import DataSet
-from svhncli.data.disk import Progress, silent
+from svhncli.data.disk import Count, Progress, silent
 from svhncli.data.download import fetch
 from svhncli.data.frame import Framing
 from svhncli.data.photographs import Part, Photograph
@@ -66,7 +66,7 @@ def load(
 
     def part(*names: str) -> Part:
         folders = [_folder(root, name, download, base_url, progress) for name in names]
-        return Part(tuple(folders), partial(_photographs, folders))
+        return Part(tuple(folders), partial(_photographs, folders, progress))
 
     parts = {"train": part("train", "extra") if extra == "train" else part("train")}
     if download or _is_there(root, "test"):  # files of your own may have no test part
@@ -98,15 +98,17 @@ def _folder(root: Path, name: str, download: bool, base_url: str, progress: Prog
     return folder
 
 
-def _photographs(folders: Sequence[Path]) -> list[Photograph]:
+def _photographs(folders: Sequence[Path], progress: Progress) -> list[Photograph]:
     return [
         Photograph(f"{folder.name}/{file}", folder / file, label, boxes)
         for folder in folders
-        for file, label, boxes in read_labels(folder / LABELS)
+        for file, label, boxes in read_labels(
+            folder / LABELS, count=partial(progress, f"read labels of {folder.name}")
+        )
     ]
 
 
-def read_labels(path: Path, workers: int | None = None) -> list[labels.Row]:
+def read_labels(path: Path, workers: int | None = None, count: Count = silent) -> list[labels.Row]:
     """Name, digits and boxes (left, top, right, bottom in pixels) of every picture, in the file's order.
 
     The file's label 10 is digit 0.
@@ -116,11 +118,16 @@ def read_labels(path: Path, workers: int | None = None) -> list[labels.Row]:
     Raises:
         DataError: the file cannot be read, is damaged or of another layout.
     """
-    count = _guarded(path, _count)
-    starts = range(0, count, _RANGE)
+    total = _guarded(path, _count)
+    jobs = [(path, start) for start in range(0, total, _RANGE)]
     if workers is None:
         workers = available_cpus()
-    return list(chain.from_iterable(in_order(_rows, [(path, start) for start in starts], workers)))
+    found: list[labels.Row] = []
+    with contextlib.closing(in_order(_rows, jobs, workers)) as pieces:
+        for rows in pieces:
+            found += rows
+            count(len(found), total)
+    return found
 
 
 def _guarded(path: Path, read: Any) -> Any:
@@ -158,27 +165,36 @@ def _rows(job: tuple[Path, int]) -> list[labels.Row]:
 
 
 def _row(path: Path, file: Any, name: Any, box: Any) -> labels.Row:
-    """h5py's low level alone: its high one takes several times as long."""
-    from h5py import h5d, h5r
+    """By h5py's low level, since its high one takes several times as long."""
+    from h5py import h5d, h5r, ref_dtype
 
-    text = _values(h5r.dereference(name, file.id), np.uint16, 255).tobytes().decode("utf-16-le")
+    text = h5r.dereference(name, file.id)
+    letters = _values(text, _size(text, 255), np.uint16)
     struct = h5r.dereference(box, file.id)
+    label = h5d.open(struct, b"label")
+    count, refers = _size(label, labels.LONGEST), label.dtype.kind == "O"  # of one digit, it is the number
     values = {}
     for field in labels.FIELDS:
-        found = _values(h5d.open(struct, field.encode()), None, labels.LONGEST)
-        if found.dtype == object:  # of several digits; of one, it is the number itself
-            found = np.concatenate([_values(h5r.dereference(one, file.id), None, 1) for one in found])
-        values[field] = found.tolist()
-    return labels.row(path, text, values, (10, *range(1, 10)))
+        data = h5d.open(struct, field.encode())
+        if refers:
+            parts = [h5r.dereference(one, file.id) for one in _values(data, count, ref_dtype)]
+            values[field] = [_values(part, 1, np.float64)[0] for part in parts]
+        else:
+            values[field] = _values(data, count, np.float64).tolist()
+    return labels.row(path, letters.tobytes().decode("utf-16-le"), values, (10, *range(1, 10)))
 
 
-def _values(data: Any, kind: Any, most: int) -> np.ndarray:
-    """The values of a data set, flat."""
-    from h5py import h5s
-
+def _size(data: Any, most: int) -> int:
     size = int(np.prod(data.shape))
     if size > most:
         raise ValueError(f"{size} values where there are at most {most}")
-    found = np.empty(data.shape, data.dtype if kind is None else kind)
-    data.read(h5s.ALL, h5s.ALL, found)
-    return found.ravel()
+    return size
+
+
+def _values(data: Any, count: int, kind: Any) -> np.ndarray:
+    """The `count` values of a data set; HDF5 refuses one that has more or fewer, or of another kind."""
+    from h5py import h5s
+
+    found = np.empty(count, kind)
+    data.read(h5s.create_simple((count,)), h5s.ALL, found)
+    return found
