@@ -1,6 +1,6 @@
 """From config dataclasses to objects: the only module that knows both.
 
-A part is a dataclass in schema.py (its keys), a builder here, and a YAML in conf/. A plugin brings all
+A part is a dataclass in schema/ (its keys), a builder here, and a YAML in conf/. A plugin brings all
 three from outside: see `register`.
 """
 
@@ -50,7 +50,7 @@ def register(group: str, kind: type, builder: Callable[..., Any]) -> None:
 
     Args:
         group: data, split, model, optim or schedule.
-        kind: a dataclass like those in schema.py; its field `name` has the choice's name as default.
+        kind: a dataclass like those in schema/; its field `name` has the choice's name as default.
         builder: called as data(config, sources: Sources) -> DataSet, split(config, data: DataSet, seed) ->
             list[Fold], model(config, in_shape (C, H, W), positions, classes, dropout) -> nn.Module,
             optim(config, parameter groups, lr) -> Optimizer, schedule(config, steps_per_epoch) -> Schedule.

@@ -1,0 +1,112 @@
+"""Keys of each verb: what stands at the root of its config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from svhncli.rules import UNSET, key
+
+METRICS = ("val_accuracy", "val_loss")
+
+
+@dataclass
+class Train:
+    """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
+
+    epochs: int = key(20, "passes over the training part", low=1)
+    batch_size: int = key(128, "pictures a step", low=1)
+    lr: float = key(UNSET, "learning rate; each optimiser brings its own default", above=0)
+    seed: int = key(0, "of the split, the start weights, the order and the augmentation", low=0)
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    precision: str = key(
+        "auto", "bf16 where the machine gains from it, or as you say", choices=("auto", "fp32", "bf16")
+    )
+    threads: int = key(0, "CPU threads; 0 takes all. Another number gives other bits", low=0)
+    grey: bool = key(False, "train on the pictures' brightness alone, in one channel")
+    metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
+    test: bool = key(True, "score the best weights on the test part, once, at the end")
+    save_minutes: float = key(
+        5.0, "last.pt is also saved within an epoch when this much time has passed", above=0
+    )
+    init_from: str | None = key(None, "start from the weights of this run or file (fine-tuning)")
+    resume: str | None = key(None, "go on with this run (folder, file, or latest); the same as --resume")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    data: Any = key(UNSET, "the data source")
+    split: Any = key(UNSET, "how validation pictures are chosen")
+    model: Any = key(UNSET, "the network")
+    optim: Any = key(UNSET, "the optimiser")
+    schedule: Any = key(UNSET, "how lr changes over the run")
+    reg: Any = key(UNSET, "regularisation")
+
+
+@dataclass
+class Eval:
+    """`svhn eval RUN`: scores, calibration and worst mistakes of a trained run."""
+
+    run: str = key(UNSET, "a run's folder, a .pt file, or latest")
+    part: str = key("test", "which part of the data", choices=("train", "val", "test"))
+    tta: int = key(1, "views of a picture that are averaged; 1 is the picture alone", low=1, high=13)
+    out: str | None = key(None, "folder for the report; null is RUN/eval/DATA-PART")
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    data: Any = key(None, "another data source; null is the run's own")
+
+
+@dataclass
+class Render:
+    """`svhn render`: look at what the renderer draws, or write a data set of it."""
+
+    layout: str = key(
+        "none",
+        "none draws sheets to look at; else a data set is written as SVHN or Tianchi lay theirs out",
+        choices=("none", "mat", "svhn_full", "mchar", "folder"),
+    )
+    part: str = key("all", "which part of the data set is written", choices=("all", "train", "val", "test"))
+    labels: str | None = key(
+        None, "an mchar JSON or a digitStruct.mat whose numbers and boxes are drawn; the part is its own"
+    )
+    sheet: bool = key(False, "also a sheet for each factor: the same scenes without it and with it")
+    beside: str | None = key(None, "a .mat of the cropped layout whose pictures are drawn beside the renders")
+    out: str = key("outputs/render", "folder for the sheets or the data set")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    data: Any = key(UNSET, "what is rendered")
+
+
+@dataclass
+class Predict:
+    """`svhn predict`: what a trained run reads in pictures."""
+
+    run: str = key(UNSET, "a run's folder, a .pt file, or latest; folds are averaged")
+    paths: list[str] = key([], "files, folders, globs, a .mat; - for a list of files on standard input")
+    out: str | None = key(None, "the file to write; null is standard output")
+    format: str = key("csv", "what is written; tianchi: a submission", choices=("csv", "tianchi"))
+    strict: bool = key(False, "end at the first picture that cannot be read")
+    crop: str | None = key(
+        None, "whole: the pictures are the numbers themselves; null: cut as in training", choices=("whole",)
+    )
+    tta: int = key(1, "views of a picture that are averaged; 1 is the picture alone", low=1, high=13)
+    batch: int = key(256, "pictures that are read at once", low=1)
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+
+
+@dataclass
+class Submission:
+    """`svhn submission`: whether a file is a valid submission to the Tianchi contest."""
+
+    file: str = key(UNSET, "the file: file_name,file_code")
+    folder: str = key(UNSET, "the folder of the pictures")
+
+
+@dataclass
+class Export:
+    """`svhn export`: a trained network as ONNX and safetensors, with a model card."""
+
+    run: str = key(UNSET, "a run's or fold's folder, a .pt file, or latest")
+    out: str | None = key(None, "the folder to write; null is RUN/export")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
