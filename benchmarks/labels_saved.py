@@ -14,6 +14,7 @@ import argparse
 import multiprocessing
 import statistics
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,8 @@ def main() -> None:
     place, run = options.photographs.resolve(), str(Path(options.run).resolve())
     jobs = [(place, run, size, draw, before, words) for size in options.sizes for before in (False, True)
             for draw in range(options.draws)]  # fmt: skip
-    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-        scores = pool.imap(accuracy, jobs)
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        scores = pool.map(accuracy, jobs)
         print(f"{'photographs':>11}  {'from scratch':22} after renders")
         for size in options.sizes:
             both = [[next(scores) for _ in range(options.draws)] for _ in range(2)]

@@ -61,7 +61,10 @@ def test_class_folders_give_single_digits(root: Path) -> None:
     assert data.val is None
 
 
-def test_other_files_are_left_out_and_counted(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_files_are_left_out_and_counted(
+    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("svhncli.data.folder.log.disabled", False)  # Hydra, in another test, may silence it
     picture(root / "4" / "a.PNG", 1)
     picture(root / "4" / "b.jpeg", 1)
     for name in ("notes.txt", "Thumbs.db", ".DS_Store"):

@@ -283,15 +283,14 @@ def entry(**changes: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
-        ("../a.png", {}, "no name of a PNG"),
+        ("../a.png", {}, "no name of a file"),
         ("a.jpg", {}, "no name of a PNG"),
-        ("a.png", {"left": [1e6]}, "wide and high"),
+        ("a.png", {"left": [90_000]}, "wide and high"),
     ],
 )
 def test_labels_that_cannot_be_drawn_are_refused_by_the_picture(
     tmp_path: Path, name: str, changes: dict[str, object], says: str
 ) -> None:
-    pytest.importorskip("svhncli.data.mchar")
     (tmp_path / "mchar_train.json").write_text(json.dumps({name: entry(**changes)}))
     with pytest.raises(DataError, match=says) as caught:
         label_files.read_labels(tmp_path / "mchar_train.json")
@@ -299,7 +298,6 @@ def test_labels_that_cannot_be_drawn_are_refused_by_the_picture(
 
 
 def test_the_command_draws_the_labels_of_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("svhncli.data.mchar")
     text = json.dumps({"000003.png": entry(), "000001.png": entry(label=[0], left=[6.0])})
     Path("mchar_val.json").write_text(text)
     assert cli.main(["render", "layout=mchar", "labels=mchar_val.json", "out=there", "--json"]) == 0

@@ -249,6 +249,7 @@ def test_broken_and_missing_pictures_are_left_out_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(photographs, "CHUNK", 3)
+    monkeypatch.setattr(photographs.log, "disabled", False)  # Hydra, in another test, may have silenced it
     parts = written(tmp_path)
     for number in (1, 5, 6):
         (tmp_path / "train" / f"{number:06}.png").write_bytes(b"no picture")

@@ -11,10 +11,10 @@ import numpy as np
 from svhncli import build, schema
 from svhncli.data import label_files, layouts, svhn
 from svhncli.data.cache import Cache, default_root
-from svhncli.data.synth import painter, render
-from svhncli.data.synth.chunk import CHUNK
+from svhncli.data.synth import painter
+from svhncli.data.synth.chunk import CHUNK, render_chunk
 from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import DIGITS
+from svhncli.data.synth.faces import DIGITS, atlas
 from svhncli.data.synth.world import OWN, Spec, load
 from svhncli.errors import UsageError
 from svhncli.report.sheet import draw_sheet
@@ -25,8 +25,10 @@ OVERVIEW = 128
 """Pictures on a sheet of the whole world."""
 SHOWN = 32
 """Pictures on each half of a factor's sheet."""
+COMPARED = 128
+"""Pictures that are looked through for those that a factor changes most."""
 HANDS = 40
-"""Painters, whose digits are looked through for those that a factor changes most."""
+"""Painters, whose digits are looked through in the same way."""
 
 
 def run(config: schema.Render) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def _write(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, s
 def _look(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
     """Sheets of the world, and of its factors."""
     spec, sheets = build.world(data), [out / "world.png"]
-    pictures = _drawn(data, spec, cache)
+    pictures = _drawn(data, spec, cache, CHUNK)
     blocks = [(f"renders, seed {data.seed}", _spread(pictures, OVERVIEW))]
     if config.beside is not None:
         blocks.append((config.beside, _spread(_photographs(config.beside, cache), OVERVIEW)))
@@ -93,11 +95,12 @@ def _look(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, sh
     return {"sheets": [str(path) for path in sheets], "world": str(OWN)}
 
 
-def _drawn(data: schema.Synth, spec: Spec, cache: Cache) -> np.ndarray:
-    """A chunk of crops, uint8 (CHUNK, 3, size, size)."""
-    images = np.empty((CHUNK, 3, data.size, data.size), np.uint8)
-    labels, groups = np.empty((CHUNK, 1), np.int64), np.empty(CHUNK, np.int64)
-    render(images, labels, groups, seed=data.seed, part="sheet", spec=spec, cache=cache, workers=1)
+def _drawn(data: schema.Synth, spec: Spec, cache: Cache, count: int) -> np.ndarray:
+    """Crops, uint8 (count, 3, size, size)."""
+    world = load(spec)
+    images, _, _ = render_chunk(
+        data.seed, "sheet", 0, data.size, world, atlas(spec.fonts, world, cache), count
+    )
     return images
 
 
@@ -107,7 +110,7 @@ def _compared(data: schema.Synth, spec: Spec, factor: str, cache: Cache) -> list
     if factor in painter.OF_A_HAND:
         without, always = (_specimens(data, each) for each in specs)
     else:
-        without, always = (_drawn(data, each, cache) for each in specs)
+        without, always = (_drawn(data, each, cache, COMPARED) for each in specs)
     change = np.abs(without.astype(np.int16) - always).mean((1, 2, 3))
     shown = np.sort(np.argsort(-change, kind="stable")[:SHOWN])
     return [(f"without {factor}", without[shown]), (f"with {factor}", always[shown])]

@@ -80,26 +80,29 @@ def written(dice: Dice, longest: int) -> np.ndarray:
     return np.stack([dice.choose("number.first"), *later], axis=1)
 
 
-def numbers_of(generator: np.random.Generator, world: World) -> tuple[list[np.ndarray], np.ndarray]:
-    """House numbers, digits int64 (L,), until a chunk is full; and their layouts."""
-    dice = Dice(generator, CHUNK, world)  # more than enough: every number has a digit
+def numbers_of(
+    generator: np.random.Generator, world: World, count: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """House numbers, digits int64 (L,), until there are `count` digits; and their layouts."""
+    dice = Dice(generator, count, world)  # more than enough: every number has a digit
     lengths = np.array(list(world.weights("number.length")))[dice.choose("number.length")]
     kinds = dice.choose("number.layout")
     digits = written(dice, lengths.max())
-    needed = 1 + np.searchsorted(np.cumsum(lengths), CHUNK)
+    needed = 1 + np.searchsorted(np.cumsum(lengths), count)
     numbers = [row[:length] for row, length in zip(digits, lengths, strict=True)]
     return numbers[:needed], kinds[:needed]
 
 
 def render_chunk(
-    seed: int, part: str, index: int, size: int, world: World, fonts: Atlas
+    seed: int, part: str, index: int, size: int, world: World, fonts: Atlas, count: int = CHUNK
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Chunk `index` of a part: images uint8 (CHUNK, 3, size, size), labels and groups int64 (CHUNK,).
+    """Chunk `index` of a part: images uint8 (count, 3, size, size), labels and groups int64 (count,).
 
-    Groups count the chunk's numbers from 0. A scene is drawn whole, even where the chunk ends in it.
+    Groups count the chunk's numbers from 0. A scene is drawn whole, even where the chunk ends in it. Another
+    count is another chunk: all chunks of a data set have `CHUNK`.
     """
     generator = numpy_generator(seed, "synth", part, index)
-    numbers, kinds = numbers_of(generator, world)
+    numbers, kinds = numbers_of(generator, world, count)
     lengths = np.array([len(number) for number in numbers])
     kinds[lengths == 1] = 0
     starts = np.cumsum(lengths) - lengths
@@ -112,4 +115,4 @@ def render_chunk(
             places = starts[members][:, None] + np.arange(length)
             images[places] = crops(Dice(generator, len(members), world), digits, kind, size, fonts)
     groups = np.repeat(np.arange(len(numbers)), lengths)
-    return images[:CHUNK], np.concatenate(numbers)[:CHUNK], groups[:CHUNK]
+    return images[:count], np.concatenate(numbers)[:count], groups[:count]
