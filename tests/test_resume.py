@@ -150,7 +150,7 @@ def test_pictures_that_are_mixed_in_or_new_are_met_again_after_a_stop_within_an_
 ) -> None:
     """As above: 17 steps are one epoch of 12 (or 13) and a part of the next, whose pictures are new."""
     (folder / "stop_at.py").write_text(STOP_IN_STEP_17)
-    words = [*RUN[:2], f"data.fresh={fresh}", "epochs=3", *RUN[3:]]
+    words = [*RUN[:2], f"data.fresh={fresh}", "epochs=2", *RUN[3:]]
     if data == "mix":
         for part, seed in (("train", 0), ("test", 1)):
             write_mat(folder / "d", part, 230, seed)

@@ -81,7 +81,7 @@ def written(dice: Dice, longest: int) -> np.ndarray:
 
 
 def numbers_of(
-    generator: np.random.Generator, world: World, count: int
+    generator: np.random.Generator, world: World, count: int = CHUNK
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """House numbers, digits int64 (L,), until there are `count` digits; and their layouts."""
     dice = Dice(generator, count, world)  # more than enough: every number has a digit
