@@ -339,6 +339,7 @@ def test_labels_can_be_read_from_the_pictures_but_not_easily(several: Drawn) -> 
 
 SCRIPT = """
 import os
+import signal
 import sys
 
 if __name__ == "__mp_main__":  # in a child, before it has imported anything
@@ -349,6 +350,7 @@ from svhncli.data.cache import Cache, default_root
 from svhncli.data.synth import render
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     count = 600_000
     images, labels = np.empty((count, 3, 32, 32), np.uint8), np.empty((count, 1), np.int64)
     render(images, labels, np.empty(count, np.int64), seed=0, part="train", cache=Cache(default_root()),
