@@ -195,23 +195,12 @@ def _svhn_full(config: schema.SvhnFull, sources: Sources) -> DataSet:
 
 
 @_builder(schema.Mchar)
-def _mchar(config: schema.Mchar, sources: Sources) -> DataSet:
-    from svhncli.data import mchar
-
-    return mchar.load(
-        Path(config.root).expanduser(),
-        _framing(config, sources),
-        skip_broken=config.skip_broken,
-        cache=sources.cache,
-        progress=sources.progress,
-    )
-
-
 @_builder(schema.Folder)
-def _folder(config: schema.Folder, sources: Sources) -> DataSet:
-    from svhncli.data import folder
+def _of_files(config: schema.Mchar | schema.Folder, sources: Sources) -> DataSet:
+    from svhncli.data import folder, mchar
 
-    return folder.load(
+    load = mchar.load if isinstance(config, schema.Mchar) else folder.load
+    return load(
         Path(config.root).expanduser(),
         _framing(config, sources),
         skip_broken=config.skip_broken,

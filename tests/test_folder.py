@@ -140,7 +140,7 @@ def test_a_bad_csv_is_one_data_error(root: Path, content: str | bytes, words: st
 
 
 def test_other_layouts_are_refused(root: Path) -> None:
-    with pytest.raises(DataError, match="neither folders 0 to 9 nor a labels.csv"):  # noqa: RUF043
+    with pytest.raises(DataError, match=r"neither folders 0 to 9 nor a labels\.csv"):
         load(root)
     with pytest.raises(DataError, match="there is no folder"):
         load(root / "none")

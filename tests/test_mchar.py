@@ -90,7 +90,7 @@ def test_a_bad_label_file_is_one_data_error(tmp_path: Path, content: Any, words:
         path.write_bytes(b"\xff\xfe\x00")
     else:
         written(path, content)
-    with pytest.raises(DataError, match="a.json") as caught:  # noqa: RUF043
+    with pytest.raises(DataError, match=r"a\.json") as caught:
         mchar.read_labels(path)
     assert words in caught.value.message
     assert caught.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
@@ -17,28 +18,38 @@ BLANK = 10
 """The class that pads a number which is shorter than the longest one."""
 
 
-class Numbered(Sequence[str]):
-    """The names `prefix/0`, `prefix/1`, … of pictures that have none of their own, made when asked for."""
+class Names(Sequence[str]):
+    """Names of pictures, made or read when they are asked for."""
 
-    def __init__(self, prefix: str, length: int) -> None:
-        self.prefix = prefix
-        self.numbers = range(length)
-
-    def __len__(self) -> int:
-        return len(self.numbers)
+    @abstractmethod
+    def _name(self, index: int) -> str:
+        """The name of one picture, counted from 0."""
 
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [f"{self.prefix}/{number}" for number in self.numbers[index]]
-        return f"{self.prefix}/{self.numbers[index]}"
+        found = range(len(self))[index]
+        return [self._name(one) for one in found] if isinstance(found, range) else self._name(found)
 
 
-class Stored(Sequence[str]):
-    """Names as UTF-8 in an array of bytes, (N,), which may be memory-mapped: read when asked for."""
+class Numbered(Names):
+    """The names `prefix/0`, `prefix/1`, … of pictures that have none of their own."""
+
+    def __init__(self, prefix: str, length: int) -> None:
+        self.prefix = prefix
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def _name(self, index: int) -> str:
+        return f"{self.prefix}/{index}"
+
+
+class Stored(Names):
+    """Names as UTF-8 in an array of bytes, (N,), which may be memory-mapped."""
 
     def __init__(self, names: np.ndarray) -> None:
         self.names = names
@@ -46,13 +57,7 @@ class Stored(Sequence[str]):
     def __len__(self) -> int:
         return len(self.names)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [bytes(name).decode() for name in self.names[index]]
+    def _name(self, index: int) -> str:
         return bytes(self.names[index]).decode()
 
 
