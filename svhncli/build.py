@@ -280,11 +280,21 @@ def model(
     """
     if not fresh and getattr(config, "pretrained", False):
         config = replace(config, pretrained=False)
-    network = _BUILDERS[type(config)](config, in_shape, positions, classes, dropout)
-    if getattr(config, "stn", False):  # a plugin's network need not have the key
+    channels, height, width = in_shape
+    if not isinstance(config, schema.Network):  # a plugin's network need not have a transformer's keys
+        return _BUILDERS[type(config)](config, in_shape, positions, classes, dropout)
+    if config.stn_size:
+        if not config.stn or len(config.stn_size) != 2:
+            raise UsageError(
+                f"model.stn_size={config.stn_size} is not the rows and columns of a spatial transformer",
+                "write model.stn=true model.stn_size=[48,64], or leave it out",
+            )
+        height, width = config.stn_size
+    network = _BUILDERS[type(config)](config, (channels, height, width), positions, classes, dropout)
+    if config.stn:
         from svhncli.models.stn import in_front
 
-        return in_front(network, in_shape[0])
+        return in_front(network, channels, (height, width))
     return network
 
 
@@ -308,7 +318,15 @@ def _mlp(config: schema.Mlp, in_shape: Shape, positions: int, classes: int, drop
 def _cnn(config: schema.Cnn, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
     from svhncli.models.cnn import Cnn
 
-    return Cnn(in_shape, positions, classes, width=config.width, dropout=dropout)
+    return Cnn(
+        in_shape,
+        positions,
+        classes,
+        width=config.width,
+        depth=config.depth,
+        hidden=config.hidden,
+        dropout=dropout,
+    )
 
 
 @_builder(schema.Datawhale)

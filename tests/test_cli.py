@@ -189,7 +189,7 @@ def test_config_dir_adds_choices(capsys: pytest.CaptureFixture[str], empty_folde
     own.mkdir(parents=True)
     (own / "thin.yaml").write_text("defaults: [cnn, _self_]\nwidth: 0.25\n")
     assert cli.main(["train", "--config-dir", "own", "model=thin", "--cfg", "job"]) == 0
-    assert OmegaConf.create(capsys.readouterr().out).model == {"name": "cnn", "width": 0.25, "stn": False}
+    assert OmegaConf.create(capsys.readouterr().out).model == schema.Cnn(width=0.25).__dict__
 
 
 def test_a_plugin_of_the_current_folder_composes_without_a_yaml(empty_folder: Path) -> None:

@@ -26,6 +26,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "polynomial": lambda *shape, **knobs: Linear(*shape, degree=2, **knobs),
     "mlp": Mlp,
     "cnn": Cnn,
+    "deep cnn": lambda *shape, **knobs: Cnn(*shape, depth=2, hidden=32, **knobs),
     "datawhale": Datawhale,
     "resnet18": ResNet,
     "resnet50": lambda *shape, **knobs: ResNet(*shape, depth=50, **knobs),
@@ -136,6 +137,15 @@ def test_cnn_width_scales_every_layer() -> None:
 
     assert channels(2) == [2 * count for count in channels(1)]
     assert channels(0.01) == [8] * len(channels(1))
+
+
+def test_cnn_depth_adds_convolutions_that_keep_the_size_and_hidden_a_layer() -> None:
+    model = Cnn(DIGIT, 2, 10, depth=3, hidden=64)
+    convolutions = [m for m in model.body if isinstance(m, nn.Conv2d)]
+    assert [m.out_channels for m in convolutions] == [16, *[48] * 3, *[128] * 3, *[192] * 3]
+    assert [m.stride[0] for m in convolutions] == [2, 2, 1, 1, 2, 1, 1, 2, 1, 1]
+    assert model.head.linear.in_features == 64
+    assert model.body(pictures(1, *DIGIT)).shape == Cnn(DIGIT, 2, 10).body(pictures(1, *DIGIT)).shape
 
 
 def test_degree_2_sees_every_product_of_pooled_pixels_once() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svhncli import build, schema
+from svhncli.errors import UsageError
 from svhncli.models.linear import Linear
 from svhncli.models.stn import CAUTION, LIMITS, SpatialTransformer, in_front
 
@@ -22,9 +23,9 @@ def pictures(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
-def fixed(channels: int, answer: tuple[float, ...]) -> SpatialTransformer:
-    """One that answers (turn, zoom along x, along y, shift right, down) before tanh, whatever it sees."""
-    made = SpatialTransformer(channels)
+def fixed(channels: int, size: tuple[int, int], answer: tuple[float, ...]) -> SpatialTransformer:
+    """One for pictures of a size that answers (turn, zoom along x, along y, shift right, down) before tanh, whatever it sees."""
+    made = SpatialTransformer(channels, size)
     with torch.no_grad():
         made.localise[-1].bias.copy_(torch.tensor(answer) / CAUTION)
     return made
@@ -33,7 +34,7 @@ def fixed(channels: int, answer: tuple[float, ...]) -> SpatialTransformer:
 @pytest.mark.parametrize(("size", "tolerance"), [((32, 32), 0), ((64, 128), 0), ((37, 51), 1e-5)])
 def test_at_the_start_a_picture_stays_as_it_is(size: tuple[int, int], tolerance: float) -> None:
     batch = pictures(3, 3, *size)
-    torch.testing.assert_close(SpatialTransformer(3)(batch), batch, rtol=0, atol=tolerance)
+    torch.testing.assert_close(SpatialTransformer(3, size)(batch), batch, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", schema.CHOICES["model"])
@@ -66,12 +67,40 @@ def test_the_map_is_that_of_scipy(size: tuple[int, int]) -> None:
         for one in batch.double().numpy()
     ]
     with torch.no_grad():
-        found = fixed(3, answer)(batch)
+        found = fixed(3, size, answer)(batch)
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
 
 
+def test_a_smaller_answer_is_the_same_place_in_fewer_pixels() -> None:
+    y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(128) + 0.5, indexing="ij")
+    ramps = torch.stack((x / 128, y / 64))[None]  # bilinear sampling gives a place its own coordinates
+    answer = (0.0, -0.2, -0.1, 0.1, -0.1)
+    _, zoom_x, zoom_y, right, down = np.tanh(answer) * LIMITS
+    with torch.no_grad():
+        found = fixed(2, (24, 32), answer)(ramps)[0].double().numpy()
+    columns, rows = (((np.arange(side) + 0.5) / side - 0.5) for side in (32, 24))
+    assert found.shape == (2, 24, 32)
+    np.testing.assert_allclose(found[0, 0], 0.5 + columns * math.exp(zoom_x) + right / 2, atol=1e-5)
+    np.testing.assert_allclose(found[1, :, 0], 0.5 + rows * math.exp(zoom_y) + down / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", schema.CHOICES["model"])
+def test_every_network_is_built_for_the_pictures_that_the_transformer_makes(name: str) -> None:
+    config = schema.CHOICES["model"][name](stn=True, stn_size=[32, 48])
+    network = build.model(config, (3, 64, 128), 2, 11, 0.1).eval()
+    with torch.no_grad():
+        assert network.stn(pictures(1, 3, 64, 128)).shape == (1, 3, 32, 48)
+        assert network(pictures(1, 3, 64, 128)).shape == (1, 2, 11)
+
+
+@pytest.mark.parametrize(("stn", "size"), [(False, [32, 48]), (True, [32]), (True, [32, 48, 3])])
+def test_a_size_that_is_none_is_refused(stn: bool, size: list[int]) -> None:
+    with pytest.raises(UsageError, match=r"model\.stn_size"):
+        build.model(schema.Cnn(stn=stn, stn_size=size), (3, 64, 128), 2, 11, 0.0)
+
+
 def test_reduced_precision_does_not_move_the_picture() -> None:
-    batch, made = pictures(2, 3, 64, 128), fixed(3, (0.5, -0.25, 0.25, 0.5, -0.5))
+    batch, made = pictures(2, 3, 64, 128), fixed(3, (64, 128), (0.5, -0.25, 0.25, 0.5, -0.5))
     with torch.no_grad():
         exact = made(batch)
         with torch.autocast("cpu", torch.bfloat16):
@@ -81,7 +110,7 @@ def test_reduced_precision_does_not_move_the_picture() -> None:
 
 
 def test_a_copy_of_a_network_looks_with_its_own_transformer() -> None:
-    model = in_front(Linear((3, 8, 8), 1, 10), 3)
+    model = in_front(Linear((3, 8, 8), 1, 10), 3, (8, 8))
     twin = copy.deepcopy(model)  # as the average of the weights is
     with torch.no_grad():
         model.stn.localise[-1].bias.fill_(0.5)
@@ -91,7 +120,7 @@ def test_a_copy_of_a_network_looks_with_its_own_transformer() -> None:
 
 def test_after_its_first_step_every_parameter_gets_a_gradient() -> None:
     torch.manual_seed(0)
-    model = in_front(Linear((3, 32, 32), 2, 11), 3)
+    model = in_front(Linear((3, 32, 32), 2, 11), 3, (32, 32))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
@@ -121,7 +150,7 @@ def test_a_linear_model_reads_digits_that_were_shifted_far_much_better_behind_it
             return (model(images[1400:])[:, 0].argmax(1) == labels[1400:]).float().mean().item()
 
     torch.manual_seed(0)
-    alone, behind = Linear((1, 8, 24), 1, 10), in_front(Linear((1, 8, 24), 1, 10), 1)
+    alone, behind = Linear((1, 8, 24), 1, 10), in_front(Linear((1, 8, 24), 1, 10), 1, (8, 24))
     assert trained(behind) > trained(alone) + 0.1
     with torch.no_grad():
         right = behind.stn.localise(images[1400:])[:, 3]

@@ -12,7 +12,7 @@ LAYERS = ((16, 5, 2), (48, 3, 2), (128, 3, 2), (192, 3, 2))
 
 
 class Cnn(nn.Module):
-    """Convolution, batch norm, ReLU, four times; (B, C, H, W) -> logits (B, positions, classes).
+    """Convolution, batch norm, ReLU, four times or more; (B, C, H, W) -> logits (B, positions, classes).
 
     293,050 parameters for digits in 32×32 colour pictures. It is fast on a CPU because no layer works at
     full resolution: the first already has stride 2 (and 5×5 kernels, since it sees all detail that there
@@ -21,8 +21,13 @@ class Cnn(nn.Module):
 
     Args:
         in_shape: (C, H, W) of a picture; H and W at least 8.
-        width: multiplies the channels of every layer (rounded to multiples of 8).
-        dropout: share of the head's inputs that is dropped in training.
+        width: multiplies the channels of every convolution (rounded to multiples of 8).
+        depth: convolutions at each size of the pictures but the first, which has one; those that do not halve
+            have 3×3 kernels.
+        hidden: units of a layer (linear, batch norm, ReLU) between the last cells and the head; 0 has none.
+            A head alone cannot know where a number begins, and so not which of its digits it sees where: on
+            whole photographs such a layer doubled the share that was read.
+        dropout: share of the inputs of the head, and of the hidden layer, that is dropped in training.
 
     Raises:
         UsageError: the picture is too small.
@@ -35,23 +40,41 @@ class Cnn(nn.Module):
         classes: int,
         *,
         width: float = 1.0,
+        depth: int = 1,
+        hidden: int = 0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         require_side("cnn", in_shape, SMALLEST_SIDE)
         channels, rows, columns = in_shape
         layers: list[nn.Module] = []
-        for base, kernel, stride in LAYERS:
+        for place, (base, kernel, stride) in enumerate(LAYERS):
             out = max(8, round(base * width / 8) * 8)
-            layers += [
-                nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False),
-                nn.BatchNorm2d(out),
-                nn.ReLU(inplace=True),
-            ]
+            layers += _convolution(channels, out, kernel, stride)
             channels, rows, columns = out, -(-rows // stride), -(-columns // stride)
+            if place:
+                for _ in range(depth - 1):
+                    layers += _convolution(channels, channels, 3, 1)
         self.body = nn.Sequential(*layers)
+        features = channels * rows * columns
+        self.hidden = nn.Sequential()
+        if hidden:
+            self.hidden = nn.Sequential(
+                nn.Dropout(dropout),
+                nn.Linear(features, hidden, bias=False),
+                nn.BatchNorm1d(hidden),
+                nn.ReLU(inplace=True),
+            )
         self.dropout = nn.Dropout(dropout)
-        self.head = Head(channels * rows * columns, positions, classes)
+        self.head = Head(hidden or features, positions, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.dropout(self.body(images).flatten(1)))
+        return self.head(self.dropout(self.hidden(self.body(images).flatten(1))))
+
+
+def _convolution(channels: int, out: int, kernel: int, stride: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(inplace=True),
+    ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-POOLED = 16
+POOLED = 32
 """Side of the picture that the localisation network sees."""
 
 LIMITS = (math.pi / 4, math.log(4), math.log(4), 1.0, 1.0)
@@ -23,20 +23,24 @@ limits and stayed there: 4 of 4 times with SGD at lr 0.05, once in 8 with Adam a
 
 
 class SpatialTransformer(nn.Module):
-    """Resamples every picture once, by an affine map of its own: (B, C, H, W) -> the same shape, float32.
+    """Resamples every picture once, by an affine map of its own: (B, C, H, W) -> (B, C, *size), float32.
 
-    Two small convolutions see the picture pooled to 16×16 and say how far it is turned, zoomed along each
-    side and shifted, within `LIMITS`. They start with the answer "not at all", which gives the picture back.
-    Places outside of a picture repeat its edge.
+    Two small convolutions see the picture pooled to 32×32 and say how far it is turned, zoomed along each
+    side and shifted, within `LIMITS`. They start with the answer "not at all", which gives the whole picture
+    back. Places outside of a picture repeat its edge.
 
     Args:
         channels: of the pictures.
+        size: height and width of what it gives back. A number that fills a quarter of a photograph keeps its
+            pixels in half as many rows and columns, once the transformer has found it, and the network
+            behind has a quarter of the work.
     """
 
     limits: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
+        self.size = size
         self.localise = nn.Sequential(
             nn.AdaptiveAvgPool2d(POOLED),
             nn.Conv2d(channels, 16, 3, padding=1),
@@ -59,7 +63,8 @@ class SpatialTransformer(nn.Module):
         answers = (CAUTION * self.localise(images).float()).tanh() * self.limits
         turn, zoom_x, zoom_y, right, down = answers.unbind(1)
         height, width = images.shape[2:]
-        x, y = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in (width, height))
+        rows, columns = self.size
+        x, y = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in (columns, rows))
         # a turn in pixels, also where the sides differ; products of single numbers, since autocast reduces
         # those of matrices
         cos, sin = turn.cos(), turn.sin()
@@ -74,7 +79,7 @@ def _plane(by_x: Tensor, x: Tensor, by_y: Tensor, y: Tensor) -> Tensor:
     return (by_x[:, None] * x)[:, None, :] + (by_y[:, None] * y)[:, :, None]
 
 
-def in_front(network: nn.Module, channels: int) -> nn.Module:
-    """A network that sees its pictures through a spatial transformer; the names of its own parts stay, after
-    `network.`."""
-    return nn.Sequential(OrderedDict(stn=SpatialTransformer(channels), network=network))
+def in_front(network: nn.Module, channels: int, size: tuple[int, int]) -> nn.Module:
+    """A network for pictures of a size (height, width), which a spatial transformer makes; the names of its own
+    parts stay, after `network.`."""
+    return nn.Sequential(OrderedDict(stn=SpatialTransformer(channels, size), network=network))

@@ -39,6 +39,7 @@ from svhncli.schema.training import (
     Datawhale,
     Linear,
     Mlp,
+    Network,
     OneCycle,
     Plateau,
     Reg,

@@ -12,6 +12,9 @@ class Network:
     """What all networks share."""
 
     stn: bool = key(False, "a spatial transformer in front (Jaderberg et al. 2015)")
+    stn_size: list[int] = key(
+        [], "rows and columns that it hands to the network, such as [48, 64]; [] keeps all", low=8, high=1024
+    )
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Cnn(Network):
 
     name: str = key("cnn", "the network")
     width: float = key(1.0, "multiplies the channels of every layer", above=0, high=16)
+    depth: int = key(1, "convolutions at each size of the pictures but the first", low=1, high=8)
+    hidden: int = key(0, "units of a hidden layer before the head; 0 has none", low=0)
 
 
 @dataclass
