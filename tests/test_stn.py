@@ -24,7 +24,7 @@ def pictures(*shape: int) -> Tensor:
 
 
 def fixed(channels: int, size: tuple[int, int], answer: tuple[float, ...]) -> SpatialTransformer:
-    """One for pictures of a size that answers (turn, zoom along x, along y, shift right, down) before tanh, whatever it sees."""
+    """One that answers (turn, zoom along x, along y, shift right, down) before tanh, whatever it sees."""
     made = SpatialTransformer(channels, size)
     with torch.no_grad():
         made.localise[-1].bias.copy_(torch.tensor(answer) / CAUTION)

@@ -80,6 +80,6 @@ def _plane(by_x: Tensor, x: Tensor, by_y: Tensor, y: Tensor) -> Tensor:
 
 
 def in_front(network: nn.Module, channels: int, size: tuple[int, int]) -> nn.Module:
-    """A network for pictures of a size (height, width), which a spatial transformer makes; the names of its own
-    parts stay, after `network.`."""
+    """A network for pictures of a size (height, width), behind a transformer that makes them; the names of
+    its own parts stay, after `network.`."""
     return nn.Sequential(OrderedDict(stn=SpatialTransformer(channels, size), network=network))
