@@ -16,6 +16,8 @@ _AROUND = 0.62
 """How much wall there is beside a number: enough for the crop of an outer digit."""
 _ABOVE = 0.4
 """How much there is above and below it."""
+_NEAREST = 0.1
+"""The least depth of a pixel; those of a picture itself are deeper."""
 ROW, CLIMB, STACK = range(3)
 """The layouts, in the order of world.yaml."""
 
@@ -146,6 +148,8 @@ def look(frames: np.ndarray, sizes: np.ndarray, density: np.ndarray) -> View:
     x = np.arange(width, dtype=np.float32)[None, None] + np.float32(0.5)
     y = np.arange(height, dtype=np.float32)[None, :, None] + np.float32(0.5)
     depth = back[:, 2, 0] * x + back[:, 2, 1] * y + back[:, 2, 2]
+    # a batch's scenes are as large as its largest; what lies beyond a smaller one may lie behind its camera
+    np.maximum(depth, _NEAREST, out=depth)
     u = (back[:, 0, 0] * x + back[:, 0, 1] * y + back[:, 0, 2]) / depth
     v = (back[:, 1, 0] * x + back[:, 1, 1] * y + back[:, 1, 2]) / depth
     density = density[:, None, None]
