@@ -44,7 +44,10 @@ def run(config: schema.Render) -> dict[str, Any]:
         DiskError: the folder cannot be written.
     """
     if not isinstance(config.data, schema.Synth):
-        raise UsageError(f"data={config.data.name} is not rendered", "choose data=synth")
+        raise UsageError(
+            f"data={config.data.name} is not what svhn render draws from",
+            "leave it out: layout says whether crops or whole photographs are drawn",
+        )
     show, out = Show(), Path(config.out).expanduser()
     cache = Cache(Path(config.cache).expanduser() if config.cache else default_root())
     if config.layout == "none":
