@@ -299,9 +299,7 @@ def read(ink: np.ndarray, face: int) -> int:
 
 
 def test_what_lies_behind_the_camera_beyond_a_picture_has_a_place_too() -> None:
-    frames = np.linalg.inv(
-        [[[1.0, 0, 0], [0, 1, 0], [-2, 0, 1]]]
-    )  # depth 0 at the first pixel, below it after
+    frames = np.linalg.inv([[[1.0, 0, 0], [0, 1, 0], [-2, 0, 1]]])  # depth 0 at the first pixel, then less
     seen = scene.look(frames, np.array([[4, 8]]), np.ones(1))
     assert np.isfinite(seen.u).all()
     assert np.isfinite(seen.v).all()
