@@ -136,9 +136,10 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if best := summary.get("best"):
         text = f"val accuracy {percent(best['val_accuracy'])}, loss {best['val_loss']:.4f}"
         yield "best epoch", f"{best['epoch']} ({text})"
-    for name in ("val_accuracy", "val_loss", "test_accuracy", "test_loss"):
-        if estimate := summary.get(name):
-            yield f"mean {name.replace('_', ' ')}", _estimate(name, estimate)
+    for part in PARTS:
+        for kind in ("accuracy", "loss", "digit_accuracy", "length_accuracy"):
+            if estimate := summary.get(f"{part}_{kind}"):
+                yield f"mean {part} {kind.replace('_', ' ')}", _estimate(kind, estimate)
     for part in PARTS:
         if (score := summary.get(part)) and f"{part}_loss" not in summary:
             yield f"{part} ({score['n']:,} pictures)", _score(score)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +52,22 @@ def predict(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, s
     out, err = capsys.readouterr()
     assert code == 0, err
     return list(csv.DictReader(io.StringIO(out), strict=True))
+
+
+def test_on_a_terminal_the_rows_stand_on_lines_of_their_own(numbers: Path, folder: Path) -> None:
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "svhncli", "predict", str(numbers), str(folder / "photos")]
+    process = subprocess.Popen(command, stdout=follower, stderr=follower)
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO, once nobody writes any more
+        while piece := os.read(leader, 65536):
+            shown += piece
+    os.close(leader)
+    assert process.wait() == 0, shown
+    lines = shown.decode().splitlines()
+    assert sum(line.startswith("file,prediction") for line in lines) == 1
+    assert sum(line.startswith(str(folder / "photos")) for line in lines) == 20
 
 
 def favour_blanks(run: Path) -> None:

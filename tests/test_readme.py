@@ -38,7 +38,7 @@ def smaller(words: list[str]) -> list[str]:
         shrunk += ["model.depth=10", "model.width=1"]
     if {"data=svhn", "data=mix"} & {*words}:
         shrunk.append("data.check_md5=false")
-    elif "data=mchar" not in words:
+    elif "experiment=tianchi" not in words:
         shrunk.append("data.n_train=200")
     if "data=mix" in words:
         shrunk.append("data.n_rendered=200")

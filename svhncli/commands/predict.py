@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sys
@@ -64,7 +65,9 @@ def run(config: schema.Predict) -> dict[str, Any]:
     pictures = inputs.stored(files, framing)
     found = _read(config, folds, pictures, len(files), tally, show)
     columns, rows = _submission(found, tally) if config.format == "tianchi" else _table(found, folds[0])
-    with show.bars():
+    # where the rows themselves run over the terminal, they say how far it is
+    bars = contextlib.nullcontext() if out is None and sys.stdout.isatty() else show.bars()
+    with bars:
         if out is None:
             write_rows(sys.stdout.buffer, columns, rows)
         else:

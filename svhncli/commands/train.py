@@ -224,8 +224,11 @@ def _header(
         show.say(f"groups   {groups:,} house numbers; none stands on both sides of a split")
     if len(folds) > 1:
         show.say(f"split    {config.split.name}: {len(folds)} folds")
+    network = config.model.name
+    if isinstance(config.model, schema.Network) and config.model.stn:
+        network += " behind a spatial transformer"
     show.say(
-        f"model    {config.model.name}; {config.optim.name} lr {config.lr:g}, {config.schedule.name}; "
+        f"model    {network}; {config.optim.name} lr {config.lr:g}, {config.schedule.name}; "
         f"reg {config.reg.name}"
     )
     show.say(
@@ -271,6 +274,10 @@ def _over_folds(summaries: list[dict[str, Any]], record: RunDir) -> dict[str, An
     tested = all(s["test"] is not None for s in summaries)
     if tested:
         values |= {f"test_{name}": [s["test"][name] for s in summaries] for name in ("accuracy", "loss")}
+    for part in ("val", "test") if tested else ("val",):
+        for name in ("digit_accuracy", "length_accuracy"):
+            if all(name in s[part] for s in summaries):  # whole numbers
+                values[f"{part}_{name}"] = [s[part][name] for s in summaries]
     n_train = float(np.mean([s["n_train"] for s in summaries]))
     n_val = float(np.mean([s["n_val"] for s in summaries]))
     estimates = {name: _estimate(name, found, n_train, n_val) for name, found in values.items()}
