@@ -34,16 +34,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+", default=[11, 38], help="of svhn train, for each")
     parser.add_argument("--only", choices=("ours", "article"))
     options = parser.parse_args()
-    mine = options.only != "article"
-    for minutes, epochs in zip(options.minutes, options.epochs, strict=True) if mine else ():
-        accuracy, seconds = ours(options.folder, epochs, options.words)
-        print(
-            f"{minutes:g} min: svhn train, {epochs} epochs: {accuracy:.2%} after {seconds:.0f} s", flush=True
-        )
-    for minutes, accuracy, epochs in (
-        article(options.folder, options.minutes) if options.only != "ours" else ()
-    ):
-        print(f"{minutes:g} min: the article's pipeline, {epochs:.1f} epochs: {accuracy:.2%}", flush=True)
+    if options.only != "article":
+        for minutes, epochs in zip(options.minutes, options.epochs, strict=True):
+            accuracy, seconds = ours(options.folder, epochs, options.words)
+            told = f"svhn train, {epochs} epochs: {accuracy:.2%} after {seconds:.0f} s"
+            print(f"{minutes:g} min: {told}", flush=True)
+    if options.only != "ours":
+        for minutes, accuracy, passes in article(options.folder, options.minutes):
+            told = f"the article's pipeline, {passes:.1f} epochs: {accuracy:.2%}"
+            print(f"{minutes:g} min: {told}", flush=True)
 
 
 def ours(folder: Path, epochs: int, words: list[str]) -> tuple[float, float]:
