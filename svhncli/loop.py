@@ -21,6 +21,7 @@ from svhncli.batches import Batches, Pictures, Training, batch_bounds
 from svhncli.device import Machine
 from svhncli.errors import NotFiniteError
 from svhncli.forward import logits
+from svhncli.lr_range import GROWN, Point
 from svhncli.metrics import Tally
 from svhncli.optim import Schedule, step_optimizer
 from svhncli.policies import Policy
@@ -33,6 +34,8 @@ EVAL_BATCH = 512
 NOT_FINITE_HINT = (
     "try a lower lr, optim.clip=1, schedule.warmup=1 or precision=fp32; earlier epochs are saved"
 )
+SMOOTHING = 0.95
+"""Weight of the past in the smoothed loss: it averages over about 20 steps."""
 CHECK_EVERY = 50
 """Steps between two looks at the loss on a GPU, where each look waits for the device."""
 
@@ -161,7 +164,7 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
             factor = state.schedule.factor(epoch * steps + state.step, plan.epochs * steps)
             for group in state.optimizer.param_groups:
                 group["lr"] = plan.lr * factor
-            loss = _train_step(plan, state, pictures)
+            loss = train_step(plan, state, pictures)
             state.step += 1
             if plan.machine.device.type == "cpu" or state.step % CHECK_EVERY == 0 or state.step == steps:
                 _demand_finite(loss, epoch, state.step, plan.lr * factor)
@@ -198,6 +201,37 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         yield Epoch(row, seconds, trained / train_seconds, improved, waited)
 
 
+def range_test(plan: Plan, state: State, low: float, high: float, steps: int) -> Iterator[Point]:
+    """Train from `state`, lr rising by the same factor at every step (Smith 2017, with lr on a log scale).
+
+    It ends early once the loss is not finite or has grown to `GROWN` times its lowest. Batches, augmentation
+    and dropout are those of a training's first steps.
+    """
+    bounds = batch_bounds(len(plan.train), plan.batch_size)
+    per_epoch = len(bounds) - 1
+    average, lowest = 0.0, math.inf
+    state.model.train()
+    for number in range(steps):
+        state.epoch, state.step = divmod(number, per_epoch)
+        if state.step == 0:
+            for _ in plan.train.prepare(state.epoch):
+                pass
+            take = plan.train.of_epoch(plan.seed, state.epoch)
+        lr = low * (high / low) ** (number / (steps - 1))
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr
+        pictures = take(int(bounds[state.step]), int(bounds[state.step + 1]))
+        loss = train_step(plan, state, pictures).item()
+        if not math.isfinite(loss):
+            return
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        smoothed = average / (1 - SMOOTHING ** (number + 1))
+        lowest = min(lowest, smoothed)
+        yield Point(lr, loss, smoothed)
+        if smoothed > GROWN * lowest:
+            return
+
+
 def _is_better(row: dict[str, Any], best: dict[str, Any] | None, metric: str) -> bool:
     """Whether a row is the best so far; of equals the first stays. min_delta is for stopping alone."""
     if best is None:
@@ -206,8 +240,12 @@ def _is_better(row: dict[str, Any], best: dict[str, Any] | None, metric: str) ->
     return gain < 0 if metric == "val_loss" else gain > 0
 
 
-def _train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
-    """One step on these pictures; returns the loss that was minimised, penalties and all."""
+def train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
+    """One step on these pictures, at the lr of the optimiser's groups and keyed to the state's place.
+
+    Returns:
+        The loss that was minimised, penalties and all: float32, of no dimension, on the device.
+    """
     where = (state.epoch, state.step)
     _seed_dropout(plan, where)
     images, labels = pictures

@@ -148,6 +148,10 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"{part} by length", _by_length(score["by_length"])
             if "calibration" in score:
                 yield "calibration", _calibration(score["calibration"])
+    if "lowest" in summary:
+        lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
+        yield "suggested lr", f"{lr}: {summary['why']}"
+        yield "schedule", "; ".join(summary["misfits"]) or "fits the epochs"
     if "read" in summary:
         yield "pictures", f"{summary['read']:,} read"
     if broken := summary.get("broken"):

@@ -55,7 +55,10 @@ def train_fold(
     if (summary := run.summary()) is not None and is_finished(summary, config):
         return summary
     with training_pictures(data, fold.train, config.epochs, machine.device) as pictures:
-        plan, state, meta = _assemble(config, machine, data, fold, pictures, run, show)
+        plan, state = assemble(
+            config, machine, data, fold, pictures, show, metric=config.metric, fresh=not run.last.is_file()
+        )
+        meta = _meta(config, data, fold, plan)
         _say_fold(fold, plan, state, show)
         if run.last.is_file():
             _restore(run, plan, state, meta, show)
@@ -78,19 +81,29 @@ def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
 # ----------------------------------------------------------------------------- start
 
 
-def _assemble(
-    config: schema.Train,
+def assemble(
+    config: schema.Training,
     machine: Machine,
     data: DataSet,
     fold: Fold,
     pictures: Training,
-    run: RunDir,
     show: Show,
-) -> tuple[Plan, State, dict[str, Any]]:
-    """The plan, the state before the first step, and what a checkpoint says beside its tensors.
+    *,
+    metric: str = "val_accuracy",
+    fresh: bool = True,
+) -> tuple[Plan, State]:
+    """The plan, and the state before the first step.
 
     Mean and standard deviation are those of the fold's own training pictures, whatever else is drawn with
     them or comes after them: what validates and what is read later is of their kind.
+
+    Args:
+        metric: what chooses the best epoch and stops early.
+        fresh: False where a checkpoint's weights will be loaded.
+
+    Raises:
+        CheckpointError: init_from does not fit or is damaged.
+        UsageError: the model or reg.position_weights does not fit the pictures or labels.
     """
     part = data.train
     positions, classes = part.labels.shape[1], part.classes
@@ -104,7 +117,7 @@ def _assemble(
         batch_size=config.batch_size,
         lr=config.lr,
         seed=config.seed,
-        metric=config.metric,
+        metric=metric,
         policy=build.policy(config.reg.augment),
         augment=build.augment(config.reg.augment),
         clip=config.optim.clip,
@@ -116,7 +129,6 @@ def _assemble(
         cutmix=config.reg.cutmix,
     )
     torch.default_generator.manual_seed(key(config.seed, "weights"))
-    fresh = not run.last.is_file()
     network = build.model(config.model, preprocess.shape, positions, classes, config.reg.dropout, fresh)
     if config.init_from is not None and fresh:
         _take_weights(network, config.init_from, show)
@@ -127,22 +139,26 @@ def _assemble(
         optimizer=build.optimizer(config.optim, network, config.lr),
         schedule=build.schedule(config.schedule, steps),
         stopper=EarlyStopping(
-            config.reg.patience, config.reg.min_delta, "max" if "accuracy" in config.metric else "min"
+            config.reg.patience, config.reg.min_delta, "max" if "accuracy" in metric else "min"
         ),
         ema=Ema(network, config.reg.ema) if config.reg.ema else None,
         tally=Tally(machine.device),
     )
-    meta = {
+    return plan, state
+
+
+def _meta(config: schema.Train, data: DataSet, fold: Fold, plan: Plan) -> dict[str, Any]:
+    """What a checkpoint says beside its tensors."""
+    return {
         "config": rules.to_dict(config) | {"resume": None},
         "fold": fold.name,
         "fingerprint": data.fingerprint,
         "split": fold.digest,
-        "preprocess": preprocess.to_dict(),
-        "in_shape": list(preprocess.shape),
-        "positions": positions,
-        "classes": classes,
+        "preprocess": plan.preprocess.to_dict(),
+        "in_shape": list(plan.preprocess.shape),
+        "positions": data.train.labels.shape[1],
+        "classes": data.train.classes,
     }
-    return plan, state, meta
 
 
 def _position_weights(reg: schema.Reg, positions: int, machine: Machine) -> torch.Tensor | None:

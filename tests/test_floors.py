@@ -20,6 +20,7 @@ FLOORS = (
         "policies",
         "models",
         "optim",
+        "lr_range",
         "regularise",
         "metrics",
         "scores",

@@ -52,10 +52,21 @@ from svhncli.schema.training import (
     Step,
     WideResnet,
 )
-from svhncli.schema.verbs import METRICS, Eval, Export, Predict, Render, Submission, Train
+from svhncli.schema.verbs import (
+    METRICS,
+    Eval,
+    Export,
+    LrFind,
+    Predict,
+    Render,
+    Submission,
+    Train,
+    Training,
+)
 
 VERBS: dict[str, type] = {
     "train": Train,
+    "lr-find": LrFind,
     "eval": Eval,
     "predict": Predict,
     "submission": Submission,
