@@ -20,6 +20,7 @@ from svhncli.device import Machine
 from svhncli.errors import CheckpointError, DataError, Interrupted, UsageError
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.metrics import Tally
+from svhncli.models.head import Head
 from svhncli.predictions import write_predictions
 from svhncli.preprocess import Preprocess
 from svhncli.record import RunDir
@@ -130,6 +131,8 @@ def assemble(
     )
     torch.default_generator.manual_seed(key(config.seed, "weights"))
     network = build.model(config.model, preprocess.shape, positions, classes, config.reg.dropout, fresh)
+    if fresh and isinstance(config.model, schema.Network) and config.model.init_bias:
+        _start_from_shares(network, part.labels[fold.train], classes)
     if config.init_from is not None and fresh:
         _take_weights(network, config.init_from, show)
     network = network.to(machine.device).to(memory_format=torch.channels_last)
@@ -159,6 +162,19 @@ def _meta(config: schema.Train, data: DataSet, fold: Fold, plan: Plan) -> dict[s
         "positions": data.train.labels.shape[1],
         "classes": data.train.classes,
     }
+
+
+def _start_from_shares(network: nn.Module, labels: np.ndarray, classes: int) -> None:
+    """Set the head's bias by the classes of the training pictures, each counted once more than it is there.
+
+    Raises:
+        UsageError: a plugin's network has a head of its own.
+    """
+    counts = 1.0 + np.stack([np.bincount(column, minlength=classes) for column in labels.T])
+    head = next((module for module in network.modules() if isinstance(module, Head)), None)
+    if head is None:
+        raise UsageError("model.init_bias: this network has no svhncli.models.head.Head", "leave it out")
+    head.start_from(torch.from_numpy(counts / counts.sum(1, keepdims=True)))
 
 
 def _position_weights(reg: schema.Reg, positions: int, machine: Machine) -> torch.Tensor | None:
