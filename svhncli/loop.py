@@ -62,6 +62,8 @@ class Plan:
     position_weights: torch.Tensor | None = None
     mixup: float = 0.0
     cutmix: float = 0.0
+    watch: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    """Places in the validation part, ascending, whose predictions are kept."""
 
 
 @dataclass
@@ -81,6 +83,8 @@ class State:
     best: dict[str, Any] | None = None
     """The row of the best epoch."""
     history: list[dict[str, Any]] = field(default_factory=list)
+    watched: list[torch.Tensor] = field(default_factory=list)
+    """Probabilities float32 (N, L, K) of the pictures that are watched, after each epoch."""
 
     @property
     def eval_model(self) -> nn.Module:
@@ -99,6 +103,7 @@ class State:
             "step": self.step,
             "best": self.best,
             "history": self.history,
+            "watched": self.watched,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -111,6 +116,7 @@ class State:
         self.tally.load_state_dict(saved["tally"])
         self.epoch, self.step = saved["epoch"], saved["step"]
         self.best, self.history = saved["best"], list(saved["history"])
+        self.watched = list(saved["watched"])
 
 
 @dataclass(frozen=True)
@@ -171,10 +177,12 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
             yield Tick("train", state.step, steps)
         train_seconds = time.perf_counter() - started
 
-        val = Tally(plan.machine.device)
-        for done, _ in enumerate(
+        val, seen = Tally(plan.machine.device), []
+        for done, said in enumerate(
             predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val), 1
         ):
+            first = (done - 1) * EVAL_BATCH
+            seen.append(said[plan.watch[(plan.watch >= first) & (plan.watch < first + len(said))] - first])
             yield Tick("val", done, -(-len(plan.val) // EVAL_BATCH))
 
         train_score, val_score = state.tally.result(), val.result()
@@ -194,6 +202,7 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         if improved:
             state.best = row
         state.history.append(row)
+        state.watched.append(torch.cat(seen).cpu())
         seconds = time.perf_counter() - started
         state.epoch, state.step = epoch + 1, 0
         state.tally = Tally(plan.machine.device)

@@ -152,6 +152,8 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
         yield "suggested lr", f"{lr}: {summary['why']}"
         yield "schedule", "; ".join(summary["misfits"]) or "fits the epochs"
+    if jumps := summary.get("watch"):
+        yield "watched", _jumps(jumps)
     if "read" in summary:
         yield "pictures", f"{summary['read']:,} read"
     if broken := summary.get("broken"):
@@ -191,6 +193,12 @@ def _digits(score: dict[str, Any]) -> str:
 def _by_length(scores: dict[str, dict[str, Any]]) -> str:
     """Such as `1: 97.1% of 412  2: 94.0% of 1,203`."""
     return "  ".join(f"{size}: {percent(s['accuracy'], 1)} of {s['n']:,}" for size, s in scores.items())
+
+
+def _jumps(found: dict[str, Any]) -> str:
+    epochs = "the last epoch" if found["epochs"] == 1 else f"each of the last {found['epochs']} epochs"
+    share = percent(found["changed"], 1)
+    return f"{share} of {found['pictures']} pictures were read otherwise after {epochs}"
 
 
 def _calibration(found: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from svhncli.errors import CheckpointError, DataError, Interrupted, UsageError
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.metrics import Tally
 from svhncli.models.head import Head
-from svhncli.predictions import write_predictions
+from svhncli.predictions import as_text, write_predictions
 from svhncli.preprocess import Preprocess
 from svhncli.record import RunDir
 from svhncli.regularise import EarlyStopping, Ema
 from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
-from svhncli.rng import key
+from svhncli.report.dynamics import draw_film, jumps
+from svhncli.rng import key, numpy_generator
 from svhncli.show import Show, epoch_line
 from svhncli.signals import noted
 from svhncli.split import Fold
@@ -59,6 +61,7 @@ def train_fold(
         plan, state = assemble(
             config, machine, data, fold, pictures, show, metric=config.metric, fresh=not run.last.is_file()
         )
+        plan = replace(plan, watch=_watched(config, len(fold.val)))
         meta = _meta(config, data, fold, plan)
         _say_fold(fold, plan, state, show)
         if run.last.is_file():
@@ -189,6 +192,12 @@ def _position_weights(reg: schema.Reg, positions: int, machine: Machine) -> torc
             f"give {positions}, or [] to weigh all alike",
         )
     return torch.tensor(given, dtype=torch.float32, device=machine.device)
+
+
+def _watched(config: schema.Train, count: int) -> np.ndarray:
+    """Places of the validation pictures that are followed, drawn by the seed."""
+    drawn = numpy_generator(config.seed, "watch").permutation(count)[: config.watch]
+    return np.sort(drawn)
 
 
 def _say_fold(fold: Fold, plan: Plan, state: State, show: Show) -> None:
@@ -331,6 +340,9 @@ def _finish(
         test_score, _ = score(Batches(data.test, everything, plan.machine.device))
 
     draw_curves(run.path, config.metric)
+    watched = np.stack([one.numpy() for one in state.watched])
+    if len(plan.watch):
+        _draw_film(run.path, plan, watched)
     diagnosis = diagnose(state.history, best["row"], train_score, val_score)
     seconds, images_per_second = run.speed()
     row = best["row"]
@@ -347,6 +359,7 @@ def _finish(
         "test": test_score,
         "has_test": data.test is not None,
         "diagnosis": diagnosis,
+        "watch": jumps(watched) if len(plan.watch) else None,
         "parameters": sum(p.numel() for p in network.parameters()),
         "seconds": seconds,
         "images_per_second": images_per_second,
@@ -357,3 +370,12 @@ def _finish(
     run.write_summary(summary)
     run.status("done", epoch=state.epoch)
     return summary
+
+
+def _draw_film(folder: Path, plan: Plan, watched: np.ndarray) -> None:
+    """The pictures that were watched as the network sees them, and what it read after each epoch."""
+    rows = plan.val.indices[plan.watch]
+    pixels = plan.preprocess.seen(plan.preprocess.floats(torch.from_numpy(plan.val.digits.images[rows])))
+    images = (255 * pixels).round().to(torch.uint8).numpy()
+    labels = [as_text(classes) for classes in plan.val.digits.labels[rows]]
+    draw_film(folder / "plots" / "watch.png", images, labels, watched)

@@ -41,6 +41,9 @@ class Train(Training):
 
     metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
     test: bool = key(True, "score the best weights on the test part, once, at the end")
+    watch: int = key(
+        16, "validation pictures whose predictions are followed from epoch to epoch", low=0, high=64
+    )
     save_minutes: float = key(
         5.0, "last.pt is also saved within an epoch when this much time has passed", above=0
     )
