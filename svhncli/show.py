@@ -154,6 +154,9 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "schedule", "; ".join(summary["misfits"]) or "fits the epochs"
     if jumps := summary.get("watch"):
         yield "watched", _jumps(jumps)
+    if "median_seconds" in summary:
+        yield f"you ({summary['n']:,} pictures)", _accuracy(summary)
+        yield "time", f"{summary['median_seconds']:.1f} s a picture (median)"
     if "read" in summary:
         yield "pictures", f"{summary['read']:,} read"
     if broken := summary.get("broken"):
@@ -179,10 +182,14 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _score(score: dict[str, Any]) -> str:
+    return f"{_accuracy(score)}, loss {score['loss']:.4f}"
+
+
+def _accuracy(score: dict[str, Any]) -> str:
     text = f"accuracy {percent(score['accuracy'])}"
     if interval := score.get("interval"):
         text += f" [{percent(interval['low'])}, {percent(interval['high'])}] at {interval['level']:.0%}"
-    return f"{text}, loss {score['loss']:.4f}"
+    return text
 
 
 def _digits(score: dict[str, Any]) -> str:

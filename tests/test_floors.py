@@ -38,6 +38,7 @@ FLOORS = (
         "record",
         "predictions",
         "onnx_file",
+        "quiz",
         "readings",
         "report",
         "show",

@@ -56,6 +56,7 @@ from svhncli.schema.verbs import (
     METRICS,
     Eval,
     Export,
+    Human,
     LrFind,
     Predict,
     Render,
@@ -67,6 +68,7 @@ from svhncli.schema.verbs import (
 VERBS: dict[str, type] = {
     "train": Train,
     "lr-find": LrFind,
+    "human": Human,
     "eval": Eval,
     "predict": Predict,
     "submission": Submission,

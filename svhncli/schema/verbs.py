@@ -61,6 +61,20 @@ class LrFind(Training):
 
 
 @dataclass
+class Human:
+    """`svhn human`: a person reads pictures of the validation part."""
+
+    n: int = key(50, "pictures", low=1)
+    html: bool = key(False, "write a page for a browser instead of asking here")
+    seed: int = key(0, "of the split and of which pictures are asked for", low=0)
+    out: str = key("outputs/human", "folder for the answers or the page")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    data: Any = key(UNSET, "the data source")
+    split: Any = key(UNSET, "how validation pictures are chosen")
+
+
+@dataclass
 class Eval:
     """`svhn eval RUN`: scores, calibration and worst mistakes of a trained run."""
 
