@@ -243,7 +243,13 @@ def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: 
             f"the split of '{run.path}' comes out differently now: pictures that trained would validate",
             "resume with the versions of svhn and NumPy that began it (env.json), or start a new run",
         )
-    state.load_state_dict(content["state"])
+    try:
+        state.load_state_dict(content["state"])
+    except KeyError as error:
+        raise CheckpointError(
+            f"'{run.last}' was saved by another version of svhn: it has no {error}",
+            f"resume it with that version, or start a new run from its weights: init_from={run.best}",
+        ) from error
     step = f", step {state.step}" if state.step else ""
     show.say(f"resumed  after epoch {state.epoch}{step}")
     if (before := content["meta"]["config"]["epochs"]) != plan.epochs:

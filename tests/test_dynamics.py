@@ -79,6 +79,19 @@ def test_a_resumed_run_has_watched_all_epochs(folder: Path, capsys: pytest.Captu
     assert films[0] == films[1]
 
 
+def test_a_checkpoint_of_a_version_that_watched_nothing_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *WORDS, "epochs=1", "hydra.run.dir=run"]) == 0
+    content = checkpoint.load(folder / "run" / "last.pt")
+    del content["state"]["watched"]
+    checkpoint.save(folder / "run" / "last.pt", content)
+    assert cli.main(["train", "--resume", "run", "epochs=2"]) == 4
+    err = capsys.readouterr().err
+    assert "another version of svhn" in err
+    assert "Traceback" not in err
+
+
 def test_nothing_is_watched_where_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--json", *WORDS, "watch=0", "epochs=2", "hydra.run.dir=run"]) == 0
     assert json.loads(capsys.readouterr().out)["watch"] is None

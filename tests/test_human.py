@@ -60,7 +60,12 @@ def test_ctrl_c_saves_what_was_answered(folder: Path) -> None:
     code, screen = play(folder, "12\x03", *MAT, "n=9")
     assert code == 130
     assert "stopped after 2 of 9 pictures" in screen
-    assert json.loads((folder / "outputs" / "human" / "result.json").read_text())["n"] == 2
+    saved = (folder / "outputs" / "human" / "result.json").read_bytes()
+    assert json.loads(saved)["n"] == 2
+    code, screen = play(folder, "3", *MAT, "n=1")
+    assert code == 2
+    assert "has answers already" in screen
+    assert (folder / "outputs" / "human" / "result.json").read_bytes() == saved
 
 
 def test_without_a_terminal_a_page_is_proposed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,13 +32,15 @@ def run(config: schema.Human) -> dict[str, Any]:
         What `quiz.score` gives and "data", "split" (a hash of it), "seed", "out"; or, for a page, {"out"}.
 
     Raises:
-        UsageError: there is no terminal to ask on, or nothing was answered.
+        UsageError: there is no terminal to ask on, answers lie in the folder already, or none were given.
         Interrupted: Ctrl-C; what was answered is saved.
         DataError, DiskError: as for training.
     """
     if not config.html and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("the quiz needs a terminal", "html=true writes it as a page for a browser")
-    show, folder = Show(), place(config.out)
+    show, out = Show(), place(os.path.join(config.out, PAGE if config.html else RESULT))
+    if out.exists() and not config.html:
+        raise UsageError(f"'{out}' has answers already, which would be lost", "name another folder with out=")
     with show.bars():
         data = build.data(config.data, config.split, config.cache, show.work)
     fold = build.folds(config.split, data, config.seed)[0]
@@ -51,25 +53,24 @@ def run(config: schema.Human) -> dict[str, Any]:
             picture = data.framing.middle(picture)
         questions.append(Question(row, digits.names[row], as_text(digits.labels[row]), picture))
     facts = {"data": data.name, "fingerprint": data.fingerprint, "split": fold.digest, "seed": config.seed}
-    folder.mkdir(exist_ok=True)
     positions = digits.labels.shape[1]
     if config.html:
-        write_page(folder / PAGE, questions, positions, facts)
-        return {"out": str(folder / PAGE)}
+        write_page(out, questions, positions, facts)
+        return {"out": str(out)}
 
     answers: list[Answer] = []
     ended = _ask(questions, positions, answers)
     if not answers:
         raise UsageError("nothing was answered, so nothing is saved", "type the digit that a picture shows")
     result = {**quiz.score(answers), **facts}
-    write_json(folder / RESULT, result)
+    write_json(out, result)
     if ended:
         raise Interrupted(
-            f"stopped after {len(answers)} of {len(questions)} pictures, which are saved in '{folder}'",
-            "the same command asks anew",
+            f"stopped after {len(answers)} of {len(questions)} pictures, which are saved in '{out}'",
+            "name another folder with out= to begin anew",
             ended,
         )
-    return {**result, "out": str(folder / RESULT)}
+    return {**result, "out": str(out)}
 
 
 def _ask(questions: list[Question], positions: int, answers: list[Answer]) -> int:

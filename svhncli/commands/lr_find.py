@@ -39,7 +39,8 @@ def run(config: schema.LrFind) -> dict[str, Any]:
     with show.bars():
         data = build.data(config.data, config.split, config.cache, show.work)
     fold = build.folds(config.split, data, config.seed)[0]
-    with training_pictures(data, fold.train, 1, machine.device) as pictures, show.bars():
+    epochs = -(-config.steps * config.batch_size // len(fold.train))
+    with training_pictures(data, fold.train, epochs, machine.device) as pictures, show.bars():
         plan, state = assemble(config, machine, data, fold, pictures, show)
         points = []
         for point in range_test(plan, state, config.low, config.high, config.steps):
