@@ -64,9 +64,15 @@ def prints(verb: str) -> bool:
 
 
 def defaults(verb: str) -> dict[str, str]:
-    """Group -> default choice, as the verb's YAML lists them."""
+    """Group -> default choice, as the verb's YAML, or one that it includes, lists them."""
+    found: dict[str, str] = {}
     text = (conf_dir() / f"{verb}.yaml").read_text(encoding="utf-8")
-    return dict(re.findall(r"^  - (\w+): (\w+)", text, re.MULTILINE))
+    for name, choice in re.findall(r"^  - (\w+)(?:: (\w+))?", text, re.MULTILINE):
+        if choice:
+            found[name] = choice
+        elif name not in ("_self_", "override"):
+            found |= defaults(name)
+    return found
 
 
 def choices(group: str) -> dict[str, str]:

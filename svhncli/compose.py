@@ -168,7 +168,7 @@ def command(verb: str) -> ModuleType:
     if says:
         print("loading torch ...", end="\r", file=sys.stderr, flush=True)
     try:
-        return importlib.import_module(f"svhncli.commands.{verb}")
+        return importlib.import_module(f"svhncli.commands.{verb.replace('-', '_')}")
     finally:
         if says:
             print(" " * len("loading torch ..."), end="\r", file=sys.stderr, flush=True)

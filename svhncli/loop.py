@@ -21,6 +21,7 @@ from svhncli.batches import Batches, Pictures, Training, batch_bounds
 from svhncli.device import Machine
 from svhncli.errors import NotFiniteError
 from svhncli.forward import logits
+from svhncli.lr_range import GROWN, Point
 from svhncli.metrics import Tally
 from svhncli.optim import Schedule, step_optimizer
 from svhncli.policies import Policy
@@ -33,6 +34,8 @@ EVAL_BATCH = 512
 NOT_FINITE_HINT = (
     "try a lower lr, optim.clip=1, schedule.warmup=1 or precision=fp32; earlier epochs are saved"
 )
+SMOOTHING = 0.95
+"""Weight of the past in the smoothed loss: it averages over about 20 steps."""
 CHECK_EVERY = 50
 """Steps between two looks at the loss on a GPU, where each look waits for the device."""
 
@@ -59,6 +62,8 @@ class Plan:
     position_weights: torch.Tensor | None = None
     mixup: float = 0.0
     cutmix: float = 0.0
+    watch: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    """Places in the validation part, ascending, whose predictions are kept."""
 
 
 @dataclass
@@ -78,6 +83,8 @@ class State:
     best: dict[str, Any] | None = None
     """The row of the best epoch."""
     history: list[dict[str, Any]] = field(default_factory=list)
+    watched: list[torch.Tensor] = field(default_factory=list)
+    """Probabilities float32 (N, L, K) of the pictures that are watched, after each epoch."""
 
     @property
     def eval_model(self) -> nn.Module:
@@ -96,6 +103,7 @@ class State:
             "step": self.step,
             "best": self.best,
             "history": self.history,
+            "watched": self.watched,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -108,6 +116,7 @@ class State:
         self.tally.load_state_dict(saved["tally"])
         self.epoch, self.step = saved["epoch"], saved["step"]
         self.best, self.history = saved["best"], list(saved["history"])
+        self.watched = list(saved["watched"])
 
 
 @dataclass(frozen=True)
@@ -161,17 +170,19 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
             factor = state.schedule.factor(epoch * steps + state.step, plan.epochs * steps)
             for group in state.optimizer.param_groups:
                 group["lr"] = plan.lr * factor
-            loss = _train_step(plan, state, pictures)
+            loss = train_step(plan, state, pictures)
             state.step += 1
             if plan.machine.device.type == "cpu" or state.step % CHECK_EVERY == 0 or state.step == steps:
                 _demand_finite(loss, epoch, state.step, plan.lr * factor)
             yield Tick("train", state.step, steps)
         train_seconds = time.perf_counter() - started
 
-        val = Tally(plan.machine.device)
-        for done, _ in enumerate(
+        val, seen = Tally(plan.machine.device), []
+        for done, said in enumerate(
             predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val), 1
         ):
+            first = (done - 1) * EVAL_BATCH
+            seen.append(said[plan.watch[(plan.watch >= first) & (plan.watch < first + len(said))] - first])
             yield Tick("val", done, -(-len(plan.val) // EVAL_BATCH))
 
         train_score, val_score = state.tally.result(), val.result()
@@ -191,11 +202,43 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         if improved:
             state.best = row
         state.history.append(row)
+        state.watched.append(torch.cat(seen).cpu())
         seconds = time.perf_counter() - started
         state.epoch, state.step = epoch + 1, 0
         state.tally = Tally(plan.machine.device)
         trained = int(bounds[steps] - bounds[first])  # fewer where the epoch was resumed half-way
         yield Epoch(row, seconds, trained / train_seconds, improved, waited)
+
+
+def range_test(plan: Plan, state: State, low: float, high: float, steps: int) -> Iterator[Point]:
+    """Train from `state`, lr rising by the same factor at every step (Smith 2017, with lr on a log scale).
+
+    It ends early once the loss is not finite or has grown to `GROWN` times its lowest. Batches, augmentation
+    and dropout are those of a training's first steps.
+    """
+    bounds = batch_bounds(len(plan.train), plan.batch_size)
+    per_epoch = len(bounds) - 1
+    average, lowest = 0.0, math.inf
+    state.model.train()
+    for number in range(steps):
+        state.epoch, state.step = divmod(number, per_epoch)
+        if state.step == 0:
+            for _ in plan.train.prepare(state.epoch):
+                pass
+            take = plan.train.of_epoch(plan.seed, state.epoch)
+        lr = low * (high / low) ** (number / (steps - 1))
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr
+        pictures = take(int(bounds[state.step]), int(bounds[state.step + 1]))
+        loss = train_step(plan, state, pictures).item()
+        if not math.isfinite(loss):
+            return
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        smoothed = average / (1 - SMOOTHING ** (number + 1))
+        lowest = min(lowest, smoothed)
+        yield Point(lr, loss, smoothed)
+        if smoothed > GROWN * lowest:
+            return
 
 
 def _is_better(row: dict[str, Any], best: dict[str, Any] | None, metric: str) -> bool:
@@ -206,8 +249,12 @@ def _is_better(row: dict[str, Any], best: dict[str, Any] | None, metric: str) ->
     return gain < 0 if metric == "val_loss" else gain > 0
 
 
-def _train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
-    """One step on these pictures; returns the loss that was minimised, penalties and all."""
+def train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
+    """One step on these pictures, at the lr of the optimiser's groups and keyed to the state's place.
+
+    Returns:
+        The loss that was minimised, penalties and all: float32, of no dimension, on the device.
+    """
     where = (state.epoch, state.step)
     _seed_dropout(plan, where)
     images, labels = pictures

@@ -148,6 +148,15 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"{part} by length", _by_length(score["by_length"])
             if "calibration" in score:
                 yield "calibration", _calibration(score["calibration"])
+    if "lowest" in summary:
+        lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
+        yield "suggested lr", f"{lr}: {summary['why']}"
+        yield "schedule", "; ".join(summary["misfits"]) or "fits the epochs"
+    if jumps := summary.get("watch"):
+        yield "watched", _jumps(jumps)
+    if "median_seconds" in summary:
+        yield f"you ({summary['n']:,} pictures)", _accuracy(summary)
+        yield "time", f"{summary['median_seconds']:.1f} s a picture (median)"
     if "read" in summary:
         yield "pictures", f"{summary['read']:,} read"
     if broken := summary.get("broken"):
@@ -173,10 +182,14 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _score(score: dict[str, Any]) -> str:
+    return f"{_accuracy(score)}, loss {score['loss']:.4f}"
+
+
+def _accuracy(score: dict[str, Any]) -> str:
     text = f"accuracy {percent(score['accuracy'])}"
     if interval := score.get("interval"):
         text += f" [{percent(interval['low'])}, {percent(interval['high'])}] at {interval['level']:.0%}"
-    return f"{text}, loss {score['loss']:.4f}"
+    return text
 
 
 def _digits(score: dict[str, Any]) -> str:
@@ -187,6 +200,12 @@ def _digits(score: dict[str, Any]) -> str:
 def _by_length(scores: dict[str, dict[str, Any]]) -> str:
     """Such as `1: 97.1% of 412  2: 94.0% of 1,203`."""
     return "  ".join(f"{size}: {percent(s['accuracy'], 1)} of {s['n']:,}" for size, s in scores.items())
+
+
+def _jumps(found: dict[str, Any]) -> str:
+    epochs = "the last epoch" if found["epochs"] == 1 else f"each of the last {found['epochs']} epochs"
+    share = percent(found["changed"], 1)
+    return f"{share} of {found['pictures']} pictures were read otherwise after {epochs}"
 
 
 def _calibration(found: dict[str, Any]) -> str:

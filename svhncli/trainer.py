@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ from svhncli.device import Machine
 from svhncli.errors import CheckpointError, DataError, Interrupted, UsageError
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.metrics import Tally
-from svhncli.predictions import write_predictions
+from svhncli.models.head import Head
+from svhncli.predictions import as_text, write_predictions
 from svhncli.preprocess import Preprocess
 from svhncli.record import RunDir
 from svhncli.regularise import EarlyStopping, Ema
 from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
-from svhncli.rng import key
+from svhncli.report.dynamics import draw_film, jumps
+from svhncli.rng import key, numpy_generator
 from svhncli.show import Show, epoch_line
 from svhncli.signals import noted
 from svhncli.split import Fold
@@ -55,7 +58,11 @@ def train_fold(
     if (summary := run.summary()) is not None and is_finished(summary, config):
         return summary
     with training_pictures(data, fold.train, config.epochs, machine.device) as pictures:
-        plan, state, meta = _assemble(config, machine, data, fold, pictures, run, show)
+        plan, state = assemble(
+            config, machine, data, fold, pictures, show, metric=config.metric, fresh=not run.last.is_file()
+        )
+        plan = replace(plan, watch=_watched(config, len(fold.val)))
+        meta = _meta(config, data, fold, plan)
         _say_fold(fold, plan, state, show)
         if run.last.is_file():
             _restore(run, plan, state, meta, show)
@@ -78,19 +85,29 @@ def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
 # ----------------------------------------------------------------------------- start
 
 
-def _assemble(
-    config: schema.Train,
+def assemble(
+    config: schema.Training,
     machine: Machine,
     data: DataSet,
     fold: Fold,
     pictures: Training,
-    run: RunDir,
     show: Show,
-) -> tuple[Plan, State, dict[str, Any]]:
-    """The plan, the state before the first step, and what a checkpoint says beside its tensors.
+    *,
+    metric: str = "val_accuracy",
+    fresh: bool = True,
+) -> tuple[Plan, State]:
+    """The plan, and the state before the first step.
 
     Mean and standard deviation are those of the fold's own training pictures, whatever else is drawn with
     them or comes after them: what validates and what is read later is of their kind.
+
+    Args:
+        metric: what chooses the best epoch and stops early.
+        fresh: False where a checkpoint's weights will be loaded.
+
+    Raises:
+        CheckpointError: init_from does not fit or is damaged.
+        UsageError: the model or reg.position_weights does not fit the pictures or labels.
     """
     part = data.train
     positions, classes = part.labels.shape[1], part.classes
@@ -104,7 +121,7 @@ def _assemble(
         batch_size=config.batch_size,
         lr=config.lr,
         seed=config.seed,
-        metric=config.metric,
+        metric=metric,
         policy=build.policy(config.reg.augment),
         augment=build.augment(config.reg.augment),
         clip=config.optim.clip,
@@ -116,8 +133,9 @@ def _assemble(
         cutmix=config.reg.cutmix,
     )
     torch.default_generator.manual_seed(key(config.seed, "weights"))
-    fresh = not run.last.is_file()
     network = build.model(config.model, preprocess.shape, positions, classes, config.reg.dropout, fresh)
+    if fresh and isinstance(config.model, schema.Network) and config.model.init_bias:
+        _start_from_shares(network, part.labels[fold.train], classes)
     if config.init_from is not None and fresh:
         _take_weights(network, config.init_from, show)
     network = network.to(machine.device).to(memory_format=torch.channels_last)
@@ -127,22 +145,39 @@ def _assemble(
         optimizer=build.optimizer(config.optim, network, config.lr),
         schedule=build.schedule(config.schedule, steps),
         stopper=EarlyStopping(
-            config.reg.patience, config.reg.min_delta, "max" if "accuracy" in config.metric else "min"
+            config.reg.patience, config.reg.min_delta, "max" if "accuracy" in metric else "min"
         ),
         ema=Ema(network, config.reg.ema) if config.reg.ema else None,
         tally=Tally(machine.device),
     )
-    meta = {
+    return plan, state
+
+
+def _meta(config: schema.Train, data: DataSet, fold: Fold, plan: Plan) -> dict[str, Any]:
+    """What a checkpoint says beside its tensors."""
+    return {
         "config": rules.to_dict(config) | {"resume": None},
         "fold": fold.name,
         "fingerprint": data.fingerprint,
         "split": fold.digest,
-        "preprocess": preprocess.to_dict(),
-        "in_shape": list(preprocess.shape),
-        "positions": positions,
-        "classes": classes,
+        "preprocess": plan.preprocess.to_dict(),
+        "in_shape": list(plan.preprocess.shape),
+        "positions": data.train.labels.shape[1],
+        "classes": data.train.classes,
     }
-    return plan, state, meta
+
+
+def _start_from_shares(network: nn.Module, labels: np.ndarray, classes: int) -> None:
+    """Set the head's bias by the classes of the training pictures, each counted once more than it is there.
+
+    Raises:
+        UsageError: a plugin's network has a head of its own.
+    """
+    counts = 1.0 + np.stack([np.bincount(column, minlength=classes) for column in labels.T])
+    head = next((module for module in network.modules() if isinstance(module, Head)), None)
+    if head is None:
+        raise UsageError("model.init_bias: this network has no svhncli.models.head.Head", "leave it out")
+    head.start_from(torch.from_numpy(counts / counts.sum(1, keepdims=True)))
 
 
 def _position_weights(reg: schema.Reg, positions: int, machine: Machine) -> torch.Tensor | None:
@@ -157,6 +192,12 @@ def _position_weights(reg: schema.Reg, positions: int, machine: Machine) -> torc
             f"give {positions}, or [] to weigh all alike",
         )
     return torch.tensor(given, dtype=torch.float32, device=machine.device)
+
+
+def _watched(config: schema.Train, count: int) -> np.ndarray:
+    """Places of the validation pictures that are followed, drawn by the seed."""
+    drawn = numpy_generator(config.seed, "watch").permutation(count)[: config.watch]
+    return np.sort(drawn)
 
 
 def _say_fold(fold: Fold, plan: Plan, state: State, show: Show) -> None:
@@ -202,7 +243,13 @@ def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: 
             f"the split of '{run.path}' comes out differently now: pictures that trained would validate",
             "resume with the versions of svhn and NumPy that began it (env.json), or start a new run",
         )
-    state.load_state_dict(content["state"])
+    try:
+        state.load_state_dict(content["state"])
+    except KeyError as error:
+        raise CheckpointError(
+            f"'{run.last}' was saved by another version of svhn: it has no {error}",
+            f"resume it with that version, or start a new run from its weights: init_from={run.best}",
+        ) from error
     step = f", step {state.step}" if state.step else ""
     show.say(f"resumed  after epoch {state.epoch}{step}")
     if (before := content["meta"]["config"]["epochs"]) != plan.epochs:
@@ -299,6 +346,9 @@ def _finish(
         test_score, _ = score(Batches(data.test, everything, plan.machine.device))
 
     draw_curves(run.path, config.metric)
+    watched = np.stack([one.numpy() for one in state.watched])
+    if len(plan.watch):
+        _draw_film(run.path, plan, watched)
     diagnosis = diagnose(state.history, best["row"], train_score, val_score)
     seconds, images_per_second = run.speed()
     row = best["row"]
@@ -315,6 +365,7 @@ def _finish(
         "test": test_score,
         "has_test": data.test is not None,
         "diagnosis": diagnosis,
+        "watch": jumps(watched) if len(plan.watch) else None,
         "parameters": sum(p.numel() for p in network.parameters()),
         "seconds": seconds,
         "images_per_second": images_per_second,
@@ -325,3 +376,12 @@ def _finish(
     run.write_summary(summary)
     run.status("done", epoch=state.epoch)
     return summary
+
+
+def _draw_film(folder: Path, plan: Plan, watched: np.ndarray) -> None:
+    """The pictures that were watched as the network sees them, and what it read after each epoch."""
+    rows = plan.val.indices[plan.watch]
+    pixels = plan.preprocess.seen(plan.preprocess.floats(torch.from_numpy(plan.val.digits.images[rows])))
+    images = (255 * pixels).round().to(torch.uint8).numpy()
+    labels = [as_text(classes) for classes in plan.val.digits.labels[rows]]
+    draw_film(folder / "plots" / "watch.png", images, labels, watched)

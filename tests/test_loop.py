@@ -15,7 +15,7 @@ from svhncli.batches import Batches, batch_bounds
 from svhncli.data.digits import Digits, Numbered
 from svhncli.device import Machine
 from svhncli.errors import NotFiniteError
-from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
+from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit, range_test
 from svhncli.metrics import Tally
 from svhncli.optim import Plateau, avoid_compiler_import, param_groups, step_optimizer
 from svhncli.policies import RANDAUGMENT, Policy
@@ -99,6 +99,19 @@ def finish(plan, state):
         if isinstance(event, Epoch) and state.stopper.should_stop:
             break
     return checkpoint.digest(state.state_dict())
+
+
+def test_a_range_test_at_one_lr_is_the_start_of_a_training():
+    plan, state = make()
+    done = 0
+    for event in fit(plan, state):
+        done += isinstance(event, Tick) and event.phase == "train"
+        if done == 7:  # in the second epoch
+            break
+    plan, again = make()
+    points = list(range_test(plan, again, plan.lr, plan.lr, 7))
+    assert [point.lr for point in points] == [plan.lr] * 7
+    assert checkpoint.digest(again.model.state_dict()) == checkpoint.digest(state.model.state_dict())
 
 
 def through_a_file(state, path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,21 @@ def test_over_folds_digits_and_lengths_have_a_mean_too(
             found = [fold[part][name] for fold in summary["folds"]]
             assert summary[f"{part}_{name}"]["mean"] == pytest.approx(sum(found) / 2)
         assert f"mean {part} digit accuracy" in told
+
+
+def test_a_head_that_starts_from_the_shares_of_the_classes_starts_at_their_entropy(
+    bars: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["epochs=1", "lr=1e-12", "model=mlp", "model.widths=[]"]
+    plain, ready = (train(capsys, *words, f"model.init_bias={value}") for value in ("false", "true"))
+    rows = predictions(ready["run_dir"])
+    entropies = []
+    for place in range(3):
+        found = Counter((*row["label"], *[""] * 3)[place] for row in rows)
+        entropies.append(-sum(n / len(rows) * math.log(n / len(rows)) for n in found.values()))
+    loss = ready["val"]["loss"]
+    assert sum(entropies) / 3 < loss < sum(entropies) / 3 + 0.3  # untrained weights add some noise
+    assert loss < plain["val"]["loss"] - 0.3
 
 
 def test_weights_of_positions_train_and_validation_weighs_all_alike(

@@ -30,7 +30,9 @@ def smaller(words: list[str]) -> list[str]:
     """The same command on little data, one thread and a small network."""
     if words[0] == "render":
         return [*words, "data.size=16", "data.n_train=60", "data.n_test=30"]
-    if words[0] != "train" or "--resume" in words:
+    if words[0] == "human":
+        return [*words, "data.n_train=200", "data.n_test=0"]
+    if words[0] not in ("train", "lr-find") or "--resume" in words:
         return words
     shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]
     if "model=wide_resnet" in words:

@@ -45,6 +45,11 @@ class Framing:
         rows, columns = self.room
         return self.height + 2 * rows, self.width + 2 * columns
 
+    def middle(self, stored: np.ndarray) -> np.ndarray:
+        """What is seen of stored pictures (..., *stored) where no view is moved: (..., height, width)."""
+        rows, columns = self.room
+        return stored[..., rows : rows + self.height, columns : columns + self.width]
+
     def store(self, photograph: Image.Image, boxes: Sequence[Box]) -> np.ndarray:
         """The stored picture of an RGB photograph, uint8 (3, *stored); what lies outside repeats the edge.
 

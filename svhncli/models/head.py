@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from svhncli.errors import UsageError
@@ -19,6 +20,12 @@ class Head(nn.Module):
         self.positions = positions
         self.classes = classes
         self.linear = nn.Linear(features, positions * classes)
+
+    def start_from(self, shares: Tensor) -> None:
+        """Answer, before any training and but for the features, with these shares: float (positions, classes)
+        above 0. Then the first steps need not find out how frequent each class is (Karpathy 2019)."""
+        with torch.no_grad():
+            self.linear.bias.copy_(shares.log().flatten())
 
     def forward(self, features: Tensor) -> Tensor:
         return self.linear(features).unflatten(1, (self.positions, self.classes))

@@ -1,9 +1,12 @@
-"""A run's learning curves as a picture, from its metrics.csv."""
+"""Curves as pictures: of a run, from its metrics.csv, and of a test of learning rates."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
+
+from svhncli.lr_range import GROWN, Point, Suggestion
 
 
 def draw_curves(run: Path, metric: str = "val_accuracy") -> Path:
@@ -40,3 +43,30 @@ def draw_curves(run: Path, metric: str = "val_accuracy") -> Path:
     target.parent.mkdir(exist_ok=True)
     figure.savefig(target, dpi=110)
     return target
+
+
+def draw_range(path: Path, points: Sequence[Point], found: Suggestion) -> None:
+    """Draw the loss of a learning rate range test over lr, with the suggestion where there is one."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    rates = [point.lr for point in points]
+    axes.plot(rates, [point.loss for point in points], "tab:blue", alpha=0.3, label="loss of a batch")
+    axes.plot(rates, [point.smoothed for point in points], "tab:blue", label="smoothed")
+    axes.axvline(
+        found.lowest, color="grey", linewidth=0.8, linestyle=":", label=f"lowest: {found.lowest:.1e}"
+    )
+    if found.lr is not None:
+        axes.axvline(found.lr, color="tab:green", label=f"suggested: {found.lr:.1e}")
+    smoothed = [point.smoothed for point in points]
+    axes.set_ylim(0.9 * min(smoothed), min(max(smoothed), GROWN * min(smoothed), 1.5 * smoothed[0]))
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("training loss")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)

@@ -52,10 +52,23 @@ from svhncli.schema.training import (
     Step,
     WideResnet,
 )
-from svhncli.schema.verbs import METRICS, Eval, Export, Predict, Render, Submission, Train
+from svhncli.schema.verbs import (
+    METRICS,
+    Eval,
+    Export,
+    Human,
+    LrFind,
+    Predict,
+    Render,
+    Submission,
+    Train,
+    Training,
+)
 
 VERBS: dict[str, type] = {
     "train": Train,
+    "lr-find": LrFind,
+    "human": Human,
     "eval": Eval,
     "predict": Predict,
     "submission": Submission,

@@ -11,6 +11,7 @@ from svhncli.rules import key
 class Network:
     """What all networks share."""
 
+    init_bias: bool = key(False, "the head starts from the shares of the classes in the training part")
     stn: bool = key(False, "a spatial transformer in front (Jaderberg et al. 2015)")
     stn_size: list[int] = key(
         [], "rows and columns that it hands to the network, such as [48, 64]; [] keeps all", low=8, high=1024

@@ -11,8 +11,8 @@ METRICS = ("val_accuracy", "val_loss")
 
 
 @dataclass
-class Train:
-    """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
+class Training:
+    """What trains a network, whatever the verb."""
 
     epochs: int = key(20, "passes over the training part", low=1)
     batch_size: int = key(128, "pictures a step", low=1)
@@ -24,13 +24,7 @@ class Train:
     )
     threads: int = key(0, "CPU threads; 0 takes all. Another number gives other bits", low=0)
     grey: bool = key(False, "train on the pictures' brightness alone, in one channel")
-    metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
-    test: bool = key(True, "score the best weights on the test part, once, at the end")
-    save_minutes: float = key(
-        5.0, "last.pt is also saved within an epoch when this much time has passed", above=0
-    )
     init_from: str | None = key(None, "start from the weights of this run or file (fine-tuning)")
-    resume: str | None = key(None, "go on with this run (folder, file, or latest); the same as --resume")
     cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
     data: Any = key(UNSET, "the data source")
@@ -39,6 +33,45 @@ class Train:
     optim: Any = key(UNSET, "the optimiser")
     schedule: Any = key(UNSET, "how lr changes over the run")
     reg: Any = key(UNSET, "regularisation")
+
+
+@dataclass
+class Train(Training):
+    """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
+
+    metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
+    test: bool = key(True, "score the best weights on the test part, once, at the end")
+    watch: int = key(
+        16, "validation pictures whose predictions are followed from epoch to epoch", low=0, high=64
+    )
+    save_minutes: float = key(
+        5.0, "last.pt is also saved within an epoch when this much time has passed", above=0
+    )
+    resume: str | None = key(None, "go on with this run (folder, file, or latest); the same as --resume")
+
+
+@dataclass
+class LrFind(Training):
+    """`svhn lr-find`: the learning rate range test (Smith 2017)."""
+
+    low: float = key(1e-6, "lr of the first step", above=0)
+    high: float = key(1.0, "lr of the last step, where the loss has not grown long before", above=0)
+    steps: int = key(200, "steps in which lr rises from low to high", low=20)
+    out: str = key("outputs/lr-find", "folder for the curve")
+
+
+@dataclass
+class Human:
+    """`svhn human`: a person reads pictures of the validation part."""
+
+    n: int = key(50, "pictures", low=1)
+    html: bool = key(False, "write a page for a browser instead of asking here")
+    seed: int = key(0, "of the split and of which pictures are asked for", low=0)
+    out: str = key("outputs/human", "folder for the answers or the page")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    data: Any = key(UNSET, "the data source")
+    split: Any = key(UNSET, "how validation pictures are chosen")
 
 
 @dataclass

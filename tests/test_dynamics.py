@@ -1,0 +1,98 @@
+"""Prediction dynamics: the same pictures after every epoch, through a resume too, and how much they jump."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from svhncli import checkpoint, cli
+from svhncli.report.dynamics import draw_film, jumps
+
+WORDS = ["data=tiny", "data.n_train=200", "data.n_test=0", "model=linear", "reg=none", "threads=1"]
+
+
+def readings(*epochs: list[int]) -> np.ndarray:
+    """Sure probabilities (epochs, N, 1, 10) of one digit a picture."""
+    return np.eye(10)[np.array(epochs)][:, :, None]
+
+
+def test_jumps_counts_the_readings_that_change_in_the_last_quarter() -> None:
+    found = jumps(readings([1, 1], [2, 2], [3, 3], [4, 4], [5, 5], [5, 5], [5, 5], [5, 5], [5, 6]))
+    assert found == {"pictures": 2, "epochs": 2, "changed": 0.25, "moved": 0.25}
+
+
+def test_jumps_measures_the_total_variation_where_no_reading_changes() -> None:
+    watched = np.full((2, 1, 1, 10), 0.05)
+    watched[0, 0, 0, 3], watched[1, 0, 0, 3] = 0.55, 0.55
+    watched[1, 0, 0, 4], watched[1, 0, 0, 5] = 0.0, 0.1
+    found = jumps(watched)
+    assert found is not None
+    assert found["changed"] == 0
+    assert found["moved"] == pytest.approx(0.05)
+
+
+def test_one_epoch_has_no_jumps() -> None:
+    assert jumps(readings([1])) is None
+
+
+def test_a_cell_is_blue_where_the_reading_is_right_and_red_where_not(tmp_path: Path) -> None:
+    watched = readings([3, 7], [4, 7])
+    draw_film(tmp_path / "film.png", np.zeros((2, 3, 8, 8), np.uint8), ["4", "7"], watched)
+    pixels = np.asarray(Image.open(tmp_path / "film.png")).astype(int)
+    step, top = 15 + 2, 12 + 2
+    left = pixels.shape[1] - 2 * step
+    blue = [
+        [int(pixels[top + row * 34, left + column * step + 1] @ [-1, 0, 1]) > 0 for column in range(2)]
+        for row in range(2)
+    ]
+    assert blue == [[False, True], [True, True]]
+
+
+def test_a_run_follows_the_same_validation_pictures_and_ends_at_their_predictions(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*WORDS, "watch=5", "metric=val_loss", "lr=1e-4", "epochs=3", "hydra.run.dir=run"]
+    assert cli.main(["train", "--json", *words]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    watched = np.stack(checkpoint.load(folder / "run" / "last.pt")["state"]["watched"])
+    assert watched.shape == (3, 5, 1, 10)
+    assert summary["watch"] == jumps(watched)
+    assert summary["best"]["epoch"] == 3  # so the predictions are those of the last epoch
+    with (folder / "run" / "val_predictions.csv").open(newline="") as file:
+        rows = [[float(row[f"p{digit}"]) for digit in range(10)] for row in csv.DictReader(file)]
+    for probabilities in watched[-1, :, 0]:
+        assert min(np.abs(np.array(row) - probabilities).max() for row in rows) < 1e-5
+    Image.open(folder / "run" / "plots" / "watch.png").verify()
+
+
+def test_a_resumed_run_has_watched_all_epochs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = ["train", *WORDS, "schedule=constant"]
+    assert cli.main([*start, "hydra.run.dir=whole", "epochs=3"]) == 0
+    assert cli.main([*start, "hydra.run.dir=again", "epochs=1"]) == 0
+    assert cli.main(["train", "--resume", "again", "epochs=3"]) == 0
+    films = [(folder / run / "plots" / "watch.png").read_bytes() for run in ("whole", "again")]
+    assert films[0] == films[1]
+
+
+def test_a_checkpoint_of_a_version_that_watched_nothing_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *WORDS, "epochs=1", "hydra.run.dir=run"]) == 0
+    content = checkpoint.load(folder / "run" / "last.pt")
+    del content["state"]["watched"]
+    checkpoint.save(folder / "run" / "last.pt", content)
+    assert cli.main(["train", "--resume", "run", "epochs=2"]) == 4
+    err = capsys.readouterr().err
+    assert "another version of svhn" in err
+    assert "Traceback" not in err
+
+
+def test_nothing_is_watched_where_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--json", *WORDS, "watch=0", "epochs=2", "hydra.run.dir=run"]) == 0
+    assert json.loads(capsys.readouterr().out)["watch"] is None
+    assert not (folder / "run" / "plots" / "watch.png").exists()

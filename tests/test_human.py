@@ -1,0 +1,157 @@
+"""`svhn human`: a real terminal and a real browser, played by keys."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_mat
+
+from svhncli import cli
+from svhncli.commands.human import CLEAR
+from svhncli.quiz import Answer, half_blocks, score
+from svhncli.stats import wilson
+
+MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
+
+
+def play(folder: Path, keys: str, *words: str) -> tuple[int, str]:
+    """Type a key for each picture of a quiz, once it is drawn; the exit code and the screen."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "svhncli", "human", *words]
+    process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, cwd=folder)
+    os.close(follower)
+    screen, sent = b"", 0
+    with contextlib.suppress(OSError):  # EIO, once nobody writes any more
+        while piece := os.read(leader, 65536):
+            screen += piece
+            if sent < len(keys) and screen.count(CLEAR.encode()) > sent and screen.endswith(b"\n"):
+                os.write(leader, keys[sent].encode())
+                sent += 1
+    os.close(leader)
+    return process.wait(), screen.decode()
+
+
+def test_every_digit_answers_a_picture_and_the_result_is_saved(folder: Path) -> None:
+    write_mat(folder / "d", "train", 100, 0)
+    code, screen = play(folder, "3731", *MAT, "n=4", "seed=5")
+    assert code == 0, screen[-500:]
+    result = json.loads((folder / "outputs" / "human" / "result.json").read_text())
+    assert [one["answer"] for one in result["answers"]] == [*"3731"]
+    right = sum(one["answer"] == one["label"] for one in result["answers"])
+    assert (result["n"], result["accuracy"]) == (4, right / 4)
+    assert result["interval"]["low"] == wilson(right, 4).low
+    assert len({one["index"] for one in result["answers"]}) == 4
+    assert "picture 4 of 4" in screen
+
+
+def test_ctrl_c_saves_what_was_answered(folder: Path) -> None:
+    write_mat(folder / "d", "train", 100, 0)
+    code, screen = play(folder, "12\x03", *MAT, "n=9")
+    assert code == 130
+    assert "stopped after 2 of 9 pictures" in screen
+    saved = (folder / "outputs" / "human" / "result.json").read_bytes()
+    assert json.loads(saved)["n"] == 2
+    code, screen = play(folder, "3", *MAT, "n=1")
+    assert code == 2
+    assert "has answers already" in screen
+    assert (folder / "outputs" / "human" / "result.json").read_bytes() == saved
+
+
+def test_without_a_terminal_a_page_is_proposed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["human", "data=tiny"]) == 2
+    assert "html=true" in capsys.readouterr().err
+    assert not (folder / "outputs").exists()
+
+
+def test_half_blocks_hold_two_pixels_a_character() -> None:
+    picture = np.zeros((3, 4, 6), np.uint8)
+    picture[0, 0], picture[1, 1] = 255, 128  # red above green
+    lines = half_blocks(picture, 6, 10).split("\n")
+    assert len(lines) == 2
+    assert lines[0].count("▀") == 6
+    assert lines[0].startswith("\x1b[38;2;255;0;0;48;2;0;128;0m")
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32), (3, 64, 128), (3, 8, 8)])
+def test_half_blocks_fit_into_a_terminal(shape: tuple[int, int, int]) -> None:
+    lines = half_blocks(np.full(shape, 7, np.uint8), 80, 20).split("\n")
+    assert len(lines) <= 20
+    assert all(line.count("▀") <= 80 for line in lines)
+    assert len(lines) == 20 or lines[0].count("▀") == 80
+
+
+def test_the_score_has_a_wilson_interval_and_the_median_of_seconds() -> None:
+    answers = [Answer(i, "", "1", "1" if i else "7", seconds) for i, seconds in enumerate([9.0, 1.0, 2.0])]
+    found = score(answers)
+    assert found["accuracy"] == 2 / 3
+    assert found["median_seconds"] == 2
+    assert (found["interval"]["low"], found["interval"]["high"]) == (wilson(2, 3).low, wilson(2, 3).high)
+
+
+# ----------------------------------------------------------------------------- the page
+
+
+@pytest.fixture
+def browser() -> Any:
+    """Chromium without a window; its console is kept."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        pytest.skip("Debian's chromium-driver is not installed")
+    options = webdriver.ChromeOptions()
+    for word in ("--headless=new", "--no-sandbox", "--window-size=400,800"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield started
+    started.quit()
+
+
+def requests_of(browser: Any) -> list[str]:
+    """What the page asked the network for."""
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    return [url for url in urls if not re.match(r"file:|data:|blob:", url)]
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_the_page_is_played_by_keys_and_scores_as_the_terminal_does(
+    folder: Path, browser: Any, capsys: pytest.CaptureFixture[str], numbers: bool
+) -> None:
+    write_mat(folder / "d", "train", 100, 0)
+    data = ["data=synth_full", "data.n_train=40", "data.n_test=0", "split.fraction=0.25"] if numbers else MAT
+    assert cli.main(["human", *data, "n=4", "html=true"]) == 0
+    capsys.readouterr()
+    page = folder / "outputs" / "human" / "quiz.html"
+    questions = json.loads(re.search(r'json">(.*?)</script>', page.read_text())[1])["questions"]  # type: ignore[index]
+    browser.get(page.as_uri())
+    body = browser.find_element("tag name", "body")
+    typed = [questions[0]["label"], questions[1]["label"], "7", "0"]
+    for answer in typed:
+        body.send_keys(answer if not numbers else f"9\ue003{answer}\ue007")  # Backspace, Enter
+    text = browser.execute_script(
+        "return fetch(document.getElementById('save').href).then(found => found.text())"
+    )
+    result = json.loads(text)
+    answers = [Answer(**one) for one in result["answers"]]
+    assert [one.answer for one in answers] == typed
+    assert {name: result[name] for name in ("n", "accuracy", "median_seconds")} == {
+        name: score(answers)[name] for name in ("n", "accuracy", "median_seconds")
+    }
+    assert result["interval"]["low"] == pytest.approx(score(answers)["interval"]["low"], rel=1e-12)
+    assert len(result["split"]) == 64
+    wrong = sum(one.answer != one.label for one in answers)
+    assert len(browser.find_elements("css selector", "#misread td img")) == wrong
+    assert browser.get_log("browser") == []
+    assert requests_of(browser) == []
