@@ -236,7 +236,7 @@ def range_test(plan: Plan, state: State, low: float, high: float, steps: int) ->
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
         smoothed = average / (1 - SMOOTHING ** (number + 1))
         lowest = min(lowest, smoothed)
-        yield Point(lr, loss, smoothed)
+        yield Point(lr, loss)
         if smoothed > GROWN * lowest:
             return
 

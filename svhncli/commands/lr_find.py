@@ -23,8 +23,8 @@ def run(config: schema.LrFind) -> dict[str, Any]:
     """Train a first fold's network while lr rises, and write the curve into a folder.
 
     Returns:
-        {"lr" (None where the curve does not tell), "why", "lowest", "steepest", "misfits" (sentences),
-        "steps", "out"}.
+        {"lr" (None where the curve does not tell), "why", "lowest" (lr of the lowest loss), "misfits"
+        (sentences), "steps", "out"}.
 
     Raises:
         UsageError: low is not below high, or `out` holds other things.
@@ -51,6 +51,10 @@ def run(config: schema.LrFind) -> dict[str, Any]:
         raise NotFiniteError(f"the training loss is not finite at lr {config.low:g}", NOT_FINITE_HINT)
     found = suggest(points)
     with new_folder(out, {CURVE, TABLE}) as folder:
-        write_csv(folder / TABLE, ("lr", "loss", "smoothed"), map(asdict, points))
+        rows = (
+            {**asdict(point), "smoothed": value} for point, value in zip(points, found.smoothed, strict=True)
+        )
+        write_csv(folder / TABLE, ("lr", "loss", "smoothed"), rows)
         draw_range(folder / CURVE, points, found)
-    return {**asdict(found), "misfits": unfit, "steps": len(points), "out": str(out)}
+    chosen = {"lr": found.lr, "why": found.why, "lowest": found.lowest}
+    return {**chosen, "misfits": unfit, "steps": len(points), "out": str(out)}

@@ -55,14 +55,14 @@ def draw_range(path: Path, points: Sequence[Point], found: Suggestion) -> None:
     axes = figure.subplots()
     rates = [point.lr for point in points]
     axes.plot(rates, [point.loss for point in points], "tab:blue", alpha=0.3, label="loss of a batch")
-    axes.plot(rates, [point.smoothed for point in points], "tab:blue", label="smoothed")
+    axes.plot(rates, found.smoothed, "tab:blue", label="smoothed")
     axes.axvline(
         found.lowest, color="grey", linewidth=0.8, linestyle=":", label=f"lowest: {found.lowest:.1e}"
     )
     if found.lr is not None:
         axes.axvline(found.lr, color="tab:green", label=f"suggested: {found.lr:.1e}")
-    smoothed = [point.smoothed for point in points]
-    axes.set_ylim(0.9 * min(smoothed), min(max(smoothed), GROWN * min(smoothed), 1.5 * smoothed[0]))
+    least = min(found.smoothed)
+    axes.set_ylim(0.9 * least, min(max(found.smoothed), GROWN * least, 1.5 * found.smoothed[0]))
     axes.set_xscale("log")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")

@@ -55,7 +55,7 @@ class LrFind(Training):
     """`svhn lr-find`: the learning rate range test (Smith 2017)."""
 
     low: float = key(1e-6, "lr of the first step", above=0)
-    high: float = key(1.0, "lr of the last step, where the loss has not grown long before", above=0)
+    high: float = key(10.0, "lr of the last step, where the loss has not grown long before", above=0)
     steps: int = key(200, "steps in which lr rises from low to high", low=20)
     out: str = key("outputs/lr-find", "folder for the curve")
 
