@@ -60,7 +60,5 @@ def suggest(points: Sequence[Point]) -> Suggestion:
         why = f"the loss still fell at the highest lr, {points[-1].lr:.1e}: try a larger high or more steps"
         return Suggestion(None, why, lowest, smoothed.tolist())
     half = points[int(np.argmax(smoothed <= (start + least) / 2))].lr
-    why = f"there the smoothed loss had fallen half of the way from {start:.2f} to {least:.2f} at {lowest:.1e}"
-        f"there the smoothed loss had fallen half of the way from {start:.2f} to {least:.2f}, at {lowest:.1e}"
-    )
+    why = f"the smoothed loss had fallen half of the way from {start:.2f} to {least:.2f}, at {lowest:.1e}"
     return Suggestion(half, why, lowest, smoothed.tolist())
