@@ -100,6 +100,7 @@ def machine(where: str, config: schema.Train) -> Machine:
     Raises:
         UsageError: cuda was asked for and there is none.
     """
-    found = device.resolve(where, config.precision if where == config.device else "auto", 0)
+    here = device.resolve(where, "auto", 0).device.type
+    found = device.resolve(where, config.precision if config.device in ("auto", here) else "auto", 0)
     device.prepare(found)
     return found

@@ -24,7 +24,7 @@ from photo_files import (
 )
 from torch.nn import functional
 
-from svhncli import build, checkpoint, cli, schema
+from svhncli import build, checkpoint, cli, schema, trained
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import Digits
 from svhncli.data.pictures import decode
@@ -227,3 +227,9 @@ def test_broken_pictures_are_left_out_where_that_was_asked_for(
     err = capsys.readouterr().err
     assert "29 training" in err
     assert "1 of 30 pictures of the train part cannot be read and are left out: mchar_train/000003.png" in err
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_trained_network_computes_in_the_precision_that_its_training_asked_for(precision: str) -> None:
+    config = schema.Train(device="cpu", precision=precision)
+    assert [trained.machine(where, config).precision for where in ("auto", "cpu")] == [precision] * 2
