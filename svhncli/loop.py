@@ -181,8 +181,8 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         for done, said in enumerate(
             predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val), 1
         ):
-            first = (done - 1) * EVAL_BATCH
-            seen.append(said[plan.watch[(plan.watch >= first) & (plan.watch < first + len(said))] - first])
+            places = plan.watch - (done - 1) * EVAL_BATCH
+            seen.append(said[places[(places >= 0) & (places < len(said))]])
             yield Tick("val", done, -(-len(plan.val) // EVAL_BATCH))
 
         train_score, val_score = state.tally.result(), val.result()

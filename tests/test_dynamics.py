@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from svhncli import checkpoint, cli
+from svhncli.loop import EVAL_BATCH
 from svhncli.report.dynamics import draw_film, jumps
 
 WORDS = ["data=tiny", "data.n_train=200", "data.n_test=0", "model=linear", "reg=none", "threads=1"]
@@ -53,20 +54,24 @@ def test_a_cell_is_blue_where_the_reading_is_right_and_red_where_not(tmp_path: P
     assert blue == [[False, True], [True, True]]
 
 
-def test_a_run_follows_the_same_validation_pictures_and_ends_at_their_predictions(
+def test_a_run_follows_the_same_validation_pictures_and_keeps_their_predictions(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*WORDS, "watch=5", "metric=val_loss", "lr=1e-4", "epochs=3", "hydra.run.dir=run"]
+    many = ["data.n_train=1200", "split.fraction=0.5"]  # more than are validated at once
+    words = [*WORDS, *many, "watch=40", "epochs=3", "hydra.run.dir=run"]
     assert cli.main(["train", "--json", *words]) == 0
     summary = json.loads(capsys.readouterr().out)
     watched = np.stack(checkpoint.load(folder / "run" / "last.pt")["state"]["watched"])
-    assert watched.shape == (3, 5, 1, 10)
+    assert watched.shape == (3, 40, 1, 10)
     assert summary["watch"] == jumps(watched)
-    assert summary["best"]["epoch"] == 3  # so the predictions are those of the last epoch
+    best = watched[summary["best"]["epoch"] - 1, :, 0]  # val_predictions.csv is that epoch's
     with (folder / "run" / "val_predictions.csv").open(newline="") as file:
-        rows = [[float(row[f"p{digit}"]) for digit in range(10)] for row in csv.DictReader(file)]
-    for probabilities in watched[-1, :, 0]:
-        assert min(np.abs(np.array(row) - probabilities).max() for row in rows) < 1e-5
+        rows = np.array([[float(row[f"p{digit}"]) for digit in range(10)] for row in csv.DictReader(file)])
+    assert len(rows) > EVAL_BATCH
+    places = [int(np.abs(rows - one).sum(1).argmin()) for one in best]
+    assert places == sorted(places)
+    assert places[-1] >= EVAL_BATCH
+    np.testing.assert_allclose(rows[places], best, atol=1e-5)
     Image.open(folder / "run" / "plots" / "watch.png").verify()
 
 
