@@ -56,7 +56,8 @@ def test_lr_is_where_the_loss_had_fallen_half_of_the_way(lr: float) -> None:
 def test_noise_of_single_batches_hardly_moves_it(seed: int) -> None:
     noise = numpy_generator(seed, "noise").normal(0, 0.2, 200)
     found = suggest(curve([loss + extra for loss, extra in zip(valley(3e-3), noise.tolist(), strict=True)]))
-    assert found.lr == pytest.approx(3e-3, rel=0.5)
+    assert found.lr is not None
+    assert 1.5e-3 < found.lr < 6e-3
 
 
 @pytest.mark.parametrize(
