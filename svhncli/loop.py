@@ -35,7 +35,7 @@ NOT_FINITE_HINT = (
     "try a lower lr, optim.clip=1, schedule.warmup=1 or precision=fp32; earlier epochs are saved"
 )
 SMOOTHING = 0.95
-"""Weight of the past in the smoothed loss: it averages over about 20 steps."""
+"""Weight of the past in the loss by which a range test ends: it averages over about 20 steps."""
 CHECK_EVERY = 50
 """Steps between two looks at the loss on a GPU, where each look waits for the device."""
 

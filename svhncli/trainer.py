@@ -114,7 +114,7 @@ def assemble(
     preprocess = Preprocess.measure(part.images, fold.train, data.framing, config.grey)
     plan = Plan(
         train=pictures,
-        val=Batches(_val_digits(data, fold), fold.val, machine.device),
+        val=Batches(val_digits(data, fold), fold.val, machine.device),
         preprocess=preprocess,
         machine=machine,
         epochs=config.epochs,
@@ -210,7 +210,8 @@ def _say_fold(fold: Fold, plan: Plan, state: State, show: Show) -> None:
     )
 
 
-def _val_digits(data: DataSet, fold: Fold) -> Digits:
+def val_digits(data: DataSet, fold: Fold) -> Digits:
+    """The pictures that a fold's `val` indexes."""
     return data.val if fold.val_part == "val" and data.val is not None else data.train
 
 

@@ -134,7 +134,8 @@ def test_the_page_is_played_by_keys_and_scores_as_the_terminal_does(
     assert cli.main(["human", *data, "n=4", "html=true"]) == 0
     capsys.readouterr()
     page = folder / "outputs" / "human" / "quiz.html"
-    questions = json.loads(re.search(r'json">(.*?)</script>', page.read_text())[1])["questions"]  # type: ignore[index]
+    (content,) = re.findall(r'json">(.*?)</script>', page.read_text())
+    questions = json.loads(content)["questions"]
     browser.get(page.as_uri())
     body = browser.find_element("tag name", "body")
     typed = [questions[0]["label"], questions[1]["label"], "7", "0"]

@@ -18,6 +18,7 @@ from svhncli.report.evaluation import write_report
 from svhncli.scores import fit_temperature
 from svhncli.show import Show
 from svhncli.trained import Trained
+from svhncli.trainer import val_digits
 
 
 def run(config: schema.Eval) -> dict[str, Any]:
@@ -128,9 +129,7 @@ def _part(part: str, data: DataSet, fold: Trained, own_data: bool) -> tuple[Digi
     config = fold.config
     for made in build.folds(config.split, data, config.seed):
         if made.name == fold.meta["fold"] and made.digest == fold.meta["split"]:
-            digits = (
-                data.val if part == "val" and made.val_part == "val" and data.val is not None else data.train
-            )
+            digits = val_digits(data, made) if part == "val" else data.train
             return digits, np.unique(made.train) if part == "train" else made.val
     raise DataError(
         f"the split of this run ({config.split.name}, {fold.meta['fold']}) comes out differently now",

@@ -17,6 +17,7 @@ from svhncli.predictions import as_text
 from svhncli.quiz import Answer, Question
 from svhncli.report.quiz_page import write_page
 from svhncli.show import Show
+from svhncli.trainer import val_digits
 
 RESULT, PAGE = "result.json", "quiz.html"
 CLEAR = "\x1b[2J\x1b[H"
@@ -44,7 +45,7 @@ def run(config: schema.Human) -> dict[str, Any]:
     with show.bars():
         data = build.data(config.data, config.split, config.cache, show.work)
     fold = build.folds(config.split, data, config.seed)[0]
-    digits = data.val if fold.val_part == "val" and data.val is not None else data.train
+    digits = val_digits(data, fold)
     questions = []
     for number in quiz.draw(len(fold.val), config.n, config.seed):
         row = int(fold.val[number])
