@@ -24,6 +24,7 @@ FLOORS = (
         "regularise",
         "metrics",
         "scores",
+        "describe",
         "stats",
         "device",
         "submission",
