@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 SAMPLE = 20_000
-"""Pictures, spread evenly over the part, whose pixels are looked at: more would move no figure that is shown."""
+"""Pictures, spread evenly over the part, whose pixels are looked at: more would move no shown figure."""
 BATCH = 1_000
 
 
@@ -16,7 +16,7 @@ def luminance(images: np.ndarray) -> np.ndarray:
     [0, 255]."""
     if images.shape[1] == 1:
         return images[:, 0].astype(np.float32)
-    return np.einsum("nchw,c->nhw", images.astype(np.float32), np.float32([0.299, 0.587, 0.114]))
+    return np.einsum("nchw,c->nhw", images.astype(np.float32), np.array([0.299, 0.587, 0.114], np.float32))
 
 
 def light(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

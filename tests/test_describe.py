@@ -33,7 +33,8 @@ def test_a_part_is_counted_over_its_own_rows_each_once() -> None:
     images = pictures(4, 1)
     labels = np.array([[1, 2], [3, 10], [3, 3], [9, 10]])
     found = describe(images, labels, np.array([5, 5, 6, 7]), np.array([2, 0, 2, 1]), blank=10)
-    assert found["n"] == 3 and found["shape"] == [1, 9, 7]
+    assert found["n"] == 3
+    assert found["shape"] == [1, 9, 7]
     assert found["classes"] == [0, 1, 1, 3, 0, 0, 0, 0, 0, 0]
     assert found["lengths"] == [1, 2]
     assert found["groups"] == 2
