@@ -268,21 +268,30 @@ def _ordered(config: schema.Ordered, data: DataSet, seed: int) -> list[split.Fol
 
 
 def model(
-    config: Any, in_shape: Shape, positions: int, classes: int, dropout: float, fresh: bool = True
+    config: Any,
+    in_shape: Shape,
+    positions: int,
+    classes: int,
+    dropout: float,
+    *,
+    gated: bool = False,
+    fresh: bool = True,
 ) -> nn.Module:
     """A network (B, *in_shape) -> logits (B, positions, classes); its weights come from torch's global state.
 
     Args:
+        gated: whether its units have gates (reg.l0).
         fresh: False where a checkpoint's weights will be loaded, so that pretrained ones are not fetched.
 
     Raises:
-        UsageError: the network cannot take this shape.
+        UsageError: the network cannot take this shape, or has no units that can be gated.
     """
     if not fresh and getattr(config, "pretrained", False):
         config = replace(config, pretrained=False)
     channels, height, width = in_shape
     if not isinstance(config, schema.Network):  # a plugin's network need not have a transformer's keys
-        return _BUILDERS[type(config)](config, in_shape, positions, classes, dropout)
+        network = _BUILDERS[type(config)](config, in_shape, positions, classes, dropout)
+        return _gated(network, config) if gated else network
     if config.stn_size:
         if not config.stn or len(config.stn_size) != 2:
             raise UsageError(
@@ -291,10 +300,23 @@ def model(
             )
         height, width = config.stn_size
     network = _BUILDERS[type(config)](config, (channels, height, width), positions, classes, dropout)
+    if gated:
+        network = _gated(network, config)
     if config.stn:
         from svhncli.models.stn import in_front
 
         return in_front(network, channels, (height, width))
+    return network
+
+
+def _gated(network: nn.Module, config: Any) -> nn.Module:
+    from svhncli.models.gates import add_gates
+
+    if not add_gates(network):
+        raise UsageError(
+            f"reg.l0: model {config.name} has no units that a gate could close",
+            "cnn, mlp, datawhale and wide_resnet have; or leave reg.l0 out",
+        )
     return network
 
 

@@ -23,6 +23,7 @@ from svhncli.errors import NotFiniteError
 from svhncli.forward import logits
 from svhncli.lr_range import GROWN, Point
 from svhncli.metrics import Tally
+from svhncli.models.gates import expected_open
 from svhncli.optim import Schedule, step_optimizer
 from svhncli.policies import Policy
 from svhncli.preprocess import Preprocess
@@ -56,6 +57,7 @@ class Plan:
     policy: Policy | None = None
     augment: Augment = field(default_factory=Augment)
     clip: float = 0.0
+    l0: float = 0.0
     l1: float = 0.0
     l2: float = 0.0
     label_smoothing: float = 0.0
@@ -277,6 +279,8 @@ def train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
 
     total = loss
     weights = [p for p in state.model.parameters() if p.ndim > 1 and p.requires_grad]
+    if plan.l0:
+        total = total + plan.l0 * expected_open(state.model)
     if plan.l1:
         total = total + plan.l1 * l1_penalty(weights)
     if plan.l2:

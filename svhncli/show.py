@@ -165,6 +165,9 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "without digits", f"{wordless:,}; the likeliest number with a digit was written"
     if "rows" in summary:
         yield "rows", f"{summary['rows']:,}: a valid submission"
+    if units := summary.get("units"):
+        remain = f"{units['open']:,} of {units['of']:,} units remain open"
+        yield "l0", remain + ("; the closed ones are taken out" if "files" in summary else "")
     if agreement := summary.get("agreement"):
         yield (
             "agreement",

@@ -67,7 +67,13 @@ def load(path: Path) -> Trained:
     config = schema.from_dict(schema.Train, meta["config"])
     shape = tuple(meta["in_shape"])
     network = build.model(
-        config.model, shape, meta["positions"], meta["classes"], config.reg.dropout, fresh=False
+        config.model,
+        shape,
+        meta["positions"],
+        meta["classes"],
+        config.reg.dropout,
+        gated=config.reg.l0 > 0,
+        fresh=False,
     )
     try:
         network.load_state_dict(weights)

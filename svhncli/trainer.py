@@ -21,6 +21,7 @@ from svhncli.device import Machine
 from svhncli.errors import CheckpointError, DataError, Interrupted, UsageError
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.metrics import Tally
+from svhncli.models.gates import count_open
 from svhncli.models.head import Head
 from svhncli.predictions import as_text, write_predictions
 from svhncli.preprocess import Preprocess
@@ -70,7 +71,10 @@ def train_fold(
         run.write_history(state.history)
         run.status("running", epoch=state.epoch)
         reason = _train(config, plan, state, meta, run, show, top)
-    return _finish(config, plan, state, fold, data, run, reason)
+    summary = _finish(config, plan, state, fold, data, run, reason)
+    if (units := summary["units"]) is not None:
+        show.say(f"l0       {units['open']:,} of {units['of']:,} units remain open")
+    return summary
 
 
 def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
@@ -125,6 +129,7 @@ def assemble(
         policy=build.policy(config.reg.augment),
         augment=build.augment(config.reg.augment),
         clip=config.optim.clip,
+        l0=config.reg.l0,
         l1=config.reg.l1,
         l2=config.reg.l2,
         label_smoothing=config.reg.label_smoothing,
@@ -133,7 +138,15 @@ def assemble(
         cutmix=config.reg.cutmix,
     )
     torch.default_generator.manual_seed(key(config.seed, "weights"))
-    network = build.model(config.model, preprocess.shape, positions, classes, config.reg.dropout, fresh)
+    network = build.model(
+        config.model,
+        preprocess.shape,
+        positions,
+        classes,
+        config.reg.dropout,
+        gated=config.reg.l0 > 0,
+        fresh=fresh,
+    )
     if fresh and isinstance(config.model, schema.Network) and config.model.init_bias:
         _start_from_shares(network, part.labels[fold.train], classes)
     if config.init_from is not None and fresh:
@@ -221,14 +234,21 @@ def _take_weights(network: nn.Module, source: str, show: Show) -> None:
     meta, saved = checkpoint.load_weights(path)
     own = network.state_dict()
     unfit = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
-    if wrong := [name for name in unfit if "head" not in name.split(".")]:
+    if wrong := [name for name in unfit if not {"head", "openness"} & {*name.split(".")}]:
         raise CheckpointError(
             f"init_from: '{path}' holds another network ({meta['config']['model']['name']}): "
             f"{', '.join(wrong[:3])} do not fit",
             "choose the same model and the same model.* keys as that run",
         )
+    if not any(name.endswith("openness") for name in own) and any(n.endswith("openness") for n in saved):
+        raise CheckpointError(
+            f"init_from: the units of '{path}' have gates (reg.l0), which this network lacks",
+            "give reg.l0 a value above 0, however small",
+        )
     network.load_state_dict({name: own[name] if name in unfit else saved[name] for name in own})
-    made = "; its head has another size and starts afresh" if unfit else ""
+    made = (
+        "; its head has another size and starts afresh" if any("head" in n.split(".") for n in unfit) else ""
+    )
     show.say(f"weights  from {path}{made}")
 
 
@@ -367,6 +387,7 @@ def _finish(
         "has_test": data.test is not None,
         "diagnosis": diagnosis,
         "watch": jumps(watched) if len(plan.watch) else None,
+        "units": _units(network) if plan.l0 else None,
         "parameters": sum(p.numel() for p in network.parameters()),
         "seconds": seconds,
         "images_per_second": images_per_second,
@@ -377,6 +398,12 @@ def _finish(
     run.write_summary(summary)
     run.status("done", epoch=state.epoch)
     return summary
+
+
+def _units(network: nn.Module) -> dict[str, int]:
+    """What is left of the units that L0 may close: {"open", "of"}."""
+    opened, of = count_open(network)
+    return {"open": opened, "of": of}
 
 
 def _draw_film(folder: Path, plan: Plan, watched: np.ndarray) -> None:

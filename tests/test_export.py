@@ -127,6 +127,35 @@ def test_the_folder_holds_what_the_card_says(
     assert not list(run.glob(".writing-*"))
 
 
+def test_closed_units_are_taken_out_and_the_file_gives_the_run_s_answers(
+    train: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import load_file
+
+    run = train(
+        "model=cnn",
+        "model.width=0.5",
+        "reg.l0=0.01",
+        "lr=0.02",
+        "schedule=constant",
+        "batch_size=16",
+        "epochs=8",
+        "precision=fp32",
+    )
+    assert cli.main(["export", str(run / "last.pt"), "--json"]) == 0
+    units = json.loads(capsys.readouterr().out)["units"]
+    assert 0 < units["open"] < units["of"] == 8 + 24 + 64 + 96
+    out, model = run / "export", trained.load(run / "last.pt")
+    weights = load_file(out / "model.safetensors")
+    norms = [len(value) for name, value in weights.items() if name.endswith("running_var")]
+    assert sum(norms) == units["open"]
+    assert not [name for name in weights if "openness" in name]
+    assert f"left {units['open']} of {units['of']} units open" in (out / CARD).read_text()
+    images = stored(Framing(32, 32), 64)
+    found = onnx_file.probabilities(out / "model.onnx", images)
+    np.testing.assert_allclose(found, trained.probabilities([model], images, CPU), atol=1e-5)
+
+
 def test_weights_are_the_run_s_and_the_same_bytes_every_time(train: Callable[..., Path]) -> None:
     from safetensors.torch import load_file
 

@@ -31,6 +31,7 @@ RUN = [
     "optim=sgd",
     "schedule=plateau",
     "reg=strong",
+    "reg.l0=0.001",
     "reg.cutmix=1",
     "reg.augment.policy=randaugment",
     "reg.patience=3",

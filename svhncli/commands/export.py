@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import copy
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from svhncli.data.digits import BLANK, CLASSES
 from svhncli.data.disk import digest
 from svhncli.errors import DataError, DiskError, SvhnError
 from svhncli.files import new_folder, place, write_atomic, write_json, write_text
+from svhncli.models.gates import count_open, remove_closed
 from svhncli.record import RunDir, weights_file
 from svhncli.report.card import model_card
 from svhncli.rng import numpy_generator
@@ -31,8 +33,9 @@ def run(config: schema.Export) -> dict[str, Any]:
     """Write model.onnx, model.safetensors, config.yaml, preprocess.json and model_card.md into one folder.
 
     Returns:
-        {"run", "checkpoint", "out", "files" (name -> SHA-256), "agreement": {"pictures", "of",
-        "difference" (the largest, of a probability)}}.
+        {"run", "checkpoint", "out", "files" (name -> SHA-256), "units": {"open", "of"} (with reg.l0, whose
+        closed units are taken out of the files; else None), "agreement": {"pictures", "of", "difference"
+        (the largest, of a probability)}}.
 
     Raises:
         UsageError: a package is missing, or `out` is a folder of other things.
@@ -47,21 +50,25 @@ def run(config: schema.Export) -> dict[str, Any]:
     out = path.parent / "export" if config.out is None else place(config.out)
     with show.bars():
         images, source = _pictures(model, config, show)
+    opened, of = count_open(model.network)
+    units = {"open": opened, "of": of} if of else None
+    smaller = replace(model, network=remove_closed(copy.deepcopy(model.network)))
     with new_folder(out, {*FILES, CARD}) as folder:
-        onnx_file.write(folder / "model.onnx", model.network, model.preprocess)
+        onnx_file.write(folder / "model.onnx", smaller.network, smaller.preprocess)
         agreement = {"of": source, **_agreement(model, folder / "model.onnx", images)}
-        _write_weights(folder / "model.safetensors", model)
+        _write_weights(folder / "model.safetensors", smaller)
         RunDir(folder).write_settings(model.meta["config"])
         facts = _facts(model)
         write_json(folder / "preprocess.json", facts)
         sums = {name: digest(folder / name, "sha256") for name in FILES}
         summary = RunDir(path.parent).summary()
-        write_text(folder / CARD, model_card(facts, model.meta["config"], summary, sums, agreement))
+        write_text(folder / CARD, model_card(facts, model.meta["config"], summary, sums, agreement, units))
     return {
         "run": config.run,
         "checkpoint": str(path),
         "out": str(out),
         "files": sums,
+        "units": units,
         "agreement": agreement,
     }
 

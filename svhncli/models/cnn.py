@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from svhncli.models.gates import Units, in_a_row
 from svhncli.models.head import Head, require_side
 
 SMALLEST_SIDE = 8
@@ -67,6 +68,9 @@ class Cnn(nn.Module):
             )
         self.dropout = nn.Dropout(dropout)
         self.head = Head(hidden or features, positions, classes)
+
+    def units(self) -> list[Units]:
+        return in_a_row(self)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.dropout(self.hidden(self.body(images).flatten(1))))

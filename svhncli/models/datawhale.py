@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from svhncli.models.gates import Units, in_a_row
 from svhncli.models.head import Head, require_side
 
 SMALLEST_SIDE = 21  # 21 -> 10 -> 5 -> 2 -> 1
@@ -41,6 +42,9 @@ class Datawhale(nn.Module):
             height, width = ((side - 1) // 2 // 2 for side in (height, width))
         self.dropout = nn.Dropout(dropout)
         self.head = Head(32 * height * width, positions, classes)
+
+    def units(self) -> list[Units]:
+        return in_a_row(self)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.dropout(self.body(images).flatten(1)))

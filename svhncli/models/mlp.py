@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from svhncli.models.gates import Units, in_a_row
 from svhncli.models.head import Head
 
 
@@ -36,6 +37,9 @@ class Mlp(nn.Module):
             features = units
         self.body = nn.Sequential(*layers)
         self.head = Head(features, positions, classes)
+
+    def units(self) -> list[Units]:
+        return in_a_row(self)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.body(images.flatten(1)))

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svhncli.errors import UsageError
+from svhncli.models.gates import Units
 from svhncli.models.head import Head, require_side
 
 SMALLEST_SIDE = 8
@@ -22,6 +23,7 @@ class Block(nn.Module):
         self.norm1 = nn.BatchNorm2d(channels)
         self.conv1 = nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(out)
+        self.relu2 = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
         same = channels == out and stride == 1
@@ -29,7 +31,7 @@ class Block(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         active = functional.relu(self.norm1(images))
-        residual = self.conv2(self.dropout(functional.relu(self.norm2(self.conv1(active)))))
+        residual = self.conv2(self.dropout(self.relu2(self.norm2(self.conv1(active)))))
         return residual + (images if self.shortcut is None else self.shortcut(active))
 
 
@@ -78,6 +80,11 @@ class WideResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def units(self) -> list[Units]:
+        """Those between the two convolutions of a block; the others are added to by every block."""
+        blocks = [name for name, module in self.named_modules() if isinstance(module, Block)]
+        return [Units(f"{b}.conv1", f"{b}.norm2", f"{b}.relu2", f"{b}.conv2") for b in blocks]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.body(images).mean((2, 3)))

@@ -14,11 +14,12 @@ def model_card(
     summary: Mapping[str, Any] | None,
     sums: Mapping[str, str],
     agreement: Mapping[str, Any],
+    units: Mapping[str, int] | None,
 ) -> str:
     """Markdown.
 
     facts: what preprocess.json holds. config: the run's, nested. summary: its summary.json, None where it has
-    none. sums: file name -> SHA-256. agreement: see `commands.export`.
+    none. sums: file name -> SHA-256. agreement, units: see `commands.export`.
     """
     positions, classes = facts["output"]["positions"], facts["output"]["classes"]
     what = "single digits" if positions == 1 else f"numbers of up to {positions} digits"
@@ -29,6 +30,7 @@ def model_card(
             f"A network of the kind `{config['model']['name']}`, trained by `svhn train` and exported by "
             "`svhn export`. Its whole config is in `config.yaml`.",
             "",
+            *_units(units),
             "## Data and scores",
             "",
             f"- Data: `{config['data']['name']}`; split: `{config['split']['name']}`, seed {config['seed']}.",
@@ -60,6 +62,16 @@ def model_card(
             "",
         ]
     )
+
+
+def _units(units: Mapping[str, int] | None) -> list[str]:
+    if units is None:
+        return []
+    return [
+        f"L0 regularisation left {units['open']:,} of {units['of']:,} units open. The closed ones and the "
+        "gates are taken out of both files, so layers are narrower than the config says.",
+        "",
+    ]
 
 
 def _scores(summary: Mapping[str, Any] | None) -> list[str]:

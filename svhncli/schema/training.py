@@ -238,6 +238,9 @@ class Reg:
     """Against over-fitting."""
 
     name: str = key("custom", "the preset")
+    l0: float = key(
+        0.0, "L0 penalty for every unit whose gate is open (Louizos et al. 2018); 0 has no gates", low=0
+    )
     l1: float = key(0.0, "L1 penalty in the loss: l1 * sum |w|", low=0)
     l2: float = key(
         0.0, "L2 penalty in the loss: l2 / 2 * sum w^2; optim.weight_decay is the other way", low=0

@@ -1,0 +1,114 @@
+"""L0: hard-concrete gates against the paper's formulas, and networks without their closed units."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from svhncli import build, schema
+from svhncli.errors import UsageError
+from svhncli.models.gates import GatedRelu, count_open, expected_open, remove_closed
+
+GATEABLE = (
+    schema.Cnn(width=0.5),
+    schema.Cnn(depth=2, hidden=24),
+    schema.Mlp(widths=[20, 12]),
+    schema.Datawhale(),
+    schema.WideResnet(depth=10, width=1),
+    schema.Cnn(stn=True),
+)
+
+
+def gated(config: schema.Network, dropout: float = 0.0) -> nn.Module:
+    """A network whose gates are spread from closed to open and whose norms have seen pictures."""
+    torch.manual_seed(1)
+    network = build.model(config, (3, 32, 32), 2, 11, dropout, gated=True)
+    network.train()
+    network(torch.randn(16, 3, 32, 32))
+    with torch.no_grad():
+        for gate in (one for one in network.modules() if isinstance(one, GatedRelu)):
+            gate.openness.copy_(
+                torch.linspace(-0.6, 0.6, len(gate.openness))[torch.randperm(len(gate.openness))]
+            )
+    return network.eval()
+
+
+def test_the_share_of_open_gates_is_the_penalty() -> None:
+    gate = GatedRelu(5).train()
+    with torch.no_grad():
+        gate.openness.copy_(torch.tensor([-0.5, -0.2, 0.0, 0.2, 0.5]))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        drawn = gate(torch.ones(200_000, 5))
+    assert float((drawn > 0).float().mean(0).sum()) == pytest.approx(gate.expected_open().item(), abs=0.01)
+    by_hand = sum(
+        1 / (1 + math.exp(-(10 * x - 2 / 3 * math.log(0.1 / 1.1)))) for x in (-0.5, -0.2, 0, 0.2, 0.5)
+    )
+    assert gate.expected_open().item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_a_gate_is_exactly_shut_or_exactly_open_at_its_ends() -> None:
+    gate = GatedRelu(3).eval()
+    with torch.no_grad():
+        gate.openness.copy_(torch.tensor([-0.3, 0.0, 0.3]))
+        found = gate(torch.tensor([[2.0, 2.0, 2.0]]))
+    assert found.tolist()[0][::2] == [0.0, 2.0]
+    assert found[0, 1].item() == pytest.approx(1.0)  # sigmoid(0) stretched is one half
+
+
+def test_a_fresh_network_with_gates_has_the_weights_of_one_without() -> None:
+    both = []
+    for gates in (False, True):
+        torch.manual_seed(3)
+        both.append(build.model(schema.Cnn(), (3, 32, 32), 1, 10, 0.0, gated=gates).state_dict())
+    plain, with_gates = both
+    assert all(torch.equal(plain[name], with_gates[name]) for name in plain)
+    assert {name.rpartition(".")[2] for name in with_gates.keys() - plain.keys()} == {"openness"}
+
+
+@pytest.mark.parametrize("config", GATEABLE, ids=lambda config: f"{config.name}{'-stn' * config.stn}")
+def test_a_network_without_its_closed_units_gives_the_same_answers(config: schema.Network) -> None:
+    network = gated(config)
+    smaller = copy.deepcopy(network)
+    remove_closed(smaller)
+    opened, of = count_open(network)
+    assert 0 < opened < of
+    pictures = torch.randn(9, 3, 32, 32)
+    with torch.no_grad():
+        expected, found = network(pictures), smaller(pictures)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert sum(p.numel() for p in smaller.parameters()) < sum(p.numel() for p in network.parameters())
+    assert not [one for one in smaller.modules() if isinstance(one, GatedRelu)]
+
+
+def test_a_layer_whose_units_are_all_closed_keeps_one_that_says_nothing() -> None:
+    network = gated(schema.Mlp(widths=[20, 12]))
+    with torch.no_grad():
+        next(one for one in network.modules() if isinstance(one, GatedRelu)).openness.fill_(-1)
+    smaller = copy.deepcopy(network)
+    remove_closed(smaller)
+    pictures = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(smaller(pictures), network(pictures))
+
+
+def test_the_penalty_closes_gates_of_units_that_do_not_matter() -> None:
+    gate = GatedRelu(2).train()
+    optimizer = torch.optim.Adam(gate.parameters(), 0.01)
+    for step in range(300):
+        torch.manual_seed(step)
+        loss = (gate(torch.ones(32, 2))[:, 0] - 1).square().mean() + 0.05 * expected_open(gate)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert gate.values().tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("config", [schema.Linear(), schema.Resnet18(), schema.Mlp(widths=[])])
+def test_a_network_without_units_to_gate_is_refused(config: schema.Network) -> None:
+    with pytest.raises(UsageError, match=r"reg\.l0.*no units"):
+        build.model(config, (3, 32, 32), 1, 10, 0.0, gated=True)
