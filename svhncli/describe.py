@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.colour import LUMA
+
 SAMPLE = 20_000
 """Pictures, spread evenly over the part, whose pixels are looked at: more would move no shown figure."""
 BATCH = 1_000
 
 
 def luminance(images: np.ndarray) -> np.ndarray:
-    """Brightness of every pixel by ITU-R BT.601: uint8 (N, C, H, W), C = 1 or 3, to float32 (N, H, W) in
-    [0, 255]."""
+    """Brightness of every pixel: uint8 (N, C, H, W), C = 1 or 3, to float32 (N, H, W) in [0, 255]."""
     if images.shape[1] == 1:
         return images[:, 0].astype(np.float32)
-    return np.einsum("nchw,c->nhw", images.astype(np.float32), np.array([0.299, 0.587, 0.114], np.float32))
+    return np.einsum("nchw,c->nhw", images.astype(np.float32), np.array(LUMA, np.float32))
 
 
 def light(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -61,6 +61,12 @@ class NotFiniteError(SvhnError):
     exit_code = 7
 
 
+class CheckFailedError(SvhnError):
+    """A check of the training failed (exit code 8)."""
+
+    exit_code = 8
+
+
 class Interrupted(SvhnError):
     """A signal stopped the run after its state was saved (exit code 130 for Ctrl-C, 143 for SIGTERM)."""
 

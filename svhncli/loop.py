@@ -260,11 +260,7 @@ def train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
     where = (state.epoch, state.step)
     _seed_dropout(plan, where)
     images, labels = pictures
-    pixels = plan.preprocess.floats(images)
-    if plan.policy is not None:
-        pixels = plan.policy(pixels, key(plan.seed, "policy", *where))
-    pixels = plan.augment(pixels, key(plan.seed, "augment", *where))
-    pixels = plan.preprocess.normalise(plan.preprocess.seen(pixels, key(plan.seed, "view", *where)))
+    pixels = plan.preprocess.normalise(augmented(plan, images, where))
     mix_key = key(plan.seed, "mixup", *where)
     inputs, labels, other, share = mix(pixels, labels, plan.mixup, plan.cutmix, mix_key)
 
@@ -294,6 +290,16 @@ def train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
         state.ema.update(state.model)
     state.tally.add(losses.detach(), logits.detach(), labels if share >= 0.5 else other)
     return total.detach()
+
+
+def augmented(plan: Plan, images: torch.Tensor, where: tuple[int, int]) -> torch.Tensor:
+    """What the training sees of stored pictures, uint8 (B, C, H, W), in a step (epoch, step): float32 in
+    [0, 1], (B, C, height, width), before it is normalised."""
+    pixels = plan.preprocess.floats(images)
+    if plan.policy is not None:
+        pixels = plan.policy(pixels, key(plan.seed, "policy", *where))
+    pixels = plan.augment(pixels, key(plan.seed, "augment", *where))
+    return plan.preprocess.seen(pixels, key(plan.seed, "view", *where))
 
 
 def _seed_dropout(plan: Plan, where: tuple[int, int]) -> None:

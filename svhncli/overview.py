@@ -10,6 +10,7 @@ WIDTH = 80
 VERBS = {
     "train": ("", "data, split, model, optimiser, schedule and regularisation in one run"),
     "lr-find": ("", "how high lr may be: a short training in which it rises at every step"),
+    "check": ("", "small trainings that show whether a large one can be trusted"),
     "human": ("", "a quiz: how well a person reads the validation part"),
     "eval": (" RUN", "loss and accuracy of a trained run"),
     "predict": (" RUN PATHS...", "what a trained run reads in pictures, as CSV"),

@@ -52,6 +52,18 @@ class Show:
         for line in textwrap.wrap(text, self.console.width, subsequent_indent="    "):
             self.say(line)
 
+    def verdict(self, name: str, passed: bool, measured: str, expected: str) -> None:
+        """A check that is done: whether it passed, what was measured and what was expected."""
+        self.say(f"{'pass' if passed else 'FAIL'}  {name}", "" if passed else "red")
+        for what, text in (("measured", measured), ("expected", expected)):
+            indent = " " * 6
+            head = f"{indent}{what}  "
+            lines = textwrap.wrap(
+                text, self.console.width, initial_indent=head, subsequent_indent=" " * len(head)
+            )
+            for line in lines:
+                self.say(line)
+
     @contextmanager
     def bars(self) -> Iterator[None]:
         """Progress bars while the block runs, on a terminal; nothing elsewhere."""
@@ -148,6 +160,8 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"{part} by length", _by_length(score["by_length"])
             if "calibration" in score:
                 yield "calibration", _calibration(score["calibration"])
+    if checks := summary.get("checks"):
+        yield "checks", f"all {len(checks)} passed"
     if "lowest" in summary:
         lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
         yield "suggested lr", f"{lr}: {summary['why']}"
@@ -180,7 +194,7 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "views", f"{summary['tta']} a picture, their probabilities averaged"
     if "reason" in summary:
         yield "ended", summary["reason"]
-    if "seconds" in summary:
+    if "images_per_second" in summary:
         yield "time", f"{summary['seconds']:.0f} s, {summary['images_per_second']:,.0f} images/s"
 
 

@@ -44,7 +44,7 @@ FLOORS = (
         "report",
         "show",
     },
-    {"build", "trainer", "trained"},
+    {"build", "trainer", "trained", "checks"},
     {"commands"},
     {
         "cli",

@@ -54,6 +54,7 @@ from svhncli.schema.training import (
 )
 from svhncli.schema.verbs import (
     METRICS,
+    Check,
     Eval,
     Export,
     Human,
@@ -68,6 +69,7 @@ from svhncli.schema.verbs import (
 VERBS: dict[str, type] = {
     "train": Train,
     "lr-find": LrFind,
+    "check": Check,
     "human": Human,
     "eval": Eval,
     "predict": Predict,

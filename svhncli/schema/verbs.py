@@ -61,6 +61,25 @@ class LrFind(Training):
 
 
 @dataclass
+class Measures:
+    """What the checks of `svhn check` are measured by."""
+
+    delta: float = key(
+        0.01, "difference of accuracy that the validation part must be able to show", above=0, below=1
+    )
+    error: float = key(0.05, "share of wrong readings that you expect in the end", above=0, below=1)
+    steps: int = key(160, "steps of the small trainings that must beat others", low=20)
+
+
+@dataclass
+class Check(Training):
+    """`svhn check`: small trainings that show whether a large one can be trusted (Karpathy 2019)."""
+
+    check: Measures = key(Measures, "what the checks are measured by")
+    out: str = key("outputs/check", "folder for the results")
+
+
+@dataclass
 class Human:
     """`svhn human`: a person reads pictures of the validation part."""
 

@@ -1,0 +1,58 @@
+"""`svhn check`: whether the training that a config describes can be trusted, before it is begun."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from svhncli import build, device, schema
+from svhncli.checks import CHECKS, SHEET, Bench, Result
+from svhncli.errors import CheckFailedError, NotFiniteError
+from svhncli.files import new_folder, place, write_json
+from svhncli.show import Show
+
+RESULT = "result.json"
+
+
+def run(config: schema.Check) -> dict[str, Any]:
+    """Run every check on a few pictures of the first fold and write what they found into a folder.
+
+    Returns:
+        {"data", "fingerprint", "passed", "seconds", "checks": a list of `checks.Result` as dictionaries,
+        "out"}.
+
+    Raises:
+        CheckFailedError: a check failed; the folder is written all the same.
+        DataError, UsageError, DiskError: as for training.
+    """
+    show, out = Show(), place(config.out)
+    machine = device.resolve(config.device, config.precision, config.threads)
+    device.prepare(machine)
+    with show.bars():
+        data = build.data(config.data, config.split, config.cache, show.work)
+    folds = build.folds(config.split, data, config.seed)
+    started, results = time.perf_counter(), []
+    with new_folder(out, {RESULT, SHEET}) as folder:
+        bench = Bench(config, machine, data, folds, folder, show)
+        for check in CHECKS:
+            try:
+                result = check(bench)
+            except NotFiniteError as error:
+                name = check.__name__.replace("_", " ")
+                result = Result(name, "does it train?", error.message, "a finite loss", False, error.hint)
+            results.append(result)
+            show.verdict(result.name, result.passed, result.measured, result.expected)
+        facts = {
+            "data": data.name,
+            "fingerprint": data.fingerprint,
+            "passed": all(result.passed for result in results),
+            "seconds": time.perf_counter() - started,
+            "checks": [asdict(result) for result in results],
+        }
+        write_json(folder / RESULT, facts)
+    if failed := [result for result in results if not result.passed]:
+        mend = "; ".join(f"{result.name}: {result.mend}" for result in failed)
+        names = ", ".join(result.name for result in failed)
+        raise CheckFailedError(f"{len(failed)} of {len(results)} checks failed: {names}", mend)
+    return {**facts, "out": str(out)}
