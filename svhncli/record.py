@@ -33,6 +33,8 @@ from omegaconf import OmegaConf
 from svhncli.errors import BusyError, CheckpointError, Interrupted, SvhnError
 from svhncli.files import read_json, sweep_temp, write_csv, write_json, write_text
 
+SWEEP = "sweep.json"
+"""The file that makes a folder a sweep's: what was swept."""
 METRICS = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 TIMING = ("epoch", "seconds", "images_per_second")
 PACKAGES = ("svhncli", "torch", "torchvision", "numpy", "hydra-core", "omegaconf", "Pillow", "scipy")

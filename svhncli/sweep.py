@@ -30,7 +30,6 @@ from svhncli import catalog, compose, files, record
 from svhncli.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
 
 VERB = "train"
-RECORD = "sweep.json"
 STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-\d{6}")
 LONGEST = 110
 
@@ -56,10 +55,10 @@ def find(target: str, sweeps_only: bool) -> Path | None:
     if target:
         if sweeps_only and not is_sweep(Path(target)):
             raise UsageError(
-                f"'{target}' is not a sweep: it has no {RECORD}", "leave -m out to go on with a single run"
+                f"'{target}' is not a sweep: it has no {record.SWEEP}", "leave -m out to go on with a single run"
             )
         return Path(target)
-    marks = {"sweep": RECORD} if sweeps_only else {"sweep": RECORD, "train": "config.yaml"}
+    marks = {"sweep": record.SWEEP} if sweeps_only else {"sweep": record.SWEEP, "train": "config.yaml"}
     stamped = [
         path
         for kind, mark in marks.items()
@@ -74,7 +73,7 @@ def find(target: str, sweeps_only: bool) -> Path | None:
 
 
 def is_sweep(folder: Path) -> bool:
-    return (folder / RECORD).is_file()
+    return (folder / record.SWEEP).is_file()
 
 
 def slug(words: Iterable[str]) -> str:
@@ -205,12 +204,12 @@ def _split(overrides: Iterable[Override]) -> tuple[list[str], list[str]]:
 
 def _recorded(folder: Path) -> list[str]:
     try:
-        words = [str(word) for word in files.read_json(folder / RECORD)["overrides"]]
+        words = [str(word) for word in files.read_json(folder / record.SWEEP)["overrides"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"'{folder / RECORD}' cannot be read: {error}", "start a new sweep") from error
+        raise CheckpointError(f"'{folder / record.SWEEP}' cannot be read: {error}", "start a new sweep") from error
     if _split(compose.parse(words, VERB))[0]:
         raise CheckpointError(
-            f"'{folder / RECORD}' asks for plugins or Hydra settings", "give them on the command line"
+            f"'{folder / record.SWEEP}' asks for plugins or Hydra settings", "give them on the command line"
         )
     return words
 
@@ -222,7 +221,7 @@ def _run(
     names = [slug(swept_words(job, swept)) for job in jobs]
     if len(set(names)) < len(names):
         raise UsageError("two jobs of this sweep are the same", "give each value once")
-    files.write_json(folder / RECORD, {"overrides": words})
+    files.write_json(folder / record.SWEEP, {"overrides": words})
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
     where = [f"hydra.sweep.dir={compose.quote(str(folder))}", _subdir_override(swept)]
     try:

@@ -45,10 +45,9 @@ def write_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = judged(digits.labels[indices], probabilities)
-    right = found.right
     bins_after = None
     if fit["temperature"] is not None:
-        bins_after = reliability(confidence(reshaped(probabilities, fit["temperature"])), right)
+        bins_after = reliability(confidence(reshaped(probabilities, fit["temperature"])), found.right)
     calibration = {
         "ece": calibration_error(found.bins),
         **fit,
@@ -67,7 +66,7 @@ def write_report(
         "classes": found.classes,
         "confusion": found.matrix.tolist(),
         "calibration": calibration,
-        "mistakes": int((~right).sum()),
+        "mistakes": found.wrong,
         "report": str(folder),
         "files": {**written, "mistakes.png": str(folder / "mistakes.png") if shown else None},
     }

@@ -22,6 +22,11 @@ class Judged:
     classes: list[dict[str, Any]]
     bins: list[dict[str, Any]]
 
+    @property
+    def wrong(self) -> int:
+        """How many pictures were not read right."""
+        return int((~self.right).sum())
+
 
 def judged(labels: np.ndarray, probabilities: np.ndarray) -> Judged:
     """labels: int64 (N, L). probabilities: float (N, L, K) of the same pictures."""

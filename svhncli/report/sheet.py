@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,6 +65,17 @@ def _places(count: int, height: int, width: int, columns: int, line: int) -> lis
     """Left and top of each picture of a block, below its caption. line: pixels for a text below each."""
     across, down = width + GAP, height + line + GAP
     return [(place % columns * across, CAPTION + place // columns * down) for place in range(count)]
+
+
+def data_url(picture: Image.Image | Path) -> str:
+    """A picture, or a PNG file as it is, as a URL that holds all of it."""
+    if isinstance(picture, Path):
+        content = picture.read_bytes()
+    else:
+        file = io.BytesIO()
+        picture.save(file, "png")
+        content = file.getvalue()
+    return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
 def _save(path: Path, sheet: Image.Image) -> None:
