@@ -30,6 +30,7 @@ from svhncli import catalog, compose, files, record
 from svhncli.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
 
 VERB = "train"
+RECORD = record.SWEEP
 STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-\d{6}")
 LONGEST = 110
 
@@ -55,10 +56,11 @@ def find(target: str, sweeps_only: bool) -> Path | None:
     if target:
         if sweeps_only and not is_sweep(Path(target)):
             raise UsageError(
-                f"'{target}' is not a sweep: it has no {record.SWEEP}", "leave -m out to go on with a single run"
+                f"'{target}' is not a sweep: it has no {RECORD}",
+                "leave -m out to go on with a single run",
             )
         return Path(target)
-    marks = {"sweep": record.SWEEP} if sweeps_only else {"sweep": record.SWEEP, "train": "config.yaml"}
+    marks = {"sweep": RECORD} if sweeps_only else {"sweep": RECORD, "train": "config.yaml"}
     stamped = [
         path
         for kind, mark in marks.items()
@@ -73,7 +75,7 @@ def find(target: str, sweeps_only: bool) -> Path | None:
 
 
 def is_sweep(folder: Path) -> bool:
-    return (folder / record.SWEEP).is_file()
+    return (folder / RECORD).is_file()
 
 
 def slug(words: Iterable[str]) -> str:
@@ -204,12 +206,12 @@ def _split(overrides: Iterable[Override]) -> tuple[list[str], list[str]]:
 
 def _recorded(folder: Path) -> list[str]:
     try:
-        words = [str(word) for word in files.read_json(folder / record.SWEEP)["overrides"]]
+        words = [str(word) for word in files.read_json(folder / RECORD)["overrides"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"'{folder / record.SWEEP}' cannot be read: {error}", "start a new sweep") from error
+        raise CheckpointError(f"'{folder / RECORD}' cannot be read: {error}", "start a new sweep") from error
     if _split(compose.parse(words, VERB))[0]:
         raise CheckpointError(
-            f"'{folder / record.SWEEP}' asks for plugins or Hydra settings", "give them on the command line"
+            f"'{folder / RECORD}' asks for plugins or Hydra settings", "give them on the command line"
         )
     return words
 
@@ -221,7 +223,7 @@ def _run(
     names = [slug(swept_words(job, swept)) for job in jobs]
     if len(set(names)) < len(names):
         raise UsageError("two jobs of this sweep are the same", "give each value once")
-    files.write_json(folder / record.SWEEP, {"overrides": words})
+    files.write_json(folder / RECORD, {"overrides": words})
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
     where = [f"hydra.sweep.dir={compose.quote(str(folder))}", _subdir_override(swept)]
     try:
@@ -236,14 +238,29 @@ def _run(
         ]
     )
     files.write_csv(folder / "summary.csv", list(rows[0]), rows)
+    page = _report(folder, words)
     if as_json:
-        print(json.dumps({"sweep_dir": str(folder), "jobs": rows}, allow_nan=False))
+        print(json.dumps({"sweep_dir": str(folder), "jobs": rows, "report": page}, allow_nan=False))
     else:
-        _print(rows, folder)
+        _print(rows, folder, page)
     unfinished = sum(row["status"] != "done" for row in rows)
     if unfinished:
         print(f"svhn: {unfinished} of {len(rows)} jobs failed; run them again with: {again}", file=sys.stderr)
     return 1 if unfinished else 0
+
+
+def _report(folder: Path, words: Sequence[str]) -> str | None:
+    """Write the sweep's report.html unless `report=false` was given; its path."""
+    asked = [word.value() for word in compose.parse(words, VERB) if word.key_or_group == "report"]
+    if asked and asked[-1] is False:
+        return None
+    from svhncli.report.page import write_report
+
+    try:
+        return str(write_report(folder))
+    except Exception as error:  # whatever it is, the jobs' results stand and are worth more than their report
+        print(f"svhn: warning: no report was written: {error}", file=sys.stderr)
+        return None
 
 
 def _subdir_override(swept: Sequence[str]) -> str:
@@ -309,7 +326,7 @@ def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 HEADS = {"best_epoch": "epoch", "val_loss": "val loss", "val_accuracy": "val", "test_accuracy": "test"}
 
 
-def _print(rows: list[dict[str, Any]], folder: Path) -> None:
+def _print(rows: list[dict[str, Any]], folder: Path, page: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -328,6 +345,8 @@ def _print(rows: list[dict[str, Any]], folder: Path) -> None:
         if row["status"] != "done":
             console.print(f"job {row['job']} {row['status']}: {row['reason'] or ''}", soft_wrap=True)
     console.print(f"table: {folder / 'summary.csv'}", soft_wrap=True)
+    if page is not None:
+        console.print(f"report: {page}", soft_wrap=True)
     if rows[0]["status"] == "done":
         console.print(f"best:  {rows[0]['run_dir']}", soft_wrap=True)
 

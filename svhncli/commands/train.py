@@ -23,7 +23,17 @@ from svhncli.show import Show, class_balance
 from svhncli.split import Fold
 from svhncli.trainer import is_finished, train_fold, val_digits
 
-FREE = {"epochs", "save_minutes", "cache", "test", "report", "resume", "plugins", "data.root", "data.download"}
+FREE = {
+    "epochs",
+    "save_minutes",
+    "cache",
+    "test",
+    "report",
+    "resume",
+    "plugins",
+    "data.root",
+    "data.download",
+}
 """Keys that a resumed run may change: none of them changes what an epoch computes."""
 
 
@@ -63,7 +73,9 @@ def _report(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     try:
         return {"report": str(write_report(record.path))}
     except Exception as error:  # whatever it is, what was trained stands and is worth more than its report
-        show.warn(f"no report was written: {error}; try again with: svhn report {shlex.quote(str(record.path))}")
+        show.warn(
+            f"no report was written: {error}; try again with: svhn report {shlex.quote(str(record.path))}"
+        )
         return {}
 
 

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from svhncli.errors import NotFiniteError
 from svhncli.predictions import as_text
 from svhncli.report.diagnosis import turns
 from svhncli.report.gather import Run
 from svhncli.show import percent
-
-GROUPS = ("data", "split", "model", "optim", "schedule", "reg")
 
 
 @dataclass(frozen=True)
@@ -63,16 +62,15 @@ def lede(run: Run) -> list[str]:
     if "folds" in summary:
         accuracy, n = summary["val_accuracy"], [fold["n_val"] for fold in summary["folds"]]
         told.append(
-            f"{len(n)} networks of {summary['parameters']:,} parameters each, one a fold, read on average "
-            f"{percent(accuracy['mean'])} of the {unit(run)} right that validate in their fold "
-            f"({_range(n)} each)."
+            f"{len(n)} networks ({_network(run)}), one a fold, read on average {percent(accuracy['mean'])} of "
+            f"the {unit(run)} that validate in their fold right ({_range(n)} each)."
         )
     elif state == "done" and "val" in summary:
         told.append(
-            f"{summary['parameters']:,} parameters were trained on {summary['n_train']:,} pictures; the best "
-            f"of {summary['last']['epoch']} epochs, the {_ordinal(summary['best']['epoch'])}, reads "
-            f"{percent(summary['val']['accuracy'])} of {summary['n_val']:,} {unit(run)} of the validation "
-            "part right."
+            f"A network ({_network(run)}) was trained on {summary['n_train']:,} pictures of "
+            f"{run.env.get('data', {}).get('name', 'unknown data')}; after the best of "
+            f"{summary['last']['epoch']} epochs, the {_ordinal(summary['best']['epoch'])}, it reads "
+            f"{percent(summary['val']['accuracy'])} of {summary['n_val']:,} validation {unit(run)} right."
         )
     elif best := summary.get("best"):
         told.append(f"Its best epoch so far, the {_ordinal(best['epoch'])}, reads {_best(best)}.")
@@ -118,15 +116,17 @@ def baseline(run: Run) -> Tile | None:
         return None
     counts = Counter(as_text(row) for row in run.said[1])
     answer, count = counts.most_common(1)[0]
-    detail = f"by always reading {answer or 'nothing'}; the validation part's commonest"
-    return Tile("without looking", percent(count / counts.total()), detail)
+    detail = f"always reading “{answer}”, the commonest in the validation part"
+    return Tile("majority baseline", percent(count / counts.total()), detail)
 
 
 def scored(score: Mapping[str, Any]) -> str:
     """Such as `[92.9%, 93.8%] at 95%, 8,000 pictures`."""
     parts = [interval(score.get("interval")), f"{score['n']:,} pictures"]
     if "digit_accuracy" in score:
-        parts.append(f"digits {percent(score['digit_accuracy'])}, lengths {percent(score['length_accuracy'])}")
+        parts.append(
+            f"digits {percent(score['digit_accuracy'])}, lengths {percent(score['length_accuracy'])}"
+        )
     return ", ".join(filter(None, parts))
 
 
@@ -153,10 +153,12 @@ def verdicts(run: Run) -> list[dict[str, Any]]:
 
 def next_commands(run: Run) -> list[tuple[str, str | None]]:
     """What to try, in words, and the whole command where one can be given. Of folds, the commonest verdict's."""
-    found = verdicts(run)
+    found = [one["verdict"] for one in verdicts(run)]
+    if run.summary.get("exit_code") == NotFiniteError.exit_code:
+        found = ["diverged"]
     if not found or not run.config:
         return []
-    verdict = Counter(one["verdict"] for one in found).most_common(1)[0][0]
+    verdict = Counter(found).most_common(1)[0][0]
     return [(text, word and train_command(run, word)) for text, word in turns(verdict, run.config)]
 
 
@@ -212,7 +214,9 @@ def jumps(run: Run) -> list[str]:
     for one in run.folds or [run]:
         if found := one.summary.get("watch"):
             name = f"{one.path.name}: " if run.folds else ""
-            epochs = "the last epoch" if found["epochs"] == 1 else f"each of the last {found['epochs']} epochs"
+            epochs = (
+                "the last epoch" if found["epochs"] == 1 else f"each of the last {found['epochs']} epochs"
+            )
             told.append(
                 f"{name}after {epochs}, {percent(found['changed'], 1)} of {found['pictures']} pictures were "
                 f"read otherwise than before, and on average {percent(found['moved'], 1)} of the probability "
@@ -226,10 +230,11 @@ def facts_of_environment(run: Run) -> list[tuple[str, str]]:
     env, machine = run.env, run.env.get("machine", {})
     found = [
         ("folder", str(run.path)),
+        ("last started as", _command(env.get("command") or [])),
         ("status noted", str(run.status.get("time", ""))),
         ("seed", str(run.config.get("seed", ""))),
-        ("data", str(env.get("data", {}).get("fingerprint", ""))),
-        ("split", run.split.digest if run.split else ""),
+        ("data fingerprint", str(env.get("data", {}).get("fingerprint", ""))),
+        ("split digest", run.split.digest if run.split else ""),
         ("device", str(machine.get("device", ""))),
         ("precision", str(machine.get("precision", ""))),
         ("threads", str(machine.get("threads", ""))),
@@ -245,11 +250,23 @@ def facts_of_environment(run: Run) -> list[tuple[str, str]]:
 
 def _spread(summary: Mapping[str, Any]) -> str:
     estimate = summary["val_accuracy"]
-    return f"{interval(estimate)} (corrected), sd {percent(estimate['sd'])} over {len(summary['folds'])} folds"
+    return (
+        f"{interval(estimate)} (corrected), sd {percent(estimate['sd'])} over {len(summary['folds'])} folds"
+    )
+
+
+def _network(run: Run) -> str:
+    name = run.config["model"]["name"] if run.config else "unknown"
+    return f"{name}, {run.summary['parameters']:,} parameters"
 
 
 def _best(row: Mapping[str, float]) -> str:
     return f"{percent(row['val_accuracy'])} of the validation part right (loss {row['val_loss']:.4f})"
+
+
+def _command(words: Sequence[str]) -> str:
+    """As recorded; the first word is the program's, which may hold the verb."""
+    return " ".join([*words[:1], shlex.join(words[1:])]).strip()
 
 
 def _range(counts: Sequence[int]) -> str:

@@ -22,8 +22,8 @@ from svhncli.scores import calibration_error
 from svhncli.show import percent
 
 NAME = "report.html"
-SHOWN = 64
-"""Mistakes that are shown, the surest ones of all folds."""
+SHOWN, WIDE = 64, 32
+"""Mistakes that are shown, the surest ones of all folds; fewer where pictures are wide."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,19 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
     digest = first.split.digest if first.split else None
     human = _result(beside.human, fingerprint)
     film = first.path / "plots" / "watch.png"
-    mistakes = run.mistakes
-    found = run.judged
+    mistakes, found = run.mistakes, run.judged
+    wide = bool(mistakes) and mistakes[0][1].width > 1.2 * mistakes[0][1].height
     return {
         "human": human if human and human.get("split") == digest else None,
         "check": _result(beside.check, fingerprint),
         "inspect": _result(beside.inspect, fingerprint),
         "curves": _curves(run),
         "matrix": _matrix(run),
-        "mistakes": [(one, data_url(picture), picture.size) for one, picture in mistakes[:SHOWN]],
+        "mistakes": [
+            (one, data_url(picture), picture.size) for one, picture in mistakes[: WIDE if wide else SHOWN]
+        ],
+        "wide": wide,
+        "weights": (first.path / "best.pt").is_file(),
         "film": (data_url(film), Image.open(film).size) if film.is_file() else None,
         "ece": calibration_error(found.bins) if found else None,
         "reliability": _reliability(run),
@@ -128,7 +132,7 @@ def _curves(run: Run) -> list[dict[str, Any]]:
     for name, keys, form in (
         ("loss", ("train_loss", "val_loss"), svg.plain),
         ("accuracy", ("train_accuracy", "val_accuracy"), svg.percent),
-        ("learning rate at the epoch's start", ("lr",), "{:.2g}".format),
+        ("learning rate", ("lr",), "{:.2g}".format),
     ):
         lines = [
             Line(key.partition("_")[0], [(row["epoch"], row[key]) for row in part.history])
@@ -159,7 +163,9 @@ def _matrix(run: Run) -> list[dict[str, Any]]:
                 {
                     "count": int(counts[true, read]),
                     "right": true == read,
-                    "shade": round(float(shares[true, read] if true == read else wrong[true, read] / most), 3),
+                    "shade": round(
+                        float(shares[true, read] if true == read else wrong[true, read] / most), 3
+                    ),
                 }
                 for read in range(len(counts))
             ],
@@ -187,6 +193,7 @@ def _sweep(folder: Path) -> dict[str, Any]:
     runs = [Run.of(row["path"]) for row in rows]
     for row, run in zip(rows, runs, strict=True):
         row["values"] = {key: row[key] for key in keys}
+        row["told"] = ", ".join(f"{key}={row[key]}" for key in keys)
         row["interval"] = facts.interval((run.summary.get("val") or {}).get("interval"), level=False)
     return {
         "run": Run.of(done[0]["path"]) if done else None,

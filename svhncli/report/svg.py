@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 32
+LEFT, RIGHT, TOP, BOTTOM = 46, 18, 10, 32
 """Room in pixels around a chart for the texts of its axes."""
 
 
@@ -74,7 +74,9 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]], label: str) -> Markup:
     steps = [0, 0.25, 0.5, 0.75, 1]
     parts = [_grid(y, steps, percent), _stroke("mark", x(0), y(0), x(1), y(1))]
     for one in held:
-        told = f"{one['accuracy']:.1%} right of {one['count']:,} readings that are {one['confidence']:.1%} sure"
+        told = (
+            f"{one['accuracy']:.1%} right of {one['count']:,} readings that are {one['confidence']:.1%} sure"
+        )
         parts.append(_circle("val", x(one["confidence"]), y(one["accuracy"]), 3, told))
     parts.append(_polyline("val", [(x(one["confidence"]), y(one["accuracy"])) for one in held]))
     floor, most = height - BOTTOM, max(one["count"] for one in held)
