@@ -62,8 +62,9 @@ def lede(run: Run) -> list[str]:
     if "folds" in summary:
         accuracy, n = summary["val_accuracy"], [fold["n_val"] for fold in summary["folds"]]
         told.append(
-            f"{len(n)} networks ({_network(run)}), one a fold, read on average {percent(accuracy['mean'])} of "
-            f"the {unit(run)} that validate in their fold right ({_range(n)} each)."
+            f"{len(n)} networks ({_network(run)}), one a fold, read on average "
+            f"{percent(accuracy['mean'])} of the {unit(run)} of their validation part right "
+            f"({_range(n)} each)."
         )
     elif state == "done" and "val" in summary:
         told.append(
@@ -79,7 +80,8 @@ def lede(run: Run) -> list[str]:
         told.append(f"Its best epoch so far, the {_ordinal(int(best['epoch']))}, reads {_best(best)}.")
     if state == "done":
         told.append(
-            "The validation score is a little too good, since it chose the epoch; the test part chose nothing."
+            "The validation score is a little too good, since it chose the epoch; "
+            "the test part chose nothing."
         )
     return told
 
@@ -152,7 +154,7 @@ def verdicts(run: Run) -> list[dict[str, Any]]:
 
 
 def next_commands(run: Run) -> list[tuple[str, str | None]]:
-    """What to try, in words, and the whole command where one can be given. Of folds, the commonest verdict's."""
+    """What to try by the folds' commonest verdict: words, and the whole command where one can be given."""
     found = [one["verdict"] for one in verdicts(run)]
     if run.summary.get("exit_code") == NotFiniteError.exit_code:
         found = ["diverged"]

@@ -1,4 +1,4 @@
-"""What a run's or a sweep's folder holds, as plain values. Whatever is missing or damaged is simply not there."""
+"""What a run's or a sweep's folder holds, as plain values. What is missing or damaged is not there."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Run:
 
     @cached_property
     def said(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Probabilities (N, L, K) and labels (N, L) of the validation part, of all folds one after another."""
+        """Probabilities (N, L, K) and labels (N, L) of the validation part; of all folds, in order."""
         if not self.folds:
             return self._read(self.path / "val_predictions.csv", _predictions)
         parts = [fold.said for fold in self.folds if fold.said is not None]
@@ -145,6 +145,13 @@ class Run:
             return sorted(every, key=lambda one: -one[0]["confidence"])
         file = self.path / "plots" / "mistakes.json"
         return self._read(file, lambda path: kept_mistakes(path.parent)) or []
+
+    @cached_property
+    def film(self) -> Image.Image | None:
+        """What was read in the watched pictures after each epoch (see `draw_film`); of the first fold."""
+        if self.folds:
+            return self.folds[0].film
+        return self._read(self.path / "plots" / "watch.png", _picture)
 
     @cached_property
     def evaluations(self) -> list[dict[str, Any]]:
@@ -203,7 +210,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _words(path: Path) -> list[str]:
-    return [str(word) for word in OmegaConf.to_container(OmegaConf.load(path), resolve=False)]
+    return [str(word) for word in OmegaConf.to_container(OmegaConf.load(path), resolve=False) or ()]
 
 
 def _history(path: Path) -> list[dict[str, float]]:
@@ -224,6 +231,12 @@ def _predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if match is None:
         raise CheckpointError(f"'{path}' ends with the column '{last}'")
     return read_predictions(path, int(match[1] or 0) + 1, int(match[2]) + 1)
+
+
+def _picture(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+    return picture
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -14,8 +14,11 @@ from svhncli.stats import wilson
 
 @dataclass(frozen=True)
 class Judged:
-    """right: bool (N,), whether a picture was read right as a whole. matrix: counts int64 (K, K), a row a true
-    class. classes: see `scores.by_class`, with 95% Wilson intervals. bins: see `scores.reliability`."""
+    """right: bool (N,), whether a picture was read right as a whole.
+    matrix: counts int64 (K, K), a row a true class.
+    classes: see `scores.by_class`, with 95% Wilson intervals.
+    bins: see `scores.reliability`.
+    """
 
     right: np.ndarray
     matrix: np.ndarray

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from PIL import Image
+import numpy as np
 
 from svhncli import __version__
 from svhncli.errors import disk_error
@@ -56,7 +56,7 @@ def write_report(folder: Path, out: Path | None = None, beside: Beside = Beside(
 
 
 def _environment() -> jinja2.Environment:
-    """Names, labels and reasons come from outside: every value is escaped, and what a file lacks is left out."""
+    """Names, labels and reasons come from outside, so all is escaped; what a file lacks is left out."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("page")),
         autoescape=True,
@@ -64,6 +64,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    forms: dict[str, Callable[..., str]]
     forms = {"percent": percent, "interval": facts.interval, "commas": "{:,}".format}
     made.filters |= {name: _where_there_is(form) for name, form in forms.items()}
     made.globals |= {"facts": facts}
@@ -87,7 +88,6 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
     first = run.folds[0] if run.folds else run
     digest = first.split.digest if first.split else None
     human = _result(beside.human, fingerprint)
-    film = first.path / "plots" / "watch.png"
     mistakes, found = run.mistakes, run.judged
     wide = bool(mistakes) and mistakes[0][1].width > 1.2 * mistakes[0][1].height
     return {
@@ -101,7 +101,7 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
         ],
         "wide": wide,
         "weights": (first.path / "best.pt").is_file(),
-        "film": (data_url(film), Image.open(film).size) if film.is_file() else None,
+        "film": (data_url(run.film), run.film.size) if run.film else None,
         "ece": calibration_error(found.bins) if found else None,
         "reliability": _reliability(run),
     }
@@ -153,9 +153,10 @@ def _matrix(run: Run) -> list[dict[str, Any]]:
         return []
     counts = run.judged.matrix
     shares = counts / counts.sum(1, keepdims=True).clip(1)
-    wrong = shares.copy()
-    wrong[range(len(counts)), range(len(counts))] = 0
-    most = max(float(wrong.max()), 1e-9)
+    shades = shares.copy()
+    np.fill_diagonal(shades, 0)
+    shades /= max(float(shades.max()), 1e-9)
+    np.fill_diagonal(shades, shares.diagonal())
     return [
         {
             "name": "none" if true == 10 else str(true),
@@ -163,9 +164,7 @@ def _matrix(run: Run) -> list[dict[str, Any]]:
                 {
                     "count": int(counts[true, read]),
                     "right": true == read,
-                    "shade": round(
-                        float(shares[true, read] if true == read else wrong[true, read] / most), 3
-                    ),
+                    "shade": round(float(shades[true, read]), 3),
                 }
                 for read in range(len(counts))
             ],

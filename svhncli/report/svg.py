@@ -53,8 +53,8 @@ def line_chart(
     steps = ticks(min(y for _, y in drawn), max(y for _, y in drawn))
     x, y = _scale(first, last, LEFT, WIDTH - RIGHT), _scale(steps[0], steps[-1], HEIGHT - BOTTOM, TOP)
     parts = [_grid(y, steps, form)]
-    for epoch in (one for one in ticks(first, last, 6) if one == int(one) and first <= one <= last):
-        parts.append(_text(x(epoch), HEIGHT - BOTTOM + 14, f"{epoch:g}", "middle"))
+    epochs = [one for one in ticks(first, last, 6) if one == int(one) and first <= one <= last]
+    parts += [_text(x(epoch), HEIGHT - BOTTOM + 14, f"{epoch:g}", "middle") for epoch in epochs]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "epoch", "middle"))
     if mark is not None and first <= mark <= last:
         parts.append(_stroke("mark", x(mark), TOP, x(mark), HEIGHT - BOTTOM))
@@ -95,7 +95,7 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]], label: str) -> Markup:
 
 
 def strip_chart(dots: Sequence[Dot], label: str, form: Callable[[float], str]) -> Markup:
-    """A row for each value of a key, in the order of the dots, with a dot for each job and a bar at the mean."""
+    """A row for each value of a key, with a dot for each job and a bar at the mean."""
     rows = list(dict.fromkeys(dot.row for dot in dots))
     line, left = 26, min(150, 14 + 7 * max(len(row) for row in rows))
     height = TOP + line * len(rows) + BOTTOM

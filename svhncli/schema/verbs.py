@@ -116,11 +116,9 @@ class Report:
 
     run: str = key(UNSET, "a run's, fold's or sweep's folder, a file in it, or latest")
     out: str | None = key(None, "the file to write; null is report.html in the run's folder")
-    human: str = key(
-        "outputs/human", "folder of a quiz's answers, shown where they are of the run's pictures"
-    )
-    check: str = key("outputs/check", "folder of checks, shown where they are of the run's data")
-    inspect: str = key("outputs/inspect", "folder of findings, shown where they are of the run's data")
+    human: str = key("outputs/human", "folder of a quiz's answers, shown where they are of the same pictures")
+    check: str = key("outputs/check", "folder of checks, shown where they are of the same data")
+    inspect: str = key("outputs/inspect", "folder of findings, shown where they are of the same data")
 
 
 @dataclass
