@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
 from svhncli.errors import CheckpointError, SvhnError
@@ -23,7 +25,10 @@ from svhncli.report.worst import kept_mistakes
 from svhncli.split import Fold
 
 T = TypeVar("T")
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, SvhnError)
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+    *(csv.Error, yaml.YAMLError, OmegaConfBaseException, SvhnError),
+)
 """What a file that is not as a run writes it raises on its way in."""
 
 

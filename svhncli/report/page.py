@@ -12,7 +12,7 @@ import jinja2
 import numpy as np
 
 from svhncli import __version__
-from svhncli.errors import disk_error
+from svhncli.errors import DiskError
 from svhncli.files import read_json, write_text
 from svhncli.report import facts, svg
 from svhncli.report.gather import UNREADABLE, Run, is_sweep, jobs, swept_keys
@@ -48,10 +48,9 @@ def write_report(folder: Path, out: Path | None = None, beside: Beside = Beside(
     if values["run"] is not None:
         values |= _run(values["run"], beside)
     text = _environment().get_template("page.html").render(values, version=__version__)
-    try:
-        write_text(out, text)
-    except OSError as error:
-        raise disk_error(error) or error from None
+    if out.is_dir():
+        raise DiskError(f"cannot write '{out}': it is a folder", "move it away, or name a file with out=")
+    write_text(out, text)
     return out
 
 
