@@ -347,10 +347,13 @@ def test_what_is_no_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[s
     assert "svhn: error: there is no run" in capsys.readouterr().err
 
 
-def test_a_file_means_the_run_around_it(made: Path) -> None:
+def test_a_file_means_the_run_around_it(made: Path, tmp_path: Path) -> None:
     assert find(str(made / "one" / "best.pt")) == made / "one"
     assert find(str(made / "folds" / "fold0" / "best.pt")) == made / "folds" / "fold0"
     assert find(str(made / "sweep" / "summary.csv")) == made / "sweep"
+    copy = Path(shutil.copytree(made / "folds", tmp_path / "folds"))
+    (copy / "fold0" / "summary.json").unlink()
+    assert find(str(copy / "fold0")) == copy / "fold0", "a fold that has not ended"
 
 
 # ----------------------------------------------------------------------------- pieces
