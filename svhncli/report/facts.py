@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from svhncli.errors import NotFiniteError
 from svhncli.predictions import as_text
 from svhncli.report.diagnosis import turns
@@ -166,9 +168,11 @@ def next_commands(run: Run) -> list[tuple[str, str | None]]:
 
 def train_command(run: Run, change: str | None = None) -> str:
     """The command of the run, with one key changed."""
-    changed = change.partition("=")[0] if change else None
-    words = [word for word in run.words if word.lstrip("+").partition("=")[0] != changed]
-    return " ".join(["svhn train", shlex.join([*words, *([change] if change else [])])]).rstrip()
+    words = {_key(word): word for word in run.words}  # of a key that is given twice the last word counts
+    if change:
+        words.pop(_key(change), None)
+        words[_key(change)] = change
+    return " ".join(["svhn train", shlex.join(words.values())]).rstrip()
 
 
 def same_data(run: Run, verb: str, *groups: str) -> str:
@@ -197,6 +201,12 @@ def folds(run: Run) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def validates_again(run: Run) -> bool:
+    """Whether some pictures validate in more than one fold, as with a bootstrap or repeats."""
+    rows = [fold.split.val for fold in run.folds if fold.split is not None]
+    return bool(rows) and len(np.unique(np.concatenate(rows))) < sum(map(len, rows))
 
 
 def over_folds(run: Run) -> list[tuple[str, str, str, str]]:
@@ -266,9 +276,14 @@ def _best(row: Mapping[str, float]) -> str:
     return f"{percent(row['val_accuracy'])} of the validation part right (loss {row['val_loss']:.4f})"
 
 
+def _key(word: str) -> str:
+    return word.lstrip("+").partition("=")[0]
+
+
 def _command(words: Sequence[str]) -> str:
-    """As recorded; the first word is the program's, which may hold the verb."""
-    return " ".join([*words[:1], shlex.join(words[1:])]).strip()
+    """As recorded, but for where Hydra was told to write; the first word may hold the verb."""
+    rest = [word for word in words[1:] if not word.startswith("hydra.")]
+    return " ".join([*words[:1], shlex.join(rest)]).strip()
 
 
 def _range(counts: Sequence[int]) -> str:

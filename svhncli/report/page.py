@@ -57,7 +57,7 @@ def write_report(folder: Path, out: Path | None = None, beside: Beside = Beside(
 def _environment() -> jinja2.Environment:
     """Names, labels and reasons come from outside, so all is escaped; what a file lacks is left out."""
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("page")),
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("template")),
         autoescape=True,
         undefined=jinja2.ChainableUndefined,
         trim_blocks=True,
