@@ -26,7 +26,7 @@ from svhncli.files import read_json, write_json
 from svhncli.report.diagnosis import TRY, turns
 from svhncli.report.gather import Run, find
 from svhncli.report.page import Beside, write_report
-from svhncli.report.svg import Line, line_chart, ticks
+from svhncli.report.svg import Line, line_chart, tick_texts, ticks
 from svhncli.report.worst import keep_mistakes, kept_mistakes
 from svhncli.show import percent
 
@@ -143,7 +143,7 @@ def test_the_figures_of_the_summary_are_those_of_summary_json(made: Path) -> Non
     assert f"{summary['parameters']:,} parameters" in said
     assert f"trained on {summary['n_train']} pictures" in said
     assert f"{summary['images_per_second']:,.0f} images/s" in said
-    assert f"ended done {summary['reason']}" in said
+    assert f"status done {summary['reason']}" in said
     assert f"{summary['diagnosis']['verdict']} : {summary['diagnosis']['why']}" in said
     labels = Run.of(made / "one").said[1][:, 0]  # type: ignore[index]
     assert f"majority baseline {percent(np.bincount(labels).max() / len(labels))}" in said
@@ -389,8 +389,22 @@ def test_ticks_are_few_and_span_the_values(low: float, span: float, most: int) -
     assert 2 <= len(found) <= most + 3
 
 
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+def test_every_tick_says_its_own_value(low: float, span: float) -> None:
+    found = ticks(low, low + span)
+    texts = tick_texts(found)
+    assert len({*texts}) == len(found)
+    assert [float(text) for text in texts] == pytest.approx(found, rel=0, abs=(found[1] - found[0]) / 50)
+
+
+def test_texts_of_an_axis_are_short() -> None:
+    assert tick_texts([0, 0.0001, 0.0002]) == ["0", "0.0001", "0.0002"]
+    assert tick_texts([0, 0.5, 1], share=True) == ["0%", "50%", "100%"]
+    assert tick_texts([0.9, 0.925, 0.95], share=True) == ["90%", "92.5%", "95%"]
+
+
 def test_a_line_is_drawn_to_scale() -> None:
-    drawn = line_chart([Line("val", [(1, 0.0), (2, 0.25), (5, 1.0)])], "label", "{:g}".format)
+    drawn = line_chart([Line("val", [(1, 0.0), (2, 0.25), (5, 1.0)])], "label")
     (points,) = re.findall(r'<polyline[^>]*points="([^"]*)"', drawn)
     (x0, y0), (x1, y1), (x2, y2) = (map(float, point.split(",")) for point in points.split())
     assert (x1 - x0) / (x2 - x0) == pytest.approx(0.25, abs=1e-3)
@@ -399,7 +413,7 @@ def test_a_line_is_drawn_to_scale() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_leaves_a_chart_of_the_others(value: float) -> None:
-    drawn = line_chart([Line("val", [(1, 0.5), (2, value)])], "label", "{:g}".format)
+    drawn = line_chart([Line("val", [(1, 0.5), (2, value)])], "label")
     assert "nan" not in drawn
     assert "inf" not in drawn
 

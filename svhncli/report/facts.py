@@ -32,7 +32,8 @@ def title(run: Run) -> str:
         return "A run that did not begin"
     model, data, split = (run.config[group]["name"] for group in ("model", "data", "split"))
     if run.folds:
-        return f"{model} on {data}, {len(run.folds)} folds of {split}"
+        count = len(run.folds) if outcome(run) == "done" else f"the first {len(run.folds)}"
+        return f"{model} on {data}, {count} folds of {split}"
     return f"{model} on {data}, {run.path.name if run.path != run.top else split}"
 
 
@@ -71,10 +72,12 @@ def lede(run: Run) -> list[str]:
     elif state == "done" and "val" in summary:
         told.append(
             f"A network ({_network(run)}) was trained on {summary['n_train']:,} pictures of "
-            f"{run.env.get('data', {}).get('name', 'unknown data')}; after the best of "
-            f"{summary['last']['epoch']} epochs, the {_ordinal(summary['best']['epoch'])}, it reads "
+            f"{run.env.get('data', {}).get('name', 'unknown data')}; after {_epochs(summary)} it reads "
             f"{percent(summary['val']['accuracy'])} of {summary['n_val']:,} validation {unit(run)} right."
         )
+    elif run.folds:
+        done = sum(outcome(fold) == "done" for fold in run.folds)
+        told.append(f"Of the {len(run.folds)} folds that began {done} are done; their scores stand below.")
     elif best := summary.get("best"):
         told.append(f"Its best epoch so far, the {_ordinal(best['epoch'])}, reads {_best(best)}.")
     elif run.history:
@@ -110,7 +113,7 @@ def tiles(run: Run, human: Mapping[str, Any] | None) -> list[Tile]:
     if "seconds" in summary:
         detail = f"of training, {summary['images_per_second']:,.0f} images/s"
         found.append(Tile("time", duration(summary["seconds"]), detail))
-    found.append(Tile("ended", outcome(run), summary.get("reason", "")))
+    found.append(Tile("status", outcome(run), summary.get("reason", "")))
     return found
 
 
@@ -270,6 +273,11 @@ def _spread(summary: Mapping[str, Any]) -> str:
 def _network(run: Run) -> str:
     name = run.config["model"]["name"] if run.config else "unknown"
     return f"{name}, {run.summary['parameters']:,} parameters"
+
+
+def _epochs(summary: Mapping[str, Any]) -> str:
+    count, best = summary["last"]["epoch"], _ordinal(summary["best"]["epoch"])
+    return "1 epoch" if count == 1 else f"the best of {count} epochs, the {best},"
 
 
 def _best(row: Mapping[str, float]) -> str:

@@ -129,8 +129,8 @@ def _curves(run: Run) -> list[dict[str, Any]]:
     mark = None if run.folds else (run.summary.get("best") or {}).get("epoch")
     made = []
     for name, keys, form in (
-        ("loss", ("train_loss", "val_loss"), svg.plain),
-        ("accuracy", ("train_accuracy", "val_accuracy"), svg.percent),
+        ("loss", ("train_loss", "val_loss"), "{:.4f}".format),
+        ("accuracy", ("train_accuracy", "val_accuracy"), percent),
         ("learning rate", ("lr",), "{:.2g}".format),
     ):
         lines = [
@@ -141,7 +141,8 @@ def _curves(run: Run) -> list[dict[str, Any]]:
         ends = "; ".join(
             f"{line.kind} from {form(line.points[0][1])} to {form(line.points[-1][1])}" for line in lines
         )
-        chart = svg.line_chart(lines, f"{name} by epoch: {ends}", form, mark)
+        label = f"{name} by epoch: {ends}"
+        chart = svg.line_chart(lines, label, share=name == "accuracy", zero=keys == ("lr",), mark=mark)
         made.append({"name": name, "kinds": [key.partition("_")[0] for key in keys], "chart": chart})
     return made
 
@@ -210,7 +211,8 @@ def _sweep(folder: Path) -> dict[str, Any]:
 def _strips(done: list[dict[str, Any]], keys: list[str]) -> Iterator[tuple[str, Any]]:
     """A chart of the score for each key, where there is more than one value of it to compare."""
     metric = done[0]["metric"] if done else ""
-    form = svg.plain if metric.endswith("loss") else svg.percent
+    is_loss = metric.endswith("loss")
+    form = "{:.4f}".format if is_loss else percent
     same = [row for row in done if row["metric"] == metric]
     for key in keys:
         ordered = sorted(same, key=lambda row: _value(row[key]))
@@ -219,7 +221,7 @@ def _strips(done: list[dict[str, Any]], keys: list[str]) -> Iterator[tuple[str, 
             for row in ordered
         ]
         if len({dot.row for dot in dots}) > 1:
-            yield key, svg.strip_chart(dots, f"{metric} of every job by {key}", form)
+            yield key, svg.strip_chart(dots, f"{metric} of every job by {key}", share=not is_loss)
 
 
 def _value(text: str) -> tuple[bool, float, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 18, 10, 32
+LEFT, RIGHT, TOP, BOTTOM = 50, 18, 10, 32
 """Room in pixels around a chart for the texts of its axes."""
 
 
@@ -34,26 +34,23 @@ class Dot:
     told: str
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.4g}%"
-
-
-def plain(value: float) -> str:
-    return f"{value:.3g}"
-
-
 def line_chart(
-    lines: Sequence[Line], label: str, form: Callable[[float], str], mark: float | None = None
+    lines: Sequence[Line], label: str, share: bool = False, zero: bool = False, mark: float | None = None
 ) -> Markup:
-    """Lines over epochs. label: what a person who cannot see it is told. mark: an epoch to point at."""
+    """Lines over epochs; nothing where no value is finite.
+
+    label: what a person who cannot see it is told. share: values are shares, shown as percentages.
+    zero: the axis begins at 0. mark: an epoch to point at.
+    """
     drawn = [point for line in lines for point in line.points if math.isfinite(point[1])]
     if not drawn:
         return Markup("")
     first, last = min(x for x, _ in drawn), max(x for x, _ in drawn)
-    steps = ticks(min(y for _, y in drawn), max(y for _, y in drawn))
-    x, y = _scale(first, last, LEFT, WIDTH - RIGHT), _scale(steps[0], steps[-1], HEIGHT - BOTTOM, TOP)
-    parts = [_grid(y, steps, form)]
-    epochs = [one for one in ticks(first, last, 6) if one == int(one) and first <= one <= last]
+    steps = ticks(0 if zero else min(y for _, y in drawn), max(y for _, y in drawn))
+    ends = (first, last) if first < last else (first - 1, last + 1)
+    x, y = _scale(*ends, LEFT, WIDTH - RIGHT), _scale(steps[0], steps[-1], HEIGHT - BOTTOM, TOP)
+    parts = [_grid(y, steps, tick_texts(steps, share))]
+    epochs = [one for one in ticks(*ends, 6) if one == int(one) and first <= one <= last]
     parts += [_text(x(epoch), HEIGHT - BOTTOM + 14, f"{epoch:g}", "middle") for epoch in epochs]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "epoch", "middle"))
     if mark is not None and first <= mark <= last:
@@ -72,7 +69,7 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]], label: str) -> Markup:
     height, middle = 330, 240
     x, y = _scale(0, 1, LEFT, WIDTH - RIGHT), _scale(0, 1, middle, TOP)
     steps = [0, 0.25, 0.5, 0.75, 1]
-    parts = [_grid(y, steps, percent), _stroke("mark", x(0), y(0), x(1), y(1))]
+    parts = [_grid(y, steps, tick_texts(steps, share=True)), _stroke("mark", x(0), y(0), x(1), y(1))]
     for one in held:
         told = (
             f"{one['accuracy']:.1%} right of {one['count']:,} readings that are {one['confidence']:.1%} sure"
@@ -89,12 +86,13 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]], label: str) -> Markup:
             )
         )
     parts.append(_text(LEFT - 6, middle + 22, f"{most:,}", "end"))
-    parts += [_text(x(one), floor + 14, percent(one), "middle") for one in steps]
+    marks = zip(steps, tick_texts(steps, share=True), strict=True)
+    parts += [_text(x(one), floor + 14, text, "middle") for one, text in marks]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 3, "confidence", "middle"))
     return _svg(height, label, parts)
 
 
-def strip_chart(dots: Sequence[Dot], label: str, form: Callable[[float], str]) -> Markup:
+def strip_chart(dots: Sequence[Dot], label: str, share: bool) -> Markup:
     """A row for each value of a key, with a dot for each job and a bar at the mean."""
     rows = list(dict.fromkeys(dot.row for dot in dots))
     line, left = 26, min(150, 14 + 7 * max(len(row) for row in rows))
@@ -102,9 +100,9 @@ def strip_chart(dots: Sequence[Dot], label: str, form: Callable[[float], str]) -
     steps = ticks(min(dot.value for dot in dots), max(dot.value for dot in dots), 4)
     x = _scale(steps[0], steps[-1], left, WIDTH - RIGHT - 14)
     parts = []
-    for step in steps:
+    for step, text in zip(steps, tick_texts(steps, share), strict=True):
         parts.append(_stroke("grid", x(step), TOP, x(step), height - BOTTOM))
-        parts.append(_text(x(step), height - BOTTOM + 14, form(step), "middle"))
+        parts.append(_text(x(step), height - BOTTOM + 14, text, "middle"))
     for number, row in enumerate(rows):
         middle = TOP + line * (number + 0.5)
         shown = row if len(row) <= 20 else f"{row[:19]}…"
@@ -128,6 +126,18 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
+def tick_texts(values: Sequence[float], share: bool = False) -> list[str]:
+    """Texts of an axis, as short as they can be. values: two or more, evenly spaced."""
+    factor, sign = (100, "%") if share else (1, "")
+    scaled = [factor * value for value in values]
+    room = (scaled[1] - scaled[0]) / 100
+    for digits in range(1, 17):
+        texts = [f"{value:.{digits}g}" for value in scaled]
+        if all(abs(float(text) - value) <= room for text, value in zip(texts, scaled, strict=True)):
+            break
+    return [f"{float(text):.{max(6, digits)}g}{sign}" for text in texts]
+
+
 # ----------------------------------------------------------------------------- pieces
 
 
@@ -136,11 +146,11 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
     return lambda value: start + (value - low) / span * (end - start)
 
 
-def _grid(y: Callable[[float], float], steps: Iterable[float], form: Callable[[float], str]) -> Markup:
+def _grid(y: Callable[[float], float], steps: Sequence[float], texts: Sequence[str]) -> Markup:
     parts = []
-    for step in steps:
+    for step, text in zip(steps, texts, strict=True):
         parts.append(_stroke("grid", LEFT, y(step), WIDTH - RIGHT, y(step)))
-        parts.append(_text(LEFT - 6, y(step) + 4, form(step), "end"))
+        parts.append(_text(LEFT - 6, y(step) + 4, text, "end"))
     return Markup("").join(parts)
 
 
