@@ -1,9 +1,11 @@
 """A run's directory: what was run, how it went, and nothing that is half-written.
 
     config.yaml  env.json  split.json     what was run, on what, on which pictures
+    data.json                             what these pictures are, in numbers
     metrics.csv  timing.csv               one row an epoch: what is exact, and what the clock said
     best.pt  last.pt                      see checkpoint.py
     summary.json  status.json  train.log  the result, the present state, what was said
+    plots/  report.html                   pictures, and all of it as one page
     fold directories of the same make     where a split has more than one fold
 
 metrics.csv is a function of config, data and machine: a resumed run's is the undisturbed run's, byte for
@@ -31,6 +33,8 @@ from omegaconf import OmegaConf
 from svhncli.errors import BusyError, CheckpointError, Interrupted, SvhnError
 from svhncli.files import read_json, sweep_temp, write_csv, write_json, write_text
 
+SWEEP = "sweep.json"
+"""The file that makes a folder a sweep's: what was swept."""
 METRICS = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 TIMING = ("epoch", "seconds", "images_per_second")
 PACKAGES = ("svhncli", "torch", "torchvision", "numpy", "hydra-core", "omegaconf", "Pillow", "scipy")
@@ -110,6 +114,11 @@ class RunDir:
             self.path / "status.json",
             {"status": status, "pid": os.getpid(), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **more},
         )
+
+    def read_status(self) -> str | None:
+        """The word of the latest `status`; None before the first."""
+        path = self.path / "status.json"
+        return str(read_json(path)["status"]) if path.is_file() else None
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
         write_csv(self.path / "metrics.csv", METRICS, history)

@@ -30,7 +30,7 @@ from svhncli import catalog, compose, files, record
 from svhncli.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
 
 VERB = "train"
-RECORD = "sweep.json"
+RECORD = record.SWEEP
 STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-\d{6}")
 LONGEST = 110
 
@@ -56,7 +56,8 @@ def find(target: str, sweeps_only: bool) -> Path | None:
     if target:
         if sweeps_only and not is_sweep(Path(target)):
             raise UsageError(
-                f"'{target}' is not a sweep: it has no {RECORD}", "leave -m out to go on with a single run"
+                f"'{target}' is not a sweep: it has no {RECORD}",
+                "leave -m out to go on with a single run",
             )
         return Path(target)
     marks = {"sweep": RECORD} if sweeps_only else {"sweep": RECORD, "train": "config.yaml"}
@@ -237,14 +238,29 @@ def _run(
         ]
     )
     files.write_csv(folder / "summary.csv", list(rows[0]), rows)
+    page = _report(folder, words)
     if as_json:
-        print(json.dumps({"sweep_dir": str(folder), "jobs": rows}, allow_nan=False))
+        print(json.dumps({"sweep_dir": str(folder), "jobs": rows, "report": page}, allow_nan=False))
     else:
-        _print(rows, folder)
+        _print(rows, folder, page)
     unfinished = sum(row["status"] != "done" for row in rows)
     if unfinished:
         print(f"svhn: {unfinished} of {len(rows)} jobs failed; run them again with: {again}", file=sys.stderr)
     return 1 if unfinished else 0
+
+
+def _report(folder: Path, words: Sequence[str]) -> str | None:
+    """Write the sweep's report.html unless `report=false` was given; its path."""
+    asked = [word.value() for word in compose.parse(words, VERB) if word.key_or_group == "report"]
+    if asked and asked[-1] is False:
+        return None
+    from svhncli.report.page import write_report
+
+    try:
+        return str(write_report(folder))
+    except Exception as error:  # whatever it is, the jobs' results stand and are worth more than their report
+        print(f"svhn: warning: no report was written: {error}", file=sys.stderr)
+        return None
 
 
 def _subdir_override(swept: Sequence[str]) -> str:
@@ -310,7 +326,7 @@ def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 HEADS = {"best_epoch": "epoch", "val_loss": "val loss", "val_accuracy": "val", "test_accuracy": "test"}
 
 
-def _print(rows: list[dict[str, Any]], folder: Path) -> None:
+def _print(rows: list[dict[str, Any]], folder: Path, page: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -329,6 +345,8 @@ def _print(rows: list[dict[str, Any]], folder: Path) -> None:
         if row["status"] != "done":
             console.print(f"job {row['job']} {row['status']}: {row['reason'] or ''}", soft_wrap=True)
     console.print(f"table: {folder / 'summary.csv'}", soft_wrap=True)
+    if page is not None:
+        console.print(f"report: {page}", soft_wrap=True)
     if rows[0]["status"] == "done":
         console.print(f"best:  {rows[0]['run_dir']}", soft_wrap=True)
 

@@ -30,6 +30,7 @@ from svhncli.regularise import EarlyStopping, Ema
 from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
 from svhncli.report.dynamics import draw_film, jumps
+from svhncli.report.worst import keep_mistakes
 from svhncli.rng import key, numpy_generator
 from svhncli.show import Show, epoch_line
 from svhncli.signals import noted
@@ -367,6 +368,7 @@ def _finish(
         test_score, _ = score(Batches(data.test, everything, plan.machine.device))
 
     draw_curves(run.path, config.metric)
+    keep_mistakes(run.path / "plots", plan.val.digits, plan.val.indices, probabilities)
     watched = np.stack([one.numpy() for one in state.watched])
     if len(plan.watch):
         _draw_film(run.path, plan, watched)

@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_mat
+from conftest import requests_of, write_mat
 
 from svhncli import cli
 from svhncli.commands.human import CLEAR
@@ -100,29 +99,6 @@ def test_the_score_has_a_wilson_interval_and_the_median_of_seconds() -> None:
 
 
 # ----------------------------------------------------------------------------- the page
-
-
-@pytest.fixture
-def browser() -> Any:
-    """Chromium without a window; its console is kept."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        pytest.skip("Debian's chromium-driver is not installed")
-    options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--window-size=400,800"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield started
-    started.quit()
-
-
-def requests_of(browser: Any) -> list[str]:
-    """What the page asked the network for."""
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    return [url for url in urls if not re.match(r"file:|data:|blob:", url)]
 
 
 @pytest.mark.parametrize("numbers", [False, True])

@@ -17,11 +17,23 @@ from svhncli.errors import CheckpointError, UsageError
 from svhncli.files import write_json
 from svhncli.predictions import collect_predictions
 from svhncli.record import RunDir, environment, failure, find_run, weights_file
+from svhncli.report.data_sheet import data_sheet
+from svhncli.report.page import write_report
 from svhncli.show import Show, class_balance
 from svhncli.split import Fold
-from svhncli.trainer import is_finished, train_fold
+from svhncli.trainer import is_finished, train_fold, val_digits
 
-FREE = {"epochs", "save_minutes", "cache", "test", "resume", "plugins", "data.root", "data.download"}
+FREE = {
+    "epochs",
+    "save_minutes",
+    "cache",
+    "test",
+    "report",
+    "resume",
+    "plugins",
+    "data.root",
+    "data.download",
+}
 """Keys that a resumed run may change: none of them changes what an epoch computes."""
 
 
@@ -44,11 +56,27 @@ def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
             show.say(f"'{run_dir}' is finished: {summary['reason']}")
             return summary | {"next": _next(run_dir, summary)}
         try:
-            return _train(config, record, show)
+            summary = _train(config, record, show)
         except BaseException as error:
             if record.started:
                 _note_end(error, record)
+                if record.read_status() == "failed":  # an interrupted run has not ended: it goes on
+                    _report(config, record, show)
             raise
+        return summary | _report(config, record, show)
+
+
+def _report(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
+    """Write report.html where it is asked for; its path, as a part of what the command returns."""
+    if not config.report:
+        return {}
+    try:
+        return {"report": str(write_report(record.path))}
+    except Exception as error:  # whatever it is, what was trained stands and is worth more than its report
+        show.warn(
+            f"no report was written: {error}; try again with: svhn report {shlex.quote(str(record.path))}"
+        )
+        return {}
 
 
 def _note_end(error: BaseException, record: RunDir) -> None:
@@ -156,6 +184,8 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
         {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train)},
     )
     record.status("running")
+    if not (sheet := record.path / "data.json").is_file():
+        write_json(sheet, data_sheet(data, folds[0], val_digits(data, folds[0])))
     _header(config, machine, data, folds, record, show)
     summaries = []
     for fold in folds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 GOOD = 0.98
@@ -12,6 +12,77 @@ GOOD = 0.98
 
 DIVERGED = 2 * math.log(11)
 """A validation loss that is twice that of guessing among all classes."""
+
+
+Change = Callable[[Mapping[str, Any]], "str | None"]
+"""A run's config, nested, to the word `key=value` that changes it; None where it has no such key."""
+
+
+def _times(name: str, factor: float) -> Change:
+    """A number at the root of the config, multiplied."""
+    kind = int if factor == int(factor) and factor > 1 and name != "lr" else float
+
+    def change(config: Mapping[str, Any]) -> str | None:
+        return f"{name}={kind(config[name] * factor):.6g}" if name in config else None
+
+    return change
+
+
+def _larger(config: Mapping[str, Any]) -> str | None:
+    return None if str(config["model"]["name"]).startswith(("resnet", "wide")) else "model=resnet18"
+
+
+def _smaller(config: Mapping[str, Any]) -> str | None:
+    model = config["model"]
+    return f"model.width={model['width'] / 2:g}" if model["name"] == "cnn" else None
+
+
+def _more_pictures(config: Mapping[str, Any]) -> str | None:
+    data = config["data"]
+    return f"data.n_train={2 * data['n_train']}" if "n_train" in data else None
+
+
+def _less_regularised(config: Mapping[str, Any]) -> str | None:
+    return None if config["reg"]["name"] == "none" else "reg=none"
+
+
+def _more_regularised(config: Mapping[str, Any]) -> str | None:
+    return None if config["reg"]["name"] == "strong" else "reg=strong"
+
+
+def _always(word: str) -> Change:
+    return lambda config: word
+
+
+SHORT = "under-fitting (stopped too early)"
+TRY: dict[str, list[tuple[str, Change]]] = {
+    "diverged": [
+        ("a lower lr: a tenth of it", _times("lr", 0.1)),
+        ("optim.clip=1", _always("optim.clip=1")),
+        ("schedule.warmup=1", _always("schedule.warmup=1")),
+    ],
+    "over-fitting": [
+        ("more regularisation: reg=strong (augmentation, dropout, label smoothing)", _more_regularised),
+        ("more training pictures", _more_pictures),
+        ("optim.weight_decay or reg.l2=1e-4", _always("reg.l2=1e-4")),
+        ("a smaller network", _smaller),
+    ],
+    SHORT: [("more epochs: epochs=…", _times("epochs", 2)), ("a higher lr", _times("lr", 3))],
+    "under-fitting": [
+        ("more epochs or a higher lr", _times("epochs", 2)),
+        ("a larger network, such as model=resnet18", _larger),
+        ("less regularisation: reg=none", _less_regularised),
+    ],
+    "neither over- nor under-fitting": [
+        ("more data or a larger network are what is left to gain from", _more_pictures)
+    ],
+}
+"""Verdict -> what to try first, in words and as a change of the config."""
+
+
+def turns(verdict: str, config: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """What to try after a verdict: the words, and the override for this config where one can be named."""
+    return [(text, change(config)) for text, change in TRY.get(verdict, [])]
 
 
 def diagnose(
@@ -47,36 +118,22 @@ def diagnose(
             "diverged",
             f"{figures}; even the best validation loss, {best['val_loss']:.4g}, is past guessing",
         )
-        advice = ["a lower lr: a tenth of it", "optim.clip=1", "schedule.warmup=1"]
     elif gap > max(0.01, noise) and gap > 0.3 * (1 - val["accuracy"]):
         verdict, why = "over-fitting", f"{figures}; the gap is larger than chance (±{100 * noise:.2f})"
         if turned:
             why += f", and the validation loss has risen from {min(losses):.4f} to {losses[-1]:.4f}"
-        advice = [
-            "more regularisation: reg=strong (augmentation, dropout, label smoothing)",
-            "more training pictures",
-            "optim.weight_decay or reg.l2=1e-4",
-            "a smaller network",
-        ]
     elif climbing and train["accuracy"] < 0.999:
-        verdict = "under-fitting (stopped too early)"
+        verdict = SHORT
         why = f"{figures}; the last epoch still lowered the validation loss to {losses[-1]:.4f}"
-        advice = ["more epochs: epochs=…", "a higher lr"]
     elif train["accuracy"] < GOOD:
         verdict = "under-fitting"
         why = f"{figures}; the network does not even fit the pictures that it was trained on"
-        advice = [
-            "more epochs or a higher lr",
-            "a larger network, such as model=resnet18",
-            "less regularisation: reg=none",
-        ]
     else:
         verdict, why = "neither over- nor under-fitting", f"{figures} (chance alone: ±{100 * noise:.2f})"
-        advice = ["more data or a larger network are what is left to gain from"]
     return {
         "verdict": verdict,
         "why": why,
-        "try": advice,
+        "try": [text for text, _ in TRY[verdict]],
         "train_accuracy": train["accuracy"],
         "val_accuracy": val["accuracy"],
         "gap": gap,

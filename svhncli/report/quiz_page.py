@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from PIL import Image
 
 from svhncli.files import write_text
 from svhncli.quiz import Question
+from svhncli.report.sheet import data_url
 
 _TEMPLATE = Path(__file__).with_name("quiz.html")
 
@@ -36,6 +35,4 @@ def write_page(path: Path, questions: Sequence[Question], positions: int, facts:
 
 def _png(question: Question) -> str:
     pixels = question.picture.transpose(1, 2, 0)
-    file = io.BytesIO()
-    Image.fromarray(pixels.repeat(3 // pixels.shape[2], axis=2)).save(file, "png")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return data_url(Image.fromarray(pixels.repeat(3 // pixels.shape[2], axis=2)))

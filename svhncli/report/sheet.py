@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +43,41 @@ def draw_captioned(
     _save(path, _block(caption, images, zoom, columns, below))
 
 
+def cells(path: Path, count: int, size: tuple[int, int], zoom: int, columns: int) -> list[Image.Image]:
+    """The pictures of a sheet that `draw_captioned` wrote, in its order and at their own size.
+
+    size: height and width in pixels of each of the `count` pictures.
+
+    Raises:
+        OSError: the file cannot be read, or is no picture.
+    """
+    height, width = size
+    with Image.open(path) as sheet:
+        sheet.load()
+        found = []
+        for left, top in _places(count, height * zoom, width * zoom, columns, CAPTION):
+            cell = sheet.crop((left, top, left + width * zoom, top + height * zoom))
+            found.append(cell.resize((width, height), Image.Resampling.NEAREST))
+    return found
+
+
+def _places(count: int, height: int, width: int, columns: int, line: int) -> list[tuple[int, int]]:
+    """Left and top of each picture of a block, below its caption. line: pixels for a text below each."""
+    across, down = width + GAP, height + line + GAP
+    return [(place % columns * across, CAPTION + place // columns * down) for place in range(count)]
+
+
+def data_url(picture: Image.Image | Path) -> str:
+    """A picture, or a PNG file as it is, as a URL that holds all of it."""
+    if isinstance(picture, Path):
+        content = picture.read_bytes()
+    else:
+        file = io.BytesIO()
+        picture.save(file, "png")
+        content = file.getvalue()
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
 def _save(path: Path, sheet: Image.Image) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, lambda file: sheet.save(file, "png"))
@@ -55,8 +92,8 @@ def _block(
     block = Image.new("RGB", (columns * across, CAPTION + -(-len(images) // columns) * down), "white")
     draw = ImageDraw.Draw(block)
     draw.text((2, 1), caption, fill="black")
-    for place, pixels in enumerate(images):
-        left, top = place % columns * across, CAPTION + place // columns * down
+    places = _places(len(images), height, width, columns, line)
+    for place, (pixels, (left, top)) in enumerate(zip(images, places, strict=True)):
         picture = Image.fromarray(pixels.transpose(1, 2, 0).repeat(3 // pixels.shape[0], axis=2))
         block.paste(picture.resize((width, height), Image.Resampling.NEAREST), (left, top))
         if below:

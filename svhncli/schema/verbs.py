@@ -44,6 +44,7 @@ class Train(Training):
     watch: int = key(
         16, "validation pictures whose predictions are followed from epoch to epoch", low=0, high=64
     )
+    report: bool = key(True, "write report.html at the end: everything about the run as one page")
     save_minutes: float = key(
         5.0, "last.pt is also saved within an epoch when this much time has passed", above=0
     )
@@ -126,6 +127,17 @@ class Render:
     cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
     data: Any = key(UNSET, "what is rendered")
+
+
+@dataclass
+class Report:
+    """`svhn report RUN`: everything about a run or a sweep as one HTML page."""
+
+    run: str = key(UNSET, "a run's, fold's or sweep's folder, a file in it, or latest")
+    out: str | None = key(None, "the file to write; null is report.html in the run's folder")
+    human: str = key("outputs/human", "folder of a quiz's answers, shown where they are of the same pictures")
+    check: str = key("outputs/check", "folder of checks, shown where they are of the same data")
+    inspect: str = key("outputs/inspect", "folder of findings, shown where they are of the same data")
 
 
 @dataclass

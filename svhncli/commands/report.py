@@ -1,0 +1,31 @@
+"""`svhn report RUN`: everything about a run, a run of several folds or a sweep as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from svhncli import schema
+from svhncli.errors import UsageError
+from svhncli.files import place
+from svhncli.report.gather import find
+from svhncli.report.page import Beside, write_report
+
+
+def run(config: schema.Report) -> dict[str, Any]:
+    """Write the report from what the run's folder holds; the data itself is not needed.
+
+    Returns:
+        {"run_dir", "report"}: the folder and the page.
+
+    Raises:
+        CheckpointError: there is no such run.
+        UsageError: `out` is a folder.
+        DiskError: it cannot be written.
+    """
+    folder = find(config.run)
+    out = None if config.out is None else place(config.out)
+    if out is not None and out.is_dir():
+        raise UsageError(f"out={config.out} is a folder", "name a file, such as out=report.html")
+    beside = Beside(Path(config.human), Path(config.check), Path(config.inspect))
+    return {"run_dir": str(folder), "report": str(write_report(folder, out, beside))}

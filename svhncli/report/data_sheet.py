@@ -1,0 +1,38 @@
+"""The sheet of a data set: what its parts are made of, in the numbers of `describe`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from svhncli.data.digits import BLANK, DataSet, Digits
+from svhncli.describe import describe
+from svhncli.split import Fold
+
+
+def data_sheet(data: DataSet, fold: Fold, val: Digits) -> dict[str, Any]:
+    """What a fold trains on, validates on and is tested on.
+
+    val: the pictures that `fold.val` indexes.
+
+    Returns:
+        {"name", "fingerprint", "fold", "share": of rendered pictures in a batch, "fresh": whether these are
+        renewed for every epoch, "parts": {"train", "val", and "rendered" and "test" where there are any}}.
+    """
+    parts = {"train": _part(data.train, fold.train), "val": _part(val, fold.val)}
+    for name, digits in (("rendered", data.extra_train), ("test", data.test)):
+        if digits is not None and len(digits):
+            parts[name] = _part(digits, np.arange(len(digits)))
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "fold": fold.name,
+        "share": data.share,
+        "fresh": data.fresh is not None,
+        "parts": parts,
+    }
+
+
+def _part(digits: Digits, rows: np.ndarray) -> dict[str, Any]:
+    return describe(digits.images, digits.labels, digits.groups, rows, BLANK)

@@ -1,0 +1,239 @@
+"""The report of a run or a sweep: one HTML file that needs nothing else, made of the files in its folder."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from svhncli import __version__
+from svhncli.errors import DiskError
+from svhncli.files import read_json, write_text
+from svhncli.report import facts, svg
+from svhncli.report.gather import UNREADABLE, Run, is_sweep, jobs, swept_keys
+from svhncli.report.sheet import data_url
+from svhncli.report.svg import Dot, Line
+from svhncli.scores import calibration_error
+from svhncli.show import percent
+
+NAME = "report.html"
+SHOWN, WIDE = 64, 32
+"""Mistakes that are shown, the surest ones of all folds; fewer where pictures are wide."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Folders whose result.json is shown where it is about the run's own data."""
+
+    human: Path = Path("outputs/human")
+    check: Path = Path("outputs/check")
+    inspect: Path = Path("outputs/inspect")
+
+
+def write_report(folder: Path, out: Path | None = None, beside: Beside = Beside()) -> Path:
+    """Write the report of a run's, a fold's or a sweep's folder; where it was written.
+
+    out: the file, None for report.html in the folder.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    out = out or folder / NAME
+    values: dict[str, Any] = _sweep(folder) if is_sweep(folder) else {"run": Run.of(folder), "sweep": None}
+    if values["run"] is not None:
+        values |= _run(values["run"], beside)
+    text = _environment().get_template("page.html").render(values, version=__version__)
+    if out.is_dir():
+        raise DiskError(f"cannot write '{out}': it is a folder", "move it away, or name a file with out=")
+    write_text(out, text)
+    return out
+
+
+def _environment() -> jinja2.Environment:
+    """Names, labels and reasons come from outside, so all is escaped; what a file lacks is left out."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("template")),
+        autoescape=True,
+        undefined=jinja2.ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    forms: dict[str, Callable[..., str]]
+    forms = {"percent": percent, "interval": facts.interval, "commas": "{:,}".format}
+    made.filters |= {name: _where_there_is(form) for name, form in forms.items()}
+    made.globals |= {"facts": facts}
+    return made
+
+
+def _where_there_is(form: Callable[..., str]) -> Callable[..., str]:
+    def filtered(value: Any, *more: Any, **named: Any) -> str:
+        if value is None or isinstance(value, jinja2.Undefined):
+            return ""
+        return form(value, *more, **named)
+
+    return filtered
+
+
+# ----------------------------------------------------------------------------- a run
+
+
+def _run(run: Run, beside: Beside) -> dict[str, Any]:
+    fingerprint = run.env.get("data", {}).get("fingerprint") or run.sheet.get("fingerprint")
+    first = run.folds[0] if run.folds else run
+    digest = first.split.digest if first.split else None
+    human = _result(beside.human, fingerprint)
+    mistakes, found = run.mistakes, run.judged
+    wide = bool(mistakes) and mistakes[0][1].width > 1.2 * mistakes[0][1].height
+    return {
+        "human": human if human and human.get("split") == digest else None,
+        "check": _result(beside.check, fingerprint),
+        "inspect": _result(beside.inspect, fingerprint),
+        "curves": _curves(run),
+        "matrix": _matrix(run),
+        "mistakes": [
+            (one, data_url(picture), picture.size) for one, picture in mistakes[: WIDE if wide else SHOWN]
+        ],
+        "wide": wide,
+        "weights": (first.path / "best.pt").is_file(),
+        "film": (data_url(run.film), run.film.size) if run.film else None,
+        "ece": calibration_error(found.bins) if found else None,
+        "reliability": _reliability(run),
+    }
+
+
+def _result(folder: Path, fingerprint: str | None) -> dict[str, Any] | None:
+    """What another command found of the same data; its sheets as `picture`."""
+    folder = folder.expanduser()
+    try:
+        result = dict(read_json(folder / "result.json"))
+        if fingerprint is None or result["fingerprint"] != fingerprint:
+            return None
+        for one in [*result.get("checks", []), *result.get("findings", [])]:
+            sheet = folder / Path(one.get("sheet") or "none").name
+            one["picture"] = data_url(sheet) if sheet.is_file() else None
+    except UNREADABLE:
+        return None
+    return result
+
+
+def _curves(run: Run) -> list[dict[str, Any]]:
+    """Loss, accuracy and lr over the epochs; the folds' lines lie over each other."""
+    parts = [one for one in run.folds or [run] if one.history]
+    if not parts:
+        return []
+    mark = None if run.folds else (run.summary.get("best") or {}).get("epoch")
+    made = []
+    for name, keys, form in (
+        ("loss", ("train_loss", "val_loss"), "{:.4f}".format),
+        ("accuracy", ("train_accuracy", "val_accuracy"), percent),
+        ("learning rate", ("lr",), "{:.2g}".format),
+    ):
+        lines = [
+            Line(key.partition("_")[0], [(row["epoch"], row[key]) for row in part.history])
+            for key in keys
+            for part in (parts[:1] if key == "lr" else parts)
+        ]
+        ends = "; ".join(
+            f"{line.kind} from {form(line.points[0][1])} to {form(line.points[-1][1])}" for line in lines
+        )
+        label = f"{name} by epoch: {ends}"
+        chart = svg.line_chart(lines, label, share=name == "accuracy", zero=keys == ("lr",), mark=mark)
+        made.append({"name": name, "kinds": [key.partition("_")[0] for key in keys], "chart": chart})
+    return made
+
+
+def _matrix(run: Run) -> list[dict[str, Any]]:
+    """A row for each true class: its name, and cells with a count and how dark they are, 0 to 1."""
+    if run.judged is None:
+        return []
+    counts = run.judged.matrix
+    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    shades = shares.copy()
+    np.fill_diagonal(shades, 0)
+    shades /= max(float(shades.max()), 1e-9)
+    np.fill_diagonal(shades, shares.diagonal())
+    return [
+        {
+            "name": "none" if true == 10 else str(true),
+            "cells": [
+                {
+                    "count": int(counts[true, read]),
+                    "right": true == read,
+                    "shade": round(float(shades[true, read]), 3),
+                }
+                for read in range(len(counts))
+            ],
+        }
+        for true in range(len(counts))
+    ]
+
+
+def _reliability(run: Run) -> Any:
+    if run.judged is None:
+        return None
+    error = calibration_error(run.judged.bins)
+    return svg.reliability_chart(
+        run.judged.bins, f"share that is right over confidence; calibration error {error:.2%}"
+    )
+
+
+# ----------------------------------------------------------------------------- a sweep
+
+
+def _sweep(folder: Path) -> dict[str, Any]:
+    rows = jobs(folder)
+    done = [row for row in rows if row["status"] == "done" and row["score"]]
+    keys = swept_keys(rows)
+    runs = [Run.of(row["path"]) for row in rows]
+    for row, run in zip(rows, runs, strict=True):
+        row["values"] = {key: row[key] for key in keys}
+        row["told"] = ", ".join(f"{key}={row[key]}" for key in keys)
+        row["interval"] = facts.interval((run.summary.get("val") or {}).get("interval"), level=False)
+    return {
+        "run": Run.of(done[0]["path"]) if done else None,
+        "sweep": {
+            "path": folder,
+            "rows": rows,
+            "keys": keys,
+            "done": len(done),
+            "metric": done[0]["metric"] if done else "score",
+            "charts": list(_strips(done, keys)),
+            "command": _sweep_command(folder),
+        },
+    }
+
+
+def _strips(done: list[dict[str, Any]], keys: list[str]) -> Iterator[tuple[str, Any]]:
+    """A chart of the score for each key, where there is more than one value of it to compare."""
+    metric = done[0]["metric"] if done else ""
+    is_loss = metric.endswith("loss")
+    form = "{:.4f}".format if is_loss else percent
+    same = [row for row in done if row["metric"] == metric]
+    for key in keys:
+        ordered = sorted(same, key=lambda row: _value(row[key]))
+        dots = [
+            Dot(row[key], float(row["score"]), f"job {row['job']}: {form(float(row['score']))}")
+            for row in ordered
+        ]
+        if len({dot.row for dot in dots}) > 1:
+            yield key, svg.strip_chart(dots, f"{metric} of every job by {key}", share=not is_loss)
+
+
+def _value(text: str) -> tuple[bool, float, str]:
+    """Numbers by their size, then words."""
+    try:
+        return False, float(text), text
+    except ValueError:
+        return True, 0.0, text
+
+
+def _sweep_command(folder: Path) -> str:
+    try:
+        return f"svhn train -m {shlex.join(read_json(folder / 'sweep.json')['overrides'])}"
+    except UNREADABLE:
+        return ""

@@ -1,0 +1,180 @@
+"""Charts as inline SVG: sharp at any size, coloured by the page's own variables, so light, dark and in print.
+
+Every text passes through `escape`. Series are told apart by dashes as well as by colour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 360, 220
+LEFT, RIGHT, TOP, BOTTOM = 50, 18, 10, 32
+"""Room in pixels around a chart for the texts of its axes."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """kind: a class of the page's style (`train`, `val`, `lr`). points: x and y, by rising x."""
+
+    kind: str
+    points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A value in a row of a strip chart, and what is said when it is pointed at."""
+
+    row: str
+    value: float
+    told: str
+
+
+def line_chart(
+    lines: Sequence[Line], label: str, share: bool = False, zero: bool = False, mark: float | None = None
+) -> Markup:
+    """Lines over epochs; nothing where no value is finite.
+
+    label: what a person who cannot see it is told. share: values are shares, shown as percentages.
+    zero: the axis begins at 0. mark: an epoch to point at.
+    """
+    drawn = [point for line in lines for point in line.points if math.isfinite(point[1])]
+    if not drawn:
+        return Markup("")
+    first, last = min(x for x, _ in drawn), max(x for x, _ in drawn)
+    steps = ticks(0 if zero else min(y for _, y in drawn), max(y for _, y in drawn))
+    ends = (first, last) if first < last else (first - 1, last + 1)
+    x, y = _scale(*ends, LEFT, WIDTH - RIGHT), _scale(steps[0], steps[-1], HEIGHT - BOTTOM, TOP)
+    parts = [_grid(y, steps, tick_texts(steps, share))]
+    epochs = [one for one in ticks(*ends, 6) if one == int(one) and first <= one <= last]
+    parts += [_text(x(epoch), HEIGHT - BOTTOM + 14, f"{epoch:g}", "middle") for epoch in epochs]
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "epoch", "middle"))
+    if mark is not None and first <= mark <= last:
+        parts.append(_stroke("mark", x(mark), TOP, x(mark), HEIGHT - BOTTOM))
+    for line in lines:
+        finite = [(x(a), y(b)) for a, b in line.points if math.isfinite(b)]
+        parts.append(_polyline(line.kind, finite))
+        if len(finite) <= 12 and len(lines) <= 2:
+            parts += [_circle(line.kind, a, b, 2.5) for a, b in finite]
+    return _svg(HEIGHT, label, parts)
+
+
+def reliability_chart(bins: Sequence[Mapping[str, Any]], label: str) -> Markup:
+    """The share that is right over confidence; below it how many readings are how sure, on a log scale."""
+    held = [one for one in bins if one["count"]]
+    height, middle = 330, 240
+    x, y = _scale(0, 1, LEFT, WIDTH - RIGHT), _scale(0, 1, middle, TOP)
+    steps = [0, 0.25, 0.5, 0.75, 1]
+    parts = [_grid(y, steps, tick_texts(steps, share=True)), _stroke("mark", x(0), y(0), x(1), y(1))]
+    for one in held:
+        told = (
+            f"{one['accuracy']:.1%} right of {one['count']:,} readings that are {one['confidence']:.1%} sure"
+        )
+        parts.append(_circle("val", x(one["confidence"]), y(one["accuracy"]), 3, told))
+    parts.append(_polyline("val", [(x(one["confidence"]), y(one["accuracy"])) for one in held]))
+    floor, most = height - BOTTOM, max(one["count"] for one in held)
+    tall = _scale(0, math.log10(most + 1), floor, middle + 14)
+    for one in held:
+        left, right, top = x(one["low"]) + 0.5, x(one["high"]) - 0.5, tall(math.log10(one["count"] + 1))
+        parts.append(
+            Markup('<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+                left, top, right - left, floor - top
+            )
+        )
+    parts.append(_text(LEFT - 6, middle + 22, f"{most:,}", "end"))
+    marks = zip(steps, tick_texts(steps, share=True), strict=True)
+    parts += [_text(x(one), floor + 14, text, "middle") for one, text in marks]
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 3, "confidence", "middle"))
+    return _svg(height, label, parts)
+
+
+def strip_chart(dots: Sequence[Dot], label: str, share: bool) -> Markup:
+    """A row for each value of a key, with a dot for each job and a bar at the mean."""
+    rows = list(dict.fromkeys(dot.row for dot in dots))
+    line, left = 26, min(150, 14 + 7 * max(len(row) for row in rows))
+    height = TOP + line * len(rows) + BOTTOM
+    steps = ticks(min(dot.value for dot in dots), max(dot.value for dot in dots), 4)
+    x = _scale(steps[0], steps[-1], left, WIDTH - RIGHT - 14)
+    parts = []
+    for step, text in zip(steps, tick_texts(steps, share), strict=True):
+        parts.append(_stroke("grid", x(step), TOP, x(step), height - BOTTOM))
+        parts.append(_text(x(step), height - BOTTOM + 14, text, "middle"))
+    for number, row in enumerate(rows):
+        middle = TOP + line * (number + 0.5)
+        shown = row if len(row) <= 20 else f"{row[:19]}…"
+        parts.append(_text(left - 8, middle + 4, shown, "end"))
+        values = [dot for dot in dots if dot.row == row]
+        mean = x(sum(dot.value for dot in values) / len(values))
+        parts.append(_stroke("mean", mean, middle - 8, mean, middle + 8))
+        parts += [_circle("val", x(dot.value), middle, 4, dot.told) for dot in values]
+    return _svg(height, label, parts)
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers from `low` or a little below to `high` or a little above, `most` + 2 of them at most."""
+    if high <= low:
+        room = abs(low) / 10 or 1.0
+        low, high = low - room, high + room
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def tick_texts(values: Sequence[float], share: bool = False) -> list[str]:
+    """Texts of an axis, as short as they can be. values: two or more, evenly spaced."""
+    factor, sign = (100, "%") if share else (1, "")
+    scaled = [factor * value for value in values]
+    room = (scaled[1] - scaled[0]) / 100
+    for digits in range(1, 17):
+        texts = [f"{value:.{digits}g}" for value in scaled]
+        if all(abs(float(text) - value) <= room for text, value in zip(texts, scaled, strict=True)):
+            break
+    return [f"{float(text):.{max(6, digits)}g}{sign}" for text in texts]
+
+
+# ----------------------------------------------------------------------------- pieces
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    span = high - low or 1.0
+    return lambda value: start + (value - low) / span * (end - start)
+
+
+def _grid(y: Callable[[float], float], steps: Sequence[float], texts: Sequence[str]) -> Markup:
+    parts = []
+    for step, text in zip(steps, texts, strict=True):
+        parts.append(_stroke("grid", LEFT, y(step), WIDTH - RIGHT, y(step)))
+        parts.append(_text(LEFT - 6, y(step) + 4, text, "end"))
+    return Markup("").join(parts)
+
+
+def _svg(height: float, label: str, parts: Iterable[Markup]) -> Markup:
+    return Markup('<svg viewBox="0 0 {} {:.0f}" role="img" aria-label="{}">{}</svg>').format(
+        WIDTH, height, label, Markup("").join(parts)
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> Markup:
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(x, y, anchor, text)
+
+
+def _stroke(kind: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
+    form = '<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'
+    return Markup(form).format(kind, x1, y1, x2, y2)
+
+
+def _polyline(kind: str, points: Iterable[tuple[float, float]]) -> Markup:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return Markup('<polyline class="line {}" points="{}"/>').format(kind, path)
+
+
+def _circle(kind: str, x: float, y: float, radius: float, told: str = "") -> Markup:
+    title = Markup("<title>{}</title>").format(told) if told else Markup("")
+    form = '<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="{}">{}</circle>'
+    return Markup(form).format(escape(kind), x, y, radius, title)

@@ -1,0 +1,448 @@
+"""`svhn report`: one page that needs nothing else, says what the run's files say, and never costs a run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import requests_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svhncli import cli
+from svhncli.data.digits import Digits
+from svhncli.files import read_json, write_json
+from svhncli.report.diagnosis import TRY, turns
+from svhncli.report.gather import Run, find
+from svhncli.report.page import Beside, write_report
+from svhncli.report.svg import Line, line_chart, tick_texts, ticks
+from svhncli.report.worst import keep_mistakes, kept_mistakes
+from svhncli.show import percent
+
+SMALL = [
+    "data=tiny",
+    "data.n_train=150",
+    "data.n_test=40",
+    "model=linear",
+    "epochs=2",
+    "threads=1",
+    "device=cpu",
+]
+SECTIONS = ["summary", "diagnosis", "curves", "confusion", "mistakes", "dynamics", "calibration", "folds"]
+SECTIONS += ["data", "checks", "environment"]
+HOSTILE = """</title><script>alert(1)</script>'"><img src=//x.y/z onerror=alert(2)>"""
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements, and its text without those of style."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] != "style":
+            self.text += f" {data}"
+
+    def said(self) -> str:
+        return " ".join(self.text.split())
+
+    def sections(self) -> list[str]:
+        return [found["id"] for tag, found in self.elements if tag == "section"]
+
+    def refers_to(self) -> list[str]:
+        """Everything that a browser might fetch."""
+        names = ("src", "href", "srcset", "data", "action", "poster", "xlink:href")
+        urls = [value for _, found in self.elements for name, value in found.items() if name in names]
+        return urls + re.findall(r"url\(([^)]*)\)|@import (\S+)", self.source)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the runs `one`, `folds` (two) and `numbers`, and a sweep with failed jobs."""
+    folder, before = tmp_path_factory.mktemp("report"), Path.cwd()
+    os.chdir(folder)
+    try:
+        assert cli.main(["train", *SMALL, "hydra.run.dir=one"]) == 0
+        assert cli.main(["train", *SMALL, "split=kfold", "split.k=2", "hydra.run.dir=folds"]) == 0
+        sweep = ["lr=1e-2,1e-3", "init_from=null,nowhere", "hydra.sweep.dir=sweep"]
+        assert cli.main(["train", "-m", *SMALL, *sweep]) == 1
+        numbers = [
+            "data=synth_full",
+            "data.n_train=60",
+            "data.n_test=0",
+            "epochs=1",
+            "model=linear",
+            "threads=1",
+        ]
+        assert cli.main(["train", *numbers, "split.fraction=0.3", "hydra.run.dir=numbers"]) == 0
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    """A copy of the run `one`, to be spoiled."""
+    return Path(shutil.copytree(made / "one", tmp_path / "one"))
+
+
+# ----------------------------------------------------------------------------- the page
+
+
+@pytest.mark.parametrize("name", ["one", "folds", "numbers", "sweep"])
+def test_every_run_and_sweep_ends_with_a_page_that_refers_to_nothing_outside(made: Path, name: str) -> None:
+    page = Page(made / name / "report.html")
+    ids = {found["id"] for _, found in page.elements if "id" in found}
+    for url in page.refers_to():
+        assert url.startswith("data:") or (url[:1] == "#" and url[1:] in ids), url
+    assert not {"script", "iframe", "object", "form"} & {tag for tag, _ in page.elements}
+    assert page.sections() == [*(["jobs"] if name == "sweep" else []), *SECTIONS]
+
+
+@pytest.mark.parametrize("name", ["one", "folds", "numbers", "sweep"])
+def test_the_page_can_be_heard_as_well_as_seen(made: Path, name: str) -> None:
+    page = Page(made / name / "report.html")
+    assert page.elements[0] == ("html", {"lang": "en"})
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert all(found.get("alt") for tag, found in page.elements if tag == "img")
+    assert all(found.get("scope") for tag, found in page.elements if tag == "th")
+    assert all(found.get("aria-label") for tag, found in page.elements if tag == "svg")
+
+
+def test_the_figures_of_the_summary_are_those_of_summary_json(made: Path) -> None:
+    said, summary = Page(made / "one" / "report.html").said(), read_json(made / "one" / "summary.json")
+    for part in ("val", "test"):
+        bounds = summary[part]["interval"]
+        interval = f"[{percent(bounds['low'])}, {percent(bounds['high'])}] at 95%"
+        name = {"val": "validation", "test": "test"}[part]
+        told = (
+            f"{name} accuracy {percent(summary[part]['accuracy'])} {interval}, {summary[part]['n']} pictures"
+        )
+        assert told in said
+    assert f"{summary['parameters']:,} parameters" in said
+    assert f"trained on {summary['n_train']} pictures" in said
+    assert f"{summary['images_per_second']:,.0f} images/s" in said
+    assert f"status done {summary['reason']}" in said
+    assert f"{summary['diagnosis']['verdict']} : {summary['diagnosis']['why']}" in said
+    labels = Run.of(made / "one").said[1][:, 0]  # type: ignore[index]
+    assert f"majority baseline {percent(np.bincount(labels).max() / len(labels))}" in said
+
+
+def test_the_matrix_holds_every_validation_picture_in_its_place(made: Path) -> None:
+    source = (made / "one" / "report.html").read_text()
+    table = source[source.index('<table class="matrix">') :].split("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in table.split("<tr>")[2:]]
+    counts = np.array([[int(cell.replace("·", "0")) for cell in row] for row in rows])
+    expected = np.zeros((10, 10), int)
+    for line in (made / "one" / "val_predictions.csv").read_text().splitlines()[1:]:
+        true, read = line.split(",")[2:4]
+        expected[int(true), int(read)] += 1
+    assert (counts == expected).all()
+
+
+def test_names_reasons_and_labels_are_texts_whatever_they_hold(copy: Path) -> None:
+    summary = read_json(copy / "summary.json")
+    write_json(copy / "summary.json", {**summary, "reason": HOSTILE})
+    sheet = read_json(copy / "data.json")
+    write_json(copy / "data.json", {**sheet, "name": HOSTILE})
+    mistakes = read_json(copy / "plots" / "mistakes.json")
+    for one in mistakes["mistakes"]:
+        one |= {"name": HOSTILE, "label": HOSTILE, "prediction": HOSTILE}
+    write_json(copy / "plots" / "mistakes.json", mistakes)
+    config = (copy / "config.yaml").read_text().replace("name: linear", f"name: {json.dumps(HOSTILE)}")
+    (copy / "config.yaml").write_text(config)
+    (copy / ".hydra" / "overrides.yaml").write_text(json.dumps([f"data.root={HOSTILE}"]))
+    page = Page(write_report(copy))
+    assert "script" not in {tag for tag, _ in page.elements}
+    assert not [found for _, found in page.elements if "onerror" in found]
+    assert all(url[:1] == "#" or url.startswith("data:") for url in page.refers_to())
+    assert page.said().count("<script>alert(1)</script>") > 5  # as a text, where it is meant to be read
+    assert sum(found.get("title") == HOSTILE for _, found in page.elements) == len(mistakes["mistakes"])
+
+
+# ----------------------------------------------------------------------------- every kind of run
+
+
+def test_a_run_of_folds_has_a_row_a_fold_and_their_mean(made: Path) -> None:
+    said, summary = Page(made / "folds" / "report.html").said(), read_json(made / "folds" / "summary.json")
+    mean = summary["val_accuracy"]
+    assert f"validation accuracy {percent(mean['mean'])} [{percent(mean['low'])}" in said
+    for fold in summary["folds"]:
+        digest = Run.of(made / "folds" / fold["name"]).split.digest[:12]  # type: ignore[union-attr]
+        row = (
+            f"{fold['name']} done {fold['best']['epoch']} {fold['n_val']} {percent(fold['val']['accuracy'])}"
+        )
+        assert re.search(rf"{re.escape(row)} .{{20,60}} {digest}", said)
+    assert not (made / "folds" / "fold0" / "report.html").exists()
+
+
+def test_a_fold_has_a_report_of_its_own_on_wish(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "fold.html"
+    assert cli.main(["report", str(made / "folds" / "fold1"), f"out={out}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "run_dir": str(made / "folds" / "fold1"),
+        "report": str(out),
+    }
+    val = read_json(made / "folds" / "fold1" / "summary.json")["val"]
+    assert f"validation accuracy {percent(val['accuracy'])}" in Page(out).said()
+
+
+def test_a_sweep_is_ranked_and_says_why_a_job_failed(made: Path) -> None:
+    page = Page(made / "sweep" / "report.html")
+    said = page.said()
+    assert "2 of 4 jobs are done" in said
+    assert said.count("init_from=nowhere) failed: there is no run 'nowhere'") == 2
+    scores = [
+        read_json(path)["score"]["value"]
+        for path in (made / "sweep").glob("*/summary.json")
+        if read_json(path)["status"] == "done"
+    ]
+    places = [said.index(f" {percent(score)} ") for score in sorted(scores, reverse=True)]
+    assert places == sorted(places)
+    assert f"validation accuracy {percent(max(scores))}" in said
+    dots = [found for tag, found in page.elements if tag == "circle" and found["r"] == "4"]
+    assert len(dots) == 2, "a chart for lr, none for init_from, of which one value alone was done"
+
+
+def test_a_sweep_that_was_stopped_shows_what_its_folders_hold(made: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(made / "sweep", tmp_path / "sweep"))
+    (copy / "summary.csv").unlink()
+    said = Page(write_report(copy)).said()
+    assert "2 of 4 jobs are done" in said
+    assert "failed: there is no run 'nowhere'" in said
+
+
+def test_a_failed_run_says_why_and_what_to_turn(folder: Path) -> None:
+    assert cli.main(["train", *SMALL, "lr=1e30", "model=mlp", "hydra.run.dir=run"]) == 7
+    page = Page(folder / "run" / "report.html")
+    assert "The run failed: the training loss became" in page.said()
+    assert "optim.clip=1" in page.said()
+    assert "svhn train data=tiny" in page.said()
+    assert page.sections() == SECTIONS
+
+
+@pytest.mark.parametrize("status", ["interrupted", "running"])
+def test_a_run_that_has_not_ended_shows_what_there_is(copy: Path, status: str) -> None:
+    for name in (
+        "summary.json",
+        "val_predictions.csv",
+        "data.json",
+        "plots/mistakes.json",
+        "plots/watch.png",
+    ):
+        (copy / name).unlink()
+    write_json(copy / "status.json", {"status": status, "time": "2026-01-02T03:04:05+0000"})
+    if status == "interrupted":
+        write_json(copy / "summary.json", {"status": status, "reason": "stopped in epoch 3", "hint": "go on"})
+    page = Page(write_report(copy))
+    assert {"interrupted": "stopped in epoch 3", "running": "2026-01-02T03:04:05"}[status] in page.said()
+    assert page.sections() == SECTIONS
+    assert sum(tag == "svg" for tag, _ in page.elements) == 3, "the curves of the epochs that there are"
+
+
+@pytest.mark.parametrize(
+    "name", ["summary.json", "metrics.csv", "val_predictions.csv", "config.yaml", "env.json", "split.json"]
+)
+def test_a_damaged_file_is_named_and_its_section_left_out(copy: Path, name: str) -> None:
+    path = copy / name
+    path.write_bytes(b"\x00{" + path.read_bytes()[: path.stat().st_size // 2])
+    page = Page(write_report(copy))
+    assert f"left out: {name}" in page.said()
+    assert page.sections() == SECTIONS
+
+
+def test_what_another_command_found_is_shown_for_the_same_data_alone(copy: Path, tmp_path: Path) -> None:
+    fingerprint = read_json(copy / "env.json")["data"]["fingerprint"]
+    split = Run.of(copy).split.digest  # type: ignore[union-attr]
+    beside = Beside(*(tmp_path / name for name in ("human", "check", "inspect")))
+    for path in (beside.human, beside.check, beside.inspect):
+        path.mkdir()
+    shutil.copy(copy / "plots" / "watch.png", beside.inspect / "blurred.png")
+    bounds = {"low": 0.7, "high": 0.9, "level": 0.95}
+    quiz = {"n": 50, "accuracy": 0.8123, "interval": bounds, "median_seconds": 1.5, "split": split}
+    check = {"name": "overfit", "question": "Can it?", "measured": "0.01", "expected": "below 0.1"}
+    checks = {
+        "passed": True,
+        "seconds": 9.0,
+        "checks": [{**check, "passed": True, "mend": None, "sheet": None}],
+    }
+    finding = {"name": "blurred", "title": "Blurred pictures", "measure": "sharpness", "count": 7}
+    findings = {"findings": [{**finding, "level": "look", "sheet": "blurred.png", "mend": None}]}
+    told = ("a person 81.23%", "1 of 1 checks passed", "Blurred pictures: 7")
+
+    def said(fingerprint: str, **more: Any) -> tuple[list[bool], int]:
+        for path, found in ((beside.human, quiz | more), (beside.check, checks), (beside.inspect, findings)):
+            write_json(path / "result.json", {**found, "fingerprint": fingerprint})
+        page = Page(write_report(copy, beside=beside))
+        return [one in page.said() for one in told], sum(tag == "img" for tag, _ in page.elements)
+
+    shown, pictures = said(fingerprint)
+    assert shown == [True, True, True]
+    assert said("0" * 64) == ([False, False, False], pictures - 1)
+    assert said(fingerprint, split="0" * 64)[0] == [False, True, True]
+
+
+def test_scores_of_svhn_eval_are_taken_in(made: Path, copy: Path) -> None:
+    assert cli.main(["eval", str(copy), "tta=3", "part=val"]) == 0
+    (results,) = copy.glob("eval/*/results.json")
+    accuracy = read_json(results)["accuracy"]
+    assert re.search(rf"synth val 3 \d+ {percent(accuracy)}", Page(write_report(copy)).said())
+
+
+# ----------------------------------------------------------------------------- what it costs
+
+
+def test_no_report_where_none_is_asked_for(folder: Path) -> None:
+    assert cli.main(["train", *SMALL, "report=false", "hydra.run.dir=run"]) == 0
+    assert cli.main(["train", "-m", *SMALL, "report=false", "seed=1,2", "hydra.sweep.dir=sweep"]) == 0
+    assert not list(folder.rglob("report.html"))
+    assert cli.main(["report", "run"]) == 0
+    assert (folder / "run" / "report.html").is_file()
+
+
+def test_a_report_that_cannot_be_written_leaves_the_run_done(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "run" / "report.html" / "in the way").mkdir(parents=True)
+    assert cli.main(["train", *SMALL, "hydra.run.dir=run"]) == 0
+    assert "no report was written" in capsys.readouterr().err
+    assert read_json(folder / "run" / "status.json")["status"] == "done"
+    assert read_json(folder / "run" / "summary.json")["status"] == "done"
+    assert cli.main(["report", "run"]) == 6
+
+
+def test_a_report_needs_no_torch() -> None:
+    code = "import sys, svhncli.commands.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_no_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "empty").mkdir()
+    assert cli.main(["report", "nowhere"]) == 4
+    assert cli.main(["report", "empty"]) == 4
+    assert cli.main(["report", "latest"]) == 4
+    assert "svhn: error: there is no run" in capsys.readouterr().err
+
+
+def test_a_file_means_the_run_around_it(made: Path, tmp_path: Path) -> None:
+    assert find(str(made / "one" / "best.pt")) == made / "one"
+    assert find(str(made / "folds" / "fold0" / "best.pt")) == made / "folds" / "fold0"
+    assert find(str(made / "sweep" / "summary.csv")) == made / "sweep"
+    copy = Path(shutil.copytree(made / "folds", tmp_path / "folds"))
+    (copy / "fold0" / "summary.json").unlink()
+    assert find(str(copy / "fold0")) == copy / "fold0", "a fold that has not ended"
+
+
+# ----------------------------------------------------------------------------- pieces
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 9, 14), (3, 64, 128)])
+def test_pictures_of_mistakes_come_back_from_their_sheet_bit_by_bit(
+    tmp_path: Path, shape: tuple[int, int, int]
+) -> None:
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (80, *shape), dtype=np.uint8)
+    labels = draw.integers(0, 10, (80, 1))
+    digits = Digits(images, labels, np.arange(80), [f"n{i}" for i in range(80)])
+    probabilities = draw.dirichlet(np.ones(10), (80, 1)).astype(np.float32)
+    keep_mistakes(tmp_path, digits, np.arange(80), probabilities)
+    kept = kept_mistakes(tmp_path)
+    assert len(kept) == 64
+    sure = [one["confidence"] for one, _ in kept]
+    assert sure == sorted(sure, reverse=True)
+    for one, picture in kept:
+        pixels = images[one["index"]].transpose(1, 2, 0)
+        assert (np.asarray(picture) == pixels).all()
+        assert one["label"] != one["prediction"]
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(3, 8))
+def test_ticks_are_few_and_span_the_values(low: float, span: float, most: int) -> None:
+    high = low + span
+    found = ticks(low, high, most)
+    room = 1e-6 * max(abs(low), abs(high), span)
+    assert found[0] <= low + room
+    assert found[-1] >= high - room
+    assert 2 <= len(found) <= most + 3
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+def test_every_tick_says_its_own_value(low: float, span: float) -> None:
+    found = ticks(low, low + span)
+    texts = tick_texts(found)
+    assert len({*texts}) == len(found)
+    assert [float(text) for text in texts] == pytest.approx(found, rel=0, abs=(found[1] - found[0]) / 50)
+
+
+def test_texts_of_an_axis_are_short() -> None:
+    assert tick_texts([0, 0.0001, 0.0002]) == ["0", "0.0001", "0.0002"]
+    assert tick_texts([0, 0.5, 1], share=True) == ["0%", "50%", "100%"]
+    assert tick_texts([0.9, 0.925, 0.95], share=True) == ["90%", "92.5%", "95%"]
+
+
+def test_a_line_is_drawn_to_scale() -> None:
+    drawn = line_chart([Line("val", [(1, 0.0), (2, 0.25), (5, 1.0)])], "label")
+    (points,) = re.findall(r'<polyline[^>]*points="([^"]*)"', drawn)
+    (x0, y0), (x1, y1), (x2, y2) = (map(float, point.split(",")) for point in points.split())
+    assert (x1 - x0) / (x2 - x0) == pytest.approx(0.25, abs=1e-3)
+    assert (y0 - y1) / (y0 - y2) == pytest.approx(0.25, abs=1e-3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_leaves_a_chart_of_the_others(value: float) -> None:
+    drawn = line_chart([Line("val", [(1, 0.5), (2, value)])], "label")
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+
+
+@pytest.mark.parametrize("verdict", TRY)
+def test_what_to_try_is_a_change_of_the_config(made: Path, verdict: str) -> None:
+    config = Run.of(made / "one").config
+    words = [word for _, word in turns(verdict, config) if word]
+    assert words
+    assert cli.main(["train", *SMALL, *words, "--cfg", "job"]) == 0
+    if verdict == "diverged":
+        assert f"lr={config['lr'] / 10:.6g}" in words
+
+
+# ----------------------------------------------------------------------------- a real browser
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_it_without_a_request_an_error_or_a_sideways_scroll(
+    made: Path, browser: Any, width: int
+) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    for name in ("one", "folds", "numbers", "sweep"):
+        browser.get((made / name / "report.html").as_uri())
+        page, window = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        assert window == width
+        assert page <= width, name
+        broken = "return [...document.images].filter(one => !one.naturalWidth).length"
+        assert browser.execute_script(broken) == 0
+    assert browser.get_log("browser") == []
+    assert requests_of(browser) == []
