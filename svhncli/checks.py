@@ -52,10 +52,10 @@ GROWN = 0.05
 """By what share the training loss must fall when the layers below the head train, too."""
 SURE = 3.0
 """Standard errors by which the network must beat what it is compared with."""
-KEPT, KEPT_ALONE = 0.35, 0.75
+KEPT, KEPT_ALONE = 0.35, 0.5
 """Share of the digits that are read rightly as they are which must be so when augmented, by all changes and
-by each alone. After 160 steps reg=strong keeps 47 %, three operations of RandAugment 44 %, hflip alone 71 %,
-labels of other pictures 10 %."""
+by each alone, of those that it changes. After 160 steps reg=strong keeps 47 %, RandAugment
+44 %; translate=0.1 alone 62 %, hflip 42 %, labels of other pictures 10 %."""
 STEPS = 10
 """Steps of the trainings that must agree in every bit."""
 POWER = 0.8
@@ -488,8 +488,8 @@ def averages(bench: Bench) -> Result:
 def augmented_pictures(bench: Bench) -> Result:
     """Augmented pictures still carry their labels: a network that learned without augmentation reads them.
 
-    A flip leaves the digits that are symmetrical, so its share alone would hide among many mild changes;
-    therefore every change is looked at alone, too.
+    A flip leaves half of the pictures, and those digits that are symmetrical: among other changes it would
+    hide. So every change is looked at alone, too, and the pictures that it leaves as they are do not count.
     """
     plan, state = bench.learned
     images, labels = plan.val.take(np.arange(len(plan.val)))
@@ -505,7 +505,9 @@ def augmented_pictures(bench: Bench) -> Result:
     def kept(augment: schema.Augment) -> tuple[float, torch.Tensor]:
         own = replace(plan, augment=build.augment(augment), policy=build.policy(augment))
         pixels = augmented(own, images, (0, 0))
-        return float(right(pixels)[readable].float().mean()), pixels
+        moved = readable & ((pixels - clean).abs().amax((1, 2, 3)) > 1 / 255)[:, None]
+        count = moved if bool(moved.any()) else readable
+        return float(right(pixels)[count].float().mean()), pixels
 
     augment = bench.config.reg.augment
     alone = {name: kept(one)[0] for name, one in _each_alone(augment)}
