@@ -19,8 +19,8 @@ def run(config: schema.Check) -> dict[str, Any]:
     """Run every check on a few pictures of the first fold and write what they found into a folder.
 
     Returns:
-        {"data", "fingerprint", "passed", "seconds", "checks": a list of `checks.Result` as dictionaries,
-        "out"}.
+        {"data", "fingerprint", "passed", "seconds", "checks": a list of {"name", …} with what `checks.Result`
+        has, "out"}.
 
     Raises:
         CheckFailedError: a check failed; the folder is written all the same.
@@ -32,27 +32,27 @@ def run(config: schema.Check) -> dict[str, Any]:
     with show.bars():
         data = build.data(config.data, config.split, config.cache, show.work)
     folds = build.folds(config.split, data, config.seed)
-    started, results = time.perf_counter(), []
+    started, results = time.perf_counter(), {}
     with new_folder(out, {RESULT, SHEET}) as folder:
         bench = Bench(config, machine, data, folds, folder, show)
-        for check in CHECKS:
+        for name, check in CHECKS.items():
             try:
                 result = check(bench)
             except NotFiniteError as error:
-                name = check.__name__.replace("_", " ")
-                result = Result(name, "does it train?", error.message, "a finite loss", False, error.hint)
-            results.append(result)
-            show.verdict(result.name, result.passed, result.measured, result.expected)
+                result = Result("does it train?", error.message, "a finite loss", False, error.hint)
+            results[name] = result
+            show.verdict(name, result.passed, result.measured, result.expected)
         facts = {
             "data": data.name,
             "fingerprint": data.fingerprint,
-            "passed": all(result.passed for result in results),
+            "passed": all(result.passed for result in results.values()),
             "seconds": time.perf_counter() - started,
-            "checks": [asdict(result) for result in results],
+            "checks": [{"name": name, **asdict(result)} for name, result in results.items()],
         }
         write_json(folder / RESULT, facts)
-    if failed := [result for result in results if not result.passed]:
-        mend = "; ".join(f"{result.name}: {result.mend}" for result in failed)
-        names = ", ".join(result.name for result in failed)
-        raise CheckFailedError(f"{len(failed)} of {len(results)} checks failed: {names}", mend)
+    if failed := [(name, result) for name, result in results.items() if not result.passed]:
+        raise CheckFailedError(
+            f"{len(failed)} of {len(results)} checks failed: {', '.join(name for name, _ in failed)}",
+            "; ".join(f"{name}: {result.mend}" for name, result in failed),
+        )
     return {**facts, "out": str(out)}
