@@ -2,11 +2,13 @@
 
     python benchmarks/planted_faults.py FOLDER [--seed 0] [--keep DIR] [KEY=VALUE ...]
 
-FOLDER holds train_32x32.mat and test_32x32.mat. Of a copy, 30 training labels are swapped for others, 20 training
-pictures are copied into the test part, 10 training pictures are made blank, and 10 near-duplicates are added to the
-training part (moved by a pixel, another brightness, JPEG). Then `svhn inspect` looks at the data, and at a 5-fold run
-that is trained on it; words with "=" go to that training. The natural duplicates and blank pictures of the folder
-itself, which the same search finds before anything is planted, are no errors of the search: they are counted beside it.
+FOLDER holds train_32x32.mat and test_32x32.mat. Of a copy, 30 training labels are swapped for others, 20
+training pictures are copied into the test part, 10 training pictures are made blank, and 10 near-duplicates
+are added to the training part (moved by a pixel, another brightness, JPEG). Then `svhn inspect` looks at the
+data, and at a 5-fold run that is trained on it; words with "=" go to that training. The natural duplicates
+and blank pictures of the folder
+itself, which the same search finds before anything is planted, are no errors of the search: they are counted
+    beside it.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ def write(folder: Path, part: str, images: np.ndarray, labels: np.ndarray) -> No
 
 
 def nearly(picture: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """The picture uint8 (3, H, W) a pixel aside, a little lighter or darker, through JPEG of quality 75 to 90."""
+    """The picture uint8 (3, H, W) a pixel aside, a little lighter or darker, through JPEG of quality 75 to
+    90."""
     moved = np.roll(picture, draw.choice([-1, 1]), axis=draw.integers(1, 3))
     lit = np.clip(moved * draw.uniform(0.9, 1.1) + draw.uniform(-8, 8), 0, 255).astype(np.uint8)
     file = io.BytesIO()

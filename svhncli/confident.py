@@ -1,7 +1,7 @@
 """Confident learning: which labels are likely wrong, by what networks say that did not train on them.
 
-Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70, 2021. A number is judged
-position by position, its blanks included, and is as suspicious as its worst position.
+Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70, 2021. A
+number is judged position by position, its blanks included, and is as suspicious as its worst position.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import numpy as np
 class Judged:
     """What N labels of L positions and K classes look like.
 
-    thresholds: float64 (L, K), the mean probability of a class over the pictures that are labelled so; NaN: there are none.
+    thresholds: float64 (L, K), the mean probability of a class over the pictures that are labelled so; NaN:
+        there are none.
     joint: int64 (L, K, K), the confident joint: pictures labelled i that are confidently j.
     suspicious: bool (N,), pictures that stand off its diagonal in some position: likely label errors.
-    margin: float64 (N,) in [-1, 1], the label's probability less the largest other one, of the worst position.
+    margin: float64 (N,) in [-1, 1], the label's probability less the largest other one, of the worst
+        position.
     estimate: how many labels of positions are wrong, by the joint calibrated to the counts of the labels.
     """
 
@@ -36,8 +38,8 @@ class Judged:
 def judge(labels: np.ndarray, probabilities: np.ndarray) -> Judged:
     """Judge labels int64 (N, L) by out-of-sample probabilities float (N, L, K).
 
-    A picture is confidently of class j where the probability of j is at least j's threshold; where that holds for
-    several, it is of the likeliest. Pictures that are confidently of none do not count.
+    A picture is confidently of class j where the probability of j is at least j's threshold; where that holds
+    for several, it is of the likeliest. Pictures that are confidently of none do not count.
     """
     n, positions, classes = probabilities.shape
     thresholds = np.full((positions, classes), np.nan)

@@ -11,6 +11,7 @@ VERBS = {
     "train": ("", "data, split, model, optimiser, schedule and regularisation in one run"),
     "lr-find": ("", "how high lr may be: a short training in which it rises at every step"),
     "human": ("", "a quiz: how well a person reads the validation part"),
+    "inspect": (" [RUN]", "faults of a data set and its split; likely label errors by a RUN"),
     "eval": (" RUN", "loss and accuracy of a trained run"),
     "predict": (" RUN PATHS...", "what a trained run reads in pictures, as CSV"),
     "submission": (" FILE FOLDER", "check a submission to the Tianchi contest"),

@@ -9,8 +9,9 @@ SLACK = 1.0
 
 
 def empty(boxes: np.ndarray) -> np.ndarray:
-    """Which pictures have a box without width or height: boxes float (N, L, 4) of left, top, right, bottom, NaN where
-    there is no digit, to the smallest side in pixels, float (N,); infinite where a picture has no boxes."""
+    """Which pictures have a box without width or height: boxes float (N, L, 4) of left, top, right, bottom,
+    NaN where there is no digit, to the smallest side in pixels, float (N,); infinite where a picture has no
+    boxes."""
     sides = np.minimum(boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1])
     return np.where(np.isnan(sides), np.inf, sides).min(1)
 

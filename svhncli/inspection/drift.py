@@ -1,4 +1,5 @@
-"""Whether two parts of a data set are alike: tests, and sizes of effect, which tests of many pictures hide."""
+"""Whether two parts of a data set are alike: tests, and sizes of effect, which tests of many pictures
+hide."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ ALPHA = 0.01
 EFFECTS = {"cramers_v": (0.1, 0.3), "ks_distance": (0.1, 0.25)}
 """From where on an effect is worth a look, and is bad. Of V: small and medium effects (Cohen 1988)."""
 EXPECTED = 5
-"""The least expected count for which a chi-square test is right (Cochran 1954); rarer classes are counted together."""
+"""The least expected count for which a chi-square test is right (Cochran 1954); rarer classes are counted
+together."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def of_counts(one: np.ndarray, other: np.ndarray) -> Difference | None:
 
 
 def of_values(one: np.ndarray, other: np.ndarray) -> Difference | None:
-    """The two-sample Kolmogorov–Smirnov test, p by its asymptotic distribution; None where a side is empty."""
+    """The two-sample Kolmogorov–Smirnov test, p by its asymptotic distribution; None where a side is
+    empty."""
     from scipy.stats import ks_2samp
 
     if not len(one) or not len(other):

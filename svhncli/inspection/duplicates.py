@@ -1,8 +1,9 @@
 """Pictures that are there twice, byte for byte or nearly: found without comparing every pair.
 
-Near-duplicates are looked for by a hash of the picture's coarse structure (the signs of low frequencies of its cosine
-transform: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), of which few bits may
-differ, and then proved on the pixels.
+Near-duplicates are looked for by a hash of the picture's coarse structure (the signs of low frequencies of
+its cosine
+transform: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), of which few
+    bits may differ, and then proved on the pixels.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ LOW = 8
 BITS = LOW * LOW - 1
 CHUNKS = 5
 RADIUS = 8
-"""Bits that two hashes may differ in. Of 800 photographs that were moved by a pixel, lit otherwise and stored as JPEG,
-99 % were within 6 bits, while strangers differ in about 31."""
+"""Bits that two hashes may differ in. Of 800 photographs that were moved by a pixel, lit otherwise and stored
+as JPEG, 99 % were within 6 bits, while strangers differ in about 31."""
 SHIFTS = ((0, 0), (1, 0), (0, 1))
-"""Rows and columns by which a picture is moved before it is looked for. Every pair is looked for in both directions, so
-that these stand for the opposite ones, too."""
+"""Rows and columns by which a picture is moved before it is looked for. Every pair is looked for in both
+directions, so that these stand for the opposite ones, too."""
 SMOOTH = 3
-"""Frequencies of each direction, the constant one included, that say nothing of what a picture shows: its light."""
+"""Frequencies of each direction, the constant one included, that say nothing of what a picture shows: its
+light."""
 BLOCK = 1 << 18
 """Pairs that are compared at once: so few that they stay in the processor's cache."""
 
@@ -45,15 +47,16 @@ def resized(planes: np.ndarray, side: int) -> np.ndarray:
 
 
 def thumbnails(grey: np.ndarray) -> np.ndarray:
-    """What near-duplicates are looked for in: brightness float32 (N, H, W) in [0, 255] to uint8 (N, SIDE, SIDE)."""
+    """What near-duplicates are looked for in: brightness float32 (N, H, W) in [0, 255] to uint8 (N, SIDE,
+    SIDE)."""
     return np.rint(resized(grey, SIDE)).astype(np.uint8)
 
 
 def hashes(small: np.ndarray) -> np.ndarray:
     """The perceptual hash of thumbnails (N, SIDE, SIDE), uint64 (N,): `BITS` signs of low frequencies.
 
-    Another light changes few bits, a shift by a pixel some. Bits of one frequency band are spread over the chunks in
-    which `close_pairs` looks, since neighbouring ones agree more often.
+    Another light changes few bits, a shift by a pixel some. Bits of one frequency band are spread over the
+    chunks in which `close_pairs` looks, since neighbouring ones agree more often.
     """
     waves = _waves(LOW)
     signs = (waves @ small.astype(np.float32) @ waves.T).reshape(len(small), -1)[:, 1:] > 0
@@ -67,8 +70,10 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
     Returns:
         int64 (P, 2): index in `wanted`, index in `known`; every such pair once, sorted.
 
-    Hashes that differ in at most 9 bits differ in at most one bit of one of five chunks (the pigeonhole principle). So
-    each chunk, and each neighbour of it by one bit, is looked up in a table: of all pairs, 1 in 120 is compared.
+    Hashes that differ in at most 9 bits differ in at most one bit of one of five chunks (the pigeonhole
+    principle). So
+    each chunk, and each neighbour of it by one bit, is looked up in a table: of all pairs, 1 in 120 is
+        compared.
 
     Raises:
         ValueError: a radius for which that does not hold.
@@ -95,8 +100,8 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
 
 
 def near_pairs(small: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of thumbnails, uint8 (N, SIDE, SIDE), that show the same: int64 (P, 2), the lower index first, sorted, and
-    their similarity, float32 (P,), of at least `least`."""
+    """Pairs of thumbnails, uint8 (N, SIDE, SIDE), that show the same: int64 (P, 2), the lower index first,
+    sorted, and their similarity, float32 (P,), of at least `least`."""
     n, known = len(small), hashes(small)
     wanted = np.concatenate([known, *(hashes(_moved(small, *shift)) for shift in SHIFTS[1:])])
     found = close_pairs(wanted, known)
@@ -111,10 +116,12 @@ def near_pairs(small: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """How alike thumbnails uint8 (N, SIDE, SIDE) are: float32 (N,), 1 for equal structure, about 0 for strangers.
+    """How alike thumbnails uint8 (N, SIDE, SIDE) are: float32 (N,), 1 for equal structure, about 0 for
+    strangers.
 
-    The normalised correlation of the pixels, the largest over shifts of up to a pixel. Light that changes slowly over
-    the picture is taken out before, so that two smooth pictures, which correlate well whatever they show, are strangers.
+    The normalised correlation of the pixels, the largest over shifts of up to a pixel. Light that changes
+    slowly over the picture is taken out before, so that two smooth pictures, which correlate well whatever
+    they show, are strangers.
     """
     first = _detail(one)[:, 1:-1, 1:-1]
     second = _detail(other)
@@ -148,7 +155,8 @@ def _moved(small: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def _waves(count: int) -> np.ndarray:
-    """The first orthonormal functions of the cosine transform (DCT-II) of `SIDE` pixels: float32 (count, SIDE)."""
+    """The first orthonormal functions of the cosine transform (DCT-II) of `SIDE` pixels: float32 (count,
+    SIDE)."""
     frequency, pixel = np.arange(count)[:, None], np.arange(SIDE)
     waves = np.cos(np.pi * frequency * (2 * pixel + 1) / (2 * SIDE)) * np.sqrt(2 / SIDE)
     waves[0] /= np.sqrt(2)
@@ -156,7 +164,8 @@ def _waves(count: int) -> np.ndarray:
 
 
 def _areas(size: int, side: int) -> np.ndarray:
-    """How much of each of `size` pixels is in each of `side` larger or smaller ones: float32 (side, size), rows sum to 1."""
+    """How much of each of `size` pixels is in each of `side` larger or smaller ones: float32 (side, size),
+    rows sum to 1."""
     edges, pixel = np.linspace(0, size, side + 1), np.arange(size)
     inside = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     return (np.clip(inside, 0, None) * side / size).astype(np.float32)
@@ -167,7 +176,8 @@ def _chunk(values: np.ndarray, start: int, width: int) -> np.ndarray:
 
 
 def _joined(firsts: np.ndarray, counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For row r the places firsts[r], firsts[r] + 1, …, counts[r] of them: rows and places, about `BLOCK` at once."""
+    """For row r the places firsts[r], firsts[r] + 1, …, counts[r] of them: rows and places, about `BLOCK` at
+    once."""
     ends = np.cumsum(counts)
     row = 0
     while row < len(counts):
@@ -181,7 +191,9 @@ def _joined(firsts: np.ndarray, counts: np.ndarray) -> Iterator[tuple[np.ndarray
 
 def _bits(values: np.ndarray) -> np.ndarray:
     """How many bits of uint64 are set (Hacker's Delight, 5-2): numpy 1 has no function for it."""
-    one, two, four = (np.uint64(mask) for mask in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F))
+    one, two, four = (
+        np.uint64(mask) for mask in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F)
+    )
     values = values - ((values >> np.uint64(1)) & one)
     values = (values & two) + ((values >> np.uint64(2)) & two)
     values = (values + (values >> np.uint64(4))) & four

@@ -9,7 +9,8 @@ from svhncli.inspection.duplicates import resized
 SIDE = 8
 """Pixels of the side of what is compared: the coarse look, not which digit it is."""
 KEPT = 0.9
-"""Share of the pictures, the nearest ones, by which the measure is taken again, so that outliers do not set it."""
+"""Share of the pictures, the nearest ones, by which the measure is taken again, so that outliers do not set
+it."""
 ROUNDS = 3
 SHARE = 0.95
 """Of the variance that the principal components hold; the rest counts as noise of one variance."""
@@ -25,10 +26,10 @@ def looks(images: np.ndarray) -> np.ndarray:
 def deviations(features: np.ndarray) -> np.ndarray:
     """How far each row of float (N, D) is from the others: float64 (N,), in robust standard deviations.
 
-    The Mahalanobis distance by a covariance of few principal components and one variance for all other directions
-    (probabilistic PCA: Tipping & Bishop 1999), measured over the nearest `KEPT` of the rows. Its logarithm, which is
-    about normal, less the median, over 1.4826 times the median absolute deviation. Zeros where there are fewer than
-    `LEAST` rows.
+    The Mahalanobis distance by a covariance of few principal components and one variance for all other
+    directions (probabilistic PCA: Tipping & Bishop 1999), measured over the nearest `KEPT` of the rows. Its
+    logarithm, which is about normal, less the median, over 1.4826 times the median absolute deviation. Zeros
+    where there are fewer than `LEAST` rows.
     """
     if len(features) < LEAST:
         return np.zeros(len(features))

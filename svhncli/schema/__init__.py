@@ -15,6 +15,7 @@ from svhncli.errors import UsageError
 from svhncli.rules import closest, key, typed
 from svhncli.schema.data import (
     Bootstrap,
+    Files,
     Folder,
     Holdout,
     Kfold,
@@ -24,6 +25,7 @@ from svhncli.schema.data import (
     Ordered,
     Photographs,
     Rendered,
+    Source,
     Svhn,
     SvhnFull,
     Synth,
@@ -57,6 +59,7 @@ from svhncli.schema.verbs import (
     Eval,
     Export,
     Human,
+    Inspect,
     LrFind,
     Predict,
     Render,
@@ -69,6 +72,7 @@ VERBS: dict[str, type] = {
     "train": Train,
     "lr-find": LrFind,
     "human": Human,
+    "inspect": Inspect,
     "eval": Eval,
     "predict": Predict,
     "submission": Submission,
