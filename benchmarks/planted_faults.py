@@ -13,16 +13,11 @@ itself, which the same search finds before anything is planted, are no errors of
 
 from __future__ import annotations
 
-import argparse
-import csv
 import io
-import tempfile
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from command import told
 from PIL import Image
 from scipy.io import savemat
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from svhncli import build, schema
@@ -11,7 +10,8 @@ from svhncli.confident import judge
 from svhncli.data.digits import DataSet
 from svhncli.errors import DataError, UsageError
 from svhncli.files import new_folder, place
-from svhncli.findings import Limits, Parts, describe_part, look, parts_of
+from svhncli.findings import look
+from svhncli.findings.parts import Limits, Parts, describe_part, parts_of
 from svhncli.predictions import COLLECTED, read_collected
 from svhncli.record import RunDir, find_run
 from svhncli.report.inspection import LABEL_FILES, files_of, label_result, write_findings, write_label_errors
@@ -88,7 +88,7 @@ def _of_run(config: schema.Inspect, word: str) -> dict[str, Any]:
         )
     rows, said, labels = read_collected(record, data.train.labels.shape[1], data.train.classes)
     found = judge(labels, said)
-    result = label_result(data, record.path, config.seed, len(rows), found)
+    result = label_result(data, record.path, out, config.seed, len(rows), found)
     with new_folder(out, LABEL_FILES) as folder:
         write_label_errors(folder, result, data.train, rows, said, found, data.excluded)
     return {**result, "out": str(out)}
@@ -106,5 +106,5 @@ def _no_predictions(record: RunDir, saved: schema.Train) -> UsageError:
         )
     return UsageError(
         f"'{record.path}' has a single fold, whose network trained on most labels",
-        "labels are judged by networks that did not train on them: svhn train split=kfold …, then inspect that run",
+        "labels are judged by networks that did not train on them: svhn train split=kfold …",
     )

@@ -1,9 +1,8 @@
 """Pictures that are there twice, byte for byte or nearly: found without comparing every pair.
 
 Near-duplicates are looked for by a hash of the picture's coarse structure (the signs of low frequencies of
-its cosine
-transform: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), of which few
-    bits may differ, and then proved on the pixels.
+its cosine transform: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), of
+which few bits may differ, and then proved on the pixels.
 """
 
 from __future__ import annotations

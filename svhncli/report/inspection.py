@@ -11,7 +11,7 @@ import numpy as np
 from svhncli.confident import Judged
 from svhncli.data.digits import DataSet, Digits
 from svhncli.files import write_csv, write_json, write_text
-from svhncli.findings import Finding, Item, Parts
+from svhncli.findings.parts import Finding, Item, Parts
 from svhncli.predictions import as_text
 from svhncli.report.sheet import draw_captioned, draw_sheet
 from svhncli.rng import numpy_generator
@@ -135,8 +135,10 @@ def _zoom(images: np.ndarray) -> int:
 # ----------------------------------------------------------------------------- label errors
 
 
-def label_result(data: DataSet, run: Path, seed: int, judged: int, found: Judged) -> dict[str, Any]:
-    """What result.json says of the labels of a run's training part."""
+def label_result(
+    data: DataSet, run: Path, out: Path, seed: int, judged: int, found: Judged
+) -> dict[str, Any]:
+    """What result.json says of the labels of a run's training part; the list of names will be in `out`."""
     count = int(found.suspicious.sum())
     return {
         "data": data.name,
@@ -150,12 +152,15 @@ def label_result(data: DataSet, run: Path, seed: int, judged: int, found: Judged
             {
                 "name": "labels",
                 "title": "likely label errors",
-                "measure": "pictures off the diagonal of the confident joint of out-of-sample probabilities (Northcutt et "
-                "al. 2021), ranked by the label's probability less the largest other one",
+                "measure": "pictures off the diagonal of the confident joint of out-of-sample "
+                "probabilities (Northcutt et al. 2021), ranked by the label's probability less the largest "
+                "other one",
                 "count": count,
                 "level": "look" if count else "good",
                 "sheet": LABELS_SHEET,
-                "mend": f"correct them, or leave them out: data.exclude={EXCLUDE}" if count else None,
+                "mend": f"look at them; correct them, or leave them out: data.exclude={out / EXCLUDE}"
+                if count
+                else None,
             }
         ],
         "drift": [],

@@ -84,7 +84,7 @@ class Inspect:
     seed: int = key(0, "of the split and of which pictures are shown", low=0)
     blank: float = key(4.0, "contrast in grey levels (0 to 255) below which a picture is blank", low=0)
     similar: float = key(0.96, "correlation from which two pictures are near-duplicates", above=0, high=1)
-    outlier: float = key(6.0, "robust standard deviations beyond which a picture is an outlier", above=0)
+    outlier: float = key(3.5, "robust standard deviations beyond which a picture is an outlier", above=0)
     out: str | None = key(None, "folder for the result; null is outputs/inspect, or RUN/inspect")
     cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")

@@ -1,0 +1,89 @@
+"""An inspection on the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {"bad": "red", "look": "yellow", "good": "green"}
+NAMES = {"cramers_v": "Cramér's V", "ks_distance": "distance"}
+
+
+def tables(result: dict[str, Any], width: int) -> Iterator[Table | Text]:
+    """What an inspection found, for a terminal of `width` columns: the parts, then findings with the worst
+    first."""
+    if parts := result.get("parts"):
+        yield from (_sizes(parts), Text())
+        yield _shares(
+            "digit, %", [str(digit) for digit in range(10)], {n: p["classes"] for n, p in parts.items()}
+        )
+        lengths = {name: part["lengths"] for name, part in parts.items()}
+        if max(map(len, lengths.values())) > 1:
+            longest = max(map(len, lengths.values()))
+            yield from (
+                _shares("digits long, %", [str(size + 1) for size in range(longest)], lengths),
+                Text(),
+            )
+    if differ := [test for test in result["drift"] if test["level"] != "good"]:
+        yield from (_drift(differ), Text())
+    if "judged" in result:
+        yield Text(
+            f"{result['judged']:,} of {result['of']:,} labels judged by networks that did not train on them; "
+            f"about {result['estimated_errors']:.0f} are wrong\n"
+        )
+    yield from (_findings(result["findings"]), Text())
+    for finding in result["findings"]:
+        if finding["mend"]:
+            lines = textwrap.wrap(f"{finding['title']}: {finding['mend']}", width - 1, subsequent_indent="  ")
+            yield Text("\n".join(lines))
+    yield Text()
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for place, name in enumerate(names):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    return table
+
+
+def _sizes(parts: dict[str, Any]) -> Table:
+    table = _table("part", "pictures", "house numbers", "pixels", "brightness", "contrast")
+    for name, part in parts.items():
+        rows, columns = part["shape"][1:]
+        light = [f"{part[what]['mean']:.0f} ± {part[what]['sd']:.0f}" for what in ("brightness", "contrast")]
+        table.add_row(name, f"{part['n']:,}", f"{part['groups']:,}", f"{rows}x{columns}", *light)
+        if sizes := part.get("sizes"):
+            sides = (f"{sizes[side]['min']} to {sizes[side]['max']}" for side in ("height", "width"))
+            table.add_row("", "photographs", "", " x ".join(sides), "", "")
+    return table
+
+
+def _shares(what: str, names: list[str], counts: dict[str, list[int]]) -> Table:
+    table = _table(what, *names)
+    for name, found in counts.items():
+        table.add_row(name, *(f"{100 * count / max(1, sum(found)):.1f}" for count in found))
+    return table
+
+
+def _drift(tests: list[dict[str, Any]]) -> Table:
+    table = _table("drift", "of", "effect", "p", "p (Holm)", "")
+    for test in tests:
+        effect = f"{NAMES[test['measure']]} {test['effect']:.2f}"
+        level = Text(test["level"], STYLES[test["level"]])
+        chances = (f"{test[name]:.1e}" for name in ("p", "p_holm"))
+        table.add_row("/".join(test["parts"]), test["what"], effect, *chances, level)
+    return table
+
+
+def _findings(findings: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("", "finding", "found", "pictures"):
+        table.add_column(name, justify="right" if name == "found" else "left", no_wrap=True)
+    for one in findings:
+        level = Text(one["level"], STYLES[one["level"]])
+        table.add_row(level, one["title"], f"{one['count']:,}", one["sheet"] or "")
+    return table
