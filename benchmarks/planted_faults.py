@@ -53,7 +53,9 @@ def write(folder: Path, part: str, images: np.ndarray, labels: np.ndarray) -> No
 def nearly(picture: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """The picture uint8 (3, H, W) a pixel aside, a little lighter or darker, through JPEG of quality 75 to
     90."""
-    moved = np.roll(picture, draw.choice([-1, 1]), axis=draw.integers(1, 3))
+    down, right = draw.permutation([0, draw.choice([-1, 1])])
+    padded = np.pad(picture, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    moved = padded[:, 1 + down : 33 + down, 1 + right : 33 + right]
     lit = np.clip(moved * draw.uniform(0.9, 1.1) + draw.uniform(-8, 8), 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(lit.transpose(1, 2, 0)).save(file, "jpeg", quality=int(draw.integers(75, 91)))

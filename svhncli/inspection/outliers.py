@@ -12,6 +12,8 @@ KEPT = 0.9
 """Share of the pictures, the nearest ones, by which the measure is taken again, so that outliers do not set
 it."""
 ROUNDS = 3
+EXAMPLES = 10
+"""Pictures for each principal component, at least: with fewer, those that set the measure seem too near."""
 SHARE = 0.95
 """Of the variance that the principal components hold; the rest counts as noise of one variance."""
 LEAST = 50
@@ -27,29 +29,34 @@ def deviations(features: np.ndarray) -> np.ndarray:
     """How far each row of float (N, D) is from the others: float64 (N,), in robust standard deviations.
 
     The Mahalanobis distance by a covariance of few principal components and one variance for all other
-    directions (probabilistic PCA: Tipping & Bishop 1999), measured over the nearest `KEPT` of the rows. Its
-    logarithm, which is about normal, less the median, over 1.4826 times the median absolute deviation. Zeros
-    where there are fewer than `LEAST` rows.
+    directions (probabilistic PCA: Tipping & Bishop 1999), measured over the nearest `KEPT` of the rows, for
+    each half of them over the other half. Its logarithm, which is about normal, less the median, over 1.4826
+    times the median absolute deviation. Zeros where there are fewer than `LEAST` rows.
     """
     if len(features) < LEAST:
         return np.zeros(len(features))
-    kept = np.ones(len(features), bool)
+    middle = np.median(features, 0)
+    spread = np.median(np.abs(features - middle), 0)
+    # the first distance knows no covariance: that of all rows is drawn towards the outliers, and hides them
+    distance = np.square((features - middle) / np.maximum(spread, 1)).sum(1)
+    half = np.arange(len(features)) % 2 == 0
     for _ in range(ROUNDS):
-        distance = _distance(features, kept)
         kept = distance <= np.quantile(distance, KEPT)
+        # rows seem nearer to a measure that they have set themselves
+        for one, other in ((half, ~half), (~half, half)):
+            distance[one] = _distance(features[one], features[kept & other])
     logs = np.log(np.maximum(distance, 1e-12))
-    spread = 1.4826 * np.median(np.abs(logs - np.median(logs)))
-    return (logs - np.median(logs)) / max(spread, 1e-12)
+    deviation = 1.4826 * np.median(np.abs(logs - np.median(logs)))
+    return (logs - np.median(logs)) / max(deviation, 1e-12)
 
 
-def _distance(features: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The Mahalanobis distance of all rows from the kept ones' mean, by their covariance."""
-    inner = features[kept].astype(np.float64)
-    centre = inner.mean(0)
-    values, vectors = np.linalg.eigh(np.cov(inner.T))
+def _distance(features: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The Mahalanobis distance of rows from the mean of others, by the others' covariance."""
+    centre = others.mean(0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(np.cov(others.T.astype(np.float64)))
     values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
     held = np.cumsum(values) / max(values.sum(), 1e-12)
-    count = min(int(np.searchsorted(held, SHARE)) + 1, len(values) - 1)
+    count = min(int(np.searchsorted(held, SHARE)) + 1, len(others) // EXAMPLES, len(values) - 1)
     noise = max(float(values[count:].mean()), 1e-6)
     away = features - centre
     parts = away @ vectors[:, :count]
