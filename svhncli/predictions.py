@@ -82,7 +82,7 @@ def _read(path: Path, positions: int, classes: int, hint: str) -> tuple[np.ndarr
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
             if missing := [
-                name for name in ("index", "label", *columns) if name not in (reader.fieldnames or ())
+                name for name in ("label", "index", *columns) if name not in (reader.fieldnames or ())
             ]:
                 raise ValueError(f"it has no column '{missing[0]}'")
             for row in reader:
