@@ -88,11 +88,11 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
         order = np.argsort(keys, kind="stable")
         counts = np.bincount(keys, minlength=1 << width)
         firsts = np.cumsum(counts) - counts
+        in_order = known[order]
         for flip in (0, *(1 << bit for bit in range(width))) if radius >= CHUNKS else (0,):
             for rows, places in _joined(firsts[asked ^ flip], counts[asked ^ flip]):
-                partners = order[places]
-                near = _bits(wanted[rows] ^ known[partners]) <= radius
-                found.append(rows[near] * len(known) + partners[near])
+                near = _bits(wanted[rows] ^ in_order[places]) <= radius
+                found.append(rows[near] * len(known) + order[places[near]])
         start += width
     pairs = np.unique(np.concatenate(found))
     return np.stack(np.divmod(pairs, max(1, len(known))), 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.table import Table
@@ -14,33 +14,32 @@ NAMES = {"cramers_v": "Cramér's V", "ks_distance": "distance"}
 
 
 def tables(result: dict[str, Any], width: int) -> Iterator[Table | Text]:
-    """What an inspection found, for a terminal of `width` columns: the parts, then findings with the worst
-    first."""
+    """What an inspection found, for a terminal of `width` columns: parts, then findings, the worst first."""
+    for block in _blocks(result, width):
+        yield from (block, Text())
+
+
+def _blocks(result: dict[str, Any], width: int) -> Iterator[Table | Text]:
     if parts := result.get("parts"):
-        yield from (_sizes(parts), Text())
-        yield _shares(
-            "digit, %", [str(digit) for digit in range(10)], {n: p["classes"] for n, p in parts.items()}
-        )
+        yield _sizes(parts)
+        if any("sizes" in part for part in parts.values()):
+            yield _photographs(parts)
+        yield _shares("digit, %", range(10), {name: part["classes"] for name, part in parts.items()})
         lengths = {name: part["lengths"] for name, part in parts.items()}
-        if max(map(len, lengths.values())) > 1:
-            longest = max(map(len, lengths.values()))
-            yield from (
-                _shares("digits long, %", [str(size + 1) for size in range(longest)], lengths),
-                Text(),
-            )
+        if (longest := max(map(len, lengths.values()))) > 1:
+            yield _shares("length, %", range(1, longest + 1), lengths)
     if differ := [test for test in result["drift"] if test["level"] != "good"]:
-        yield from (_drift(differ), Text())
+        yield _drift(differ)
     if "judged" in result:
         yield Text(
             f"{result['judged']:,} of {result['of']:,} labels judged by networks that did not train on them; "
-            f"about {result['estimated_errors']:.0f} are wrong\n"
+            f"about {result['estimated_errors']:.0f} are wrong"
         )
-    yield from (_findings(result["findings"]), Text())
-    for finding in result["findings"]:
-        if finding["mend"]:
-            lines = textwrap.wrap(f"{finding['title']}: {finding['mend']}", width - 1, subsequent_indent="  ")
-            yield Text("\n".join(lines))
-    yield Text()
+    yield _findings(result["findings"])
+    mends = [f"{finding['title']}: {finding['mend']}" for finding in result["findings"] if finding["mend"]]
+    if mends:
+        lines = (line for mend in mends for line in textwrap.wrap(mend, width - 1, subsequent_indent="  "))
+        yield Text("\n".join(lines))
 
 
 def _table(*names: str) -> Table:
@@ -56,14 +55,22 @@ def _sizes(parts: dict[str, Any]) -> Table:
         rows, columns = part["shape"][1:]
         light = [f"{part[what]['mean']:.0f} ± {part[what]['sd']:.0f}" for what in ("brightness", "contrast")]
         table.add_row(name, f"{part['n']:,}", f"{part['groups']:,}", f"{rows}x{columns}", *light)
-        if sizes := part.get("sizes"):
-            sides = (f"{sizes[side]['min']} to {sizes[side]['max']}" for side in ("height", "width"))
-            table.add_row("", "photographs", "", " x ".join(sides), "", "")
     return table
 
 
-def _shares(what: str, names: list[str], counts: dict[str, list[int]]) -> Table:
-    table = _table(what, *names)
+def _photographs(parts: dict[str, Any]) -> Table:
+    table = _table("photographs", "width", "median", "height", "median")
+    for name, part in parts.items():
+        cells: list[str] = []
+        for side in ("width", "height"):
+            found = part["sizes"][side]
+            cells += [f"{found['min']:,} to {found['max']:,}", f"{found['median']:g}"]
+        table.add_row(name, *cells)
+    return table
+
+
+def _shares(what: str, names: Iterable[int], counts: dict[str, list[int]]) -> Table:
+    table = _table(what, *map(str, names))
     for name, found in counts.items():
         table.add_row(name, *(f"{100 * count / max(1, sum(found)):.1f}" for count in found))
     return table
