@@ -124,8 +124,8 @@ def test_smooth_pictures_correlate_but_are_no_duplicates() -> None:
     noisy = slope + draw.normal(0, 2, (40, 32, 32))
     small = noisy.astype(np.uint8)
     assert np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1] > 0.96  # what would be taken for equal
-    pairs, _ = duplicates.near_pairs(small, 0.96)
-    assert not len(pairs)
+    assert duplicates.similarity(small[:20], small[20:]).max() < 0.5
+    assert not len(duplicates.near_pairs(small, 0.96)[0])
 
 
 # ----------------------------------------------------------------------------- drift, outliers, boxes
@@ -160,11 +160,11 @@ def test_the_test_of_brightness_is_scipy_s() -> None:
     found, expected = drift.of_values(one, other), ks_2samp(one, other, method="asymp")
     assert found is not None
     assert (found.effect, found.p) == (expected.statistic, expected.pvalue)
-    assert drift.of_values(one, other[:0]) is None
+    assert drift.of_values(one, other[:19]) is None
 
 
 def test_holm_s_correction_worked_out_by_hand() -> None:
-    found = drift.holm(np.array([0.01, 0.9, 0.03, 0.02]))
+    found = drift.holm(np.array([0.01, 0.9, 0.021, 0.02]))
     assert found == pytest.approx([0.04, 0.9, 0.06, 0.06])
     assert len(drift.holm(np.empty(0))) == 0
 

@@ -99,7 +99,7 @@ def _no_predictions(record: RunDir, saved: schema.Train) -> UsageError:
     part."""
     split = saved.split
     several = isinstance(split, (schema.Kfold, schema.Bootstrap)) and getattr(split, "fold", None) is None
-    if several and record.summary() is None:
+    if several and (record.summary() or {}).get("status") != "done":
         return UsageError(
             f"'{record.path}' is not finished, so not every label was judged",
             f"finish it: svhn train --resume {record.path}",

@@ -51,6 +51,7 @@ class Alike:
         labels = self.parts.labels
         differ = (labels[pairs[:, 0]] != labels[pairs[:, 1]]).any(1)
         against = np.bincount(pairs.ravel(), np.where(differ, 1, -1).repeat(2), len(labels))
+        exact = bool(differ[: len(self.equal)].any())
         pairs, alike = pairs[differ], alike[differ]
         alone = against[pairs[:, 0]] > against[pairs[:, 1]]
         pairs = np.where(alone[:, None], pairs[:, ::-1], pairs)
@@ -59,7 +60,7 @@ class Alike:
             "duplicates with different labels",
             "exact or near-duplicates whose labels are not the same, of each pair the one with more "
             "duplicates against it; bad where any are exact",
-            ("bad" if (alike == 1).any() else "look") if len(pairs) else "good",
+            ("bad" if exact else "look") if len(pairs) else "good",
             "correct one of the labels, or " + LEAVE_OUT if len(pairs) else None,
             self._items(pairs, alike),
         )
@@ -78,9 +79,9 @@ class Alike:
         )
 
     def _all(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.concatenate([self.equal, self.nearly]), np.concatenate(
-            [np.ones(len(self.equal)), self.alike]
-        )
+        """Equal pairs, then near ones."""
+        alike = np.concatenate([np.ones(len(self.equal)), self.alike])
+        return np.concatenate([self.equal, self.nearly]), alike
 
     def _items(self, pairs: np.ndarray, alike: np.ndarray) -> list[Item]:
         """Every later picture of a pair once, with the partner that it is most alike, the most alike ones

@@ -11,6 +11,7 @@ ALPHA = 0.01
 """A corrected p from which on a difference may be chance."""
 EFFECTS = {"cramers_v": (0.1, 0.3), "ks_distance": (0.1, 0.25)}
 """From where on an effect is worth a look, and is bad. Of V: small and medium effects (Cohen 1988)."""
+LEAST = 20
 EXPECTED = 5
 """The least expected count for which a chi-square test is right (Cochran 1954); rarer classes are counted
 together."""
@@ -55,11 +56,13 @@ def of_counts(one: np.ndarray, other: np.ndarray) -> Difference | None:
 
 
 def of_values(one: np.ndarray, other: np.ndarray) -> Difference | None:
-    """The two-sample Kolmogorov–Smirnov test, p by its asymptotic distribution; None where a side is
-    empty."""
+    """The two-sample Kolmogorov–Smirnov test, p by its asymptotic distribution.
+
+    None where a side has fewer than `LEAST` values, of which that distribution says nothing.
+    """
     from scipy.stats import ks_2samp
 
-    if not len(one) or not len(other):
+    if min(len(one), len(other)) < LEAST:
         return None
     found = ks_2samp(one, other, method="asymp")
     distance = float(found.statistic)

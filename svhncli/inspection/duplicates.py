@@ -25,8 +25,8 @@ SHIFTS = ((0, 0), (1, 0), (0, 1))
 """Rows and columns by which a picture is moved before it is looked for. Every pair is looked for in both
 directions, so that these stand for the opposite ones, too."""
 SMOOTH = 3
-"""Frequencies of each direction, the constant one included, that say nothing of what a picture shows: its
-light."""
+"""Powers of each coordinate, the constant included, whose products say nothing of what a picture shows but its
+light: ramps and vignettes. (Cosines would leave most of a ramp.)"""
 BLOCK = 1 << 18
 """Pairs that are compared at once: so few that they stay in the processor's cache."""
 
@@ -130,7 +130,7 @@ def similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         for right in range(3):
             window = second[:, down : down + side, right : right + side]
             best = np.maximum(best, _correlation(first, window))
-    return best
+    return np.minimum(best, 1)
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -141,10 +141,11 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _detail(small: np.ndarray) -> np.ndarray:
-    """Thumbnails without their light, float32."""
-    waves = _waves(SMOOTH)
+    """Thumbnails without their light, float32: less their projection on polynomials."""
+    smooth = np.linalg.qr(np.vander(np.linspace(-1, 1, SIDE), SMOOTH))[0].astype(np.float32)
+    onto = smooth @ smooth.T
     pixels = small.astype(np.float32)
-    return pixels - waves.T @ (waves @ pixels @ waves.T) @ waves
+    return pixels - onto @ pixels @ onto
 
 
 def _moved(small: np.ndarray, down: int, right: int) -> np.ndarray:

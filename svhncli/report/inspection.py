@@ -73,7 +73,7 @@ def write_findings(
 
 def files_of(findings: Sequence[Finding]) -> set[str]:
     """The files that an inspection may have written into a folder, whatever it found."""
-    return {RESULT, TABLE, CLASSES, *LABEL_FILES, *(f"{finding.name}.png" for finding in findings), *BOXES}
+    return {RESULT, TABLE, CLASSES, *(f"{finding.name}.png" for finding in findings), *BOXES}
 
 
 def _row(finding: str, item: Item, parts: Parts) -> dict[str, Any]:
