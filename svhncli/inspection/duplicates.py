@@ -25,8 +25,8 @@ SHIFTS = ((0, 0), (1, 0), (0, 1))
 """Rows and columns by which a picture is moved before it is looked for. Every pair is looked for in both
 directions, so that these stand for the opposite ones, too."""
 SMOOTH = 3
-"""Powers of each coordinate, the constant included, whose products say nothing of what a picture shows but its
-light: ramps and vignettes. (Cosines would leave most of a ramp.)"""
+"""Powers of each coordinate, the constant included, whose products say nothing of what a picture shows but
+its light: ramps and vignettes. (Cosines would leave most of a ramp.)"""
 BLOCK = 1 << 18
 """Pairs that are compared at once: so few that they stay in the processor's cache."""
 
