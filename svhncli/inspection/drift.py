@@ -12,6 +12,7 @@ ALPHA = 0.01
 EFFECTS = {"cramers_v": (0.1, 0.3), "ks_distance": (0.1, 0.25)}
 """From where on an effect is worth a look, and is bad. Of V: small and medium effects (Cohen 1988)."""
 LEAST = 20
+"""Values of each side that a Kolmogorov–Smirnov test by its asymptotic distribution needs."""
 EXPECTED = 5
 """The least expected count for which a chi-square test is right (Cochran 1954); rarer classes are counted
 together."""
