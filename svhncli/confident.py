@@ -22,6 +22,7 @@ class Judged:
     margin: float64 (N,) in [-1, 1], the label's probability less the largest other one, of the worst
         position.
     estimate: how many labels of positions are wrong, by the joint calibrated to the counts of the labels.
+    agreement: share of the pictures whose likeliest classes are the label in every position.
     """
 
     thresholds: np.ndarray
@@ -29,6 +30,7 @@ class Judged:
     suspicious: np.ndarray
     margin: np.ndarray
     estimate: float
+    agreement: float
 
     def ranked(self) -> np.ndarray:
         """All N pictures, int64, the likely errors first, each kind by its margin."""
@@ -61,7 +63,8 @@ def judge(labels: np.ndarray, probabilities: np.ndarray) -> Judged:
         others[np.arange(n), given] = -np.inf
         margin = np.minimum(margin, own - others.max(1))
         estimate += _errors(joint[place], counts)
-    return Judged(thresholds, joint, suspicious, margin, estimate)
+    agreement = float((probabilities.argmax(-1) == labels).all(1).mean())
+    return Judged(thresholds, joint, suspicious, margin, estimate, agreement)
 
 
 def _errors(joint: np.ndarray, counts: np.ndarray) -> float:

@@ -31,10 +31,12 @@ def _blocks(result: dict[str, Any], width: int) -> Iterator[Table | Text]:
     if differ := [test for test in result["drift"] if test["level"] != "good"]:
         yield _drift(differ)
     if "judged" in result:
-        yield Text(
-            f"{result['judged']:,} of {result['of']:,} labels judged by networks that did not train on them; "
-            f"about {result['estimated_errors']:.0f} are wrong"
+        places = "" if result["positions"] == 1 else f" (each of {result['positions']} places counts)"
+        told = (
+            f"{result['judged']:,} of {result['of']:,} labels judged by networks that did not train on them "
+            f"and read {result['agreement']:.1%} as labelled; about {result['estimated_errors']:,.0f} are wrong"
         )
+        yield Text(textwrap.fill(told + places, width - 1))
     yield _findings(result["findings"])
     mends = [f"{finding['title']}: {finding['mend']}" for finding in result["findings"] if finding["mend"]]
     if mends:

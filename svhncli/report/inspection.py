@@ -147,6 +147,8 @@ def label_result(
         "seed": seed,
         "judged": judged,
         "of": len(data.train),
+        "agreement": found.agreement,
+        "positions": data.train.labels.shape[1],
         "estimated_errors": found.estimate,
         "findings": [
             {
