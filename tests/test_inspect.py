@@ -421,7 +421,7 @@ def test_a_run_of_folds_finds_swapped_labels_and_its_list_leaves_them_out(
     result = json.loads(capsys.readouterr().out)
     assert (result["judged"], result["of"]) == (400, 400)
     assert result["estimated_errors"] == pytest.approx(len(swapped), rel=0.5)
-    assert result["agreement"] == pytest.approx(1 - len(swapped) / 400, abs=0.03)
+    assert result["read_as_labelled"] == pytest.approx(1 - len(swapped) / 400, abs=0.03)
     ranked = rows_of(place / "run" / "inspect" / "labels.csv")
     assert len(swapped & {row["name"] for row in ranked[: len(swapped)]}) >= len(swapped) - 1
     assert all(row["label"] != row["suggested"] for row in ranked if row["name"] in swapped)
@@ -430,6 +430,8 @@ def test_a_run_of_folds_finds_swapped_labels_and_its_list_leaves_them_out(
     file = place / "run" / "inspect" / "exclude.txt"
     first = {line for line in file.read_text().splitlines() if not line.startswith("#")}
     assert first == {row["name"] for row in ranked if row["likely_error"] == "1"}
+    assert cli.main(["inspect", "run"]) == 0
+    assert "400 of 400 labels judged" in capsys.readouterr().out
     words = ["train", *TRAIN, f"data.exclude={file}", "split=bootstrap", "split.n=2", "epochs=1"]
     assert cli.main([*words, "hydra.run.dir=again"]) == 0
     capsys.readouterr()

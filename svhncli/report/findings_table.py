@@ -33,8 +33,9 @@ def _blocks(result: dict[str, Any], width: int) -> Iterator[Table | Text]:
     if "judged" in result:
         places = "" if result["positions"] == 1 else f" (each of {result['positions']} places counts)"
         told = (
-            f"{result['judged']:,} of {result['of']:,} labels judged by networks that did not train on them "
-            f"and read {result['agreement']:.1%} as labelled; about {result['estimated_errors']:,.0f} are wrong"
+            f"{result['judged']:,} of {result['of']:,} labels judged by networks that did not train on "
+            f"them and read {result['read_as_labelled']:.1%} as labelled; about "
+            f"{result['estimated_errors']:,.0f} are wrong"
         )
         yield Text(textwrap.fill(told + places, width - 1))
     yield _findings(result["findings"])

@@ -147,7 +147,7 @@ def label_result(
         "seed": seed,
         "judged": judged,
         "of": len(data.train),
-        "agreement": found.agreement,
+        "read_as_labelled": found.agreement,
         "positions": data.train.labels.shape[1],
         "estimated_errors": found.estimate,
         "findings": [
