@@ -21,6 +21,7 @@ from svhncli.augment import Augment, warp
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import Progress
+from svhncli.data.exclude import without
 from svhncli.data.frame import Framing
 from svhncli.data.synth.world import Spec
 from svhncli.errors import DataError, UsageError
@@ -79,7 +80,7 @@ def data(
     framing: that of a trained network; photographs are seen by it, whatever the config says.
 
     Raises:
-        DataError: missing or bad files.
+        DataError: missing or bad files, or an exclude list that does not fit them.
     """
     val_file = getattr(split_config, "file", None)
     if val_file is not None and not isinstance(config, schema.Svhn):
@@ -89,6 +90,8 @@ def data(
     folder = Path(cache).expanduser() if cache else default_root()
     sources = Sources(Cache(folder), progress, Path(val_file).expanduser() if val_file else None, framing)
     found: DataSet = _BUILDERS[type(config)](config, sources)
+    if (file := getattr(config, "exclude", None)) is not None:  # a plugin's source need not have the key
+        found = without(found, Path(file).expanduser())
     for name, part in (("training", found.train), ("test", found.test)):
         if found.val is not None and part is not None and _same(found.val, part):
             raise DataError(

@@ -50,7 +50,7 @@ def is_trainer(verb: str) -> bool:
 
 def plain_keys(verb: str) -> list[str]:
     """The keys whose values are the plain words after a verb, in order: `run`, then `paths`."""
-    return VERBS[verb][0].lower().replace("...", "").split()
+    return re.findall(r"\w+", VERBS[verb][0].lower())
 
 
 def takes_run(verb: str) -> bool:

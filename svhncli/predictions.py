@@ -14,6 +14,9 @@ from svhncli.files import write_csv
 from svhncli.record import RunDir
 from svhncli.scores import confidence
 
+COLLECTED = "oof_predictions.csv"
+"""What the folds of a run said of the pictures that each validated on."""
+
 ROUNDING = 1e-3
 """How far the sum of a picture's probabilities, which are written with 6 digits, may be from 1."""
 
@@ -45,27 +48,54 @@ def read_predictions(path: Path, positions: int, classes: int) -> tuple[np.ndarr
     Raises:
         CheckpointError: it is not what `write_predictions` writes, naming the line.
     """
+    _, made, labels = _read(path, positions, classes, "remove it to go on without a temperature")
+    return made, labels
+
+
+def read_collected(run: RunDir, positions: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the folds of a run said of the pictures that they did not train on.
+
+    Returns:
+        Each picture's index in the training part, int64 (N,), sorted, each once; probabilities float32 (N,
+        positions, classes), the mean over the folds or replicates that did not train on it; labels int64 (N,
+        positions).
+
+    Raises:
+        CheckpointError: the file is missing or is not what `collect_predictions` writes.
+    """
+    hint = f"svhn train --resume {run.path} writes it anew"
+    indices, made, labels = _read(run.path / COLLECTED, positions, classes, hint)
+    found, first, place = np.unique(indices, return_index=True, return_inverse=True)
+    sums = np.zeros((len(found), *made.shape[1:]))
+    np.add.at(sums, place, made)
+    return found, (sums / np.bincount(place)[:, None, None]).astype(np.float32), labels[first]
+
+
+def _read(path: Path, positions: int, classes: int, hint: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices, probabilities and labels, row by row."""
     columns = _columns(positions, classes)
+    indices: list[int] = []
     values: list[list[float]] = []
     labels: list[list[int]] = []
     where = ""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
-            if missing := [name for name in ("label", *columns) if name not in (reader.fieldnames or ())]:
+            if missing := [
+                name for name in ("label", "index", *columns) if name not in (reader.fieldnames or ())
+            ]:
                 raise ValueError(f"it has no column '{missing[0]}'")
             for row in reader:
                 where = f"line {reader.line_num}: "
+                indices.append(int(row["index"]))
                 labels.append(_classes(row["label"], positions, classes))
                 values.append(_distribution([row[name] for name in columns], positions))
         if not values:
             raise ValueError("it has no rows")
     except (OSError, ValueError, csv.Error) as error:
-        raise CheckpointError(
-            f"'{path}' cannot be used: {where}{error}", "remove it to go on without a temperature"
-        ) from error
+        raise CheckpointError(f"'{path}' cannot be used: {where}{error}", hint) from error
     made = np.array(values, np.float32).reshape(-1, positions, classes)
-    return made, np.array(labels, np.int64)
+    return np.array(indices, np.int64), made, np.array(labels, np.int64)
 
 
 def as_text(classes: np.ndarray) -> str:
@@ -83,7 +113,7 @@ def collect_predictions(run: RunDir, names: list[str]) -> None:
 
     with (run.path / names[0] / "val_predictions.csv").open(newline="") as file:
         columns = next(csv.reader(file))
-    write_csv(run.path / "oof_predictions.csv", ["fold", *columns], rows())
+    write_csv(run.path / COLLECTED, ["fold", *columns], rows())
 
 
 def _columns(positions: int, classes: int) -> list[str]:

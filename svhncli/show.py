@@ -22,6 +22,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from svhncli.report.findings_table import tables
+
 PARTS = ("train", "val", "test")
 
 
@@ -131,6 +133,9 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
     for part in PARTS:
         if "classes" in (summary.get(part) or {}):
             out.print(_classes_table(summary[part]["classes"]))
+    if "findings" in summary:
+        for found in tables(summary, out.width):
+            out.print(found)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

@@ -33,8 +33,10 @@ FREE = {
     "plugins",
     "data.root",
     "data.download",
+    "data.exclude",
 }
-"""Keys that a resumed run may change: none of them changes what an epoch computes."""
+"""Keys that a resumed run may change: none of them changes what an epoch computes. Which pictures an exclude
+list names is part of the data's fingerprint, where its file lies is not."""
 
 
 def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
@@ -141,6 +143,9 @@ def _settled(config: schema.Train, record: RunDir) -> schema.Train:
     if isinstance(config.data, (schema.Svhn, schema.SvhnFull, schema.Mchar, schema.Folder)):
         root = str(Path(config.data.root).expanduser().absolute())
         config = replace(config, data=replace(config.data, root=root))
+    if isinstance(config.data, schema.Source) and config.data.exclude is not None:
+        file = str(Path(config.data.exclude).expanduser().absolute())
+        config = replace(config, data=replace(config.data, exclude=file))
     if isinstance(config.split, schema.Official) and config.split.file is not None:
         file = str(Path(config.split.file).expanduser().absolute())
         config = replace(config, split=replace(config.split, file=file))

@@ -61,6 +61,20 @@ class Stored(Names):
         return bytes(self.names[index]).decode()
 
 
+class Chosen(Names):
+    """Those of other names that stand at int64 `rows` (N,)."""
+
+    def __init__(self, names: Sequence[str], rows: np.ndarray) -> None:
+        self.names = names
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _name(self, index: int) -> str:
+        return self.names[int(self.rows[index])]
+
+
 @dataclass(frozen=True)
 class Digits:
     """N labelled pictures.
@@ -124,6 +138,17 @@ class Digits:
         boxes = None if self.boxes is None else np.pad(self.boxes, (*beyond, (0, 0)), constant_values=np.nan)
         return replace(self, labels=labels, boxes=boxes)
 
+    def take(self, rows: np.ndarray) -> Digits:
+        """The pictures at int64 `rows` (n,), copied into memory."""
+        return Digits(
+            self.images[rows],
+            self.labels[rows],
+            self.groups[rows],
+            Chosen(self.names, rows),
+            None if self.boxes is None else self.boxes[rows],
+            None if self.sizes is None else self.sizes[rows],
+        )
+
     def class_counts(self) -> list[int]:
         """How many digits of each class 0-9 there are; blanks do not count."""
         return np.bincount(self.labels.ravel(), minlength=CLASSES)[:CLASSES].tolist()
@@ -145,6 +170,8 @@ class DataSet:
     fresh: renews for every epoch after the first what is drawn from `extra_train`, or where there is none,
         what a fold trains on.
     framing: what of the photographs the pictures are; None for pictures that are seen as they are stored.
+    broken: names of the files that could not be read and were left out.
+    excluded: names of the pictures that a person left out.
     """
 
     name: str
@@ -156,6 +183,8 @@ class DataSet:
     share: float = 0.0
     fresh: Fresh | None = None
     framing: Framing | None = None
+    broken: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         extra = self.extra_train

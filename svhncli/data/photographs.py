@@ -28,11 +28,14 @@ from svhncli.files import read_json, write_json
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Of what is written, part of a cache's key: raised whenever that changes."""
 
 CHUNK = 128
 """Photographs that a process decodes at once, and the most that a killed build does again."""
+
+SHOWN = 3
+"""Names of broken pictures in a warning."""
 
 _SMALL = 500
 """Fewer photographs than this are decoded sooner than processes start."""
@@ -92,15 +95,26 @@ def load(
         for part, files in parts.items()
     }
     found = {}
+    broken: list[str] = []
     first_group = 0
     for part, folder in folders.items():
         found[part] = load_part(folder, part, part, first_group)
         first_group += len(found[part])
-        _say_skipped(part, read_json(_state_file(folder, part)))
+        state = read_json(_state_file(folder, part))
+        broken += state["names"]
+        _say_skipped(part, state)
     longest = max(digits.labels.shape[1] for digits in found.values())
     found = {part: digits.padded(longest) for part, digits in found.items()}
     mark = fingerprint(*folders.values())
-    return DataSet(name, found["train"], mark, found.get("test"), found.get("val"), framing=framing)
+    return DataSet(
+        name,
+        found["train"],
+        mark,
+        found.get("test"),
+        found.get("val"),
+        framing=framing,
+        broken=tuple(broken),
+    )
 
 
 def _prepare(
@@ -218,7 +232,7 @@ def _fill(
                 "chunks": state["chunks"] + 1,
                 "rows": state["rows"] + len(kept),
                 "broken": state["broken"] + len(broken),
-                "names": (state["names"] + broken)[:3],
+                "names": state["names"] + broken,
                 "reason": state["reason"] or first,
             }
             write_json(_state_file(folder, part), state)
@@ -320,7 +334,7 @@ def _state_file(folder: Path, part: str) -> Path:
 
 def _say_skipped(part: str, state: Mapping[str, Any]) -> None:
     if broken := state["broken"]:
-        names = ", ".join(state["names"]) + (", …" if broken > len(state["names"]) else "")
+        names = ", ".join(state["names"][:SHOWN]) + (", …" if broken > SHOWN else "")
         log.warning(
             "%s of %s pictures of the %s part cannot be read and are left out: %s",
             f"{broken:,}",

@@ -15,6 +15,7 @@ from svhncli.errors import UsageError
 from svhncli.rules import closest, key, typed
 from svhncli.schema.data import (
     Bootstrap,
+    Files,
     Folder,
     Holdout,
     Kfold,
@@ -24,6 +25,7 @@ from svhncli.schema.data import (
     Ordered,
     Photographs,
     Rendered,
+    Source,
     Svhn,
     SvhnFull,
     Synth,
@@ -58,6 +60,7 @@ from svhncli.schema.verbs import (
     Eval,
     Export,
     Human,
+    Inspect,
     LrFind,
     Predict,
     Render,
@@ -72,6 +75,7 @@ VERBS: dict[str, type] = {
     "lr-find": LrFind,
     "check": Check,
     "human": Human,
+    "inspect": Inspect,
     "eval": Eval,
     "report": Report,
     "predict": Predict,

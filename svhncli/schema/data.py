@@ -8,7 +8,16 @@ from svhncli.rules import key
 
 
 @dataclass
-class Rendered:
+class Source:
+    """What all data sources share."""
+
+    exclude: str | None = key(
+        None, "a file of names, one a line, of training (or own validation) pictures to leave out"
+    )
+
+
+@dataclass
+class Rendered(Source):
     """What all rendered pictures share."""
 
     world: str | None = key(None, "a YAML that changes the renderer's distributions (see svhn render)")
@@ -29,7 +38,7 @@ class Synth(Rendered):
 
 
 @dataclass
-class Svhn:
+class Svhn(Source):
     """The official cropped digits: train_32x32.mat, test_32x32.mat and optionally extra_32x32.mat."""
 
     name: str = key("svhn", "the data source")
@@ -55,7 +64,7 @@ class Mix(Svhn, Rendered):
 
 
 @dataclass
-class Photographs:
+class Photographs(Source):
     """What photographs of whole numbers share: which part of them is seen, in how many pixels."""
 
     height: int = key(64, "rows of pixels that the network sees", low=8, high=1024)

@@ -95,6 +95,26 @@ class Human:
 
 
 @dataclass
+class Inspect:
+    """`svhn inspect`: what is wrong or odd in a data set and its split, or which labels a run doubts."""
+
+    run: str | None = key(
+        None, "a k-fold or bootstrap run, whose labels are to be doubted; null inspects data"
+    )
+    seed: int = key(0, "of the split and of which pictures are shown", low=0)
+    blank: float = key(4.0, "contrast in grey levels (0 to 255) below which a picture is blank", low=0)
+    similar: float = key(0.96, "correlation from which two pictures are near-duplicates", above=0, high=1)
+    outlier: float = key(3.5, "robust standard deviations beyond which a picture is an outlier", above=0)
+    out: str | None = key(None, "folder for the result; null is outputs/inspect, or RUN/inspect")
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    data: Any = key(None, "the data source that is inspected")
+    split: Any = key(
+        None, "how validation pictures are chosen; null: official where there are some, else holdout"
+    )
+
+
+@dataclass
 class Eval:
     """`svhn eval RUN`: scores, calibration and worst mistakes of a trained run."""
 

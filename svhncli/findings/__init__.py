@@ -1,0 +1,206 @@
+"""What is wrong or odd in a data set and its split: each finding is a list of pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from svhncli.data.digits import BLANK, DataSet
+from svhncli.findings.alike import Alike
+from svhncli.findings.parts import (
+    LEAVE_OUT,
+    LEVELS,
+    Finding,
+    Item,
+    Limits,
+    Part,
+    Parts,
+)
+from svhncli.inspection import boxes, drift
+from svhncli.inspection.outliers import deviations
+from svhncli.split import Fold
+
+
+def look(
+    data: DataSet, fold: Fold, parts: Parts, limits: Limits
+) -> tuple[list[Finding], list[dict[str, Any]]]:
+    """All findings, the worst first, and the tests for drift."""
+    tests = drift_tests(parts)
+    alike = Alike(parts, limits)
+    found = [
+        _broken(data),
+        alike.leakage(),
+        _torn(fold, parts),
+        alike.contradictions(),
+        *_boxes(parts),
+        _drift(tests),
+        _blank(parts, limits),
+        alike.exact(),
+        alike.near(),
+        _outliers(parts, limits),
+    ]
+    return sorted(found, key=lambda finding: LEVELS.index(finding.level)), tests
+
+
+# ----------------------------------------------------------------------------- pictures by themselves
+
+
+def _broken(data: DataSet) -> Finding:
+    return Finding(
+        "broken",
+        "broken files",
+        "files that are missing or that Pillow cannot decode whole",
+        "bad" if data.broken else "good",
+        "get them again, or leave them out with data.skip_broken=true" if data.broken else None,
+        [Item(None, name=name) for name in data.broken],
+    )
+
+
+def _blank(parts: Parts, limits: Limits) -> Finding:
+    places = np.flatnonzero(parts.contrast < limits.blank)
+    places = places[np.argsort(parts.contrast[places], kind="stable")]
+    return Finding(
+        "blank",
+        "blank pictures",
+        f"standard deviation of the pixels' brightness below {limits.blank:g} of 255 grey levels",
+        "look" if len(places) else "good",
+        LEAVE_OUT if len(places) else None,
+        [Item(place, float(parts.contrast[place])) for place in places.tolist()],
+    )
+
+
+def _outliers(parts: Parts, limits: Limits) -> Finding:
+    far = deviations(parts.looks)
+    places = np.flatnonzero((far > limits.outlier) & (parts.contrast >= limits.blank))
+    places = places[np.argsort(-far[places], kind="stable")]
+    return Finding(
+        "outliers",
+        "outliers",
+        "Mahalanobis distance of the picture in 8x8 colours (probabilistic PCA of the nearest 90 %), its "
+        f"logarithm more than {limits.outlier:g} robust standard deviations above the median; blank pictures "
+        "stand by themselves",
+        "look" if len(places) else "good",
+        None,
+        [Item(place, float(far[place])) for place in places.tolist()],
+    )
+
+
+def _boxes(parts: Parts) -> list[Finding]:
+    if not any(part.digits.boxes is not None for part in parts.parts):
+        return []
+
+    def smallest(part: Part) -> np.ndarray:
+        known = part.digits.boxes
+        return np.full(len(part.rows), np.inf) if known is None else boxes.empty(known[part.rows])
+
+    def over(part: Part) -> np.ndarray:
+        known, sizes = part.digits.boxes, part.digits.sizes
+        if known is None or sizes is None:
+            return np.zeros(len(part.rows))
+        return boxes.outside(known[part.rows], sizes[part.rows])
+
+    sides, beyond = parts.each(smallest), parts.each(over)
+    nothing = np.flatnonzero(sides <= 0)
+    out = np.flatnonzero(beyond > boxes.SLACK)
+    out = out[np.argsort(-beyond[out], kind="stable")]
+    return [
+        Finding(
+            "empty_boxes",
+            "boxes without size",
+            "a digit's box is 0 pixels wide or high",
+            "bad" if len(nothing) else "good",
+            "correct the boxes in the label file" if len(nothing) else None,
+            [Item(place, float(sides[place])) for place in nothing.tolist()],
+        ),
+        Finding(
+            "outside_boxes",
+            "boxes outside",
+            f"a digit's box reaches more than {boxes.SLACK:g} pixel beyond the photograph",
+            "look" if len(out) else "good",
+            "correct the boxes in the label file" if len(out) else None,
+            [Item(place, float(beyond[place])) for place in out.tolist()],
+        ),
+    ]
+
+
+# ----------------------------------------------------------------------------- house numbers
+
+
+def _torn(fold: Fold, parts: Parts) -> Finding:
+    """House numbers on both sides of the fold; ids of parts that are files of their own are not
+    comparable."""
+    both: list[Item] = []
+    if fold.val_part == "train":
+        train, val = parts.parts[:2]
+        groups = train.digits.groups
+        partner = dict(zip(groups[train.rows].tolist(), range(len(train.rows)), strict=True))
+        both = [
+            Item(len(train.rows) + place, float(group), partner[group])
+            for place, group in enumerate(groups[val.rows].tolist())
+            if group in partner
+        ]
+    return Finding(
+        "torn_numbers",
+        "house numbers on both sides",
+        "validation pictures whose house number also trains"
+        if fold.val_part == "train"
+        else "not measured: the validation part brings ids of its own, which cannot be compared",
+        "bad" if both else "good",
+        "split by groups, as every split of svhn does" if both else None,
+        both,
+    )
+
+
+# ----------------------------------------------------------------------------- parts beside each other
+
+
+def drift_tests(parts: Parts) -> list[dict[str, Any]]:
+    """Each test of training against another part: {"what", "parts", "test", "statistic", "df", "measure",
+    "effect", "p", "p_holm", "level"}; p_holm is corrected for all of them."""
+    found = []
+    for other in range(1, len(parts.parts)):
+        one, two = parts.which == 0, parts.which == other
+        lengths = (parts.labels != BLANK).sum(1)
+        tests = {"labels": drift.of_counts(_digits(parts.labels[one]), _digits(parts.labels[two]))}
+        if parts.labels.shape[1] > 1:
+            tests["lengths"] = drift.of_counts(
+                *(np.bincount(lengths[rows], minlength=10) for rows in (one, two))
+            )
+        for what, values in (("brightness", parts.brightness), ("contrast", parts.contrast)):
+            tests[what] = drift.of_values(values[one], values[two])
+        names = [parts.parts[0].name, parts.parts[other].name]
+        found += [(what, names, test) for what, test in tests.items() if test is not None]
+    corrected = drift.holm(np.array([test.p for _, _, test in found])).tolist()
+    return [
+        {
+            "what": what,
+            "parts": names,
+            **vars(test),
+            "p_holm": p,
+            "level": drift.level(test, p),
+        }
+        for (what, names, test), p in zip(found, corrected, strict=True)
+    ]
+
+
+def _digits(labels: np.ndarray) -> np.ndarray:
+    return np.bincount(labels.ravel(), minlength=10)[:10]
+
+
+def _drift(tests: list[dict[str, Any]]) -> Finding:
+    differ = [test for test in tests if test["level"] != "good"]
+    v, distance = drift.EFFECTS["cramers_v"], drift.EFFECTS["ks_distance"]
+    worst = min((test["level"] for test in differ), key=LEVELS.index, default="good")
+    return Finding(
+        "drift",
+        "drift between parts",
+        "chi-square tests of digits and lengths, Kolmogorov-Smirnov tests of brightness and contrast: p "
+        f"below {drift.ALPHA:g} after Holm's correction, and Cramér's V of {v[0]:g} or a distance of "
+        f"{distance[0]:g} or more (bad from {v[1]:g} and {distance[1]:g})",
+        worst,
+        "a score on one part says little of the other: make the split anew, or say which part you mean"
+        if differ
+        else None,
+        [Item(None, test["effect"], name=f"{test['what']} {'/'.join(test['parts'])}") for test in differ],
+    )

@@ -1,0 +1,134 @@
+"""The pictures that are inspected, and what is found of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from svhncli.data.digits import BLANK, DataSet, Digits
+from svhncli.data.disk import Progress, silent
+from svhncli.describe import BATCH, describe, light, luminance
+from svhncli.inspection.duplicates import digests, thumbnails
+from svhncli.inspection.outliers import looks
+from svhncli.split import Fold
+
+LEVELS = ("bad", "look", "good")
+"""From the worst on: mend it before you train; look at it; nothing to do."""
+LEAVE_OUT = "leave them out: data.exclude=FILE, a list of names"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From where on something is found.
+
+    blank: contrast, in grey levels of 0 to 255, below which a picture is blank.
+    similar: correlation, 0 to 1, from which on two pictures are near-duplicates.
+    outlier: robust standard deviations beyond which a picture is an outlier.
+    """
+
+    blank: float
+    similar: float
+    outlier: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """Pictures of one part: `digits[rows]`, rows int64, sorted, each once."""
+
+    name: str
+    digits: Digits
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture that was found: a place in the parts laid end to end, that of its partner, and what was
+    measured.
+
+    place is None for a file that cannot be read, which has but a name.
+    """
+
+    place: int | None
+    measure: float | None = None
+    partner: int | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of fault.
+
+    measure: what was measured, and the threshold, in one sentence. level: of `LEVELS`. mend: what to do, or
+        None.
+    items: the worst first.
+    """
+
+    name: str
+    title: str
+    measure: str
+    level: str
+    mend: str | None = None
+    items: list[Item] = field(default_factory=list)
+
+
+class Parts:
+    """The parts of a data set laid end to end, read once, in their order."""
+
+    def __init__(self, parts: list[Part], progress: Progress = silent) -> None:
+        self.parts = parts
+        self.which = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
+        self.rows = np.concatenate([part.rows for part in parts])
+        total = len(self.rows)
+        pieces: list[tuple[np.ndarray, ...]] = []
+        done = 0
+        for part in parts:
+            for start in range(0, len(part.rows), BATCH):
+                images = part.digits.images[part.rows[start : start + BATCH]]
+                pieces.append((*light(images), digests(images), thumbnails(luminance(images)), looks(images)))
+                done += len(images)
+                progress("look at pictures", done, total)
+        self.brightness, self.contrast, self.digests, self.small, self.looks = map(
+            np.concatenate, zip(*pieces, strict=True)
+        )
+        longest = max(part.digits.labels.shape[1] for part in parts)
+        self.labels = np.concatenate([part.digits.padded(longest).labels[part.rows] for part in parts])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, place: int) -> Part:
+        return self.parts[int(self.which[place])]
+
+    def each(self, measure: Callable[[Part], np.ndarray]) -> np.ndarray:
+        """What `measure` says of every part's rows, laid end to end."""
+        return np.concatenate([measure(part) for part in self.parts])
+
+
+def parts_of(data: DataSet, fold: Fold) -> list[Part]:
+    """What a fold trains on, what it validates on, and the test part where there is one."""
+    validates = data.val if fold.val_part == "val" else data.train
+    assert validates is not None, "a fold validates on a part that is there"
+    found = [Part("train", data.train, np.unique(fold.train)), Part("val", validates, np.unique(fold.val))]
+    if data.test is not None:
+        found.append(Part("test", data.test, np.arange(len(data.test))))
+    return found
+
+
+def describe_part(part: Part) -> dict[str, Any]:
+    """What `describe` says, and where photographs were made smaller, "sizes": {"width", "height"}: {"min",
+    "median", "max"} in pixels."""
+    digits = part.digits
+    found = describe(digits.images, digits.labels, digits.groups, part.rows, BLANK)
+    if digits.sizes is not None:
+        found["sizes"] = {
+            side: {
+                "min": int(values.min()),
+                "median": float(np.median(values)),
+                "max": int(values.max()),
+            }
+            for side, values in zip(("width", "height"), digits.sizes[part.rows].T, strict=True)
+        }
+    return found

@@ -1,0 +1,222 @@
+"""What an inspection writes: result, tables and contact sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svhncli.confident import Judged
+from svhncli.data.digits import DataSet, Digits
+from svhncli.files import write_csv, write_json, write_text
+from svhncli.findings.parts import Finding, Item, Parts
+from svhncli.predictions import as_text
+from svhncli.report.sheet import draw_captioned, draw_sheet
+from svhncli.rng import numpy_generator
+
+RESULT, TABLE, CLASSES = "result.json", "findings.csv", "classes.png"
+LABELS, LABELS_SHEET, EXCLUDE = "labels.csv", "labels.png", "exclude.txt"
+LABEL_FILES = {RESULT, LABELS, LABELS_SHEET, EXCLUDE}
+BOXES = {"empty_boxes.png", "outside_boxes.png"}
+"""Sheets of findings that only data with boxes has."""
+SHOWN = 64
+"""Pictures of a sheet."""
+SIDE = 96
+"""Pixels of a sheet that a picture is about high, so that there is room for a line below."""
+COLUMNS = (
+    "finding",
+    "part",
+    "index",
+    "name",
+    "partner_part",
+    "partner_index",
+    "partner_name",
+    "label",
+    "measure",
+)
+
+
+def write_findings(
+    folder: Path,
+    facts: dict[str, Any],
+    parts: Parts,
+    findings: Sequence[Finding],
+    drift: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Write result.json, findings.csv, classes.png and a sheet of each finding that has pictures; the
+    result."""
+    _draw_classes(folder / CLASSES, parts, facts["seed"])
+    told = []
+    for finding in findings:
+        drawn = [item for item in finding.items if item.place is not None]
+        sheet = f"{finding.name}.png" if drawn else None
+        if sheet is not None:
+            _draw_finding(folder / sheet, finding.title, drawn, parts)
+        told.append(
+            {
+                "name": finding.name,
+                "title": finding.title,
+                "measure": finding.measure,
+                "count": len(finding.items),
+                "level": finding.level,
+                "sheet": sheet,
+                "mend": finding.mend,
+            }
+        )
+    write_csv(folder / TABLE, COLUMNS, (_row(f.name, item, parts) for f in findings for item in f.items))
+    result = {**facts, "findings": told, "drift": drift}
+    write_json(folder / RESULT, result)
+    return result
+
+
+def files_of(findings: Sequence[Finding]) -> set[str]:
+    """The files that an inspection may have written into a folder, whatever it found."""
+    return {RESULT, TABLE, CLASSES, *(f"{finding.name}.png" for finding in findings), *BOXES}
+
+
+def _row(finding: str, item: Item, parts: Parts) -> dict[str, Any]:
+    row = {"finding": finding, "name": item.name, "measure": item.measure}
+    if item.place is None:
+        return row
+    row |= {"label": as_text(parts.labels[item.place])}
+    for prefix, place in (("", item.place), ("partner_", item.partner)):
+        if place is not None:
+            part, index = parts.part(place), int(parts.rows[place])
+            row |= {
+                f"{prefix}part": part.name,
+                f"{prefix}index": index,
+                f"{prefix}name": part.digits.names[index],
+            }
+    return row
+
+
+def _pixels(parts: Parts, places: Sequence[int]) -> np.ndarray:
+    return np.stack([parts.part(place).digits.images[parts.rows[place]] for place in places])
+
+
+def _below(parts: Parts, place: int) -> str:
+    return f"{parts.part(place).name} {parts.rows[place]}: {as_text(parts.labels[place]) or '-'}"
+
+
+def _draw_finding(path: Path, title: str, items: Sequence[Item], parts: Parts) -> None:
+    """A sheet of the first pictures; each one's partner stands to its right."""
+    pairs = items[0].partner is not None
+    shown = items[: SHOWN // 2 if pairs else SHOWN]
+    places = [p for item in shown for p in (item.place, item.partner) if p is not None]
+    beside = ", each with its partner" if pairs else ""
+    caption = f"{title}, {len(shown):,} of {len(items):,}{beside}: part, index, label"
+    images = _pixels(parts, places)
+    draw_captioned(
+        path, caption, images, [_below(parts, place) for place in places], _zoom(images), columns=8
+    )
+
+
+def _draw_classes(path: Path, parts: Parts, seed: int) -> None:
+    """Some training pictures of each class, drawn at random: of numbers, those that hold the digit."""
+    draw = numpy_generator(seed, "classes")
+    trains = parts.labels[parts.which == 0]
+    blocks = []
+    for digit in range(10):
+        places = np.flatnonzero((trains == digit).any(1))
+        some = np.sort(draw.permutation(places)[: SHOWN // 2])
+        if len(some):
+            blocks.append(
+                (f"{digit}: {len(some)} of {len(places):,} training pictures", _pixels(parts, some.tolist()))
+            )
+    draw_sheet(path, blocks, zoom=1 if blocks[0][1].shape[3] > SIDE else 2)
+
+
+def _zoom(images: np.ndarray) -> int:
+    return max(1, SIDE // images.shape[2])
+
+
+# ----------------------------------------------------------------------------- label errors
+
+
+def label_result(
+    data: DataSet, run: Path, out: Path, seed: int, judged: int, found: Judged
+) -> dict[str, Any]:
+    """What result.json says of the labels of a run's training part; the list of names will be in `out`."""
+    count = int(found.suspicious.sum())
+    return {
+        "data": data.name,
+        "fingerprint": data.fingerprint,
+        "run": str(run),
+        "seed": seed,
+        "judged": judged,
+        "of": len(data.train),
+        "read_as_labelled": found.agreement,
+        "positions": data.train.labels.shape[1],
+        "estimated_errors": found.estimate,
+        "findings": [
+            {
+                "name": "labels",
+                "title": "likely label errors",
+                "measure": "pictures off the diagonal of the confident joint of out-of-sample "
+                "probabilities (Northcutt et al. 2021), ranked by the label's probability less the largest "
+                "other one",
+                "count": count,
+                "level": "look" if count else "good",
+                "sheet": LABELS_SHEET,
+                "mend": f"look at them; correct them, or leave them out: data.exclude={out / EXCLUDE}"
+                if count
+                else None,
+            }
+        ],
+        "drift": [],
+    }
+
+
+def write_label_errors(
+    folder: Path,
+    result: dict[str, Any],
+    digits: Digits,
+    rows: np.ndarray,
+    said: np.ndarray,
+    found: Judged,
+    already: Sequence[str],
+) -> None:
+    """Write result.json, labels.csv (all pictures, ranked), labels.png and exclude.txt.
+
+    rows: int64 (N,), the pictures of `digits` that were judged. said: float (N, L, K), their probabilities.
+    already: names that are left out now; they stay in the list.
+    """
+    order = found.ranked()
+    given = [as_text(digits.labels[row]) for row in rows]
+    read = [as_text(classes) for classes in said.argmax(-1)]
+    write_csv(
+        folder / LABELS,
+        ("rank", "index", "name", "label", "suggested", "margin", "likely_error"),
+        _ranked(digits, rows, order, given, read, found),
+    )
+    top = order[:SHOWN]
+    below = [f"{given[i] or '-'} > {read[i] or '-'} {found.margin[i]:+.2f}" for i in top]
+    images = digits.images[rows[top]]
+    caption = f"likely label errors first, {len(top)} of {len(rows):,}: label > read, margin"
+    draw_captioned(folder / LABELS_SHEET, caption, images, below, _zoom(images), columns=8)
+    likely = [digits.names[int(rows[i])] for i in order[: int(found.suspicious.sum())]]
+    lines = [
+        "# likely label errors, the likeliest first, for data.exclude=FILE; look at labels.png before",
+        *likely,
+        *(["# left out before"] if already else []),
+        *already,
+    ]
+    write_text(folder / EXCLUDE, "\n".join(lines) + "\n")
+    write_json(folder / RESULT, result)
+
+
+def _ranked(
+    digits: Digits, rows: np.ndarray, order: np.ndarray, given: list[str], read: list[str], found: Judged
+) -> Iterator[dict[str, Any]]:
+    for rank, i in enumerate(order.tolist(), start=1):
+        yield {
+            "rank": rank,
+            "index": int(rows[i]),
+            "name": digits.names[int(rows[i])],
+            "label": given[i],
+            "suggested": read[i],
+            "margin": f"{found.margin[i]:.6g}",
+            "likely_error": int(found.suspicious[i]),
+        }
