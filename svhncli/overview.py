@@ -9,10 +9,10 @@ WIDTH = 80
 
 VERBS = {
     "train": ("", "data, split, model, optimiser, schedule and regularisation in one run"),
-    "lr-find": ("", "how high lr may be: a short training in which it rises at every step"),
-    "check": ("", "small trainings that show whether a large one can be trusted"),
-    "human": ("", "a quiz: how well a person reads the validation part"),
     "inspect": (" [RUN]", "faults of a data set and its split; likely label errors by a RUN"),
+    "check": ("", "small trainings that show whether a large one can be trusted"),
+    "lr-find": ("", "how high lr may be: a short training in which it rises at every step"),
+    "human": ("", "a quiz: how well a person reads the validation part"),
     "eval": (" RUN", "loss and accuracy of a trained run"),
     "report": (" RUN", "all about a run or a sweep as one HTML page"),
     "predict": (" RUN PATHS...", "what a trained run reads in pictures, as CSV"),

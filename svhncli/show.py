@@ -54,10 +54,11 @@ class Show:
         for line in textwrap.wrap(text, self.console.width, subsequent_indent="    "):
             self.say(line)
 
-    def verdict(self, name: str, passed: bool, measured: str, expected: str) -> None:
-        """A check that is done: whether it passed, what was measured and what was expected."""
+    def verdict(self, name: str, passed: bool, measured: str, expected: str, mend: str) -> None:
+        """A check that is done: whether it passed, what was measured, what was expected, how to mend it."""
         self.say(f"{'pass' if passed else 'FAIL'}  {name}", "" if passed else "red")
-        for what, text in (("measured", measured), ("expected", expected)):
+        told = [("measured", measured), ("expected", expected)]
+        for what, text in told if passed else [*told, ("to mend ", mend)]:
             indent = " " * 6
             head = f"{indent}{what}  "
             lines = textwrap.wrap(

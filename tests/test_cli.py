@@ -308,8 +308,8 @@ def test_a_bug_keeps_its_traceback_and_a_full_disk_does_not(capsys: pytest.Captu
 
 def test_an_error_brings_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     kinds = [kind for kind in SvhnError.__subclasses__() if kind.__name__ != "Interrupted"]
-    assert sorted(cli.explain(kind("no"), debug=False) for kind in kinds) == [2, 3, 4, 5, 6, 7]
-    assert capsys.readouterr().err == "svhn: error: no\n" * 6
+    assert sorted(cli.explain(kind("no"), debug=False) for kind in kinds) == [2, 3, 4, 5, 6, 7, 8]
+    assert capsys.readouterr().err == "svhn: error: no\n" * 7
 
 
 def test_ctrl_c_ends_without_a_traceback(empty_folder: Path) -> None:

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_the_root_keys_and_their_dataclass_have_the_same_defaults(verb: str) -> 
     )
     for key in keys:
         if key.default != rules.UNSET and key.path not in catalog.defaults(verb):
-            assert getattr(config, key.path) == key.default, key.path
+            assert attrgetter(key.path)(config) == key.default, key.path
 
 
 @pytest.mark.parametrize(("optim", "lr"), LR.items())

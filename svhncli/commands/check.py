@@ -41,7 +41,7 @@ def run(config: schema.Check) -> dict[str, Any]:
             except NotFiniteError as error:
                 result = Result("does it train?", error.message, "a finite loss", False, error.hint)
             results[name] = result
-            show.verdict(name, result.passed, result.measured, result.expected)
+            show.verdict(name, result.passed, result.measured, result.expected, result.mend)
         facts = {
             "data": data.name,
             "fingerprint": data.fingerprint,
@@ -50,9 +50,9 @@ def run(config: schema.Check) -> dict[str, Any]:
             "checks": [{"name": name, **asdict(result)} for name, result in results.items()],
         }
         write_json(folder / RESULT, facts)
-    if failed := [(name, result) for name, result in results.items() if not result.passed]:
+    if failed := [name for name, result in results.items() if not result.passed]:
         raise CheckFailedError(
-            f"{len(failed)} of {len(results)} checks failed: {', '.join(name for name, _ in failed)}",
-            "; ".join(f"{name}: {result.mend}" for name, result in failed),
+            f"{len(failed)} of {len(results)} checks failed: {', '.join(failed)}",
+            f"how to mend each stands above, and in '{out / RESULT}'",
         )
     return {**facts, "out": str(out)}

@@ -72,10 +72,10 @@ from svhncli.schema.verbs import (
 
 VERBS: dict[str, type] = {
     "train": Train,
-    "lr-find": LrFind,
-    "check": Check,
-    "human": Human,
     "inspect": Inspect,
+    "check": Check,
+    "lr-find": LrFind,
+    "human": Human,
     "eval": Eval,
     "report": Report,
     "predict": Predict,
