@@ -43,7 +43,7 @@ MEMORY, NEAR_ZERO = 1_000, 0.1
 N_SHUFFLED, SHUFFLED_STEPS = 256, 400
 """Pictures with shuffled labels, on either side, and for how many steps they are learned."""
 ROUNDS, LEARNED = 3, 0.1
-"""A network whose loss is not below guessing by this share is trained again, twice as long; so often in all."""
+"""A network whose loss is not below guessing by this share is trained again, for twice as long."""
 START = 0.15
 """How far the loss of a fresh network may be from guessing, as a share of it. Fresh heads answer with logits
 of a few tenths, which costs some hundredths of a nat."""

@@ -219,7 +219,7 @@ def test_hydra_leaves_the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> 
 
 MISTAKES = {
     "trian": ("unknown verb 'trian'", "did you mean 'train'?"),
-    "frobnicate": ("unknown verb", "there are: train, lr-find"),
+    "frobnicate": ("unknown verb", "there are: train, inspect, check"),
     "train --jsn": ("unknown flag --jsn", "did you mean --json?"),
     "train --cfg jib": ("--cfg jib", "job or hydra or all"),
     "train --json=1": ("--json takes no value", ""),
