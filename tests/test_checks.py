@@ -13,9 +13,10 @@ import torch
 from conftest import write_mat
 from torch import nn
 
-from svhncli import build, checks, cli, device, loop, optim, schema
+from svhncli import build, cli, device, loop, optim, schema
 from svhncli.batches import Batches, Pictures
-from svhncli.checks import CHECKS, Bench
+from svhncli.checks import CHECKS, bench, learning
+from svhncli.checks.bench import Bench
 from svhncli.commands.check import RESULT
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.metrics import Tally
@@ -40,8 +41,9 @@ def bars(count: int, seed: int) -> Digits:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: Patch) -> None:
     """These pictures are learned sooner than photographs."""
-    for name, value in {"MEMORY": 200, "ROUNDS": 1, "N_SHUFFLED": 128, "SHUFFLED_STEPS": 200}.items():
-        monkeypatch.setattr(checks, name, value)
+    monkeypatch.setattr(learning, "MEMORY", 200)
+    monkeypatch.setattr(learning, "SHUFFLED_STEPS", 200)
+    monkeypatch.setattr(bench, "ROUNDS", 1)
 
 
 @pytest.fixture
@@ -67,8 +69,8 @@ def failing(config: schema.Check, folder: Path, fold: Fold | None = None) -> set
     machine = device.resolve("cpu", "fp32", 1)
     fold = fold or Fold("holdout", np.arange(1000), np.arange(1000, 1600))
     data = DataSet("bars", bars(1600, 0), "bars")
-    bench = Bench(config, machine, data, [fold], folder, Show())
-    return {name for name, check in CHECKS.items() if not check(bench).passed}
+    small = Bench(config, machine, data, [fold], folder, Show())
+    return {name for name, check in CHECKS.items() if not check(small).passed}
 
 
 # ----------------------------------------------------------------------------- breakages

@@ -285,13 +285,14 @@ def test_what_another_command_found_is_shown_for_the_same_data_alone(copy: Path,
     quiz = {"n": 50, "accuracy": 0.8123, "interval": bounds, "median_seconds": 1.5, "split": split}
     check = {"name": "overfit", "question": "Can it?", "measured": "0.01", "expected": "below 0.1"}
     checks = {
+        "of": "cnn, adam",
         "passed": True,
         "seconds": 9.0,
         "checks": [{**check, "passed": True, "mend": None, "sheet": None}],
     }
     finding = {"name": "blurred", "title": "Blurred pictures", "measure": "sharpness", "count": 7}
     findings = {"findings": [{**finding, "level": "look", "sheet": "blurred.png", "mend": None}]}
-    told = ("a person 81.23%", "1 of 1 checks passed", "Blurred pictures: 7")
+    told = ("a person 81.23%", "1 of 1 checks passed, of cnn", "Blurred pictures: 7")
 
     def said(fingerprint: str, **more: Any) -> tuple[list[bool], int]:
         for path, found in ((beside.human, quiz | more), (beside.check, checks), (beside.inspect, findings)):
@@ -303,6 +304,24 @@ def test_what_another_command_found_is_shown_for_the_same_data_alone(copy: Path,
     assert shown == [True, True, True]
     assert said("0" * 64) == ([False, False, False], pictures - 1)
     assert said(fingerprint, split="0" * 64)[0] == [False, True, True]
+
+
+def test_what_inspect_and_check_wrote_themselves_is_shown(folder: Path) -> None:
+    data = [word for word in SMALL if word.startswith("data")]
+    assert cli.main(["train", *SMALL, "split=kfold", "split.k=2", "report=false", "hydra.run.dir=run"]) == 0
+    assert cli.main(["inspect", *data]) == 0
+    assert cli.main(["inspect", "run"]) == 0
+
+    assert cli.main(["check", *SMALL, "check.steps=20"]) == 8  # so little data cannot pass
+    said = Page(write_report(folder / "run")).said()
+    found = read_json(folder / "outputs" / "check" / "result.json")
+    passed = sum(one["passed"] for one in found["checks"])
+    assert f"{passed} of {len(found['checks'])} checks passed, of {found['of']}" in said
+    failed = next(one for one in found["checks"] if one["name"] == "validation size")
+    assert failed["mend"] in said
+    for one in read_json(folder / "outputs" / "inspect" / "result.json")["findings"]:
+        assert f"{one['title']}: {one['count']}" in said
+    assert "likely label errors: " in said
 
 
 def test_scores_of_svhn_eval_are_taken_in(made: Path, copy: Path) -> None:

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from svhncli import build, device, schema
-from svhncli.checks import CHECKS, SHEET, Bench, Result
+from svhncli.checks import CHECKS
+from svhncli.checks.bench import Bench, Result
+from svhncli.checks.learning import SHEET
 from svhncli.errors import CheckFailedError, NotFiniteError
 from svhncli.files import new_folder, place, write_json
 from svhncli.show import Show
@@ -19,8 +21,8 @@ def run(config: schema.Check) -> dict[str, Any]:
     """Run every check on a few pictures of the first fold and write what they found into a folder.
 
     Returns:
-        {"data", "fingerprint", "passed", "seconds", "checks": a list of {"name", …} with what `checks.Result`
-        has, "out"}.
+        {"data", "fingerprint", "of" (what was trained, in words), "passed", "seconds", "checks": a list of
+        {"name", …} with what `checks.Result` has, "out"}.
 
     Raises:
         CheckFailedError: a check failed; the folder is written all the same.
@@ -45,6 +47,7 @@ def run(config: schema.Check) -> dict[str, Any]:
         facts = {
             "data": data.name,
             "fingerprint": data.fingerprint,
+            "of": f"{config.model.name}, {config.optim.name} at lr {config.lr:g}, reg {config.reg.name}",
             "passed": all(result.passed for result in results.values()),
             "seconds": time.perf_counter() - started,
             "checks": [{"name": name, **asdict(result)} for name, result in results.items()],

@@ -178,8 +178,24 @@ def train_command(run: Run, change: str | None = None) -> str:
     return " ".join(["svhn train", shlex.join(words.values())]).rstrip()
 
 
+TRAINS = (
+    "experiment",
+    "data",
+    "split",
+    "model",
+    "optim",
+    "lr",
+    "schedule",
+    "reg",
+    "batch_size",
+    "seed",
+    "grey",
+)
+"""Keys by which `svhn check` trains what the run trained."""
+
+
 def same_data(run: Run, verb: str, *groups: str) -> str:
-    """A command of another verb on the run's own data."""
+    """A command of another verb with those of the run's own words that are of these keys or groups."""
     words = [word for word in run.words if word.partition("=")[0].partition(".")[0] in groups]
     return " ".join([f"svhn {verb}", shlex.join(words)]).rstrip()
 

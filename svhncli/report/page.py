@@ -93,6 +93,7 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
         "human": human if human and human.get("split") == digest else None,
         "check": _result(beside.check, fingerprint),
         "inspect": _result(beside.inspect, fingerprint),
+        "doubts": _result(run.path / "inspect", fingerprint),
         "curves": _curves(run),
         "matrix": _matrix(run),
         "mistakes": [

@@ -1,0 +1,154 @@
+"""The bench on which a training is checked: a few pictures of a fold, and small trainings on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from svhncli import schema
+from svhncli.batches import Batches
+from svhncli.data.digits import DataSet, Digits, Numbered
+from svhncli.device import Machine
+from svhncli.loop import Epoch, Plan, State, fit
+from svhncli.rng import numpy_generator
+from svhncli.show import Show
+from svhncli.split import Fold
+from svhncli.trainer import assemble, val_digits
+
+N_TRAIN, N_VAL = 10_240, 1_040
+"""Pictures that the small trainings see at most; validation ends with a small batch."""
+N_SHUFFLED, SHUFFLED_STEPS = 256, 400
+"""Pictures with shuffled labels, on either side, and for how many steps they are learned."""
+NEAR_ZERO = 0.1
+"""A loss at which pictures are known by heart."""
+ROUNDS, LEARNED = 3, 0.1
+"""A network whose loss is not below guessing by this share is trained again, for twice as long."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found. question: what it asks. measured, expected: in words with figures. mend:
+    what to do where it failed. sheet: the name of a picture in the folder of the checks."""
+
+    question: str
+    measured: str
+    expected: str
+    passed: bool
+    mend: str
+    sheet: str | None = None
+
+
+class Bench:
+    """A few pictures of a fold, and trainings on them.
+
+    Args:
+        folder: where sheets are drawn.
+    """
+
+    def __init__(
+        self,
+        config: schema.Check,
+        machine: Machine,
+        data: DataSet,
+        folds: list[Fold],
+        folder: Path,
+        show: Show,
+    ) -> None:
+        self.config = replace(config, init_from=None)
+        self.machine = machine
+        self.folder = folder
+        self.show = show
+        self.n_val = len(np.unique(np.concatenate([fold.val for fold in folds])))
+        self.data, self.fold = _few(data, folds[0], N_TRAIN, N_VAL, config.seed)
+        self.shuffled, self.shuffled_fold = _few(data, folds[0], N_SHUFFLED, N_SHUFFLED, config.seed)
+
+    @property
+    def plain(self) -> schema.Check:
+        """The config without regularisation, which makes learning by heart harder."""
+        reg = schema.Reg(position_weights=self.config.reg.position_weights)
+        return replace(self.config, reg=reg, schedule=schema.OneCycle())
+
+    def start(
+        self, config: schema.Training, data: DataSet | None = None, fold: Fold | None = None
+    ) -> tuple[Plan, State]:
+        """A fresh training, on the bench's pictures where no others are given."""
+        data, fold = data or self.data, fold or self.fold
+        pictures = Batches(data.train, fold.train, self.machine.device)
+        return assemble(config, self.machine, data, fold, pictures, self.show)
+
+    def train(
+        self,
+        config: schema.Training,
+        steps: int,
+        data: DataSet | None = None,
+        fold: Fold | None = None,
+        prepare: Callable[[nn.Module], None] = lambda network: None,
+        until: float = 0.0,
+    ) -> tuple[Plan, State]:
+        """Train for so many steps, or until the loss of an epoch is `until`.
+
+        prepare: what is done to the network before.
+        """
+        count = len((fold or self.fold).train)
+        epochs = -(-steps // -(-count // config.batch_size))
+        plan, state = self.start(replace(config, epochs=epochs), data, fold)
+        prepare(state.model)
+        for event in fit(plan, state):
+            if isinstance(event, Epoch) and event.row["train_loss"] <= until:
+                break
+        return plan, state
+
+    @cached_property
+    def learned(self) -> tuple[Plan, State]:
+        """The config's network after a short training without regularisation; after a longer one where that
+        has not learned the training pictures better than guessing."""
+        for number in range(ROUNDS):
+            plan, state = self.train(self.plain, 2**number * self.config.check.steps)
+            if state.history[-1]["train_loss"] < (1 - LEARNED) * self.guessing(self.fold.train).mean():
+                break
+        return plan, state
+
+    @property
+    def steps(self) -> int:
+        """For how many steps that was."""
+        plan, state = self.learned
+        return state.epoch * -(-len(plan.train) // plan.batch_size)
+
+    def guessing(self, rows: np.ndarray) -> np.ndarray:
+        """The loss (n,) of one who knows the classes' shares of the training part, and no picture."""
+        labels, classes = self.data.train.labels, self.data.train.classes
+        counts = [np.bincount(column, minlength=classes) + 1 for column in labels[self.fold.train].T]
+        shares = np.stack([one / one.sum() for one in counts])
+        return -np.log(shares[np.arange(labels.shape[1]), labels[rows]]).mean(1)
+
+
+def _few(data: DataSet, fold: Fold, n_train: int, n_val: int, seed: int) -> tuple[DataSet, Fold]:
+    """A small data set of a fold's pictures, as they are seen where no view is moved.
+
+    A picture that stands on both sides, as none should, is taken for both.
+    """
+    draw = numpy_generator(seed, "check")
+    val = draw.permutation(fold.val)[:n_val]
+    trains = np.unique(fold.train)
+    both = np.intersect1d(trains, val) if fold.val_part == "train" else val[:0]
+    train = np.concatenate([both, draw.permutation(np.setdiff1d(trains, both))])[:n_train]
+    parts = (data.train, train), (val_digits(data, fold), val)
+    images = np.concatenate([part.images[np.sort(rows)] for part, rows in parts])
+    labels = np.concatenate([part.labels[np.sort(rows)] for part, rows in parts])
+    framing = data.framing
+    if framing is not None:
+        images, framing = np.ascontiguousarray(framing.middle(images)), replace(framing, jitter=0.0)
+    digits = Digits(images, labels, np.arange(len(images)), Numbered("check", len(images)))
+    places = np.arange(len(train)), np.arange(len(train), len(images))
+    return DataSet(data.name, digits, data.fingerprint, framing=framing), Fold(fold.name, *places)
+
+
+def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Cross-entropy (n,) of probabilities (n, L, K), the mean over positions."""
+    right = np.take_along_axis(probabilities, labels[..., None], 2)[..., 0]
+    return -np.log(np.maximum(right, 1e-30)).mean(1)

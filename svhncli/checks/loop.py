@@ -1,0 +1,215 @@
+"""Checks of the loop itself: its first loss, its gradients, its bits, its averages, its validation part."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import torch
+from torch import nn
+
+from svhncli import checkpoint
+from svhncli.batches import Batches
+from svhncli.checks.bench import Bench, Result, losses
+from svhncli.data.digits import BLANK
+from svhncli.forward import logits
+from svhncli.loop import Plan, State, Tick, evaluate, fit, train_step
+from svhncli.preprocess import Preprocess
+from svhncli.scores import is_right
+
+START = 0.15
+"""How far the loss of a fresh network may be from guessing, as a share of it. Fresh heads answer with logits
+of a few tenths, which costs some hundredths of a nat."""
+STEPS = 10
+"""Steps of the trainings that must agree in every bit."""
+POWER = 0.8
+"""Chance with which a real difference of `check.delta` is to be seen at the level of 5 %."""
+
+
+def validation_size(bench: Bench) -> Result:
+    """Whether the validation pictures can tell apart two networks that differ by `check.delta`.
+
+    Of two networks with an error of `check.error`, which share half of their mistakes, one alone is right on
+    `check.error` of the pictures; n for McNemar's test as in Connor (1987), one term.
+    """
+    delta, discordant = bench.config.check.delta, max(bench.config.check.error, bench.config.check.delta)
+    normal = NormalDist()
+    z = normal.inv_cdf(0.975) + normal.inv_cdf(POWER)
+    needed = math.ceil(z**2 * (discordant - delta**2) / delta**2)
+    n = bench.n_val
+    seen = math.sqrt(z**2 * discordant / (n + z**2))
+    return Result(
+        f"can a difference of {delta:.2%} be seen (check.delta)?",
+        f"{n:,} pictures, which show {seen:.2%} in {POWER:.0%} of all cases",
+        f"{needed:,} or more, at an error of {bench.config.check.error:.0%} (check.error)",
+        n >= needed,
+        "validate on more (split.fraction, split=kfold), or do not trust smaller differences than that",
+    )
+
+
+def loss_at_start(bench: Bench) -> Result:
+    """A fresh network knows nothing: its first loss is that of guessing."""
+    plan, state = bench.start(bench.config)
+    plan = replace(plan, l0=0.0, l1=0.0, l2=0.0)
+    take = plan.train.of_epoch(plan.seed, 0)
+    loss = train_step(plan, state, take(0, min(len(plan.train), 512))).item()
+    expected, what = math.log(bench.data.train.classes), f"ln {bench.data.train.classes}"
+    if getattr(bench.config.model, "init_bias", False):
+        expected, what = float(bench.guessing(bench.fold.train).mean()), "guessing by the classes' shares"
+    return Result(
+        "is the first loss that of guessing?",
+        f"{loss:.3f}",
+        f"{what} = {expected:.3f}, give or take {START:.0%}",
+        abs(loss - expected) <= START * expected,
+        "the loss is summed or weighted, the labels are not the classes, or the head starts too sure: its "
+        "weights should be small; model.init_bias=true sets its bias by the classes' shares",
+    )
+
+
+def one_preprocessing(bench: Bench) -> Result:
+    """Training without augmentation, validation and later use give the network the same numbers."""
+    plan, _ = bench.start(bench.plain)
+    digits, worst = bench.data.train, 0.0
+    for row in bench.fold.val[:4]:
+        seen: list[torch.Tensor] = []
+        recorder = _Recorder(seen, digits.labels.shape[1], digits.classes)
+        one = Batches(digits, np.array([row]), bench.machine.device)
+        state = bench.start(bench.plain)[1]
+        state.model = recorder
+        train_step(plan, state, one.take(np.array([0])))
+        evaluate(recorder, one, plan.preprocess, bench.machine)
+        again = Preprocess.from_dict(plan.preprocess.to_dict())
+        logits(recorder, one.take(np.array([0]))[0], again, bench.machine)
+        unlike = any(other.shape != seen[0].shape for other in seen)
+        worst = math.inf if unlike else max(worst, *(float((one - seen[0]).abs().max()) for one in seen))
+    return Result(
+        "do training, validation and test give the network the same numbers for one picture?",
+        f"they differ by {worst:.2g} at most",
+        "0, exactly",
+        worst == 0,
+        "one of the three resizes, crops or normalises otherwise: all must go through one Preprocess",
+    )
+
+
+class _Recorder(nn.Module):
+    """Keeps what it is given; answers with a bias of its own."""
+
+    def __init__(self, seen: list[torch.Tensor], positions: int, classes: int) -> None:
+        super().__init__()
+        self.seen = seen
+        self.bias = nn.Parameter(torch.zeros(positions, classes))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append(images.detach().cpu())
+        return self.bias.to(images.device).expand(len(images), -1, -1)
+
+
+def independent_samples(bench: Bench) -> Result:
+    """The answer for a picture has no gradient with respect to another picture of its batch.
+
+    Batch norm mixes a batch on purpose while it trains, so it uses its running statistics here.
+    """
+    plan, state = bench.start(bench.plain)
+    network = state.model.train()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    images, _ = plan.val.take(np.arange(min(8, len(plan.val))))
+    inputs = plan.preprocess(images).requires_grad_()
+    network(inputs)[0].logsumexp(-1).sum().backward()
+    assert inputs.grad is not None
+    own, others = float(inputs.grad[0].abs().max()), float(inputs.grad[1:].abs().max())
+    return Result(
+        "does the answer for a picture depend on that picture alone?",
+        f"gradient {own:.2g} to itself, {others:.2g} to the others of its batch",
+        "above 0 and exactly 0",
+        own > 0 and others == 0,
+        "something in the network mixes the batch: look for view, reshape or a mean over the wrong dimension",
+    )
+
+
+def gradients(bench: Bench) -> Result:
+    """After a few steps every parameter has a finite gradient that is not all zero."""
+    plan, state = bench.start(bench.config)
+    _steps(plan, state, 3)  # a part that begins with zeros passes none on in the first step
+    named = list(state.model.named_parameters())
+    without = [name for name, p in named if p.grad is None or not bool(p.grad.any())]
+    wild = [name for name, p in named if p.grad is not None and not bool(p.grad.isfinite().all())]
+    bad = [*without, *wild]
+    measured = f"all {len(named)} tensors have one"
+    if bad:
+        measured = f"{len(without)} of {len(named)} tensors have none, {len(wild)} one that is not finite"
+        measured += f": {', '.join(bad[:3])}"
+    return Result(
+        "does every parameter get a finite, non-zero gradient?",
+        measured,
+        "all have",
+        not bad,
+        "a layer is frozen, detached or unused; or lr is far too high",
+    )
+
+
+def same_seed(bench: Bench) -> Result:
+    """Two trainings with one seed are the same."""
+    digests = {checkpoint.digest(_steps(*bench.start(bench.config), STEPS).state_dict()) for _ in range(2)}
+    return Result(
+        f"are two trainings of {STEPS} steps with one seed the same?",
+        "every bit is" if len(digests) == 1 else "they differ",
+        "every bit",
+        len(digests) == 1,
+        "something draws random numbers that are not keyed by the seed",
+    )
+
+
+def resume(bench: Bench) -> Result:
+    """A training that is saved, loaded into a fresh state and continued is as if it had run through."""
+    plan, whole = bench.start(bench.config)
+    _steps(plan, whole, STEPS // 2)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "last.pt"
+        checkpoint.save(path, {"state": whole.state_dict()})
+        second = bench.start(bench.config)[1]
+        second.load_state_dict(checkpoint.load(path)["state"])
+    for state in (whole, second):
+        _steps(plan, state, STEPS - STEPS // 2)
+    same = checkpoint.digest(second.state_dict()) == checkpoint.digest(whole.state_dict())
+    return Result(
+        f"is a training that is saved and loaded after {STEPS // 2} steps the same as one that ran through?",
+        "every bit is" if same else "they differ",
+        "every bit",
+        same,
+        "a part keeps state that its state_dict does not hold",
+    )
+
+
+def averages(bench: Bench) -> Result:
+    """Loss and accuracy of a part are the plain means over its pictures, however they are batched."""
+    plan, state = bench.learned
+    score, said = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
+    labels = bench.data.train.labels[bench.fold.val]
+    loss = float(losses(said, labels).mean())
+    right = float(is_right(said.argmax(-1), labels, BLANK).mean())
+    row = state.history[-1]  # the training's own validation of these very weights
+    told = score["loss"], row["val_loss"], score["accuracy"], row["val_accuracy"]
+    off = max(abs(one - true) for one, true in zip(told, (loss, loss, right, right), strict=True))
+    return Result(
+        "are loss and accuracy the plain means over pictures?",
+        f"they are off by {off:.1e}",
+        "1e-4 or less",
+        bool(off <= 1e-4 * max(1.0, loss)),
+        "means of batches were averaged, padding was counted, or a batch was left out",
+    )
+
+
+def _steps(plan: Plan, state: State, count: int) -> State:
+    """Go on for so many steps of training."""
+    done = 0
+    for event in fit(plan, state):
+        done += isinstance(event, Tick) and event.phase == "train"
+        if done == count:
+            break
+    return state
