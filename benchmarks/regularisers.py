@@ -10,6 +10,8 @@ augmentation.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import sys
@@ -69,7 +71,8 @@ def main(folder: str, more: list[str]) -> None:
             run = place / f"{len(list(place.iterdir()))}"
             patience = 10 * (name == "early stopping")
             own = [f"reg.patience={patience}", f"data.root={folder}", f"hydra.run.dir={run}", f"seed={seed}"]
-            assert cli.main(["train", "-q", "--json", *FIXED.split(), *words.split(), *own, *more]) == 0
+            with contextlib.redirect_stdout(io.StringIO()):
+                assert cli.main(["train", "-q", *FIXED.split(), *words.split(), *own, *more]) == 0
             found.append(scores(run, "best.pt" if "stopping" in name else "last.pt"))
         figures = {key: np.array([one[key] for one in found]) for key in found[0]}
         train, val = 100 * figures["train accuracy"], 100 * figures["val accuracy"]
