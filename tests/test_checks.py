@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -160,18 +161,15 @@ def sum_the_loss(patch: Patch) -> None:
 
 
 def mean_of_batch_means(patch: Patch) -> None:
-    result = Tally.result
-    batches: dict[int, list[float]] = {}
+    add, result = Tally.add, Tally.result
+    batches: WeakKeyDictionary[Tally, list[float]] = WeakKeyDictionary()
 
-    def add(self: Tally, losses: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        batches.setdefault(id(self), []).append(float(losses.mean()))
-        whole(self, losses, logits, labels)
+    def note(self: Tally, losses: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        batches.setdefault(self, []).append(float(losses.mean()))
+        add(self, losses, logits, labels)
 
-    whole = Tally.add
-    patch.setattr(Tally, "add", add)
-    patch.setattr(
-        Tally, "result", lambda self: result(self) | {"loss": float(np.mean(batches.pop(id(self))))}
-    )
+    patch.setattr(Tally, "add", note)
+    patch.setattr(Tally, "result", lambda self: result(self) | {"loss": float(np.mean(batches[self]))})
 
 
 def train_the_head_alone(patch: Patch) -> None:
@@ -304,3 +302,16 @@ def test_a_loss_that_is_not_finite_fails_a_check_and_not_the_command(
 def test_every_check_has_a_breakage_that_it_catches() -> None:
     caught = set().union(*(names for _, names in BREAKAGES.values()))
     assert {*CHECKS} - caught == {"validation size", "augmentation"}  # whose breakages are configs, below
+
+
+def test_guessing_is_that_of_all_positions(config: schema.Check, tmp_path: Path) -> None:
+    """Of whole numbers most last places are blank: they alone would be guessed far too well."""
+    digits = bars(400, 1)
+    labels = np.concatenate([digits.labels, np.full_like(digits.labels, 10)], 1)
+    fold = Fold("holdout", np.arange(300), np.arange(300, 400))
+    data = DataSet("bars", replace(digits, labels=labels), "bars")
+    small = Bench(config, device.resolve("cpu", "fp32", 1), data, [fold], tmp_path, Show())
+    commonest = np.bincount(small.data.train.labels[small.fold.val, 0]).max() / 100
+    assert f"guessing by shares {small.guessing(small.fold.val).mean():.3f} ({(1 + commonest) / 2:.1%})" in (
+        CHECKS["learns"](small).measured
+    )

@@ -131,6 +131,13 @@ def test_smooth_pictures_correlate_but_are_no_duplicates() -> None:
 # ----------------------------------------------------------------------------- drift, outliers, boxes
 
 
+def test_where_most_pictures_are_one_and_the_same_no_other_is_an_outlier() -> None:
+    features = np.random.default_rng(0).normal(size=(200, 12)).astype(np.float32)
+    alone = deviations(features[120:])
+    features[:120] = features[120]
+    np.testing.assert_allclose(deviations(features)[120:], alone)
+
+
 counts = st.lists(st.integers(30, 500), min_size=3, max_size=10)
 
 
@@ -473,3 +480,8 @@ def test_a_run_of_one_fold_is_refused_with_the_way_to_folds(
     (folder / "run" / "config.yaml").write_text("\n".join(config).replace("holdout", "kfold"))
     assert cli.main(["inspect", "run"]) == 2
     assert "svhn train --resume run" in capsys.readouterr().err
+
+
+def test_a_split_beside_a_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", "run", "split=kfold"]) == 2
+    assert "a run brings its own split" in capsys.readouterr().err

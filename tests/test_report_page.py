@@ -19,12 +19,14 @@ import pytest
 from conftest import requests_of
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from svhncli import cli
 from svhncli.data.digits import Digits
 from svhncli.files import read_json, write_json
 from svhncli.report.diagnosis import TRY, turns
-from svhncli.report.gather import Run, find
+from svhncli.report.facts import train_command
+from svhncli.report.gather import Run, find, jobs
 from svhncli.report.page import Beside, write_report
 from svhncli.report.svg import Line, line_chart, tick_texts, ticks
 from svhncli.report.worst import keep_mistakes, kept_mistakes
@@ -233,6 +235,20 @@ def test_a_sweep_that_was_stopped_shows_what_its_folders_hold(made: Path, tmp_pa
     said = Page(write_report(copy)).said()
     assert "2 of 4 jobs are done" in said
     assert "failed: there is no run 'nowhere'" in said
+    summaries = [read_json(path) for path in copy.glob("*/summary.json")]
+    best = max(one["score"]["value"] for one in summaries if one["status"] == "done")
+    assert f"validation accuracy {percent(best)}" in said
+    ranks = jobs(copy)
+    assert [row["status"] for row in ranks] == ["done", "done", "failed", "failed"]
+    assert float(ranks[0]["score"]) == best >= float(ranks[1]["score"])
+
+
+def test_a_command_with_another_choice_leaves_out_the_keys_of_the_old_one(copy: Path) -> None:
+    words = ["model=cnn", "model.width=2", "lr=0.1", "reg.l2=1e-3"]
+    OmegaConf.save(OmegaConf.create(words), copy / ".hydra" / "overrides.yaml")
+    run = Run.of(copy)
+    assert train_command(run, "model=resnet18") == "svhn train lr=0.1 reg.l2=1e-3 model=resnet18"
+    assert train_command(run, "lr=1") == "svhn train model=cnn model.width=2 reg.l2=1e-3 lr=1"
 
 
 def test_a_failed_run_says_why_and_what_to_turn(folder: Path) -> None:

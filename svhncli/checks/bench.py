@@ -70,8 +70,7 @@ class Bench:
     @property
     def plain(self) -> schema.Check:
         """The config without regularisation, which makes learning by heart harder."""
-        reg = schema.Reg(position_weights=self.config.reg.position_weights)
-        return replace(self.config, reg=reg, schedule=schema.OneCycle())
+        return replace(self.config, reg=schema.Reg(), schedule=schema.OneCycle())
 
     def start(
         self, config: schema.Training, data: DataSet | None = None, fold: Fold | None = None

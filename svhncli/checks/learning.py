@@ -59,7 +59,7 @@ def learns(bench: Bench) -> Result:
         return losses(said, labels), (said.argmax(-1) == labels).mean(1)
 
     own, hits = read(*bench.learned)
-    majority = max(np.bincount(column).max() for column in labels.T) / len(labels)
+    majority = np.mean([np.bincount(column).max() for column in labels.T]) / len(labels)
     rivals = {"guessing by shares": (bench.guessing(bench.fold.val), np.full(len(labels), majority))}
     if bench.config.model.name != "linear":
         linear = replace(bench.plain, model=schema.Linear())
@@ -119,7 +119,8 @@ def _is_head(network: nn.Module) -> set[int]:
 def blank_pictures(bench: Bench) -> Result:
     """From blanked pictures nothing can be learned but how frequent the classes are."""
     grey = replace(bench.data.train, images=np.full_like(bench.data.train.images, 128))
-    config = replace(bench.config, schedule=schema.OneCycle())
+    reg = replace(bench.config.reg, position_weights=[])  # by which guessing would have to be weighed, too
+    config = replace(bench.config, reg=reg, schedule=schema.OneCycle())
     _, state = bench.train(config, bench.config.check.steps // 2, data=replace(bench.data, train=grey))
     last, rows = state.history[-1], bench.fold
     floors = bench.guessing(rows.train).mean(), bench.guessing(rows.val).mean()

@@ -54,7 +54,7 @@ def validation_size(bench: Bench) -> Result:
 def loss_at_start(bench: Bench) -> Result:
     """A fresh network knows nothing: its first loss is that of guessing."""
     plan, state = bench.start(bench.config)
-    plan = replace(plan, l0=0.0, l1=0.0, l2=0.0)
+    plan = replace(plan, l0=0.0, l1=0.0, l2=0.0, label_smoothing=0.0, position_weights=None)
     take = plan.train.of_epoch(plan.seed, 0)
     loss = train_step(plan, state, take(0, min(len(plan.train), 512))).item()
     expected, what = math.log(bench.data.train.classes), f"ln {bench.data.train.classes}"
@@ -118,7 +118,7 @@ def independent_samples(bench: Bench) -> Result:
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-    images, _ = plan.val.take(np.arange(min(8, len(plan.val))))
+    images, _ = plan.train.of_epoch(plan.seed, 0)(0, min(8, len(plan.train)))
     inputs = plan.preprocess(images).requires_grad_()
     network(inputs)[0].logsumexp(-1).sum().backward()
     assert inputs.grad is not None

@@ -27,11 +27,14 @@ def run(config: schema.Inspect) -> dict[str, Any]:
         What stands in result.json, and "out".
 
     Raises:
-        UsageError: neither data nor a run is named, or both; the run has one fold; `out` holds other things.
+        UsageError: neither data nor a run is named, or both; a split with a run; the run has one fold;
+            `out` holds other things.
         DataError: the data is missing, or another one than the run's.
         CheckpointError: there is no such run, or its predictions are damaged.
         DiskError: as for training.
     """
+    if config.run is not None and config.split is not None:
+        raise UsageError("a run brings its own split", "leave split out")
     if (config.run is None) == (config.data is None):
         what = "inspect what?" if config.run is None else "a run brings its own data"
         raise UsageError(

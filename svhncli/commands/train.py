@@ -111,6 +111,7 @@ def resume(target: str | None, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    saved = rules.to_dict(schema.from_dict(schema.Train, saved))  # with keys that are newer than the run
     values: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in saved.items()}
     known = rules.flat(saved)
     for name, value in changes.items():

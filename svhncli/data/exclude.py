@@ -26,8 +26,7 @@ def without(data: DataSet, file: Path) -> DataSet:
 
     Raises:
         DataError: the file cannot be read, names a picture that is not there or is of the test part, or
-        leaves no
-            picture of a part or of a class.
+            leaves no picture of a part, of a class or of a length.
     """
     parts = {"training": data.train} | ({"validation": data.val} if data.val is not None else {})
     known = {name for digits in parts.values() for name in digits.names}

@@ -71,8 +71,10 @@ def _blank(parts: Parts, limits: Limits) -> Finding:
 
 
 def _outliers(parts: Parts, limits: Limits) -> Finding:
-    far = deviations(parts.looks)
-    places = np.flatnonzero((far > limits.outlier) & (parts.contrast >= limits.blank))
+    far = np.zeros(len(parts.looks))
+    shown = parts.contrast >= limits.blank
+    far[shown] = deviations(parts.looks[shown])
+    places = np.flatnonzero(far > limits.outlier)
     places = places[np.argsort(-far[places], kind="stable")]
     return Finding(
         "outliers",

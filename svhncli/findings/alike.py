@@ -38,7 +38,8 @@ class Alike:
             "near_duplicates",
             "near-duplicates",
             f"a {BITS}-bit DCT hash within {RADIUS} bits of an earlier picture's, and the pixels without "
-            f"their slow light correlate by {self.limits.similar:g} or more at a shift of up to a pixel",
+            f"their slow light correlate by {self.limits.similar:g} or more at a shift of up to a pixel; "
+            "of exact duplicates the first alone is compared",
             "look" if len(self.nearly) else "good",
             "keep them on one side of the split, or " + LEAVE_OUT if len(self.nearly) else None,
             self._items(self.nearly, self.alike),

@@ -31,8 +31,17 @@ def deviations(features: np.ndarray) -> np.ndarray:
     The Mahalanobis distance by a covariance of few principal components and one variance for all other
     directions (probabilistic PCA: Tipping & Bishop 1999), measured over the nearest `KEPT` of the rows, for
     each half of them over the other half. Its logarithm, which is about normal, less the median, over 1.4826
-    times the median absolute deviation. Zeros where there are fewer than `LEAST` rows.
+    times the median absolute deviation. Zeros where there are fewer than `LEAST`
+    different rows.
     """
+    _, first, which = np.unique(features, axis=0, return_index=True, return_inverse=True)
+    found = np.zeros(len(features))
+    own = np.sort(first)  # of equal rows the first one sets the measure
+    found[own] = _deviations(features[own])
+    return found[first][which.ravel()]
+
+
+def _deviations(features: np.ndarray) -> np.ndarray:
     if len(features) < LEAST:
         return np.zeros(len(features))
     middle = np.median(features, 0)

@@ -170,11 +170,12 @@ def next_commands(run: Run) -> list[tuple[str, str | None]]:
 
 
 def train_command(run: Run, change: str | None = None) -> str:
-    """The command of the run, with one key changed."""
+    """The command of the run, with one key or group changed."""
     words = {_key(word): word for word in run.words}  # of a key that is given twice the last word counts
     if change:
-        words.pop(_key(change), None)
-        words[_key(change)] = change
+        group = _key(change)  # what stood in the group was said of another choice
+        words = {key: word for key, word in words.items() if not f"{key}.".startswith(f"{group}.")}
+        words[group] = change
     return " ".join(["svhn train", shlex.join(words.values())]).rstrip()
 
 

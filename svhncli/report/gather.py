@@ -179,7 +179,14 @@ def jobs(sweep: Path) -> list[dict[str, Any]]:
         rows = []
     for row in rows:
         row["path"] = sweep / Path(row.get("run_dir") or "").name
-    return rows or list(_folders(sweep))
+    return rows or sorted(_folders(sweep), key=_place)
+
+
+def _place(row: dict[str, Any]) -> tuple[bool, float]:
+    """By which jobs that are done come first, the best of them at the head."""
+    if row["status"] != "done" or not row["score"]:
+        return True, float(row["job"])
+    return False, float(row["score"]) * (1 if row["metric"].endswith("loss") else -1)
 
 
 def swept_keys(rows: list[dict[str, Any]]) -> list[str]:
