@@ -409,6 +409,16 @@ def test_parts_of_every_kind_train_together(
     assert np.isfinite(summary["last"]["train_loss"])
 
 
+def test_an_older_run_is_resumed_with_keys_that_are_newer(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(capsys, run=folder / "run")
+    config = folder / "run" / "config.yaml"
+    older = [line for line in config.read_text().splitlines() if not line.startswith("report:")]
+    config.write_text("\n".join(older) + "\n")
+    assert cli.main(["train", "--resume", "run", "epochs=3", "report=false"]) == 0, capsys.readouterr().err
+
+
 def test_a_plugin_s_model_trains_and_is_needed_again_to_resume(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
