@@ -14,24 +14,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import build, checkpoint, rules, schema
-from svhncli.batches import Batches, Training, batch_bounds, training_pictures
-from svhncli.data.digits import DataSet, Digits
+from svhncli import checkpoint, rules, schema
+from svhncli.assembly import assemble
+from svhncli.batches import Batches, batch_bounds, training_pictures
+from svhncli.data.digits import DataSet
 from svhncli.device import Machine
-from svhncli.errors import CheckpointError, DataError, Interrupted, UsageError
+from svhncli.errors import CheckpointError, DataError, Interrupted
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
-from svhncli.metrics import Tally
 from svhncli.models.gates import count_open
-from svhncli.models.head import Head
 from svhncli.predictions import as_text, write_predictions
-from svhncli.preprocess import Preprocess
 from svhncli.record import RunDir
-from svhncli.regularise import EarlyStopping, Ema
 from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
 from svhncli.report.dynamics import draw_film, jumps
 from svhncli.report.worst import keep_mistakes
-from svhncli.rng import key, numpy_generator
+from svhncli.rng import numpy_generator
 from svhncli.show import Show, epoch_line
 from svhncli.signals import noted
 from svhncli.split import Fold
@@ -90,83 +87,6 @@ def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
 # ----------------------------------------------------------------------------- start
 
 
-def assemble(
-    config: schema.Training,
-    machine: Machine,
-    data: DataSet,
-    fold: Fold,
-    pictures: Training,
-    show: Show,
-    *,
-    metric: str = "val_accuracy",
-    fresh: bool = True,
-) -> tuple[Plan, State]:
-    """The plan, and the state before the first step.
-
-    Mean and standard deviation are those of the fold's own training pictures, whatever else is drawn with
-    them or comes after them: what validates and what is read later is of their kind.
-
-    Args:
-        metric: what chooses the best epoch and stops early.
-        fresh: False where a checkpoint's weights will be loaded.
-
-    Raises:
-        CheckpointError: init_from does not fit or is damaged.
-        UsageError: the model or reg.position_weights does not fit the pictures or labels.
-    """
-    part = data.train
-    positions, classes = part.labels.shape[1], part.classes
-    preprocess = Preprocess.measure(part.images, fold.train, data.framing, config.grey)
-    plan = Plan(
-        train=pictures,
-        val=Batches(val_digits(data, fold), fold.val, machine.device),
-        preprocess=preprocess,
-        machine=machine,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        seed=config.seed,
-        metric=metric,
-        policy=build.policy(config.reg.augment),
-        augment=build.augment(config.reg.augment),
-        clip=config.optim.clip,
-        l0=config.reg.l0,
-        l1=config.reg.l1,
-        l2=config.reg.l2,
-        label_smoothing=config.reg.label_smoothing,
-        position_weights=_position_weights(config.reg, positions, machine),
-        mixup=config.reg.mixup,
-        cutmix=config.reg.cutmix,
-    )
-    torch.default_generator.manual_seed(key(config.seed, "weights"))
-    network = build.model(
-        config.model,
-        preprocess.shape,
-        positions,
-        classes,
-        config.reg.dropout,
-        gated=config.reg.l0 > 0,
-        fresh=fresh,
-    )
-    if fresh and isinstance(config.model, schema.Network) and config.model.init_bias:
-        _start_from_shares(network, part.labels[fold.train], classes)
-    if config.init_from is not None and fresh:
-        _take_weights(network, config.init_from, show)
-    network = network.to(machine.device).to(memory_format=torch.channels_last)
-    steps = len(batch_bounds(len(pictures), config.batch_size)) - 1
-    state = State(
-        model=network,
-        optimizer=build.optimizer(config.optim, network, config.lr),
-        schedule=build.schedule(config.schedule, steps),
-        stopper=EarlyStopping(
-            config.reg.patience, config.reg.min_delta, "max" if "accuracy" in metric else "min"
-        ),
-        ema=Ema(network, config.reg.ema) if config.reg.ema else None,
-        tally=Tally(machine.device),
-    )
-    return plan, state
-
-
 def _meta(config: schema.Train, data: DataSet, fold: Fold, plan: Plan) -> dict[str, Any]:
     """What a checkpoint says beside its tensors."""
     return {
@@ -179,33 +99,6 @@ def _meta(config: schema.Train, data: DataSet, fold: Fold, plan: Plan) -> dict[s
         "positions": data.train.labels.shape[1],
         "classes": data.train.classes,
     }
-
-
-def _start_from_shares(network: nn.Module, labels: np.ndarray, classes: int) -> None:
-    """Set the head's bias by the classes of the training pictures, each counted once more than it is there.
-
-    Raises:
-        UsageError: a plugin's network has a head of its own.
-    """
-    counts = 1.0 + np.stack([np.bincount(column, minlength=classes) for column in labels.T])
-    head = next((module for module in network.modules() if isinstance(module, Head)), None)
-    if head is None:
-        raise UsageError("model.init_bias: this network has no svhncli.models.head.Head", "leave it out")
-    head.start_from(torch.from_numpy(counts / counts.sum(1, keepdims=True)))
-
-
-def _position_weights(reg: schema.Reg, positions: int, machine: Machine) -> torch.Tensor | None:
-    """What each position counts in the training loss, float32 (positions,); None: all alike."""
-    given = reg.position_weights
-    if not given:
-        return None
-    if len(given) != positions:
-        raise UsageError(
-            f"reg.position_weights has length {len(given)}; the numbers of this data have {positions} "
-            f"position{'s' if positions > 1 else ''}",
-            f"give {positions}, or [] to weigh all alike",
-        )
-    return torch.tensor(given, dtype=torch.float32, device=machine.device)
 
 
 def _watched(config: schema.Train, count: int) -> np.ndarray:
@@ -222,35 +115,6 @@ def _say_fold(fold: Fold, plan: Plan, state: State, show: Show) -> None:
         f"{fold.name:8} {len(fold.train):,} train{beside}, {len(fold.val):,} validate; "
         f"{parameters:,} parameters"
     )
-
-
-def val_digits(data: DataSet, fold: Fold) -> Digits:
-    """The pictures that a fold's `val` indexes."""
-    return data.val if fold.val_part == "val" and data.val is not None else data.train
-
-
-def _take_weights(network: nn.Module, source: str, show: Show) -> None:
-    """Start from another run's weights; a head of another size keeps its fresh weights, and that is said."""
-    path = Path(source)
-    meta, saved = checkpoint.load_weights(path)
-    own = network.state_dict()
-    unfit = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
-    if wrong := [name for name in unfit if not {"head", "openness"} & {*name.split(".")}]:
-        raise CheckpointError(
-            f"init_from: '{path}' holds another network ({meta['config']['model']['name']}): "
-            f"{', '.join(wrong[:3])} do not fit",
-            "choose the same model and the same model.* keys as that run",
-        )
-    if not any(name.endswith("openness") for name in own) and any(n.endswith("openness") for n in saved):
-        raise CheckpointError(
-            f"init_from: the units of '{path}' have gates (reg.l0), which this network lacks",
-            "give reg.l0 a value above 0, however small",
-        )
-    network.load_state_dict({name: own[name] if name in unfit else saved[name] for name in own})
-    made = (
-        "; its head has another size and starts afresh" if any("head" in n.split(".") for n in unfit) else ""
-    )
-    show.say(f"weights  from {path}{made}")
 
 
 def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: Show) -> None:

@@ -47,7 +47,7 @@ FLOORS = (
         "report",
         "show",
     },
-    {"build", "trainer", "trained", "checks"},
+    {"build", "assembly", "trainer", "trained", "checks"},
     {"commands"},
     {
         "cli",

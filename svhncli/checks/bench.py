@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from svhncli import schema
+from svhncli.assembly import assemble, val_digits
 from svhncli.batches import Batches
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.device import Machine
@@ -18,7 +19,6 @@ from svhncli.loop import Epoch, Plan, State, fit
 from svhncli.rng import numpy_generator
 from svhncli.show import Show
 from svhncli.split import Fold
-from svhncli.trainer import assemble, val_digits
 
 N_TRAIN, N_VAL = 10_240, 1_040
 """Pictures that the small trainings see at most; validation ends with a small batch."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from svhncli import build, schema, trained
+from svhncli.assembly import val_digits
 from svhncli.batches import Batches
 from svhncli.data.digits import DataSet, Digits
 from svhncli.errors import DataError, UsageError
@@ -18,7 +19,6 @@ from svhncli.report.evaluation import write_report
 from svhncli.scores import fit_temperature
 from svhncli.show import Show
 from svhncli.trained import Trained
-from svhncli.trainer import val_digits
 
 
 def run(config: schema.Eval) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from svhncli import build, quiz, schema
+from svhncli.assembly import val_digits
 from svhncli.errors import Interrupted, UsageError
 from svhncli.files import place, write_json
 from svhncli.predictions import as_text
 from svhncli.quiz import Answer, Question
 from svhncli.report.quiz_page import write_page
 from svhncli.show import Show
-from svhncli.trainer import val_digits
 
 RESULT, PAGE = "result.json", "quiz.html"
 CLEAR = "\x1b[2J\x1b[H"

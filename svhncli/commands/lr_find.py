@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from svhncli import build, device, schema
+from svhncli.assembly import assemble
 from svhncli.batches import batch_bounds, training_pictures
 from svhncli.errors import NotFiniteError, UsageError
 from svhncli.files import new_folder, place, write_csv
@@ -14,7 +15,6 @@ from svhncli.lr_range import suggest
 from svhncli.optim import misfits
 from svhncli.report.curves import draw_range
 from svhncli.show import Show
-from svhncli.trainer import assemble
 
 CURVE, TABLE = "curve.png", "curve.csv"
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from svhncli import build, checkpoint, device, rules, schema, stats
+from svhncli.assembly import val_digits
 from svhncli.data.digits import DataSet
 from svhncli.errors import CheckpointError, UsageError
 from svhncli.files import write_json
@@ -21,7 +22,7 @@ from svhncli.report.data_sheet import data_sheet
 from svhncli.report.page import write_report
 from svhncli.show import Show, class_balance
 from svhncli.split import Fold
-from svhncli.trainer import is_finished, train_fold, val_digits
+from svhncli.trainer import is_finished, train_fold
 
 FREE = {
     "epochs",
