@@ -70,9 +70,8 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
         int64 (P, 2): index in `wanted`, index in `known`; every such pair once, sorted.
 
     Hashes that differ in at most 9 bits differ in at most one bit of one of five chunks (the pigeonhole
-    principle). So
-    each chunk, and each neighbour of it by one bit, is looked up in a table: of all pairs, 1 in 120 is
-        compared.
+    principle). So each chunk, and each neighbour of it by one bit, is looked up in a table: of all pairs, 1
+    in 120 is compared.
 
     Raises:
         ValueError: a radius for which that does not hold.
