@@ -98,7 +98,7 @@ def validate(config: Any) -> None:
         UsageError: naming every such key, its value and what is allowed.
     """
     if found := list(problems(config)):
-        raise UsageError("\n".join(found), "see the ranges with: svhn train --help")
+        raise UsageError("\n".join(found), "every range stands in the verb's --help")
 
 
 def closest(word: str, words: typing.Iterable[str]) -> str | None:
