@@ -268,14 +268,19 @@ def test_a_validation_part_that_cannot_show_the_difference_is_caught(
     assert failing(replace(config, check=Measures(delta=0.005, steps=60)), tmp_path) == {"validation size"}
 
 
+@pytest.fixture
+def words(folder: Path) -> list[str]:
+    """`svhn check` on a few pictures in the current folder."""
+    for part, count, seed in (("train", 300, 0), ("test", 60, 1)):
+        write_mat(folder / "d", part, count, seed)
+    data = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
+    return ["check", *data, "check.steps=20", "threads=1", "precision=fp32"]
+
+
 def test_the_command_writes_what_it_found_and_exits_8_where_a_check_fails(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_mat(folder / "d", "train", 300, 0)
-    write_mat(folder / "d", "test", 60, 1)
-    words = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false", "check.steps=20"]
-    words += ["model.width=0.25", "batch_size=32", "threads=1", "precision=fp32"]
-    assert cli.main(["check", *words, "check.delta=0.001"]) == 8
+    assert cli.main([*words, "model.width=0.25", "batch_size=32", "check.delta=0.001"]) == 8
     told = capsys.readouterr().err
     found = json.loads((folder / "outputs/check" / RESULT).read_text())
     assert [one["name"] for one in found["checks"]] == list(CHECKS)
@@ -288,12 +293,9 @@ def test_the_command_writes_what_it_found_and_exits_8_where_a_check_fails(
 
 
 def test_a_loss_that_is_not_finite_fails_a_check_and_not_the_command(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_mat(folder / "d", "train", 300, 0)
-    write_mat(folder / "d", "test", 60, 1)
-    words = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false", "check.steps=20"]
-    assert cli.main(["check", *words, "optim=sgd", "lr=1e30", "threads=1", "precision=fp32"]) == 8
+    assert cli.main([*words, "optim=sgd", "lr=1e30"]) == 8
     assert "Traceback" not in capsys.readouterr().err
     found = json.loads((folder / "outputs/check" / RESULT).read_text())
     assert "finite" in next(one for one in found["checks"] if one["name"] == "one batch")["expected"]

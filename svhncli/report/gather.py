@@ -218,7 +218,10 @@ def _folders(sweep: Path) -> Iterator[dict[str, Any]]:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    return dict(OmegaConf.to_container(OmegaConf.load(path), resolve=False))  # type: ignore[arg-type]
+    found = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    if not isinstance(found, dict):
+        raise ValueError(f"'{path}' holds no keys")
+    return {str(key): value for key, value in found.items()}
 
 
 def _words(path: Path) -> list[str]:
