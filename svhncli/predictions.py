@@ -22,7 +22,8 @@ ROUNDING = 1e-3
 
 
 def write_predictions(path: Path, digits: Digits, indices: np.ndarray, probabilities: np.ndarray) -> None:
-    """One row a picture: where it is in its part, its label, what was read, how surely, every probability.
+    """One row a picture: where it is in its part, its group, its label, what was read, how surely, every
+    probability.
 
     probabilities: float32 (N, L, K) of `digits[indices]`. A number is written as its digits.
     """
@@ -32,6 +33,7 @@ def write_predictions(path: Path, digits: Digits, indices: np.ndarray, probabili
         {
             "index": int(index),
             "name": digits.names[int(index)],
+            "group": int(digits.groups[index]),
             "label": as_text(digits.labels[index]),
             "prediction": as_text(read[i]),
             "confidence": f"{sure[i]:.6g}",
@@ -39,7 +41,7 @@ def write_predictions(path: Path, digits: Digits, indices: np.ndarray, probabili
         }
         for i, index in enumerate(indices)
     )
-    write_csv(path, ["index", "name", "label", "prediction", "confidence", *columns], rows)
+    write_csv(path, ["index", "name", "group", "label", "prediction", "confidence", *columns], rows)
 
 
 def read_predictions(path: Path, positions: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -39,12 +39,16 @@ class Show:
 
     def say(self, text: str, style: str = "") -> None:
         """One line to stderr and to the log."""
-        if self.log is not None:
-            with self.log.open("a") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        self.note(text)
         if not self.quiet:
             console = self.console if self._progress is None else self._progress.console
             console.print(text, style=style or None, markup=False)
+
+    def note(self, text: str) -> None:
+        """One line to the log alone."""
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
 
     def warn(self, text: str) -> None:
         self.say(f"warning: {text}", "yellow")
@@ -53,6 +57,14 @@ class Show:
         """Prose, wrapped where the terminal ends."""
         for line in textwrap.wrap(text, self.console.width, subsequent_indent="    "):
             self.say(line)
+
+    def epoch(self, row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> None:
+        """An epoch is done."""
+        self.say(epoch_line(row, epochs, images_per_second, improved))
+
+    def stopping(self) -> None:
+        """A signal came. Written as it is, since it came in the middle of whatever is being done."""
+        os.write(2, b"\nsvhn: stopping after this step; once more to quit at once\n")
 
     def verdict(self, name: str, passed: bool, measured: str, expected: str, mend: str) -> None:
         """A check that is done: whether it passed, what was measured, what was expected, how to mend it."""

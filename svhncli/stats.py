@@ -48,16 +48,30 @@ def fold_interval(values: Sequence[float], n_train: float, n_val: float, level: 
     Raises:
         ValueError: fewer than 2 scores, an empty part, or a level outside (0, 1).
     """
-    if len(values) < 2:
-        raise ValueError(f"{len(values)} score has no spread: an interval needs 2 or more")
     if n_train <= 0 or n_val <= 0:
         raise ValueError(f"{n_train} training and {n_val} validation pictures: both must be above 0")
+    return _student(values, n_val / n_train, level, "corrected resampled t")
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Student's interval for the mean of J independent values, such as the scores of J seeds on one part.
+
+    Raises:
+        ValueError: fewer than 2 values, or a level outside (0, 1).
+    """
+    return _student(values, 0.0, level, "t")
+
+
+def _student(values: Sequence[float], overlap: float, level: float, method: str) -> Interval:
+    """By Student's t with the variance s² (1/J + overlap)."""
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} score has no spread: an interval needs 2 or more")
     from scipy.stats import t
 
     quantile = float(t.ppf(_tail(level), len(values) - 1))
-    half = quantile * sqrt(variance(values) * (1 / len(values) + n_val / n_train))
+    half = quantile * sqrt(variance(values) * (1 / len(values) + overlap))
     mean = fmean(values)
-    return Interval(mean - half, mean + half, level, "corrected resampled t")
+    return Interval(mean - half, mean + half, level, method)
 
 
 def _tail(level: float) -> float:

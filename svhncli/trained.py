@@ -17,7 +17,7 @@ from svhncli.device import Machine
 from svhncli.errors import CheckpointError
 from svhncli.forward import logits
 from svhncli.preprocess import Preprocess
-from svhncli.record import find_run
+from svhncli.record import ALL, find_run
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def checkpoints(target: str) -> list[Path]:
         return [path / "best.pt"]
     found = find_run(target)
     files = [found / "best.pt"] if (found / "best.pt").is_file() else sorted(found.glob("*/best.pt"))
+    files = [file for file in files if file.parent.name != ALL]
     if not files:
         raise CheckpointError(f"'{found}' has no best.pt yet", f"finish it with: svhn train --resume {found}")
     return files

@@ -29,7 +29,7 @@ from svhncli.report.diagnosis import diagnose
 from svhncli.report.dynamics import draw_film, jumps
 from svhncli.report.worst import keep_mistakes
 from svhncli.rng import numpy_generator
-from svhncli.show import Show, epoch_line
+from svhncli.show import Show
 from svhncli.signals import noted
 from svhncli.split import Fold
 
@@ -62,7 +62,7 @@ def train_fold(
         )
         plan = replace(plan, watch=_watched(config, len(fold.val)))
         meta = _meta(config, data, fold, plan)
-        _say_fold(fold, plan, state, show)
+        _say_fold(fold.name if run.path == top else run.path.name, fold, plan, state, show)
         if run.last.is_file():
             _restore(run, plan, state, meta, show)
         run.load_timing(state.epoch)
@@ -107,13 +107,12 @@ def _watched(config: schema.Train, count: int) -> np.ndarray:
     return np.sort(drawn)
 
 
-def _say_fold(fold: Fold, plan: Plan, state: State, show: Show) -> None:
+def _say_fold(name: str, fold: Fold, plan: Plan, state: State, show: Show) -> None:
     rendered = len(plan.train) - len(fold.train)
     beside = f" with {rendered:,} rendered ones an epoch" if rendered else ""
     parameters = sum(p.numel() for p in state.model.parameters())
     show.say(
-        f"{fold.name:8} {len(fold.train):,} train{beside}, {len(fold.val):,} validate; "
-        f"{parameters:,} parameters"
+        f"{name:8} {len(fold.train):,} train{beside}, {len(fold.val):,} validate; {parameters:,} parameters"
     )
 
 
@@ -161,7 +160,7 @@ def _train(
         checkpoint.save(run.last, {"meta": meta, "state": state.state_dict()})
         saved_at = time.monotonic()
 
-    with noted() as signalled, show.bars():
+    with noted(show.stopping) as signalled, show.bars():
         events = () if state.stopper.should_stop else fit(plan, state)
         for event in events:
             if isinstance(event, Tick):
@@ -192,7 +191,7 @@ def _train(
 
 
 def _record(event: Epoch, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show) -> None:
-    show.say(epoch_line(event.row, plan.epochs, event.images_per_second, event.improved))
+    show.epoch(event.row, plan.epochs, event.images_per_second, event.improved)
     if event.improved:
         content = {"meta": meta, "row": event.row, "weights": state.eval_model.state_dict()}
         checkpoint.save(run.best, content)

@@ -166,6 +166,7 @@ class Bootstrap:
 
     name: str = key("bootstrap", "the split")
     n: int = key(20, "number of replicates", low=1)
+    fold: int | None = key(None, "train this replicate alone (counted from 0); null trains all", low=0)
     seed: int | None = key(None, "which resamples; null follows the run's seed", low=0)
 
 

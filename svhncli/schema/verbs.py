@@ -39,6 +39,13 @@ class Training:
 class Train(Training):
     """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
 
+    repeats: int = key(1, "train with so many seeds, from `seed` on, on the folds of the first", low=1)
+    jobs: int | str = key(
+        "auto",
+        "trainings side by side where there are several; auto: one a GPU, or as many as have a CPU",
+        low=1,
+        choices=("auto",),
+    )
     metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
     test: bool = key(True, "score the best weights on the test part, once, at the end")
     watch: int = key(

@@ -1,0 +1,304 @@
+"""The trainings that a run is made of: folds and seeds, one after another or side by side.
+
+Side by side each is trained by a process of its own, which takes the next one when it is done. A process
+trains by its job's fold, config and thread count alone, so what it makes has the same bits whichever process
+trains it, and beside however many others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from svhncli import build, device, schema
+from svhncli.board import Board, Relay
+from svhncli.build.registry import BUILDERS
+from svhncli.cpus import available_cpus
+from svhncli.data.children import end_with_parent, interrupts_held
+from svhncli.data.digits import DataSet
+from svhncli.device import Machine
+from svhncli.errors import Interrupted, SvhnError, UsageError, disk_error
+from svhncli.files import write_json
+from svhncli.record import ALL, RunDir
+from svhncli.show import Show
+from svhncli.signals import noted
+from svhncli.split import Fold
+from svhncli.trainer import is_finished, train_fold
+
+LOOK = 0.2
+"""Seconds between two looks at whether a signal came."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a fold, and the run's config with this training's seed.
+
+    name: of its folder in the run's, and of its rows in tables.
+    """
+
+    name: str
+    fold: Fold
+    config: schema.Train
+
+
+def plan(config: schema.Train, folds: Sequence[Fold], n_train: int) -> list[Job]:
+    """Every fold with every seed; after bootstrap replicates also one fit on all data, which .632 needs.
+
+    With `repeats` only the training's chance varies: the folds stay those of the first seed. So a job is the
+    very run that `seed=…` with that `split.seed` makes.
+
+    Raises:
+        UsageError: repeats of bootstrap replicates.
+    """
+    several_folds, several_seeds = len(folds) > 1, config.repeats > 1
+    if several_folds and isinstance(config.split, schema.Bootstrap):
+        if several_seeds:
+            raise UsageError(
+                "repeats trains every fold anew, and bootstrap replicates are repetitions already",
+                "raise split.n instead",
+            )
+        everything = np.arange(n_train)
+        folds = [*folds, Fold(ALL, everything, everything)]
+    jobs = []
+    for seed in range(config.seed, config.seed + config.repeats):
+        own = _with_seed(config, seed) if several_seeds else config
+        for fold in folds:
+            words = [f"seed{seed}"] * several_seeds + [fold.name] * several_folds
+            jobs.append(Job("-".join(words) or fold.name, fold, own))
+    return jobs
+
+
+def _with_seed(config: schema.Train, seed: int) -> schema.Train:
+    split = config.split
+    if getattr(split, "seed", 0) is None:
+        split = replace(split, seed=config.seed)
+    return replace(config, seed=seed, repeats=1, split=split)
+
+
+def how_many(wanted: int | str, count: int, on_gpu: bool, threads: int) -> int:
+    """How many of `count` trainings run at once: `wanted`, or, if that is auto, one a GPU or one a CPU.
+
+    threads: CPU threads of each; 0 leaves one CPU to each.
+    """
+    if isinstance(wanted, int):
+        return min(wanted, count)
+    places = torch.cuda.device_count() if on_gpu else available_cpus() // max(1, threads)
+    return max(1, min(places, count))
+
+
+def train(
+    jobs: Sequence[Job], at_once: int, machine: Machine, data: DataSet, record: RunDir, show: Show
+) -> list[dict[str, Any]]:
+    """Train what is not finished; the summaries, in the order of the jobs.
+
+    Raises:
+        Interrupted: a signal came; the state of every training is saved.
+        SvhnError: as `train_fold`, of the first training that failed; the others are stopped and saved.
+    """
+    done: dict[str, dict[str, Any]] = {}
+    for job in jobs:
+        folder = _folder(job, jobs, record)
+        _write_split(folder.path, job.fold)
+        if (summary := folder.summary()) is not None and is_finished(summary, job.config):
+            done[job.name] = summary
+    left = [job for job in jobs if job.name not in done]
+    if at_once < 2 or len(left) < 2:
+        device.prepare(machine)
+        for job in left:
+            folder = _folder(job, jobs, record)
+            done[job.name] = train_fold(job.config, machine, data, job.fold, folder, show, record.path)
+    else:
+        done |= _side_by_side(left, at_once, machine, record, show)
+    return [
+        {**done[job.name], "name": job.name, "fold": job.fold.name, "seed": job.config.seed} for job in jobs
+    ]
+
+
+def _folder(job: Job, jobs: Sequence[Job], record: RunDir) -> RunDir:
+    return record if len(jobs) == 1 else record.fold(job.name)
+
+
+def _write_split(folder: Path, fold: Fold) -> None:
+    """Which pictures trained and which validated; a bootstrap's train indices repeat."""
+    content = {"name": fold.name, "val_part": fold.val_part}
+    content |= {"train": fold.train.tolist(), "val": fold.val.tolist()}
+    write_json(folder / "split.json", content, indent=None)
+
+
+# ----------------------------------------------------------------------------- the parent
+
+
+@dataclass
+class _Worker:
+    """A process that trains, the pipe to it, and what it trains now."""
+
+    process: Any
+    pipe: Connection
+    job: Job | None = None
+    stopping: bool = False
+
+
+def _side_by_side(
+    jobs: Sequence[Job], at_once: int, machine: Machine, record: RunDir, show: Show
+) -> dict[str, dict[str, Any]]:
+    """Train the jobs in processes; name -> summary."""
+    waiting, done = deque(jobs), {}
+    error: BaseException | None = None
+    board = Board(show, [job.name for job in jobs], jobs[0].config.epochs)
+    count = min(at_once, len(jobs))
+    with noted(show.stopping) as signalled, board, _workers(count, machine, record.path) as alive:
+        while alive:
+            for worker in [alive[pipe] for pipe in wait(list(alive), timeout=LOOK)]:
+                kind, *told = _heard(worker)
+                if kind == "done":
+                    done[_name(worker)] = told[0]
+                    board.done(_name(worker), told[0])
+                elif kind == "failed":
+                    error = error or told[0]
+                elif kind == "gone":
+                    del alive[worker.pipe]
+                    if worker.job is not None and error is None and signalled() is None:
+                        error = _lost(worker)
+                elif kind != "ready":
+                    board.take(_name(worker), kind, *told)
+                if kind in ("ready", "done"):
+                    worker.job = waiting.popleft() if waiting and error is None else None
+                    worker.pipe.send(worker.job)
+                    if worker.job is not None:
+                        board.begin(worker.job.name)
+            if error is not None or signalled() is not None:
+                waiting.clear()
+                for worker in alive.values():
+                    _stop(worker)
+    if (code := signalled()) is not None:
+        raise Interrupted(
+            f"stopped with {len(done)} of {len(jobs)} trainings done; all is saved",
+            f"go on with: svhn train --resume {record.path}",
+            code,
+        )
+    if error is not None:
+        raise error
+    return done
+
+
+@contextmanager
+def _workers(count: int, machine: Machine, run: Path) -> Iterator[dict[Any, _Worker]]:
+    """Processes that wait for jobs, by their pipes; whatever happens in the block, none is left after it."""
+    context = multiprocessing.get_context("spawn")  # a fork after OpenMP was used hangs for ever
+    plugins = sorted(
+        {one.__module__ for one in BUILDERS.values() if one.__module__.split(".")[0] != "svhncli"}
+    )
+    started: list[_Worker] = []
+    try:
+        with interrupts_held():
+            for slot in range(count):
+                here, there = context.Pipe()
+                process = context.Process(target=_serve, args=(there, slot, machine, run, plugins))
+                process.start()
+                there.close()
+                started.append(_Worker(process, here))
+        yield {worker.pipe: worker for worker in started}
+    finally:
+        for worker in started:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+
+
+def _heard(worker: _Worker) -> tuple[Any, ...]:
+    """What a process says; ("gone",) when it has ended."""
+    try:
+        kind, *told = worker.pipe.recv()
+    except (EOFError, ConnectionError):
+        return ("gone",)
+    if kind == "failed":
+        told[0].__cause__ = Elsewhere(told.pop())
+    return kind, *told
+
+
+def _stop(worker: _Worker) -> None:
+    """Once: let it save its state and end."""
+    if not worker.stopping:
+        worker.stopping = True
+        worker.process.terminate()
+
+
+def _name(worker: _Worker) -> str:
+    assert worker.job is not None
+    return worker.job.name
+
+
+def _lost(worker: _Worker) -> SvhnError:
+    """The error of a process that ended without a word."""
+    worker.process.join()
+    code = worker.process.exitcode
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    return SvhnError(
+        f"the process that trained {_name(worker)} {how}; what was saved before is whole",
+        "where memory ran out, fewer at once need less: svhn train --resume RUN jobs=1",
+    )
+
+
+class Elsewhere(Exception):
+    """The traceback of an error in another process, as text."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+# ----------------------------------------------------------------------------- a process
+
+
+def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, modules: list[str]) -> None:
+    """Train one job after another until there are none.
+
+    modules: of plugins that the person named; they register their parts.
+    """
+    end_with_parent()
+    for module in modules:
+        importlib.import_module(module)
+    if machine.device.type == "cuda":
+        _take_gpu(slot)
+    device.prepare(machine)
+    data: DataSet | None = None
+    job: Job | None = None
+    pipe.send(("ready",))
+    while (job := _next(pipe)) is not None:
+        show = Relay(lambda *told: pipe.send(told))
+        try:
+            if data is None:
+                data = build.data(job.config.data, job.config.split, job.config.cache, lambda *_: None)
+            inner = RunDir(run / job.name)
+            pipe.send(("done", train_fold(job.config, machine, data, job.fold, inner, show, run)))
+        except Interrupted:
+            return  # the parent asked for it
+        except Exception as error:
+            known = error if isinstance(error, SvhnError) else disk_error(error) or error
+            pipe.send(("failed", known, traceback.format_exc()))
+
+
+def _next(pipe: Connection) -> Job | None:
+    try:
+        return pipe.recv()
+    except EOFError:  # the parent is done with this process
+        return None
+
+
+def _take_gpu(slot: int) -> None:
+    """See one GPU alone: of those that this process may use, the one whose turn it is."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    seen = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
+    os.environ["CUDA_VISIBLE_DEVICES"] = seen[slot % len(seen)]
