@@ -76,10 +76,13 @@ def train_fold(
 
 
 def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
-    """Whether there is nothing left to do: every epoch that is asked for, and the test part if it is."""
+    """Whether there is nothing left to do: every epoch and seed that is asked for, and the test part if it
+    is."""
+    seeds = {one.get("seed") for one in summary.get("folds", ())} or {config.seed}
     return (
         summary["status"] == "done"
         and summary["epochs"] >= config.epochs
+        and len(seeds) >= config.repeats
         and (summary["test"] is not None or not config.test or not summary["has_test"])
     )
 

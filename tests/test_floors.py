@@ -46,8 +46,10 @@ FLOORS = (
         "findings",
         "report",
         "show",
+        "board",
+        "overall",
     },
-    {"build", "assembly", "trainer", "trained", "checks"},
+    {"build", "assembly", "trainer", "jobs", "trained", "checks"},
     {"commands"},
     {
         "cli",

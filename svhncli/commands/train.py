@@ -27,6 +27,7 @@ from svhncli.trainer import is_finished
 FREE = {
     "epochs",
     "jobs",
+    "repeats",
     "save_minutes",
     "cache",
     "test",
@@ -164,10 +165,16 @@ def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -
     ]
     if changed:
         raise _other_run(changed)
-    if after["epochs"] < before["epochs"]:
+    for name in ("epochs", "repeats"):
+        if after[name] < before[name]:
+            raise UsageError(
+                f"{name}={after[name]}: this run was started with {before[name]}",
+                f"{name} can be raised, not lowered",
+            )
+    if before["repeats"] == 1 < after["repeats"]:
         raise UsageError(
-            f"epochs={after['epochs']}: this run was started with {before['epochs']}",
-            "epochs can be raised, not lowered",
+            f"repeats={after['repeats']}: this run has one seed, and its files lie in the run's own folder",
+            f"start a new run with repeats={after['repeats']}; one with 2 or more can be given more",
         )
 
 
