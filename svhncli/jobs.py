@@ -20,7 +20,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from svhncli import build, device, schema
@@ -32,7 +31,7 @@ from svhncli.data.digits import DataSet
 from svhncli.device import Machine
 from svhncli.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.files import write_json
-from svhncli.record import ALL, RunDir
+from svhncli.record import RunDir
 from svhncli.show import Show
 from svhncli.signals import noted
 from svhncli.split import Fold
@@ -54,8 +53,8 @@ class Job:
     config: schema.Train
 
 
-def plan(config: schema.Train, folds: Sequence[Fold], n_train: int) -> list[Job]:
-    """Every fold with every seed; after bootstrap replicates also one fit on all data, which .632 needs.
+def plan(config: schema.Train, folds: Sequence[Fold]) -> list[Job]:
+    """Every fold with every seed.
 
     With `repeats` only the training's chance varies: the folds stay those of the first seed. So a job is the
     very run that `seed=…` with that `split.seed` makes.
@@ -63,22 +62,25 @@ def plan(config: schema.Train, folds: Sequence[Fold], n_train: int) -> list[Job]
     Raises:
         UsageError: repeats of bootstrap replicates.
     """
-    several_folds, several_seeds = len(folds) > 1, config.repeats > 1
-    if several_folds and isinstance(config.split, schema.Bootstrap):
-        if several_seeds:
-            raise UsageError(
-                "repeats trains every fold anew, and bootstrap replicates are repetitions already",
-                "raise split.n instead",
-            )
-        everything = np.arange(n_train)
-        folds = [*folds, Fold(ALL, everything, everything)]
-    jobs = []
-    for seed in range(config.seed, config.seed + config.repeats):
-        own = _with_seed(config, seed) if several_seeds else config
-        for fold in folds:
-            words = [f"seed{seed}"] * several_seeds + [fold.name] * several_folds
-            jobs.append(Job("-".join(words) or fold.name, fold, own))
-    return jobs
+    several_seeds = config.repeats > 1
+    if several_seeds and isinstance(config.split, schema.Bootstrap):
+        raise UsageError(
+            "repeats trains every fold anew, and bootstrap replicates are repetitions already",
+            "raise split.n instead",
+        )
+    seeds = range(config.seed, config.seed + config.repeats)
+    configs = {seed: _with_seed(config, seed) if several_seeds else config for seed in seeds}
+    return [
+        Job(name(seed, fold.name, several_seeds, len(folds) > 1), fold, own)
+        for seed, own in configs.items()
+        for fold in folds
+    ]
+
+
+def name(seed: int, fold: str, several_seeds: bool, several_folds: bool) -> str:
+    """Of a training: what tells it from the others."""
+    words = [f"seed{seed}"] * several_seeds + [fold] * several_folds
+    return "-".join(words) or fold
 
 
 def _with_seed(config: schema.Train, seed: int) -> schema.Train:

@@ -6,25 +6,33 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from svhncli import stats
-from svhncli.predictions import collect_predictions
-from svhncli.record import ALL, RunDir
+from svhncli.predictions import COLLECTED, Readings, collect_predictions, read_readings
+from svhncli.record import RunDir
+from svhncli.split import ALL
 from svhncli.stats import Interval
+from svhncli.stats.estimates import clustered_wilson, no_information_rate, point632plus, resampled_intervals
 
 
-def write_overall(record: RunDir, trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def write_overall(
+    record: RunDir, trainings: Sequence[dict[str, Any]], place: Path | None = None
+) -> dict[str, Any]:
     """Write the summary of a run of several trainings, and their predictions in one file; the summary.
 
     Args:
         trainings: their summaries, each with "name" (its folder), "fold" and "seed"; that of a fit on all
             data has the fold "all" and counts in no mean.
+        place: where the run's folder will stand; None: where it stands.
     """
     folds = [one for one in trainings if one["fold"] != ALL]
     collect_predictions(record, [one["name"] for one in folds])
+    readings = read_readings(record.path / COLLECTED)
+    on_all = next((one["name"] for one in trainings if one["fold"] == ALL), None)
     values = _values(folds)
     estimates = {name: _estimate(name, found, folds) for name, found in values.items()}
     first, metric = folds[0], folds[0]["score"]["metric"]
@@ -35,6 +43,8 @@ def write_overall(record: RunDir, trainings: Sequence[dict[str, Any]]) -> dict[s
         "epochs": first["epochs"],
         "score": {"metric": metric, "value": estimates[metric]["mean"]},
         **estimates,
+        "unseen": _unseen(readings),
+        "bootstrap": None if on_all is None else _bootstrap(readings, record.path / on_all),
         "seeds": _seeds(folds),
         "test": {
             "n": first["test"]["n"],
@@ -47,7 +57,7 @@ def write_overall(record: RunDir, trainings: Sequence[dict[str, Any]]) -> dict[s
         "parameters": first["parameters"],
         "seconds": sum(one["seconds"] for one in trainings),
         "images_per_second": float(np.median([one["images_per_second"] for one in folds])),
-        "run_dir": str(record.path),
+        "run_dir": str(place or record.path),
         "folds": folds,
     }
     record.write_summary(summary)
@@ -91,6 +101,37 @@ def _seeds(folds: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         return None
     means = _mean_by(seeds, [one["best"]["val_accuracy"] for one in folds])
     return {"n": len(means), **_spread(means)}
+
+
+def _unseen(readings: Readings) -> dict[str, Any]:
+    """The accuracy on pictures that did not train: each picture counts once, by the share of its readings
+    that are right. Its interval knows that crops of one house number are alike."""
+    _, scores, groups = readings.by_picture()
+    found = {"n": len(scores), "groups": len(np.unique(groups)), "accuracy": float(scores.mean())}
+    return found | {"interval": asdict(clustered_wilson(scores, groups))}
+
+
+def _bootstrap(readings: Readings, on_all: Path) -> dict[str, Any]:
+    """Out-of-bag, .632 and .632+ accuracies with percentile and BCa intervals over house numbers.
+
+    readings: of the replicates, out of bag. on_all: the folder of the one fit on all data, which validated on
+        what it trained on: its misreadings are the training error.
+    """
+    whole = read_readings(on_all / "val_predictions.csv")
+    index, scores, _ = readings.by_picture()
+    oob_error = np.full(len(whole.index), np.nan)
+    oob_error[np.searchsorted(whole.index, index)] = 1 - scores
+    train_error = float(1 - whole.right.mean())
+    gamma = no_information_rate(whole.label, whole.read)
+    plus = point632plus(train_error, float(np.nanmean(oob_error)), gamma)
+    found = resampled_intervals(oob_error, whole.label, whole.read, whole.group, seed=0)
+    return {
+        **{name: asdict(one) for name, one in found.items()},
+        "train_error": train_error,
+        "no_information_rate": gamma,
+        "relative_overfitting": plus.R,
+        "weight": plus.weight,
+    }
 
 
 def _mean_by(keys: Sequence[Any], values: Sequence[float]) -> list[float]:

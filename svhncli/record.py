@@ -35,8 +35,6 @@ from svhncli.files import read_json, sweep_temp, write_csv, write_json, write_te
 
 SWEEP = "sweep.json"
 """The file that makes a folder a sweep's: what was swept."""
-ALL = "all"
-"""The fold that trains on everything, after a run's bootstrap replicates."""
 METRICS = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 TIMING = ("epoch", "seconds", "images_per_second")
 PACKAGES = ("svhncli", "torch", "torchvision", "numpy", "hydra-core", "omegaconf", "Pillow", "scipy")

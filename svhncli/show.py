@@ -25,6 +25,8 @@ from rich.table import Table
 from svhncli.report.findings_table import tables
 
 PARTS = ("train", "val", "test")
+BOOTSTRAP = {"oob": "out of bag", "632": ".632", "632plus": ".632+"}
+"""Estimates of a bootstrap, in words."""
 
 
 class Show:
@@ -170,6 +172,15 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for kind in ("accuracy", "loss", "digit_accuracy", "length_accuracy"):
             if estimate := summary.get(f"{part}_{kind}"):
                 yield f"mean {part} {kind.replace('_', ' ')}", _estimate(kind, estimate)
+    if found := summary.get("unseen"):
+        yield "unseen pictures", f"{_accuracy(found)}, {_pictures(found)}"
+    if found := summary.get("bootstrap"):
+        for name, words in BOOTSTRAP.items():
+            yield words, _resampled(found[name])
+        yield "made of", _made_of(found)
+    if seeds := summary.get("seeds"):
+        spread = percent(seeds["sd"])
+        yield "seeds", f"{seeds['n']}; val accuracy differs from seed to seed by {spread} (sd)"
     for part in PARTS:
         if (score := summary.get(part)) and f"{part}_loss" not in summary:
             yield f"{part} ({score['n']:,} pictures)", _score(score)
@@ -225,6 +236,29 @@ def _accuracy(score: dict[str, Any]) -> str:
     if interval := score.get("interval"):
         text += f" [{percent(interval['low'])}, {percent(interval['high'])}] at {interval['level']:.0%}"
     return text
+
+
+def _pictures(found: dict[str, Any]) -> str:
+    """How many pictures, and of how many house numbers where these are fewer."""
+    houses = f" of {found['groups']:,} house numbers" if found["groups"] < found["n"] else ""
+    return f"{found['n']:,} pictures{houses}"
+
+
+def _resampled(found: dict[str, Any]) -> str:
+    """An accuracy with its percentile interval, and BCa's where it was made."""
+
+    def told(interval: dict[str, Any]) -> str:
+        return f"[{percent(interval['low'])}, {percent(interval['high'])}]"
+
+    text = f"accuracy {percent(found['value'])} {told(found['percentile'])}"
+    return f"{text}, BCa {told(found['bca'])}" if found["bca"] else text
+
+
+def _made_of(found: dict[str, Any]) -> str:
+    return (
+        f"training error {percent(found['train_error'])}, error without information "
+        f"{percent(found['no_information_rate'])}, overfitting R {found['relative_overfitting']:.2f}"
+    )
 
 
 def _digits(score: dict[str, Any]) -> str:

@@ -18,6 +18,9 @@ from svhncli.rng import numpy_generator
 BLANK = 10
 """The class that pads a short number, as in data/digits.py."""
 
+ALL = "all"
+"""The fold that trains on everything, beside bootstrap replicates."""
+
 RESERVE = 20
 """Groups of each kind that are placed one by one: small ones mend what large ones leave uneven."""
 
@@ -108,6 +111,11 @@ def bootstrap(labels: np.ndarray, groups: np.ndarray, *, n: int, seed: int) -> l
             )
         folds.append(Fold(name, np.repeat(np.arange(len(group)), times), np.flatnonzero(times == 0)))
     return folds
+
+
+def everything(count: int) -> Fold:
+    """All of `count` pictures train and validate, so what is misread is the training error."""
+    return Fold(ALL, np.arange(count), np.arange(count))
 
 
 def ordered(labels: np.ndarray, groups: np.ndarray, *, fraction: float) -> list[Fold]:

@@ -17,7 +17,8 @@ from svhncli.device import Machine
 from svhncli.errors import CheckpointError
 from svhncli.forward import logits
 from svhncli.preprocess import Preprocess
-from svhncli.record import ALL, find_run
+from svhncli.record import find_run
+from svhncli.split import ALL
 
 
 @dataclass(frozen=True)

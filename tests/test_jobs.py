@@ -233,12 +233,12 @@ TWO = [Fold(f"fold{i}", np.arange(5) + 5 * (1 - i), np.arange(5) + 5 * i) for i 
 
 
 def test_one_fold_with_one_seed_is_one_job_with_the_config_as_it_is() -> None:
-    (job,) = jobs.plan(CONFIG, TWO[:1], 10)
+    (job,) = jobs.plan(CONFIG, TWO[:1])
     assert (job.name, job.config) == ("fold0", CONFIG)
 
 
 def test_seeds_times_folds_are_named_by_both_and_keep_the_split_s_seed() -> None:
-    found = jobs.plan(replace(CONFIG, repeats=2), TWO, 10)
+    found = jobs.plan(replace(CONFIG, repeats=2), TWO)
     assert [job.name for job in found] == ["seed3-fold0", "seed3-fold1", "seed4-fold0", "seed4-fold1"]
     assert [(job.config.seed, job.config.split.seed, job.config.repeats) for job in found] == [
         (3, 3, 1),
@@ -248,15 +248,9 @@ def test_seeds_times_folds_are_named_by_both_and_keep_the_split_s_seed() -> None
     ]
 
 
-def test_after_bootstrap_replicates_one_job_trains_on_everything() -> None:
-    found = jobs.plan(replace(CONFIG, split=schema.Bootstrap(n=2)), TWO, 10)
-    assert [job.name for job in found] == ["fold0", "fold1", "all"]
-    assert found[-1].fold.train.tolist() == found[-1].fold.val.tolist() == list(range(10))
-
-
 def test_repeats_of_a_bootstrap_are_refused() -> None:
     with pytest.raises(UsageError, match="repetitions already"):
-        jobs.plan(replace(CONFIG, split=schema.Bootstrap(n=2), repeats=2), TWO, 10)
+        jobs.plan(replace(CONFIG, split=schema.Bootstrap(n=2), repeats=2), TWO)
 
 
 def test_as_many_at_once_as_have_a_cpu_and_never_more_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

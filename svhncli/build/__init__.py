@@ -220,6 +220,8 @@ def _kfold(config: schema.Kfold, data: DataSet, seed: int) -> list[split.Fold]:
 @builder(schema.Bootstrap)
 def _bootstrap(config: schema.Bootstrap, data: DataSet, seed: int) -> list[split.Fold]:
     found = split.bootstrap(data.train.labels, data.train.groups, n=config.n, seed=seed)
+    if config.n > 1:
+        found.append(split.everything(len(data.train)))
     return _chosen(found, config.fold)
 
 

@@ -21,25 +21,8 @@ from svhncli.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.report.data_sheet import data_sheet
 from svhncli.report.page import write_report
 from svhncli.show import Show, class_balance
-from svhncli.split import Fold
+from svhncli.split import ALL, Fold
 from svhncli.trainer import is_finished
-
-FREE = {
-    "epochs",
-    "jobs",
-    "repeats",
-    "save_minutes",
-    "cache",
-    "test",
-    "report",
-    "resume",
-    "plugins",
-    "data.root",
-    "data.download",
-    "data.exclude",
-}
-"""Keys that a resumed run may change: none of them changes what an epoch computes. Which pictures an exclude
-list names is part of the data's fingerprint, where its file lies is not."""
 
 
 def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
@@ -161,7 +144,7 @@ def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -
     changed = [
         f"{name}: this run has {before.get(name)}, not {after.get(name)}"
         for name in sorted(before | after)
-        if name not in FREE and before.get(name) != after.get(name)
+        if name not in schema.FREE and before.get(name) != after.get(name)
     ]
     if changed:
         raise _other_run(changed)
@@ -190,7 +173,7 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     with show.bars():
         data = build.data(config.data, config.split, config.cache, show.work)
     folds = build.folds(config.split, data, config.seed)
-    todo = jobs.plan(config, folds, len(data.train))
+    todo = jobs.plan(config, folds)
     threads = machine.threads if record.started else config.threads
     at_once = jobs.how_many(config.jobs, len(todo), machine.device.type == "cuda", threads)
     if not threads:
@@ -264,7 +247,8 @@ def _header(
     if groups < len(part):
         show.say(f"groups   {groups:,} house numbers; none stands on both sides of a split")
     if len(folds) > 1:
-        show.say(f"split    {config.split.name}: {len(folds)} folds")
+        beside = ", and one fit on all of it" if folds[-1].name == ALL else ""
+        show.say(f"split    {config.split.name}: {len(folds) - bool(beside)} folds{beside}")
     network = config.model.name
     if isinstance(config.model, schema.Network) and config.model.stn:
         network += " behind a spatial transformer"

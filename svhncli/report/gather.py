@@ -19,10 +19,10 @@ from PIL import Image
 from svhncli.errors import CheckpointError, SvhnError
 from svhncli.files import read_json
 from svhncli.predictions import read_predictions
-from svhncli.record import ALL, SWEEP, find_run, latest_run
+from svhncli.record import SWEEP, find_run, latest_run
 from svhncli.report.judged import Judged, judged
 from svhncli.report.worst import kept_mistakes
-from svhncli.split import Fold
+from svhncli.split import ALL, Fold
 
 T = TypeVar("T")
 UNREADABLE = (

@@ -59,6 +59,7 @@ from svhncli.schema.verbs import (
     Check,
     Eval,
     Export,
+    Gather,
     Human,
     Inspect,
     LrFind,
@@ -70,6 +71,23 @@ from svhncli.schema.verbs import (
     Training,
 )
 
+FREE = {
+    "epochs",
+    "jobs",
+    "repeats",
+    "save_minutes",
+    "cache",
+    "test",
+    "report",
+    "resume",
+    "plugins",
+    "data.root",
+    "data.download",
+    "data.exclude",
+}
+"""Keys that a resumed run may change: none of them changes what an epoch computes. Which pictures an exclude
+list names is part of the data's fingerprint, where its file lies is not."""
+
 VERBS: dict[str, type] = {
     "train": Train,
     "inspect": Inspect,
@@ -77,6 +95,7 @@ VERBS: dict[str, type] = {
     "lr-find": LrFind,
     "human": Human,
     "eval": Eval,
+    "gather": Gather,
     "report": Report,
     "predict": Predict,
     "submission": Submission,

@@ -157,6 +157,15 @@ class Render:
 
 
 @dataclass
+class Gather:
+    """`svhn gather DIR`: jobs that trained one fold or seed each become one run of several."""
+
+    dir: str = key(UNSET, "a sweep's folder, or any folder of such runs")
+    out: str | None = key(None, "the run's folder; null is DIR/gathered")
+    report: bool = key(True, "write report.html: everything about the run as one page")
+
+
+@dataclass
 class Report:
     """`svhn report RUN`: everything about a run or a sweep as one HTML page."""
 
