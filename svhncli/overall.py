@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ from svhncli.predictions import COLLECTED, Readings, collect_predictions, read_r
 from svhncli.record import RunDir
 from svhncli.split import ALL
 from svhncli.stats import Interval
-from svhncli.stats.estimates import clustered_wilson, no_information_rate, point632plus, resampled_intervals
+from svhncli.stats.estimates import (
+    clustered_wilson,
+    no_information_rate,
+    point632,
+    point632plus,
+    resampled_intervals,
+)
 
 
 def write_overall(
@@ -105,10 +112,12 @@ def _seeds(folds: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 def _unseen(readings: Readings) -> dict[str, Any]:
     """The accuracy on pictures that did not train: each picture counts once, by the share of its readings
-    that are right. Its interval knows that crops of one house number are alike."""
+    that are right. Its interval knows that crops of one house number are alike; of one alone there is none.
+    """
     _, scores, groups = readings.by_picture()
-    found = {"n": len(scores), "groups": len(np.unique(groups)), "accuracy": float(scores.mean())}
-    return found | {"interval": asdict(clustered_wilson(scores, groups))}
+    houses = len(np.unique(groups))
+    interval = asdict(clustered_wilson(scores, groups)) if houses > 1 else None
+    return {"n": len(scores), "groups": houses, "accuracy": float(scores.mean()), "interval": interval}
 
 
 def _bootstrap(readings: Readings, on_all: Path) -> dict[str, Any]:
@@ -121,12 +130,16 @@ def _bootstrap(readings: Readings, on_all: Path) -> dict[str, Any]:
     index, scores, _ = readings.by_picture()
     oob_error = np.full(len(whole.index), np.nan)
     oob_error[np.searchsorted(whole.index, index)] = 1 - scores
-    train_error = float(1 - whole.right.mean())
+    train_error, oob = float(1 - whole.right.mean()), float(np.nanmean(oob_error))
     gamma = no_information_rate(whole.label, whole.read)
-    plus = point632plus(train_error, float(np.nanmean(oob_error)), gamma)
-    found = resampled_intervals(oob_error, whole.label, whole.read, whole.group, seed=0)
+    plus = point632plus(train_error, oob, gamma)
+    errors = {"oob": oob, "632": point632(train_error, oob).value, "632plus": plus.value}
+    intervals: dict[str, dict[str, Any]] = {name: {"percentile": None, "bca": None} for name in errors}
+    with suppress(ValueError):  # too few pictures to be drawn anew
+        found = resampled_intervals(oob_error, whole.label, whole.read, whole.group, seed=0)
+        intervals = {name: asdict(one) for name, one in found.items()}
     return {
-        **{name: asdict(one) for name, one in found.items()},
+        **{name: {**intervals[name], "value": 1 - error} for name, error in errors.items()},
         "train_error": train_error,
         "no_information_rate": gamma,
         "relative_overfitting": plus.R,

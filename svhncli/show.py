@@ -250,8 +250,9 @@ def _resampled(found: dict[str, Any]) -> str:
     def told(interval: dict[str, Any]) -> str:
         return f"[{percent(interval['low'])}, {percent(interval['high'])}]"
 
-    text = f"accuracy {percent(found['value'])} {told(found['percentile'])}"
-    return f"{text}, BCa {told(found['bca'])}" if found["bca"] else text
+    text = f"accuracy {percent(found['value'])}"
+    text += f" {told(found['percentile'])}" if found["percentile"] else ""
+    return text + (f", BCa {told(found['bca'])}" if found["bca"] else "")
 
 
 def _made_of(found: dict[str, Any]) -> str:

@@ -17,6 +17,8 @@ from svhncli.stats import fold_interval, mean_interval
 
 COLUMNS = ["index", "name", "group", "label", "prediction", "confidence", "p0", "p1"]
 
+HEAD = "index,label,prediction\n"
+
 
 def predictions(folder: Path, rows: list[tuple[int, int, str, str]]) -> None:
     """Rows of index, group, label, reading."""
@@ -48,8 +50,8 @@ def training(
         "parameters": 7,
         "seconds": 1.5,
         "images_per_second": 100.0,
-        "n_train": n_train,
-        "n_val": n_val,
+        "n_train": 8,
+        "n_val": 2,
     }
 
 
@@ -101,6 +103,10 @@ def test_out_of_bag_and_632_of_a_bootstrap_as_by_hand(tmp_path: Path) -> None:
     predictions(tmp_path / "boot00", [(0, 0, "0", "0"), (1, 1, "1", "0")])
     predictions(tmp_path / "boot01", [(0, 0, "0", "1"), (2, 2, "1", "1")])
     predictions(tmp_path / "all", [(0, 0, "0", "0"), (1, 1, "1", "0"), (2, 2, "1", "1"), (3, 3, "1", "1")])
+    for folder in tmp_path.iterdir():  # and thirty of each: enough to be drawn anew
+        rows = read_readings(folder / "val_predictions.csv")
+        many = zip(rows.index, rows.label, rows.read, strict=True)
+        predictions(folder, sorted((i + 4 * k, i + 4 * k, a, b) for i, a, b in many for k in range(30)))
     parts = [training("boot00", "boot00", 0, 0.5), training("boot01", "boot01", 0, 0.5)]
     found = write_overall(RunDir(tmp_path), [*parts, training("all", "all", 0, 0.75)])
     assert [one["name"] for one in found["folds"]] == ["boot00", "boot01"]
