@@ -12,7 +12,6 @@ import torch
 
 from svhncli import build, checkpoint, device, jobs, rules, schema
 from svhncli.assembly import val_digits
-from svhncli.cpus import available_cpus
 from svhncli.data.digits import DataSet
 from svhncli.errors import CheckpointError, UsageError
 from svhncli.files import write_json
@@ -175,9 +174,7 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     folds = build.folds(config.split, data, config.seed)
     todo = jobs.plan(config, folds)
     threads = machine.threads if record.started else config.threads
-    at_once = jobs.how_many(config.jobs, len(todo), machine.device.type == "cuda", threads)
-    if not threads:
-        machine = replace(machine, threads=max(1, available_cpus() // at_once))
+    at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)
     # Whatever can be refused has been: from here on there is a run.
     show.log = record.path / "train.log"
     record.write_config(
@@ -191,7 +188,8 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     _header(config, machine, data, folds, record, show)
     if len(todo) > 1:
         show.say(f"jobs     {len(todo)} trainings, {at_once} at once")
-    summaries = jobs.train(todo, at_once, machine, data, record, show)
+    again = f"svhn train --resume {shlex.quote(str(record.path))}"
+    summaries = jobs.train(todo, at_once, machine, data, record, show, again)
     _say_diagnosis(summaries, show)
     summary = summaries[0] if len(todo) == 1 else write_overall(record, summaries)
     return summary | {"next": _next(record.path, summary)}
