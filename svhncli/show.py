@@ -22,11 +22,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from svhncli.overall import BOOTSTRAP
 from svhncli.report.findings_table import tables
 
 PARTS = ("train", "val", "test")
-BOOTSTRAP = {"oob": "out of bag", "632": ".632", "632plus": ".632+"}
-"""Estimates of a bootstrap, in words."""
 
 
 class Show:
