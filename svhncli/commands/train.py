@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from svhncli.report.page import write_report
 from svhncli.show import Show, class_balance
 from svhncli.split import ALL, Fold
 from svhncli.trainer import is_finished
+
+MANY = 5
+"""Trainings of which each gets a verdict of its own."""
 
 
 def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
@@ -266,11 +270,16 @@ def _header(
 
 
 def _say_diagnosis(summaries: list[dict[str, Any]], show: Show) -> None:
-    """A verdict for every fold; what to try, once."""
-    for summary in summaries:
-        fold = f"{summary['name']} " if len(summaries) > 1 else ""
-        show.tell(f"{fold}{summary['diagnosis']['verdict']}: {summary['diagnosis']['why']}")
-    for advice in summaries[-1]["diagnosis"]["try"]:
+    """A verdict for every fold, or how many have which; what to try, once."""
+    folds = [one for one in summaries if one["fold"] != ALL]
+    if len(folds) > MANY:
+        for verdict, count in Counter(one["diagnosis"]["verdict"] for one in folds).most_common():
+            show.tell(f"{count} of {len(folds)} trainings: {verdict}")
+    else:
+        for one in folds:
+            name = f"{one['name']} " if len(folds) > 1 else ""
+            show.tell(f"{name}{one['diagnosis']['verdict']}: {one['diagnosis']['why']}")
+    for advice in folds[-1]["diagnosis"]["try"]:
         show.tell(f"  try {advice}")
 
 
