@@ -14,7 +14,7 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -201,9 +201,10 @@ def _side_by_side(
                     board.take(_name(worker), kind, *told)
                 if kind in ("ready", "done"):
                     worker.job = waiting.popleft() if waiting and error is None else None
-                    worker.pipe.send(worker.job)
                     if worker.job is not None:
                         board.begin(worker.job.name)
+                    with suppress(OSError):  # it has just ended, and will be heard of as gone
+                        worker.pipe.send(worker.job)
             if error is not None or signalled() is not None:
                 waiting.clear()
                 for worker in alive.values():
