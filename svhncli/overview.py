@@ -15,6 +15,7 @@ VERBS = {
     "human": ("", "a quiz: how well a person reads the validation part"),
     "eval": (" RUN", "loss and accuracy of a trained run"),
     "report": (" RUN", "all about a run or a sweep as one HTML page"),
+    "ensemble": (" RUNS...", "join folds, snapshots or runs into one network"),
     "predict": (" RUN PATHS...", "what a trained run reads in pictures, as CSV"),
     "submission": (" FILE FOLDER", "check a submission to the Tianchi contest"),
     "export": (" RUN", "ONNX and safetensors with a model card"),

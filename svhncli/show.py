@@ -134,6 +134,8 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
     for part in PARTS:
         if "classes" in (summary.get(part) or {}):
             out.print(_classes_table(summary[part]["classes"]))
+    if "members" in summary:
+        out.print(_members_table(summary))
     if "findings" in summary:
         for found in tables(summary, out.width):
             out.print(found)
@@ -166,6 +168,8 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"{part} by length", _by_length(score["by_length"])
             if "calibration" in score:
                 yield "calibration", _calibration(score["calibration"])
+    if gain := summary.get("gain"):
+        yield "gain", _gain(gain)
     if checks := summary.get("checks"):
         yield "checks", f"all {len(checks)} passed"
     if "lowest" in summary:
@@ -257,6 +261,29 @@ def _classes_table(classes: list[dict[str, Any]]) -> Table:
         shares = (one[name] for name in ("precision", "recall", "f1"))
         told = ("-" if share is None else percent(share) for share in shares)
         table.add_row(str(one["class"]), *told, f"{one['support']:,}")
+    return table
+
+
+def _gain(found: dict[str, Any]) -> str:
+    interval = found["interval"]
+    low, high = (f"{100 * interval[name]:+.2f}" for name in ("low", "high"))
+    return (
+        f"the ensemble reads {100 * found['mean']:+.2f} points more than its best member, "
+        f"{interval['level']:.0%} {low} to {high} ({found['part']} part)"
+    )
+
+
+def _members_table(summary: dict[str, Any]) -> Table:
+    """What an ensemble is made of, then the ensemble; scores where there are any."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("member", "weight", "accuracy", "loss"):
+        table.add_column(name, justify="left" if name == "member" else "right", overflow="fold")
+    whole = next((summary[part] for part in PARTS if part in summary), {})
+    rows = [(one["checkpoint"], f"{one['share']:.3f}", one) for one in summary["members"]]
+    for name, weight, score in [*rows, ("ensemble", "", whole)]:
+        known = score.get("accuracy") is not None
+        scores = (percent(score["accuracy"]), f"{score['loss']:.4f}") if known else ("-", "-")
+        table.add_row(escape(name), weight, *scores)
     return table
 
 

@@ -47,7 +47,7 @@ FLOORS = (
         "report",
         "show",
     },
-    {"build", "assembly", "trainer", "trained", "checks"},
+    {"build", "assembly", "trainer", "trained", "parts", "joining", "checks"},
     {"commands"},
     {
         "cli",

@@ -57,6 +57,7 @@ from svhncli.schema.training import (
 from svhncli.schema.verbs import (
     METRICS,
     Check,
+    Ensemble,
     Eval,
     Export,
     Human,
@@ -78,6 +79,7 @@ VERBS: dict[str, type] = {
     "human": Human,
     "eval": Eval,
     "report": Report,
+    "ensemble": Ensemble,
     "predict": Predict,
     "submission": Submission,
     "export": Export,
