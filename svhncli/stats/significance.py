@@ -1,0 +1,206 @@
+"""Whether two models differ, judged on the same pictures, the same folds or the same seeds.
+
+Scores are paired: what is tested is the difference of the second model (B) minus the first (A), picture by
+picture or run by run. All p-values are two-sided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil, sqrt
+from statistics import NormalDist, fmean
+
+import numpy as np
+
+from svhncli.rng import numpy_generator
+from svhncli.stats import Interval, fold_error, mean_error, student, tail
+
+CELLS = 1 << 22
+"""Counts (int64) that a batch of bootstrap resamples holds at once: 32 MiB."""
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Pictures that only A and that only B reads rightly, and the p-value of their being so unequal."""
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference (B minus A), its interval, and the p-value of there being none."""
+
+    mean: float
+    interval: Interval
+    p: float
+
+
+def mcnemar(a_right: np.ndarray, b_right: np.ndarray) -> McNemar:
+    """Exact test of two models on the same pictures (McNemar 1947), which must be independent.
+
+    Only pictures that one of the two reads rightly tell them apart. Where the models are equally good each
+    of these is a coin's toss, so their number is binomial with 1/2. Being exact, it rejects less often than
+    its level says where few pictures are discordant. p is 1 where none is.
+
+    a_right, b_right: bool (N,)
+
+    Raises:
+        ValueError: the two are not of one length.
+    """
+    if a_right.shape != b_right.shape or a_right.ndim != 1:
+        raise ValueError(f"{a_right.shape} and {b_right.shape} pictures cannot be paired")
+    from scipy.stats import binom
+
+    only_a = int(np.count_nonzero(a_right & ~b_right))
+    only_b = int(np.count_nonzero(b_right & ~a_right))
+    one_side = float(binom.cdf(min(only_a, only_b), only_a + only_b, 0.5))
+    return McNemar(only_a, only_b, min(1.0, 2 * one_side))
+
+
+def paired_bootstrap(
+    differences: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    seed: int,
+    resamples: int = 10_000,
+    level: float = 0.95,
+) -> Difference:
+    """Percentile bootstrap of the mean difference between two models on the same pictures.
+
+    Whole groups are drawn with replacement, as many as there are, and the mean is over the pictures drawn
+    (Efron & Tibshirani 1993, 8.6 and 13.3; Field & Welsh 2007 for groups). See `from_resamples` for the
+    p-value. With fewer than some 30 groups the interval is too short and p too small.
+
+    differences: float (N,), B's score of a picture minus A's
+    groups: int (N,), pictures that are not independent share one; None: every picture stands for itself
+
+    Raises:
+        ValueError: no picture, fewer than 2 groups, lengths that differ, or a level outside (0, 1).
+    """
+    differences = np.asarray(differences, np.float64)
+    groups = np.arange(len(differences)) if groups is None else np.asarray(groups)
+    if differences.shape != groups.shape or differences.ndim != 1:
+        raise ValueError(f"{differences.shape} differences and {groups.shape} groups do not belong together")
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        raise ValueError(f"{len(sizes)} group of pictures cannot be resampled: it takes 2 or more")
+    sums = np.bincount(group, differences)
+    # Groups with the same sum and size stand for each other: what is drawn is how many of each kind.
+    kinds, members = np.unique(np.stack([sums, sizes], axis=1), axis=0, return_counts=True)
+    means = np.empty(resamples)
+    done = 0
+    for counts in _resampled(members, resamples, numpy_generator(seed, "paired bootstrap")):
+        total, size = (counts @ kinds).T
+        means[done : done + len(counts)] = total / size
+        done += len(counts)
+    return from_resamples(float(differences.mean()), means, level)
+
+
+def from_resamples(mean: float, means: np.ndarray, level: float = 0.95) -> Difference:
+    """The percentile interval of bootstrap means float (R,), and the p-value that belongs to it.
+
+    p is twice the smaller share of resampled means on one side of 0, with 0 itself on both sides: the
+    smallest 1 - level whose interval excludes 0. The sample counts as one resample more, so p is never 0
+    (Davison & Hinkley 1997, 4.2).
+
+    Raises:
+        ValueError: no resample or a level outside (0, 1).
+    """
+    if len(means) == 0:
+        raise ValueError("0 resamples: there must be 1 or more")
+    low, high = np.quantile(means, [1 - tail(level), tail(level)])
+    fewer = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
+    p = min(1.0, 2 * (1 + int(fewer)) / (len(means) + 1))
+    return Difference(mean, Interval(float(low), float(high), level, "percentile bootstrap"), p)
+
+
+def corrected_t(
+    differences: Sequence[float], n_train: float, n_val: float, level: float = 0.95
+) -> Difference:
+    """Corrected resampled t-test of J paired differences of folds or replicates (Nadeau & Bengio 2003).
+
+    Its interval is `fold_interval`'s. p is 0 where all differences are equal and not 0: with so few
+    pictures that folds tie, count pictures instead (`mcnemar`).
+
+    Raises:
+        ValueError: fewer than 2 differences, an empty part, or a level outside (0, 1).
+    """
+    return _t_test(differences, fold_error(differences, n_train, n_val), level, "corrected resampled t")
+
+
+def paired_t(differences: Sequence[float], level: float = 0.95) -> Difference:
+    """Student's paired t-test of J differences that are independent: seeds of training on one split.
+
+    What it says holds for this split: other pictures to train or validate on are not what varied.
+
+    Raises:
+        ValueError: fewer than 2 differences or a level outside (0, 1).
+    """
+    return _t_test(differences, mean_error(differences), level, "paired t")
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of several tests, in their order: the chance of one false alarm or more (Holm 1979).
+
+    The smallest of m is multiplied by m, the next by m - 1, and so on; none falls below the one before it.
+
+    Raises:
+        ValueError: a p-value outside [0, 1].
+    """
+    given = np.asarray(p_values, np.float64)
+    if not ((given >= 0) & (given <= 1)).all():
+        raise ValueError(f"p-values {list(p_values)} must lie within 0 and 1")
+    order = np.argsort(given, kind="stable")
+    stepped = np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1))
+    adjusted = np.empty_like(given)
+    adjusted[order] = np.minimum(stepped, 1)
+    return adjusted.tolist()
+
+
+def pictures_needed(
+    difference: float, discordant: float, level: float = 0.95, power: float = 0.8
+) -> int | None:
+    """How many independent pictures McNemar's test needs to show such a difference with that power.
+
+    With d the true difference of the shares read rightly and v the share of discordant pictures, it is
+    (z √v + z' √(v - d²))² / d², z the normal quantile of the level (two-sided) and z' that of the power
+    (Miettinen 1968; Connor 1987, eq. 3). The exact test needs a few more. None: there is no difference.
+
+    Raises:
+        ValueError: a larger difference than discordant pictures can make, or a level or power outside (0, 1).
+    """
+    if not abs(difference) <= discordant <= 1:
+        raise ValueError(f"a difference of {difference:g} needs as large a share of discordant pictures, "
+                         f"not {discordant:g}")  # fmt: skip
+    if not 0 < power < 1:
+        raise ValueError(f"a power of {power:g} is outside (0, 1)")
+    if difference == 0:
+        return None
+    z, z_power = NormalDist().inv_cdf(tail(level)), NormalDist().inv_cdf(power)
+    root = z * sqrt(discordant) + z_power * sqrt(discordant - difference**2)
+    return ceil((root / difference) ** 2)
+
+
+def _t_test(differences: Sequence[float], error: float, level: float, method: str) -> Difference:
+    from scipy.stats import t
+
+    mean, df = fmean(differences), len(differences) - 1
+    p = 2 * float(t.sf(abs(mean) / error, df)) if error > 0 else float(mean == 0)
+    return Difference(mean, student(mean, error, df, level, method), p)
+
+
+def _resampled(members: np.ndarray, resamples: int, draw: np.random.Generator) -> Iterator[np.ndarray]:
+    """Batches int64 (b, K) of how often each of K kinds is met in as many draws as they have members."""
+    batch = max(1, CELLS // len(members))
+    total = int(members.sum())
+    for start in range(0, resamples, batch):
+        rows = min(batch, resamples - start)
+        if len(members) * 30 < total:  # a binomial draw for each kind costs as much as 30 draws of a group
+            yield draw.multinomial(total, members / total, size=rows)
+        else:
+            kind = np.repeat(np.arange(len(members)), members)
+            each = (kind[draw.integers(total, size=total)] for _ in range(rows))
+            yield np.stack([np.bincount(one, minlength=len(members)) for one in each])
