@@ -68,12 +68,9 @@ def _matches(word: str) -> list[str]:
 
 def _files(word: str) -> list[Path]:
     folder = Path(word).expanduser()
-    if folder.is_dir() and not any(
-        (folder / name).is_file() for name in ("config.yaml", "best.pt", "last.pt")
-    ):
-        if files := sorted(folder.glob("*.pt")):
-            return files
-    return trained.checkpoints(word)
+    is_run = any((folder / name).is_file() for name in ("config.yaml", "best.pt", "last.pt"))
+    files = [] if is_run else sorted(folder.glob("*.pt"))
+    return files or trained.checkpoints(word)
 
 
 def join(networks: Sequence[Trained], shares: Sequence[float], how: str) -> Trained:
@@ -146,13 +143,14 @@ def fitted_shares(units: Sequence[Unit]) -> tuple[list[float], int]:
     """
     if len(units) < 2:
         raise UsageError(
-            f"how=weights weighs runs against each other, and '{units[0].word}' is one; its folds count alike",
+            f"how=weights weighs runs against each other, and '{units[0].word}' is one: its folds "
+            "count alike",
             "name several runs, or leave how out",
         )
     fingerprints = {one.meta.get("fingerprint") for unit in units for one in unit.networks}
     if len(fingerprints) > 1 or None in fingerprints:
         raise UsageError(
-            "how=weights: these runs were not trained on the same data, so no pictures validated in all of them",
+            "how=weights: these runs were not trained on the same data, so no pictures validated in all",
             "how=mean and how=vote need none",
         )
     found = [_held_out(unit) for unit in units]

@@ -169,7 +169,8 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
             if "calibration" in score:
                 yield "calibration", _calibration(score["calibration"])
     if gain := summary.get("gain"):
-        yield "gain", _gain(gain)
+        yield "gain", _gain(gain["over_best"], "its best member")
+        yield "", _gain(gain["over_mean"], "its members do on average")
     if checks := summary.get("checks"):
         yield "checks", f"all {len(checks)} passed"
     if "lowest" in summary:
@@ -264,12 +265,13 @@ def _classes_table(classes: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _gain(found: dict[str, Any]) -> str:
+def _gain(found: dict[str, Any], than: str) -> str:
+    """How many points of accuracy an ensemble reads more, or less."""
     interval = found["interval"]
-    low, high = (f"{100 * interval[name]:+.2f}" for name in ("low", "high"))
+    low, high = (f"{100 * interval[name]:.2f}" for name in ("low", "high"))
     return (
-        f"the ensemble reads {100 * found['mean']:+.2f} points more than its best member, "
-        f"{interval['level']:.0%} {low} to {high} ({found['part']} part)"
+        f"the ensemble reads {100 * found['mean']:.2f} points more than {than}, "
+        f"{interval['level']:.0%} {low} to {high}"
     )
 
 
@@ -278,7 +280,7 @@ def _members_table(summary: dict[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("member", "weight", "accuracy", "loss"):
         table.add_column(name, justify="left" if name == "member" else "right", overflow="fold")
-    whole = next((summary[part] for part in PARTS if part in summary), {})
+    whole: dict[str, Any] = next((summary[part] for part in PARTS if part in summary), {})
     rows = [(one["checkpoint"], f"{one['share']:.3f}", one) for one in summary["members"]]
     for name, weight, score in [*rows, ("ensemble", "", whole)]:
         known = score.get("accuracy") is not None

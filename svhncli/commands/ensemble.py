@@ -37,9 +37,9 @@ def run(config: schema.Ensemble) -> dict[str, Any]:
     Returns:
         {"status", "reason", "how", "members": a list of {"run", "checkpoint", "fold", "share", "accuracy",
         "loss"}, "fitted_on": how many pictures (how=weights, else None), "scored_on": the part in words, or
-        None where there is none, <part>: the ensemble's score as `loop.evaluate` gives it, "gain": {"part",
-        "over": the best member's checkpoint, "mean", "interval", "p"} of the accuracy or None, "parameters",
-        "run_dir", "next"}.
+        None where there is none, <part>: the ensemble's score as `loop.evaluate` gives it, "gain": {"best":
+        the best member's checkpoint, "over_best", "over_mean" (the mean of the members): {"mean", "interval",
+        "p"} of the accuracy} or None, "parameters", "run_dir", "next"}.
 
     Raises:
         UsageError: the members do not belong together, or `how` does not suit them.
@@ -77,9 +77,8 @@ def run(config: schema.Ensemble) -> dict[str, Any]:
         RunDir(folder).write_settings(rules.to_dict(joined.config) | {"resume": None})
         RunDir(folder).write_summary(summary)
     where = shlex.quote(str(out))
-    return summary | {
-        "next": [f"svhn eval {where}", f"svhn predict {where} PATHS...", f"svhn export {where}"]
-    }
+    words = ("eval {}", "predict {} PATHS...", "export {}")
+    return summary | {"next": [f"svhn {word.format(where)}" for word in words]}
 
 
 def _members(units: list[Unit], shares: list[float], scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -102,7 +101,7 @@ def _members(units: list[Unit], shares: list[float], scores: list[dict[str, Any]
 
 def _scored(config: schema.Ensemble, networks: list[Trained], joined: Trained, show: Show) -> dict[str, Any]:
     """{"on", "members": a score each, "ensemble": {part: score}, "gain"}; why there is none is said."""
-    nothing = {"on": None, "members": [{} for _ in networks], "ensemble": {}, "gain": None}
+    nothing: dict[str, Any] = {"on": None, "members": [{} for _ in networks], "ensemble": {}, "gain": None}
     framing = joined.preprocess.framing
     try:
         with show.bars():
@@ -133,10 +132,13 @@ def _on(
             right.append(is_right(probabilities.argmax(-1), labels, BLANK))
             show.work("score members", number, len(networks) + 1)
     best = max(range(len(networks)), key=lambda i: (scores[i]["accuracy"], -scores[i]["loss"]))
-    groups = digits.groups[indices]
+    groups, hits = digits.groups[indices], np.stack(right).astype(float)
     gain = None
     if len(np.unique(groups)) > 1:
-        found = paired_bootstrap(right[-1].astype(float) - right[best], groups, seed=SEED)
-        gain = {"part": part, "over": str(networks[best].path), **asdict(found)}
+        over_best, over_mean = (
+            asdict(paired_bootstrap(hits[-1] - other, groups, seed=SEED))
+            for other in (hits[best], hits[:-1].mean(0))
+        )
+        gain = {"best": str(networks[best].path), "over_best": over_best, "over_mean": over_mean}
     on = f"{part} part of {data.name}"
     return {"on": on, "members": scores[:-1], "ensemble": {part: scores[-1]}, "gain": gain}

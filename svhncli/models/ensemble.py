@@ -14,8 +14,8 @@ class Member(nn.Module):
     """A network of an ensemble: pictures float32 (B, C, H, W) in [0, 1] -> its logits (B, L, K).
 
     Args:
-        mean, std: of its own training part, a channel that it sees; one of grey pictures (one channel) sees the
-            brightness of coloured ones.
+        mean, std: of its own training part, a channel that it sees; one of grey pictures (one channel) sees
+            the brightness of coloured ones.
     """
 
     mean: Tensor

@@ -67,15 +67,15 @@ def _kind(config: Mapping[str, Any], summary: Mapping[str, Any] | None, what: st
         return [
             f"# {name}: {what} on house fronts",
             "",
-            f"A network of the kind `{name}`, trained by `svhn train` and exported by `svhn export`. Its whole "
-            "config is in `config.yaml`.",
+            f"A network of the kind `{name}`, trained by `svhn train` and exported by `svhn export`. Its "
+            "whole config is in `config.yaml`.",
         ]
     count, how = len(summary["members"]), summary["how"]
     return [
         f"# Ensemble of {count}: {what} on house fronts",
         "",
-        f"{count} networks, trained by `svhn train`, joined by `svhn ensemble how={how}` and exported by `svhn "
-        "export`. `config.yaml` is that of the first. Each has its own normalisation inside.",
+        f"{count} networks, trained by `svhn train`, joined by `svhn ensemble how={how}` and exported by "
+        "`svhn export`. `config.yaml` is that of the first. Each has its own normalisation inside.",
     ]
 
 
