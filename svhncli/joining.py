@@ -40,20 +40,25 @@ def find(words: Sequence[str]) -> list[Unit]:
 
     Raises:
         CheckpointError: there is no such run, or a file is damaged.
-        UsageError: nothing is named, or one network twice.
+        UsageError: nothing is named, or one network twice, or networks do not see the same part of a
+            photograph, or read other numbers or classes.
     """
     named = [match for word in words for match in _matches(word)]
     if not named:
         raise UsageError(
             "which runs?", "svhn ensemble RUNS..., where RUNS are runs, .pt files or folders of them"
         )
-    files = {word: _files(word) for word in named}
-    found = [path.resolve() for paths in files.values() for path in paths]
+    files = [_files(word) for word in named]
+    found = [path.resolve() for paths in files for path in paths]
     if twice := next((path for path in found if found.count(path) > 1), None):
-        raise UsageError(f"'{twice}' is named twice", "a network that should count more gets how=weights")
-    if len(files) < len(named):
-        raise UsageError("a run is named twice", "name each once")
-    return [Unit(word, [trained.load(path) for path in paths]) for word, paths in files.items()]
+        raise UsageError(f"'{twice}' is named twice", "name each network once; how=weights weighs them")
+    units = [
+        Unit(word, [trained.load(path) for path in paths]) for word, paths in zip(named, files, strict=True)
+    ]
+    first, *others = (one for unit in units for one in unit.networks)
+    for other in others:
+        _refuse_unlike(first, other)
+    return units
 
 
 def _matches(word: str) -> list[str]:
@@ -73,18 +78,26 @@ def _files(word: str) -> list[Path]:
     return files or trained.checkpoints(word)
 
 
+def _refuse_unlike(first: Trained, other: Trained) -> None:
+    for what, one, two in (
+        ("part of a photograph", first.preprocess.framing, other.preprocess.framing),
+        ("positions", first.meta["positions"], other.meta["positions"]),
+        ("classes", first.meta["classes"], other.meta["classes"]),
+    ):
+        if one != two:
+            raise UsageError(
+                f"'{first.path}' and '{other.path}' do not read the same {what}: {one} and {two}",
+                "join networks that were trained for the same task",
+            )
+
+
 def join(networks: Sequence[Trained], shares: Sequence[float], how: str) -> Trained:
     """One network of several, which is in no file yet.
 
     It is fed with pixels in [0, 1]: each member has its own normalisation inside. What it says of its data
     and split is what all members agree in, else None; its config is that of the first.
-
-    Raises:
-        UsageError: the members do not see the same part of a photograph, or read other numbers or classes.
     """
     first = networks[0]
-    for one in networks[1:]:
-        _refuse_unlike(first, one)
     channels = max(one.meta["in_shape"][0] for one in networks)
     plain = {"grey": channels == 1, "mean": [0.0] * channels, "std": [1.0] * channels}
     meta = {
@@ -101,19 +114,6 @@ def join(networks: Sequence[Trained], shares: Sequence[float], how: str) -> Trai
     shown = [Member(one.network, one.preprocess.mean, one.preprocess.std) for one in networks]
     network = Ensemble(shown, shares, vote=how == "vote")
     return Trained(Path("best.pt"), meta, first.config, network.eval(), trained.preprocess_of(meta))
-
-
-def _refuse_unlike(first: Trained, other: Trained) -> None:
-    for what, one, two in (
-        ("part of a photograph", first.preprocess.framing, other.preprocess.framing),
-        ("positions", first.meta["positions"], other.meta["positions"]),
-        ("classes", first.meta["classes"], other.meta["classes"]),
-    ):
-        if one != two:
-            raise UsageError(
-                f"'{first.path}' and '{other.path}' do not read the same {what}: {one} and {two}",
-                "join networks that were trained for the same task",
-            )
 
 
 def _common(networks: Sequence[Trained], name: str) -> Any:

@@ -367,7 +367,7 @@ def test_networks_of_other_tasks_are_refused(folder: Path, capsys: pytest.Captur
     write_run(folder / "larger", Framing(14, 12), 1, schema.Linear())
     write_run(folder / "number", Framing(12, 12), 3, schema.Linear())
     for other, what in (("larger", "part of a photograph"), ("number", "positions: 1 and 3")):
-        code, err = refused(capsys, "ensemble", "digit", other)
+        code, err = refused(capsys, "ensemble", "digit", other, "how=weights")
         assert (code, f"do not read the same {what}" in err) == (2, True)
 
 
