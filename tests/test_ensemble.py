@@ -32,6 +32,7 @@ SMALL = [
     "lr=1e-3",
 ]
 KFOLD = [*SMALL, "model=linear", "epochs=1", "split=kfold", "split.k=2"]
+GRID = np.linspace(0, 1, 2001)
 CPU = device.resolve("cpu", "fp32", 1)
 
 Join = Callable[..., dict[str, Any]]
@@ -184,9 +185,8 @@ def test_weights_are_those_of_a_grid_over_pictures_that_no_member_trained_on(her
         probabilities, labels = table(f"{run}/oof_predictions.csv")
         order = np.argsort(indices(f"{run}/oof_predictions.csv"))
         likely.append(probabilities[np.arange(240), labels][order])
-    grid = np.linspace(0, 1, 2001)
-    losses = [-np.log((1 - w) * likely[0] + w * likely[1]).mean() for w in grid]
-    best = grid[int(np.argmin(losses))]
+    losses = [-np.log((1 - w) * likely[0] + w * likely[1]).mean() for w in GRID]
+    best = GRID[int(np.argmin(losses))]
     shares = [one["share"] for one in found["members"]]
     assert (shares[0], shares[2]) == (shares[1], shares[3])  # folds share their run's weight
     assert 2 * shares[2] == pytest.approx(best, abs=2e-3)
@@ -199,7 +199,16 @@ def test_weights_of_single_runs_are_fitted_where_all_of_them_validated(here: Pat
     here_and_there = [{*indices(f"{run}/val_predictions.csv")} for run in ("seed0", "elsewhere")]
     common = here_and_there[0] & here_and_there[1]
     assert 0 < len(common) < min(map(len, here_and_there))
-    assert join("seed0", "elsewhere", "how=weights", "out=some")["fitted_on"] == len(common)
+    found = join("seed0", "elsewhere", "how=weights", "out=some")
+    assert found["fitted_on"] == len(common)
+    likely = []
+    for run in ("seed0", "elsewhere"):
+        probabilities, labels = table(f"{run}/val_predictions.csv")
+        right = probabilities[range(len(labels)), labels]
+        said = dict(zip(indices(f"{run}/val_predictions.csv"), right, strict=True))
+        likely.append(np.array([said[index] for index in sorted(common)]))
+    losses = [-np.log((1 - w) * likely[0] + w * likely[1]).mean() for w in GRID]
+    assert found["members"][1]["share"] == pytest.approx(GRID[int(np.argmin(losses))], abs=2e-3)
     assert join("seed0", "folds", "how=weights", "out=more")["fitted_on"] == len(here_and_there[0])
 
 

@@ -180,6 +180,7 @@ def test_a_killed_run_ends_with_the_snapshots_of_one_that_was_not(
     assert list(digests("killed")) == ["epoch002.pt"]
     assert cli.main(["train", "--resume", "killed"]) == 0
     assert digests("killed") == digests("whole")
+    assert len(digests("whole")) == 2
 
 
 def test_more_epochs_keep_what_was_kept_and_have_ends_of_their_own(data: Path) -> None:
