@@ -21,8 +21,9 @@ from command import told
 
 def points(found: dict[str, Any]) -> str:
     """A difference of accuracies with its interval, in points."""
-    low, high = (100 * found["interval"][name] for name in ("low", "high"))
-    return f"{100 * found['mean']:+.2f} ({low:+.2f} to {high:+.2f})"
+    values = (found["mean"], found["interval"]["low"], found["interval"]["high"])
+    mean, low, high = (f"{round(100 * value, 2) + 0:+.2f}" for value in values)  # + 0: never -0.00
+    return f"{mean} ({low} to {high})"
 
 
 def row(name: str, found: dict[str, Any]) -> None:

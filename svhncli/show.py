@@ -268,11 +268,9 @@ def _classes_table(classes: list[dict[str, Any]]) -> Table:
 def _gain(found: dict[str, Any], than: str) -> str:
     """How many points of accuracy an ensemble reads more, or less."""
     interval = found["interval"]
-    low, high = (f"{100 * interval[name]:.2f}" for name in ("low", "high"))
-    return (
-        f"the ensemble reads {100 * found['mean']:.2f} points more than {than}, "
-        f"{interval['level']:.0%} {low} to {high}"
-    )
+    values = (found["mean"], interval["low"], interval["high"])
+    mean, low, high = (f"{round(100 * value, 2) + 0:.2f}" for value in values)  # + 0: never -0.00
+    return f"the ensemble reads {mean} points more than {than}, {interval['level']:.0%} {low} to {high}"
 
 
 def _members_table(summary: dict[str, Any]) -> Table:
