@@ -33,7 +33,7 @@ class Key:
     @property
     def wanted(self) -> str:
         """Type and range in words."""
-        kind = " or ".join(self.rule["choices"]) or rules.type_text(self.hint)
+        kind = rules.kind_text(self.hint, self.rule["choices"])
         return ", ".join(filter(None, (kind, rules.range_text(self.rule))))
 
 

@@ -58,9 +58,8 @@ def _keys(keys: Sequence[catalog.Key], indent: str = "  ") -> Iterable[str]:
 
 def _wanted(key: catalog.Key) -> str:
     """Type and range, as short as they are clear: `0 <= float < 1`."""
-    if key.rule["choices"]:
-        return "|".join(key.rule["choices"])
-    kind, null, _ = rules.type_text(key.hint).partition(" or null")
+    kind, null, _ = rules.kind_text(key.hint, key.rule["choices"]).partition(" or null")
+    kind = kind.replace(" or ", "|")
     for long, short in {"whole number": "int", "number": "float", "true or false": "true|false"}.items():
         kind = kind.replace(long, short)
     limits = {

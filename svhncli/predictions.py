@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ ROUNDING = 1e-3
 
 
 def write_predictions(path: Path, digits: Digits, indices: np.ndarray, probabilities: np.ndarray) -> None:
-    """One row a picture: where it is in its part, its label, what was read, how surely, every probability.
+    """One row a picture: where it is in its part, its group, its label, what was read, how surely, every
+    probability.
 
     probabilities: float32 (N, L, K) of `digits[indices]`. A number is written as its digits.
     """
@@ -32,6 +34,7 @@ def write_predictions(path: Path, digits: Digits, indices: np.ndarray, probabili
         {
             "index": int(index),
             "name": digits.names[int(index)],
+            "group": int(digits.groups[index]),
             "label": as_text(digits.labels[index]),
             "prediction": as_text(read[i]),
             "confidence": f"{sure[i]:.6g}",
@@ -39,7 +42,7 @@ def write_predictions(path: Path, digits: Digits, indices: np.ndarray, probabili
         }
         for i, index in enumerate(indices)
     )
-    write_csv(path, ["index", "name", "label", "prediction", "confidence", *columns], rows)
+    write_csv(path, ["index", "name", "group", "label", "prediction", "confidence", *columns], rows)
 
 
 def read_predictions(path: Path, positions: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,6 +105,57 @@ def read_rows(
         raise CheckpointError(f"'{path}' cannot be used: {where}{error}", hint) from error
     made = np.array(values, np.float32).reshape(-1, positions, classes)
     return np.array(indices, np.int64), made, np.array(labels, np.int64)
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was read in each row of a predictions file: a picture validated by several folds has several rows.
+
+    index, group: int64 (N,); label, read: (N,) of text; fold: (N,) of text, "" in a file of one fold.
+    """
+
+    index: np.ndarray
+    group: np.ndarray
+    label: np.ndarray
+    read: np.ndarray
+    fold: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        """bool (N,)"""
+        return self.label == self.read
+
+    def by_picture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each picture's index (P,), ascending, the share of its rows that are right, and its group."""
+        found, first, place, times = np.unique(
+            self.index, return_index=True, return_inverse=True, return_counts=True
+        )
+        return found, np.bincount(place, self.right) / times, self.group[first]
+
+
+def read_readings(path: Path) -> Readings:
+    """A predictions file without its probabilities; without groups, each picture is a group of its own.
+
+    Raises:
+        CheckpointError: it is missing, or not what `write_predictions` or `collect_predictions` writes.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.reader(file, strict=True)
+            place = {name: i for i, name in enumerate(next(rows, []))}
+            names = ("index", "label", "prediction", "group" if "group" in place else "index")
+            picked = [place[name] for name in names]
+            fold = place.get("fold", len(place))  # a column that is not there: ""
+            found = [
+                (int(row[picked[0]]), row[picked[1]], row[picked[2]], int(row[picked[3]]), [*row, ""][fold])
+                for row in rows
+            ]
+        if not found:
+            raise ValueError("it has no rows")
+    except (OSError, ValueError, KeyError, IndexError, csv.Error) as error:
+        raise CheckpointError(f"'{path}' cannot be used: {error}", "name a run that is whole") from error
+    index, label, read, group, fold_names = zip(*found, strict=True)
+    return Readings(np.array(index), np.array(group), np.array(label), np.array(read), np.array(fold_names))
 
 
 def as_text(classes: np.ndarray) -> str:

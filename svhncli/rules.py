@@ -59,9 +59,10 @@ def problems(config: Any, path: str = "") -> Iterator[str]:
 
 def _violation(value: Any, rule: Mapping[str, Any]) -> str | None:
     choices = rule.get("choices", ())
-    if choices and value not in choices:
+    if choices and isinstance(value, str) and value not in choices:
         near = "cuda" if value == "gpu" and "cuda" in choices else closest(str(value), choices)
-        return f"must be {' or '.join(choices)}" + (f"; did you mean '{near}'?" if near else "")
+        number = [f"a number, {range_text(rule)}"] if range_text(rule) else []  # jobs=auto, jobs=2
+        return f"must be {' or '.join([*choices, *number])}" + (f"; did you mean '{near}'?" if near else "")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if not math.isfinite(value):
@@ -154,6 +155,14 @@ def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
         else:
             out[f"{path}{name}"] = value
     return out
+
+
+def kind_text(hint: Any, choices: tuple[str, ...]) -> str:
+    """A key's type in words: its choices where it has some, with the type that may stand beside them."""
+    if not choices:
+        return type_text(hint)
+    beside = [type_text(one) for one in typing.get_args(hint) if one not in (str, type(None))]
+    return " or ".join([*choices, *beside])
 
 
 def type_text(hint: Any) -> str:

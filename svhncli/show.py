@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from svhncli.overall import BOOTSTRAP
 from svhncli.report.findings_table import tables
 
 PARTS = ("train", "val", "test")
@@ -39,12 +40,16 @@ class Show:
 
     def say(self, text: str, style: str = "") -> None:
         """One line to stderr and to the log."""
-        if self.log is not None:
-            with self.log.open("a") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        self.note(text)
         if not self.quiet:
             console = self.console if self._progress is None else self._progress.console
             console.print(text, style=style or None, markup=False)
+
+    def note(self, text: str) -> None:
+        """One line to the log alone."""
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
 
     def warn(self, text: str) -> None:
         self.say(f"warning: {text}", "yellow")
@@ -53,6 +58,14 @@ class Show:
         """Prose, wrapped where the terminal ends."""
         for line in textwrap.wrap(text, self.console.width, subsequent_indent="    "):
             self.say(line)
+
+    def epoch(self, row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> None:
+        """An epoch is done."""
+        self.say(epoch_line(row, epochs, images_per_second, improved))
+
+    def stopping(self) -> None:
+        """A signal came. Written as it is, since it came in the middle of whatever is being done."""
+        os.write(2, b"\nsvhn: stopping after this step; once more to quit at once\n")
 
     def verdict(self, name: str, passed: bool, measured: str, expected: str, mend: str) -> None:
         """A check that is done: whether it passed, what was measured, what was expected, how to mend it."""
@@ -136,6 +149,8 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
             out.print(_classes_table(summary[part]["classes"]))
     if "members" in summary:
         out.print(_members_table(summary))
+    if "sizes" in summary:
+        out.print(_curve_table(summary))
     if "findings" in summary:
         for found in tables(summary, out.width):
             out.print(found)
@@ -160,6 +175,15 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for kind in ("accuracy", "loss", "digit_accuracy", "length_accuracy"):
             if estimate := summary.get(f"{part}_{kind}"):
                 yield f"mean {part} {kind.replace('_', ' ')}", _estimate(kind, estimate)
+    if found := summary.get("unseen"):
+        yield "unseen pictures", f"{_accuracy(found)}, {_pictures(found)}"
+    if found := summary.get("bootstrap"):
+        for name, words in BOOTSTRAP.items():
+            yield words, _resampled(found[name])
+        yield "made of", _made_of(found)
+    if seeds := summary.get("seeds"):
+        spread = percent(seeds["sd"])
+        yield "seeds", f"{seeds['n']}; val accuracy differs from seed to seed by {spread} (sd)"
     for part in PARTS:
         if (score := summary.get(part)) and f"{part}_loss" not in summary:
             yield f"{part} ({score['n']:,} pictures)", _score(score)
@@ -173,6 +197,10 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", _gain(gain["over_mean"], "its members do on average")
     if checks := summary.get("checks"):
         yield "checks", f"all {len(checks)} passed"
+    for number, text in enumerate(summary.get("says", ())):
+        yield "" if number else "it says", text
+    if "plot" in summary:
+        yield "curve", summary["plot"]
     if "lowest" in summary:
         lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
         yield "suggested lr", f"{lr}: {summary['why']}"
@@ -218,6 +246,30 @@ def _accuracy(score: dict[str, Any]) -> str:
     if interval := score.get("interval"):
         text += f" [{percent(interval['low'])}, {percent(interval['high'])}] at {interval['level']:.0%}"
     return text
+
+
+def _pictures(found: dict[str, Any]) -> str:
+    """How many pictures, and of how many house numbers where these are fewer."""
+    houses = f" of {found['groups']:,} house numbers" if found["groups"] < found["n"] else ""
+    return f"{found['n']:,} pictures{houses}"
+
+
+def _resampled(found: dict[str, Any]) -> str:
+    """An accuracy with its percentile interval, and BCa's where it was made."""
+
+    def told(interval: dict[str, Any]) -> str:
+        return f"[{percent(interval['low'])}, {percent(interval['high'])}]"
+
+    text = f"accuracy {percent(found['value'])}"
+    text += f" {told(found['percentile'])}" if found["percentile"] else ""
+    return text + (f", BCa {told(found['bca'])}" if found["bca"] else "")
+
+
+def _made_of(found: dict[str, Any]) -> str:
+    return (
+        f"training error {percent(found['train_error'])}, error without information "
+        f"{percent(found['no_information_rate'])}, overfitting R {found['relative_overfitting']:.2f}"
+    )
 
 
 def _digits(score: dict[str, Any]) -> str:
@@ -284,6 +336,24 @@ def _members_table(summary: dict[str, Any]) -> Table:
         known = score.get("accuracy") is not None
         scores = (percent(score["accuracy"]), f"{score['loss']:.4f}") if known else ("-", "-")
         table.add_row(escape(name), weight, *scores)
+    return table
+
+
+def _curve_table(summary: dict[str, Any]) -> Table:
+    """A row for each size that was measured, then those that the law expects."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("train on", "val error", "95%", "train error", ""):
+        table.add_column(name, justify="left" if name == "" else "right")
+
+    def ends(one: dict[str, Any]) -> str:
+        return "" if one["low"] is None else f"{percent(one['low'])} to {percent(one['high'])}"
+
+    for one in summary["sizes"]:
+        count = len(one["errors"])
+        told = f"mean of {count}" if count > 1 else ""
+        table.add_row(f"{one['n']:,}", percent(one["error"]), ends(one), percent(one["train_error"]), told)
+    for one in summary["ahead"][1:]:
+        table.add_row(f"{one['n']:,}", percent(one["error"]), ends(one), "", "expected")
     return table
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -14,11 +13,11 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 @contextmanager
-def noted() -> Iterator[Callable[[], int | None]]:
+def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
     """In the block, the first SIGINT or SIGTERM is only noted; a second one acts as if there were no block.
 
     Yields a function that tells the exit code of the signal that came, or None. Outside the main thread,
-    where Python takes no handlers, it always tells None.
+    where Python takes no handlers, it always tells None. `say` tells the person that the signal came.
     """
     came: list[int] = []
     before: dict[signal.Signals, Any] = {}
@@ -30,7 +29,7 @@ def noted() -> Iterator[Callable[[], int | None]]:
     def note(number: int, frame: FrameType | None) -> None:
         came.append(EXIT_CODES[signal.Signals(number)])
         restore()
-        os.write(2, b"\nsvhn: stopping after this step; once more to quit at once\n")
+        say()
 
     if threading.current_thread() is threading.main_thread():
         for number in EXIT_CODES:

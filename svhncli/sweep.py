@@ -242,7 +242,7 @@ def _run(
     if as_json:
         print(json.dumps({"sweep_dir": str(folder), "jobs": rows, "report": page}, allow_nan=False))
     else:
-        _print(rows, folder, page)
+        _print(rows, swept, folder, page)
     unfinished = sum(row["status"] != "done" for row in rows)
     if unfinished:
         print(f"svhn: {unfinished} of {len(rows)} jobs failed; run them again with: {again}", file=sys.stderr)
@@ -326,7 +326,7 @@ def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 HEADS = {"best_epoch": "epoch", "val_loss": "val loss", "val_accuracy": "val", "test_accuracy": "test"}
 
 
-def _print(rows: list[dict[str, Any]], folder: Path, page: str | None) -> None:
+def _print(rows: list[dict[str, Any]], swept: Sequence[str], folder: Path, page: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -349,6 +349,8 @@ def _print(rows: list[dict[str, Any]], folder: Path, page: str | None) -> None:
         console.print(f"report: {page}", soft_wrap=True)
     if rows[0]["status"] == "done":
         console.print(f"best:  {rows[0]['run_dir']}", soft_wrap=True)
+    if {*swept} <= {"split.fold", "seed"} and all(row["status"] == "done" for row in rows):
+        console.print(f"one run of them: svhn gather {shlex.quote(str(folder))}", soft_wrap=True)
 
 
 def _cell(name: str, value: Any) -> str:

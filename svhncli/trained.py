@@ -19,6 +19,7 @@ from svhncli.forward import logits
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.preprocess import Preprocess
 from svhncli.record import find_run
+from svhncli.split import ALL
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def checkpoints(target: str) -> list[Path]:
         return [path / "best.pt"]
     found = find_run(target)
     files = [found / "best.pt"] if (found / "best.pt").is_file() else sorted(found.glob("*/best.pt"))
+    files = [file for file in files if file.parent.name != ALL]
     if not files:
         raise CheckpointError(f"'{found}' has no best.pt yet", f"finish it with: svhn train --resume {found}")
     return files

@@ -29,7 +29,7 @@ from svhncli.report.diagnosis import diagnose
 from svhncli.report.dynamics import draw_film, jumps
 from svhncli.report.worst import keep_mistakes
 from svhncli.rng import numpy_generator
-from svhncli.show import Show, epoch_line
+from svhncli.show import Show
 from svhncli.signals import noted
 from svhncli.split import Fold
 
@@ -44,12 +44,21 @@ WORTH_SAYING = 0.01
 
 
 def train_fold(
-    config: schema.Train, machine: Machine, data: DataSet, fold: Fold, run: RunDir, show: Show, top: Path
+    config: schema.Train,
+    machine: Machine,
+    data: DataSet,
+    fold: Fold,
+    run: RunDir,
+    show: Show,
+    *,
+    name: str,
+    again: str,
 ) -> dict[str, Any]:
     """Train one fold in `run`'s directory, or go on where it was left; returns its summary.
 
     Args:
-        top: the directory that a person resumes (the run's, where this is a fold of it).
+        name: what the training is called; where there are several, its folder's name.
+        again: the command that goes on with it.
 
     Raises:
         Interrupted: a signal came; the state is saved.
@@ -65,24 +74,27 @@ def train_fold(
         )
         plan = replace(plan, watch=_watched(config, len(fold.val)))
         meta = _meta(config, data, fold, plan)
-        _say_fold(fold, plan, state, show)
+        _say_fold(name, fold, plan, state, show)
         if run.last.is_file():
             _restore(run, plan, state, meta, show)
         run.load_timing(state.epoch)
         run.write_history(state.history)
         run.status("running", epoch=state.epoch)
-        reason = _train(config, plan, state, meta, run, show, top)
-    summary = _finish(config, plan, state, fold, data, run, reason)
+        reason = _train(config, plan, state, meta, run, show, again)
+    summary = _finish(config, plan, state, fold, data, run, name, reason)
     if (units := summary["units"]) is not None:
         show.say(f"l0       {units['open']:,} of {units['of']:,} units remain open")
     return summary
 
 
 def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
-    """Whether there is nothing left to do: every epoch that is asked for, and the test part if it is."""
+    """Whether there is nothing left to do: every epoch and seed that is asked for, and the test part if it
+    is."""
+    seeds = {one.get("seed") for one in summary.get("folds", ())} or {config.seed}
     return (
         summary["status"] == "done"
         and summary["epochs"] >= config.epochs
+        and len(seeds) >= config.repeats
         and (summary["test"] is not None or not config.test or not summary["has_test"])
     )
 
@@ -110,13 +122,12 @@ def _watched(config: schema.Train, count: int) -> np.ndarray:
     return np.sort(drawn)
 
 
-def _say_fold(fold: Fold, plan: Plan, state: State, show: Show) -> None:
+def _say_fold(name: str, fold: Fold, plan: Plan, state: State, show: Show) -> None:
     rendered = len(plan.train) - len(fold.train)
     beside = f" with {rendered:,} rendered ones an epoch" if rendered else ""
     parameters = sum(p.numel() for p in state.model.parameters())
     show.say(
-        f"{fold.name:8} {len(fold.train):,} train{beside}, {len(fold.val):,} validate; "
-        f"{parameters:,} parameters"
+        f"{name:8} {len(fold.train):,} train{beside}, {len(fold.val):,} validate; {parameters:,} parameters"
     )
 
 
@@ -153,7 +164,7 @@ def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: 
 
 
 def _train(
-    config: schema.Train, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show, top: Path
+    config: schema.Train, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show, again: str
 ) -> str:
     """Train to the end; returns in words why it ended."""
     saved_at = time.monotonic()
@@ -164,7 +175,7 @@ def _train(
         checkpoint.save(run.last, {"meta": meta, "state": state.state_dict()})
         saved_at = time.monotonic()
 
-    with noted() as signalled, show.bars():
+    with noted(show.stopping) as signalled, show.bars():
         events = () if state.stopper.should_stop else fit(plan, state)
         for event in events:
             if isinstance(event, Tick):
@@ -179,7 +190,7 @@ def _train(
                 run.status("interrupted", epoch=state.epoch, step=state.step)
                 raise Interrupted(
                     f"stopped in epoch {state.epoch + 1} of {plan.epochs}, step {state.step}; all is saved",
-                    f"go on with: svhn train --resume {top}",
+                    f"go on with: {again}",
                     code,
                 )
             if time.monotonic() - saved_at > 60 * config.save_minutes:
@@ -196,7 +207,7 @@ def _train(
 
 
 def _record(event: Epoch, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show) -> None:
-    show.say(epoch_line(event.row, plan.epochs, event.images_per_second, event.improved))
+    show.epoch(event.row, plan.epochs, event.images_per_second, event.improved)
     if event.improved:
         content = {"meta": meta, "row": event.row, "weights": state.eval_model.state_dict()}
         checkpoint.save(run.best, content)
@@ -230,6 +241,7 @@ def _finish(
     fold: Fold,
     data: DataSet,
     run: RunDir,
+    name: str,
     reason: str,
 ) -> dict[str, Any]:
     """Score the best weights, on the test part too, draw the curves, judge the run, sum up."""
@@ -261,7 +273,9 @@ def _finish(
     summary = {
         "status": "done",
         "reason": reason,
-        "name": fold.name,
+        "name": name,
+        "fold": fold.name,
+        "seed": config.seed,
         "epochs": config.epochs,
         "best": {name: row[name] for name in ("epoch", "val_loss", "val_accuracy")},
         "last": state.history[-1],

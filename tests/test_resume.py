@@ -194,7 +194,7 @@ def test_a_resume_that_fails_leaves_the_summary_of_the_finished_run(tmp_path: Pa
 
 
 def test_a_kfold_run_picks_up_where_it_was(spawn: Spawn, tmp_path: Path) -> None:
-    words = ["split=kfold", "split.k=3", "epochs=2"]
+    words = ["split=kfold", "split.k=3", "epochs=2", "jobs=1"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert finish(train(spawn, whole, *words))[0] == 0
     process = train(spawn, broken, *words)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from statsmodels.stats.proportion import proportion_confint
 
 from svhncli.rng import numpy_generator
 from svhncli.stats import fold_interval, wilson
@@ -18,11 +19,14 @@ from svhncli.stats import fold_interval, wilson
     st.integers(1, 30_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
     st.sampled_from([0.5, 0.9, 0.95, 0.999]),
 )
-def test_wilson_is_scipys(trials: tuple[int, int], level: float) -> None:
+def test_wilson_is_scipys_and_statsmodels(trials: tuple[int, int], level: float) -> None:
     successes, n = trials
     ours = wilson(successes, n, level)
     theirs = binomtest(successes, n).proportion_ci(level, method="wilson")
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-12)
+    assert (ours.low, ours.high) == pytest.approx(
+        proportion_confint(successes, n, 1 - level, method="wilson"), rel=1e-9, abs=1e-12
+    )
     assert 0 <= ours.low <= successes / n <= ours.high <= 1
     assert (ours.level, ours.method) == (level, "wilson")
 

@@ -214,16 +214,28 @@ def _kfold(config: schema.Kfold, data: DataSet, seed: int) -> list[split.Fold]:
     found = split.kfold(
         part.labels, part.groups, k=config.k, repeats=config.repeats, seed=seed, stratify=config.stratify
     )
-    if config.fold is None:
-        return found
-    if config.fold >= len(found):
-        raise UsageError(f"split.fold={config.fold}: there are folds 0 to {len(found) - 1}")
-    return [found[config.fold]]
+    return _chosen(found, config.fold)
 
 
 @builder(schema.Bootstrap)
 def _bootstrap(config: schema.Bootstrap, data: DataSet, seed: int) -> list[split.Fold]:
-    return split.bootstrap(data.train.labels, data.train.groups, n=config.n, seed=seed)
+    found = split.bootstrap(data.train.labels, data.train.groups, n=config.n, seed=seed)
+    if config.n > 1:
+        found.append(split.everything(len(data.train)))
+    return _chosen(found, config.fold)
+
+
+def _chosen(folds: list[split.Fold], one: int | None) -> list[split.Fold]:
+    """All of them, or the one that is asked for.
+
+    Raises:
+        UsageError: there is no such fold.
+    """
+    if one is None:
+        return folds
+    if one >= len(folds):
+        raise UsageError(f"split.fold={one}: there are folds 0 to {len(folds) - 1}")
+    return [folds[one]]
 
 
 @builder(schema.Official)

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from dataclasses import asdict, replace
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from svhncli import build, checkpoint, device, rules, schema, stats
+from svhncli import build, checkpoint, device, jobs, rules, schema
 from svhncli.assembly import val_digits
 from svhncli.data.digits import DataSet
 from svhncli.errors import CheckpointError, UsageError
 from svhncli.files import write_json
-from svhncli.predictions import collect_predictions
+from svhncli.overall import write_overall
 from svhncli.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.report.data_sheet import data_sheet
 from svhncli.report.page import write_report
 from svhncli.show import Show, class_balance
-from svhncli.split import Fold
-from svhncli.trainer import is_finished, train_fold
+from svhncli.split import ALL, Fold
+from svhncli.trainer import is_finished
 
-FREE = {
-    "epochs",
-    "save_minutes",
-    "cache",
-    "test",
-    "report",
-    "resume",
-    "plugins",
-    "data.root",
-    "data.download",
-    "data.exclude",
-}
-"""Keys that a resumed run may change: none of them changes what an epoch computes. Which pictures an exclude
-list names is part of the data's fingerprint, where its file lies is not."""
+MANY = 5
+"""Trainings of which each gets a verdict of its own."""
 
 
 def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
@@ -161,14 +149,20 @@ def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -
     changed = [
         f"{name}: this run has {before.get(name)}, not {after.get(name)}"
         for name in sorted(before | after)
-        if name not in FREE and before.get(name) != after.get(name)
+        if name not in schema.FREE and before.get(name) != after.get(name)
     ]
     if changed:
         raise _other_run(changed)
-    if after["epochs"] < before["epochs"]:
+    for name in ("epochs", "repeats"):
+        if after[name] < before[name]:
+            raise UsageError(
+                f"{name}={after[name]}: this run was started with {before[name]}",
+                f"{name} can be raised, not lowered",
+            )
+    if before["repeats"] == 1 < after["repeats"]:
         raise UsageError(
-            f"epochs={after['epochs']}: this run was started with {before['epochs']}",
-            "epochs can be raised, not lowered",
+            f"repeats={after['repeats']}: this run has one seed, and its files lie in the run's own folder",
+            f"start a new run with repeats={after['repeats']}; one with 2 or more can be given more",
         )
 
 
@@ -181,10 +175,12 @@ def _other_run(changed: list[str]) -> UsageError:
 
 def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     machine = _machine(config, record, show)
-    device.prepare(machine)
     with show.bars():
         data = build.data(config.data, config.split, config.cache, show.work)
     folds = build.folds(config.split, data, config.seed)
+    todo = jobs.plan(config, folds)
+    threads = machine.threads if record.started else config.threads
+    at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)
     # Whatever can be refused has been: from here on there is a run.
     show.log = record.path / "train.log"
     record.write_config(
@@ -196,19 +192,12 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     if not (sheet := record.path / "data.json").is_file():
         write_json(sheet, data_sheet(data, folds[0], val_digits(data, folds[0])))
     _header(config, machine, data, folds, record, show)
-    summaries = []
-    for fold in folds:
-        inner = record if len(folds) == 1 else record.fold(fold.name)
-        _write_split(inner.path, fold)
-        summaries.append(train_fold(config, machine, data, fold, inner, show, record.path))
+    if len(todo) > 1:
+        show.say(f"jobs     {len(todo)} trainings, {at_once} at once")
+    again = f"svhn train --resume {shlex.quote(str(record.path))}"
+    summaries = jobs.train(todo, at_once, machine, data, record, show, again)
     _say_diagnosis(summaries, show)
-    if len(folds) == 1:
-        summary = summaries[0]
-    else:
-        collect_predictions(record, [fold.name for fold in folds])
-        summary = _over_folds(summaries, record)
-        record.write_summary(summary)
-        record.status("done")
+    summary = summaries[0] if len(todo) == 1 else write_overall(record, summaries)
     return summary | {"next": _next(record.path, summary)}
 
 
@@ -262,7 +251,8 @@ def _header(
     if groups < len(part):
         show.say(f"groups   {groups:,} house numbers; none stands on both sides of a split")
     if len(folds) > 1:
-        show.say(f"split    {config.split.name}: {len(folds)} folds")
+        beside = ", and one fit on all of it" if folds[-1].name == ALL else ""
+        show.say(f"split    {config.split.name}: {len(folds) - bool(beside)} folds{beside}")
     network = config.model.name
     if isinstance(config.model, schema.Network) and config.model.stn:
         network += " behind a spatial transformer"
@@ -282,78 +272,17 @@ def _header(
 
 
 def _say_diagnosis(summaries: list[dict[str, Any]], show: Show) -> None:
-    """A verdict for every fold; what to try, once."""
-    for summary in summaries:
-        fold = f"{summary['name']} " if len(summaries) > 1 else ""
-        show.tell(f"{fold}{summary['diagnosis']['verdict']}: {summary['diagnosis']['why']}")
-    for advice in summaries[-1]["diagnosis"]["try"]:
+    """A verdict for every fold, or how many have which; what to try, once."""
+    folds = [one for one in summaries if one["fold"] != ALL]
+    if len(folds) > MANY:
+        for verdict, count in Counter(one["diagnosis"]["verdict"] for one in folds).most_common():
+            show.tell(f"{count} of {len(folds)} trainings: {verdict}")
+    else:
+        for one in folds:
+            name = f"{one['name']} " if len(folds) > 1 else ""
+            show.tell(f"{name}{one['diagnosis']['verdict']}: {one['diagnosis']['why']}")
+    for advice in folds[-1]["diagnosis"]["try"]:
         show.tell(f"  try {advice}")
-
-
-def _write_split(folder: Path, fold: Fold) -> None:
-    """Which pictures trained and which validated; a bootstrap's train indices repeat."""
-    write_json(
-        folder / "split.json",
-        {
-            "name": fold.name,
-            "val_part": fold.val_part,
-            "train": fold.train.tolist(),
-            "val": fold.val.tolist(),
-        },
-        indent=None,
-    )
-
-
-def _over_folds(summaries: list[dict[str, Any]], record: RunDir) -> dict[str, Any]:
-    """The mean, spread and interval over folds of every score."""
-    values = {
-        "val_accuracy": [s["best"]["val_accuracy"] for s in summaries],
-        "val_loss": [s["best"]["val_loss"] for s in summaries],
-    }
-    tested = all(s["test"] is not None for s in summaries)
-    if tested:
-        values |= {f"test_{name}": [s["test"][name] for s in summaries] for name in ("accuracy", "loss")}
-    for part in ("val", "test") if tested else ("val",):
-        for name in ("digit_accuracy", "length_accuracy"):
-            if all(name in s[part] for s in summaries):  # whole numbers
-                values[f"{part}_{name}"] = [s[part][name] for s in summaries]
-    n_train = float(np.mean([s["n_train"] for s in summaries]))
-    n_val = float(np.mean([s["n_val"] for s in summaries]))
-    estimates = {name: _estimate(name, found, n_train, n_val) for name, found in values.items()}
-    metric = summaries[0]["score"]["metric"]
-    return {
-        "status": "done",
-        "reason": f"all {len(summaries)} folds done",
-        "epochs": summaries[0]["epochs"],
-        "score": {"metric": metric, "value": estimates[metric]["mean"]},
-        **estimates,
-        "test": {
-            "n": summaries[0]["test"]["n"],
-            "loss": estimates["test_loss"]["mean"],
-            "accuracy": estimates["test_accuracy"]["mean"],
-        }
-        if tested
-        else None,
-        "has_test": summaries[0]["has_test"],
-        "parameters": summaries[0]["parameters"],
-        "seconds": sum(s["seconds"] for s in summaries),
-        "images_per_second": float(np.median([s["images_per_second"] for s in summaries])),
-        "run_dir": str(record.path),
-        "folds": summaries,
-    }
-
-
-def _estimate(name: str, values: list[float], n_train: float, n_val: float) -> dict[str, Any]:
-    """Mean and spread over folds; of validation scores an interval, too.
-
-    All folds share one test part, so their test scores tell nothing of how another test part would do.
-    """
-    found = {"mean": math.fsum(values) / len(values), "sd": float(np.std(values, ddof=1))}
-    if name.startswith("test"):
-        return found
-    interval = stats.fold_interval(values, n_train, n_val)
-    high = min(1.0, interval.high) if name.endswith("accuracy") else interval.high
-    return found | asdict(replace(interval, low=max(0.0, interval.low), high=high))
 
 
 def _next(path: Path, summary: dict[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ from svhncli.predictions import read_predictions
 from svhncli.record import SWEEP, find_run, latest_run
 from svhncli.report.judged import Judged, judged
 from svhncli.report.worst import kept_mistakes
-from svhncli.split import Fold
+from svhncli.split import ALL, Fold
 
 T = TypeVar("T")
 UNREADABLE = (
@@ -121,7 +121,7 @@ class Run:
         """In the order in which they ran; none for a run of one fold."""
         if (self.path / "metrics.csv").is_file():
             return []
-        inner = (path.parent for path in self.path.glob("*/split.json"))
+        inner = (path.parent for path in self.path.glob("*/split.json") if path.parent.name != ALL)
         return [Run(path, self.top, self.damaged) for path in sorted(inner, key=_natural)]
 
     @cached_property

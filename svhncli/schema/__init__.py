@@ -60,8 +60,10 @@ from svhncli.schema.verbs import (
     Ensemble,
     Eval,
     Export,
+    Gather,
     Human,
     Inspect,
+    LearningCurve,
     LrFind,
     Predict,
     Render,
@@ -71,13 +73,32 @@ from svhncli.schema.verbs import (
     Training,
 )
 
+FREE = {
+    "epochs",
+    "jobs",
+    "repeats",
+    "save_minutes",
+    "cache",
+    "test",
+    "report",
+    "resume",
+    "plugins",
+    "data.root",
+    "data.download",
+    "data.exclude",
+}
+"""Keys that a resumed run may change: none of them changes what an epoch computes. Which pictures an exclude
+list names is part of the data's fingerprint, where its file lies is not."""
+
 VERBS: dict[str, type] = {
     "train": Train,
     "inspect": Inspect,
     "check": Check,
     "lr-find": LrFind,
+    "learning-curve": LearningCurve,
     "human": Human,
     "eval": Eval,
+    "gather": Gather,
     "report": Report,
     "ensemble": Ensemble,
     "predict": Predict,

@@ -162,10 +162,13 @@ class Kfold:
 
 @dataclass
 class Bootstrap:
-    """n runs, each trained on a resample; what was not drawn (out of bag) validates."""
+    """n runs, each trained on a resample; what was not drawn (out of bag) validates. One on all, for .632."""
 
     name: str = key("bootstrap", "the split")
     n: int = key(20, "number of replicates", low=1)
+    fold: int | None = key(
+        None, "train this replicate alone (from 0; n: the one on all the data); null trains all", low=0
+    )
     seed: int | None = key(None, "which resamples; null follows the run's seed", low=0)
 
 

@@ -39,6 +39,13 @@ class Training:
 class Train(Training):
     """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
 
+    repeats: int = key(1, "train with so many seeds, from `seed` on, on the folds of the first", low=1)
+    jobs: int | str = key(
+        "auto",
+        "trainings side by side where there are several; auto: one a GPU, or as many as have a CPU",
+        low=1,
+        choices=("auto",),
+    )
     metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
     test: bool = key(True, "score the best weights on the test part, once, at the end")
     watch: int = key(
@@ -62,6 +69,24 @@ class LrFind(Training):
     high: float = key(10.0, "lr of the last step, where the loss has not grown long before", above=0)
     steps: int = key(200, "steps in which lr rises from low to high", low=20)
     out: str = key("outputs/lr-find", "folder for the curve")
+
+
+@dataclass
+class LearningCurve(Training):
+    """`svhn learning-curve`: would more data help, or a larger model?"""
+
+    sizes: list[float] = key(
+        [0.05, 0.1, 0.2, 0.5, 1.0], "shares of the training part that are trained on", above=0, high=1
+    )
+    repeats: int = key(3, "draws of each size, each with a seed of its own, from `seed` on", low=1)
+    jobs: int | str = key(
+        "auto",
+        "trainings side by side; auto: one a GPU, or as many as have a CPU",
+        low=1,
+        choices=("auto",),
+    )
+    metric: str = key("val_accuracy", "what chooses the best epoch and stops early", choices=METRICS)
+    out: str = key("outputs/learning-curve", "folder for the trainings and the curve; named again it goes on")
 
 
 @dataclass
@@ -150,6 +175,15 @@ class Render:
     cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
     data: Any = key(UNSET, "what is rendered")
+
+
+@dataclass
+class Gather:
+    """`svhn gather DIR`: jobs that trained one fold or seed each become one run of several."""
+
+    dir: str = key(UNSET, "a sweep's folder, or any folder of such runs")
+    out: str | None = key(None, "the run's folder; null is DIR/gathered")
+    report: bool = key(True, "write report.html: everything about the run as one page")
 
 
 @dataclass

@@ -56,6 +56,15 @@ def fold_interval(values: Sequence[float], n_train: float, n_val: float, level: 
     return student(fmean(values), error, len(values) - 1, level, "corrected resampled t")
 
 
+def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Student's interval for the mean of J independent scores, such as those of J seeds on one split.
+
+    Raises:
+        ValueError: fewer than 2 scores or a level outside (0, 1).
+    """
+    return student(fmean(values), mean_error(values), len(values) - 1, level, "t")
+
+
 def fold_error(values: Sequence[float], n_train: float, n_val: float) -> float:
     """Standard error of the mean of J such scores: the root of the corrected resampled variance.
 

@@ -1,0 +1,181 @@
+"""`svhn gather DIR`: jobs that trained a fold or seed each, wherever they ran, become one run of several."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from svhncli import jobs, rules, schema
+from svhncli.errors import CheckpointError, UsageError
+from svhncli.files import new_folder, place, read_json, write_json
+from svhncli.overall import write_overall
+from svhncli.record import RunDir
+from svhncli.report.page import write_report
+from svhncli.split import ALL
+
+KEPT = ("best.pt", "last.pt", "metrics.csv", "timing.csv", "split.json", "status.json", "summary.json")
+"""Files of a job that those of a fold are, beside its predictions and plots."""
+OWN = {"seed", "split.seed", "split.fold", "repeats"}
+"""Keys in which the jobs may differ beside those that change nothing."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A finished job: what it trained."""
+
+    run: RunDir
+    config: schema.Train
+    fold: str
+    split_seed: int | None
+    fingerprint: str
+    summary: dict[str, Any]
+
+
+def run(config: schema.Gather) -> dict[str, Any]:
+    """Link or copy the jobs' files into a run directory of several folds, and sum up what they say together.
+
+    The result is what `svhn train` makes of the same config with `jobs`: for eval, predict, report, compare
+    and ensemble it is a run like any other. The jobs stay as they are.
+
+    Returns:
+        The summary, as it stands in summary.json, and "report".
+
+    Raises:
+        CheckpointError: there are no jobs, one is not finished, or a fold is missing.
+        UsageError: the jobs are not of one run: another key or other data than the first has, a fold twice.
+        DiskError: the folder cannot be written.
+    """
+    folder = Path(config.dir).expanduser()
+    out = place(str(folder / "gathered") if config.out is None else config.out)
+    parts = sorted(_parts(folder, out), key=_order)
+    _demand_one_run(parts)
+    seeds = sorted({part.config.seed for part in parts})
+    folds = list(dict.fromkeys(part.fold for part in parts))
+    names = [jobs.name(part.config.seed, part.fold, len(seeds) > 1, len(folds) > 1) for part in parts]
+    own = {*names, "config.yaml", "env.json", "data.json", "train.log"}
+    made = {"summary.json", "status.json", "oof_predictions.csv", "report.html", ".lock"}
+    with new_folder(out, own | made) as temp:
+        record = RunDir(temp)
+        record.write_settings(rules.to_dict(_joined(parts[0].config, seeds)))
+        for file in ("env.json", "data.json"):
+            if (found := parts[0].run.path / file).is_file():
+                shutil.copy2(found, temp)
+        summaries = []
+        for part, name in zip(parts, names, strict=True):
+            told = {"name": name, "fold": part.fold, "seed": part.config.seed, "run_dir": str(out / name)}
+            _take(part.run.path, temp / name)
+            write_json(temp / name / "summary.json", part.summary | told)
+            summaries.append(part.summary | told)
+        write_overall(record, summaries, out)
+    summary = RunDir(out).summary() or {}
+    report = {"report": str(write_report(out))} if config.report else {}
+    return summary | report
+
+
+def _parts(folder: Path, out: Path) -> list[_Part]:
+    """The jobs of a folder."""
+    runs = [RunDir(path.parent) for path in folder.glob("*/config.yaml") if path.parent != out]
+    if not runs:
+        raise CheckpointError(
+            f"there are no runs in '{folder}'",
+            "name a sweep's folder, such as that of: svhn train -m split=kfold split.fold=0,1,2,3,4",
+        )
+    found = []
+    for one in runs:
+        summary = one.summary()
+        if summary is None or summary["status"] != "done":
+            raise CheckpointError(
+                f"'{one.path}' is not finished", f"go on with: svhn train --resume {folder}"
+            )
+        config = schema.from_dict(schema.Train, one.config())
+        if "folds" in summary:
+            raise UsageError(f"'{one.path}' is a run of several trainings", "gather takes jobs of one each")
+        split_seed = getattr(config.split, "seed", None)
+        found.append(
+            _Part(
+                one,
+                config,
+                read_json(one.path / "split.json")["name"],
+                config.seed if split_seed is None else split_seed,
+                one.env()["data"]["fingerprint"],
+                summary,
+            )
+        )
+    return found
+
+
+def _order(part: _Part) -> tuple[int, bool, int, str]:
+    """By seed, then as the folds are counted; the fit on all data last."""
+    return part.config.seed, part.fold == ALL, len(part.fold), part.fold
+
+
+def _demand_one_run(parts: Sequence[_Part]) -> None:
+    """Refuse jobs that are not the folds and seeds of one run."""
+    first = parts[0]
+    settings = _settings(first)
+    for part in parts:
+        other = _settings(part)
+        for name in sorted(settings.keys() | other):
+            if settings.get(name) != other.get(name):
+                raise UsageError(
+                    f"the jobs differ in {name}: {settings.get(name)} in '{first.run.path}', "
+                    f"{other.get(name)} in '{part.run.path}'",
+                    "gather takes folds or seeds of one run; svhn compare takes runs that differ",
+                )
+    twice = [pair for pair, count in Counter((p.config.seed, p.fold) for p in parts).items() if count > 1]
+    if twice:
+        raise UsageError(f"seed {twice[0][0]}, {twice[0][1]} was trained twice", "remove one of the two")
+    seeds, split = {part.config.seed for part in parts}, first.config.split
+    if len(seeds) > 1 and seeds != {*range(min(seeds), max(seeds) + 1)}:
+        raise UsageError(f"seeds {sorted(seeds)} do not follow each other", "svhn train repeats=n counts on")
+    for seed in sorted(seeds):
+        there = {part.fold for part in parts if part.config.seed == seed}
+        wanted = len({part.fold for part in parts})
+        if isinstance(split, schema.Kfold):
+            wanted = split.k * split.repeats
+        elif isinstance(split, schema.Bootstrap):
+            wanted, there = split.n, there - {ALL}
+        if len(there) < wanted:
+            raise CheckpointError(
+                f"of {wanted} folds there are {len(there)} with seed {seed}: {', '.join(sorted(there))}",
+                f"train the others, too: svhn train -m … split.fold={','.join(map(str, range(wanted)))}",
+            )
+    if len(parts) < 2:
+        raise UsageError("there is one job: nothing to gather", f"it is a run already: '{first.run.path}'")
+
+
+def _settings(part: _Part) -> dict[str, Any]:
+    """What all jobs of a run share."""
+    flat = {k: v for k, v in rules.flat(rules.to_dict(part.config)).items() if k not in schema.FREE | OWN}
+    return flat | {"split.seed": part.split_seed, "data": part.fingerprint}
+
+
+def _joined(config: schema.Train, seeds: Sequence[int]) -> schema.Train:
+    """The config of all jobs together."""
+    own = {name: None for name in ("fold",) if hasattr(config.split, name)}
+    if len(seeds) > 1 and getattr(config.split, "seed", None) == seeds[0]:
+        own["seed"] = None
+    return replace(config, seed=seeds[0], repeats=len(seeds), split=replace(config.split, **own))
+
+
+def _take(source: Path, target: Path) -> None:
+    """A job's files as a fold's: links where the disk can, since every file is only ever replaced whole."""
+
+    def link(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:
+            shutil.copy2(one, other)
+
+    target.mkdir()
+    for name in (*KEPT, "val_predictions.csv"):
+        if (source / name).is_file():
+            link(str(source / name), str(target / name))
+    for name in ("plots", "eval", "snapshots"):
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, copy_function=link)

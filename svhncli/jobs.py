@@ -1,0 +1,329 @@
+"""The trainings that a run is made of: folds and seeds, one after another or side by side.
+
+Side by side each is trained by a process of its own, which takes the next one when it is done. A process
+trains by its job's fold, config and thread count alone, so what it makes has the same bits whichever process
+trains it, and beside however many others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from svhncli import build, device, schema
+from svhncli.board import Board, Relay
+from svhncli.build.registry import BUILDERS
+from svhncli.cpus import available_cpus
+from svhncli.data.children import end_with_parent, interrupts_held
+from svhncli.data.digits import DataSet
+from svhncli.device import Machine
+from svhncli.errors import Interrupted, SvhnError, UsageError, disk_error
+from svhncli.files import write_json
+from svhncli.record import RunDir
+from svhncli.show import Show
+from svhncli.signals import noted
+from svhncli.split import Fold
+from svhncli.trainer import is_finished, train_fold
+
+LOOK = 0.2
+"""Seconds between two looks at whether a signal came."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a fold, and the run's config with this training's seed.
+
+    name: of its folder in the run's, and of its rows in tables.
+    """
+
+    name: str
+    fold: Fold
+    config: schema.Train
+
+
+def plan(config: schema.Train, folds: Sequence[Fold]) -> list[Job]:
+    """Every fold with every seed.
+
+    With `repeats` only the training's chance varies: the folds stay those of the first seed. So a job is the
+    very run that `seed=…` with that `split.seed` makes.
+
+    Raises:
+        UsageError: repeats of bootstrap replicates.
+    """
+    several_seeds = config.repeats > 1
+    if several_seeds and isinstance(config.split, schema.Bootstrap):
+        raise UsageError(
+            "repeats trains every fold anew, and bootstrap replicates are repetitions already",
+            "raise split.n instead",
+        )
+    seeds = range(config.seed, config.seed + config.repeats)
+    configs = {seed: with_seed(config, seed) if several_seeds else config for seed in seeds}
+    return [
+        Job(name(seed, fold.name, several_seeds, len(folds) > 1), fold, own)
+        for seed, own in configs.items()
+        for fold in folds
+    ]
+
+
+def name(seed: int, fold: str, several_seeds: bool, several_folds: bool) -> str:
+    """Of a training: what tells it from the others."""
+    words = [f"seed{seed}"] * several_seeds + [fold] * several_folds
+    return "-".join(words) or fold
+
+
+def with_seed(config: schema.Train, seed: int) -> schema.Train:
+    """The config of one training with this seed, on the split of the config's own."""
+    split = config.split
+    if getattr(split, "seed", 0) is None:
+        split = replace(split, seed=config.seed)
+    return replace(config, seed=seed, repeats=1, split=split)
+
+
+def how_many(wanted: int | str, count: int, on_gpu: bool, threads: int) -> int:
+    """How many of `count` trainings run at once: `wanted`, or, if that is auto, one a GPU or one a CPU.
+
+    threads: CPU threads of each; 0 leaves one CPU to each.
+    """
+    if isinstance(wanted, int):
+        return min(wanted, count)
+    places = torch.cuda.device_count() if on_gpu else available_cpus() // max(1, threads)
+    return max(1, min(places, count))
+
+
+def share_out(wanted: int | str, count: int, machine: Machine, threads: int) -> tuple[int, Machine]:
+    """How many at once (see `how_many`), and the machine with the threads that each then has.
+
+    threads: as asked for; 0 shares the CPUs out.
+    """
+    at_once = how_many(wanted, count, machine.device.type == "cuda", threads)
+    return at_once, replace(machine, threads=threads or max(1, available_cpus() // at_once))
+
+
+def train(
+    jobs: Sequence[Job],
+    at_once: int,
+    machine: Machine,
+    data: DataSet,
+    record: RunDir,
+    show: Show,
+    again: str,
+) -> list[dict[str, Any]]:
+    """Train what is not finished; the summaries, in the order of the jobs.
+
+    again: the command that goes on with what was interrupted.
+
+    Raises:
+        Interrupted: a signal came; the state of every training is saved.
+        SvhnError: as `train_fold`, of the first training that failed; the others are stopped and saved.
+    """
+    done: dict[str, dict[str, Any]] = {}
+    for job in jobs:
+        folder = _folder(job, jobs, record)
+        _write_split(folder.path, job.fold)
+        if (summary := folder.summary()) is not None and is_finished(summary, job.config):
+            done[job.name] = summary
+    left = [job for job in jobs if job.name not in done]
+    if at_once < 2 or len(left) < 2:
+        device.prepare(machine)
+        for job in left:
+            folder = _folder(job, jobs, record)
+            done[job.name] = _train(job, machine, data, folder, show, again)
+    else:
+        done |= _side_by_side(left, at_once, machine, record, show, again)
+    # summaries that an earlier version wrote do not say of which fold and seed they are
+    return [{"fold": job.fold.name, "seed": job.config.seed} | done[job.name] for job in jobs]
+
+
+def _train(
+    job: Job, machine: Machine, data: DataSet, folder: RunDir, show: Show, again: str
+) -> dict[str, Any]:
+    return train_fold(job.config, machine, data, job.fold, folder, show, name=job.name, again=again)
+
+
+def _folder(job: Job, jobs: Sequence[Job], record: RunDir) -> RunDir:
+    return record if len(jobs) == 1 else record.fold(job.name)
+
+
+def _write_split(folder: Path, fold: Fold) -> None:
+    """Which pictures trained and which validated; a bootstrap's train indices repeat."""
+    content = {"name": fold.name, "val_part": fold.val_part}
+    content |= {"train": fold.train.tolist(), "val": fold.val.tolist()}
+    write_json(folder / "split.json", content, indent=None)
+
+
+# ----------------------------------------------------------------------------- the parent
+
+
+@dataclass
+class _Worker:
+    """A process that trains, the pipe to it, and what it trains now."""
+
+    process: Any
+    pipe: Connection
+    job: Job | None = None
+    stopping: bool = False
+
+
+def _side_by_side(
+    jobs: Sequence[Job], at_once: int, machine: Machine, record: RunDir, show: Show, again: str
+) -> dict[str, dict[str, Any]]:
+    """Train the jobs in processes; name -> summary."""
+    waiting, done = deque(jobs), {}
+    error: BaseException | None = None
+    board = Board(show, [job.name for job in jobs], jobs[0].config.epochs)
+    count = min(at_once, len(jobs))
+    with noted(show.stopping) as signalled, board, _workers(count, machine, record.path, again) as alive:
+        while alive:
+            for worker in [alive[pipe] for pipe in wait(list(alive), timeout=LOOK)]:
+                kind, *told = _heard(worker)
+                if kind == "done":
+                    done[_name(worker)] = told[0]
+                    board.done(_name(worker), told[0])
+                elif kind == "failed":
+                    error = error or told[0]
+                elif kind == "gone":
+                    del alive[worker.pipe]
+                    if worker.job is not None and error is None and signalled() is None:
+                        error = _lost(worker, again)
+                elif kind != "ready":
+                    board.take(_name(worker), kind, *told)
+                if kind in ("ready", "done"):
+                    worker.job = waiting.popleft() if waiting and error is None else None
+                    if worker.job is not None:
+                        board.begin(worker.job.name)
+                    with suppress(OSError):  # it has just ended, and will be heard of as gone
+                        worker.pipe.send(worker.job)
+            if error is not None or signalled() is not None:
+                waiting.clear()
+                for worker in alive.values():
+                    _stop(worker)
+    if (code := signalled()) is not None:
+        raise Interrupted(
+            f"stopped with {len(done)} of {len(jobs)} trainings done; all is saved",
+            f"go on with: {again}",
+            code,
+        )
+    if error is not None:
+        raise error
+    return done
+
+
+@contextmanager
+def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[dict[Any, _Worker]]:
+    """Processes that wait for jobs, by their pipes; whatever happens in the block, none is left after it."""
+    context = multiprocessing.get_context("spawn")  # a fork after OpenMP was used hangs for ever
+    plugins = sorted(
+        {one.__module__ for one in BUILDERS.values() if one.__module__.split(".")[0] != "svhncli"}
+    )
+    started: list[_Worker] = []
+    try:
+        with interrupts_held():
+            for slot in range(count):
+                here, there = context.Pipe()
+                process = context.Process(target=_serve, args=(there, slot, machine, run, again, plugins))
+                process.start()
+                there.close()
+                started.append(_Worker(process, here))
+        yield {worker.pipe: worker for worker in started}
+    finally:
+        for worker in started:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+
+
+def _heard(worker: _Worker) -> tuple[Any, ...]:
+    """What a process says; ("gone",) when it has ended."""
+    try:
+        kind, *told = worker.pipe.recv()
+    except (EOFError, ConnectionError):
+        return ("gone",)
+    if kind == "failed":
+        told[0].__cause__ = Elsewhere(told.pop())
+    return kind, *told
+
+
+def _stop(worker: _Worker) -> None:
+    """Once: let it save its state and end."""
+    if not worker.stopping:
+        worker.stopping = True
+        worker.process.terminate()
+
+
+def _name(worker: _Worker) -> str:
+    assert worker.job is not None
+    return worker.job.name
+
+
+def _lost(worker: _Worker, again: str) -> SvhnError:
+    """The error of a process that ended without a word."""
+    worker.process.join()
+    code = worker.process.exitcode
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    return SvhnError(
+        f"the process that trained {_name(worker)} {how}; what was saved before is whole",
+        f"where memory ran out, fewer at once need less: {again} jobs=1",
+    )
+
+
+class Elsewhere(Exception):
+    """The traceback of an error in another process, as text."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+# ----------------------------------------------------------------------------- a process
+
+
+def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str, modules: list[str]) -> None:
+    """Train one job after another until there are none.
+
+    modules: of plugins that the person named; they register their parts.
+    """
+    end_with_parent()
+    for module in modules:
+        importlib.import_module(module)
+    if machine.device.type == "cuda":
+        _take_gpu(slot)
+    device.prepare(machine)
+    data: DataSet | None = None
+    job: Job | None = None
+    pipe.send(("ready",))
+    while (job := _next(pipe)) is not None:
+        show = Relay(lambda *told: pipe.send(told))
+        try:
+            if data is None:
+                data = build.data(job.config.data, job.config.split, job.config.cache, lambda *_: None)
+            pipe.send(("done", _train(job, machine, data, RunDir(run / job.name), show, again)))
+        except Interrupted:
+            return  # the parent asked for it
+        except Exception as error:
+            known = error if isinstance(error, SvhnError) else disk_error(error) or error
+            pipe.send(("failed", known, traceback.format_exc()))
+
+
+def _next(pipe: Connection) -> Job | None:
+    try:
+        return pipe.recv()
+    except EOFError:  # the parent is done with this process
+        return None
+
+
+def _take_gpu(slot: int) -> None:
+    """See one GPU alone: of those that this process may use, the one whose turn it is."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    seen = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
+    os.environ["CUDA_VISIBLE_DEVICES"] = seen[slot % len(seen)]
