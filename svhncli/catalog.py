@@ -15,8 +15,8 @@ from typing import Any
 from svhncli import rules, schema
 from svhncli.overview import VERBS
 
-MANY = "paths"
-"""The key that takes all plain words that are left."""
+MANY = {"paths", "runs"}
+"""Keys that take all plain words that are left."""
 
 
 @dataclass(frozen=True)

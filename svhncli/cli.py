@@ -173,8 +173,8 @@ def plain_words(words: list[str], keys: list[str]) -> tuple[list[str], dict[str,
     for word in words:
         if "=" in word and not os.path.exists(word):
             overrides.append(word)
-        elif left[:1] == [catalog.MANY]:
-            many.setdefault(catalog.MANY, []).append(word)
+        elif left and left[0] in catalog.MANY:
+            many.setdefault(left[0], []).append(word)
         else:
             overrides.append(f"{left.pop(0)}={compose.quote(word)}" if left else word)
     return overrides, many

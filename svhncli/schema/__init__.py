@@ -57,6 +57,7 @@ from svhncli.schema.training import (
 from svhncli.schema.verbs import (
     METRICS,
     Check,
+    Ensemble,
     Eval,
     Export,
     Gather,
@@ -99,6 +100,7 @@ VERBS: dict[str, type] = {
     "eval": Eval,
     "gather": Gather,
     "report": Report,
+    "ensemble": Ensemble,
     "predict": Predict,
     "submission": Submission,
     "export": Export,
