@@ -14,6 +14,7 @@ VERBS = {
     "lr-find": ("", "how high lr may be: a short training in which it rises at every step"),
     "human": ("", "a quiz: how well a person reads the validation part"),
     "eval": (" RUN", "loss and accuracy of a trained run"),
+    "compare": (" RUNS...", "whether runs differ by more than chance, and in what they were set"),
     "gather": (" DIR", "jobs that trained a fold or seed each become one run of several"),
     "report": (" RUN", "all about a run or a sweep as one HTML page"),
     "predict": (" RUN PATHS...", "what a trained run reads in pictures, as CSV"),

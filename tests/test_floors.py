@@ -43,6 +43,7 @@ FLOORS = (
         "onnx_file",
         "quiz",
         "readings",
+        "comparison",
         "findings",
         "report",
         "show",
