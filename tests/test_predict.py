@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import loadmat
 
-from svhncli import catalog, checkpoint, cli, schema, trained
+from svhncli import checkpoint, cli, schema, trained
 from svhncli.commands.predict import GUESS
 from svhncli.data.frame import Framing
 from svhncli.data.pictures import decode

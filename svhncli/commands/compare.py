@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from svhncli import schema
@@ -21,9 +20,9 @@ def run(config: schema.Compare) -> dict[str, Any]:
     """Compare runs with the first or with each other, on the pictures that both read.
 
     Returns:
-        {"part", "level", "runs": of each {"name" (A, B, ...), "run", "data", "trainings", "pictures", "accuracy"},
-        "comparisons": see `verdict.judge`, and "changes", "warning" (see `changes`), "differs": see
-        `changes.table`, "unfinished" (jobs that were left out), "plot", "out"}.
+        {"part", "level", "runs": of each {"name" (A, B, ...), "run", "data", "trainings" (0 of a person),
+        "pictures", "accuracy"}, "comparisons": see `verdict.judge`, and "changes", "warning" (see `changes`),
+        "differs": see `changes.table`, "unfinished" (jobs that were left out), "plot", "out"}.
 
     Raises:
         UsageError: fewer than two runs, or runs that read no pictures in common.
@@ -34,8 +33,8 @@ def run(config: schema.Compare) -> dict[str, Any]:
         raise UsageError("which runs?", "svhn compare A B, or the folder of a sweep")
     folders, unfinished = sides.find(config.runs, config.baseline)
     show, out = Show(), place(config.out)
-    for folder in unfinished:
-        show.warn(f"'{folder}' is not finished and is left out")
+    for job in unfinished:
+        show.warn(f"'{job}' is not finished and is left out")
     if len(folders) < 2:
         raise UsageError(
             f"'{folders[0] if folders else config.runs[0]}' alone has nothing to be compared with",
@@ -60,8 +59,8 @@ def run(config: schema.Compare) -> dict[str, Any]:
         "unfinished": unfinished,
     }
     with new_folder(out, {RESULT, PLOT}) as folder:
-        draw(Path(folder) / PLOT, result)
-        write_json(Path(folder) / RESULT, result)
+        draw(folder / PLOT, result)
+        write_json(folder / RESULT, result)
     return {**result, "plot": str(out / PLOT), "out": str(out)}
 
 

@@ -54,8 +54,13 @@ def run(config: schema.Eval) -> dict[str, Any]:
         digits = _fitting(fold, digits, data.name)
         network, batches = fold.network.to(machine.device), Batches(digits, indices, machine.device)
         score, probabilities = evaluate(network, batches, fold.preprocess, machine, config.tta)
-        facts = {"checkpoint": str(fold.path), "data": data.name, "fingerprint": data.fingerprint}
-        facts |= {"part": config.part, "tta": config.tta}
+        facts = {
+            "checkpoint": str(fold.path),
+            "data": data.name,
+            "fingerprint": data.fingerprint,
+            "part": config.part,
+            "tta": config.tta,
+        }
         beside = fold.path.parent
         folder = _folder(config, data, beside, beside.name if len(folds) > 1 else "")
         report = write_report(folder, facts | score, digits, indices, probabilities, fit)

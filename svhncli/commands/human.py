@@ -54,7 +54,7 @@ def run(config: schema.Human) -> dict[str, Any]:
         if data.framing is not None:
             picture = data.framing.middle(picture)
         questions.append(Question(row, digits.names[row], as_text(digits.labels[row]), picture))
-    facts = {"data": data.name, "fingerprint": data.fingerprint, "part": fold.val_part}
+    facts: dict[str, Any] = {"data": data.name, "fingerprint": data.fingerprint, "part": fold.val_part}
     facts |= {"split": fold.digest, "seed": config.seed}
     positions = digits.labels.shape[1]
     if config.html:

@@ -52,12 +52,13 @@ def warning(a: Side, b: Side) -> str | None:
 def _config(sides: Sequence[Side]) -> dict[str, list[Any]]:
     """Keys that differ; of a group whose choice differs the choices, then the keys that all choices have."""
     keys = _differing([one.config for one in sides])
+    known = [one.config for one in sides if one.config]
     shown: dict[str, list[Any]] = {}
     for key, found in keys.items():
         group = key.partition(".")[0]
         if key == f"{group}.name":
             shown[group] = found
-        elif f"{group}.name" not in keys or None not in found:
+        elif f"{group}.name" not in keys or all(key in one for one in known):
             shown[key] = found
     return dict(sorted(shown.items()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,10 @@ from svhncli.comparison.sides import Side, Training
 from svhncli.errors import CheckpointError, UsageError
 
 SAME = "compare what was trained on the same data with the same seed and split"
-ELSEWHERE = "or let both read one test part: svhn eval RUN data=NAME for each, then svhn compare ... part=test tested_on=NAME"
+TEST_PART = "or on a test part: svhn eval RUN for each, then svhn compare ... part=test"
+OTHER_TEST_PART = (
+    "or on one test part: svhn eval RUN data=NAME for each, then svhn compare ... part=test tested_on=NAME"
+)
 
 
 @dataclass(frozen=True)
@@ -76,26 +80,25 @@ def pair(a: Side, b: Side) -> Pair:
     both = f"'{a.path}' and '{b.path}'"
     if a.fingerprint != b.fingerprint:
         names = a.data if a.data == b.data else f"{a.data}, {b.data}"
-        raise UsageError(f"{both} read other pictures or labels ({names})", f"{SAME},\n{ELSEWHERE}")
+        raise UsageError(f"{both} read other pictures or labels ({names})", f"{SAME},\n{OTHER_TEST_PART}")
     (a_index, a_scores, a_groups), (b_index, b_scores, b_groups) = a.by_picture, b.by_picture
     index, in_a, in_b = np.intersect1d(a_index, b_index, assume_unique=True, return_indices=True)
     if a.part != b.part or not len(index):
-        raise UsageError(f"{both} validated on different pictures: they have none in common", f"{SAME},\n"
-                         "or on the test part: svhn eval RUN for each, then svhn compare ... part=test")  # fmt: skip
-    _refuse_two_labels(a, b, index)
-    known = a_groups[in_a] if (a_groups != a_index).any() else b_groups[in_b]
-    return Pair(a, b, index, a_scores[in_a], b_scores[in_b], known)
-
-
-def _refuse_two_labels(a: Side, b: Side, index: np.ndarray) -> None:
-    labels = [one.readings.label[np.argsort(one.readings.index, kind="stable")] for one in (a, b)]
-    places = [np.searchsorted(np.sort(one.readings.index), index) for one in (a, b)]
-    differ = labels[0][places[0]] != labels[1][places[1]]
+        raise UsageError(f"{both} validated on different pictures, none in common", f"{SAME},\n{TEST_PART}")
+    differ = _labels(a, index) != _labels(b, index)
     if differ.any():
         raise CheckpointError(
-            f"'{a.path}' and '{b.path}' have different labels for picture {index[differ][0]}",
+            f"{both} have different labels for picture {index[differ][0]}",
             "one of the two was changed after it was written: train or evaluate it again",
         )
+    groups = a_groups[in_a] if (a_groups != a_index).any() else b_groups[in_b]
+    return Pair(a, b, index, a_scores[in_a], b_scores[in_b], groups)
+
+
+def _labels(side: Side, index: np.ndarray) -> np.ndarray:
+    """The labels of the pictures `index`, all of which the side read."""
+    order = np.argsort(side.readings.index, kind="stable")
+    return side.readings.label[order[np.searchsorted(side.readings.index, index, sorter=order)]]
 
 
 def trainings(pair: Pair) -> Trainings | None:
@@ -108,8 +111,8 @@ def trainings(pair: Pair) -> Trainings | None:
     if pair.a.part != "test":
         folds = _paired(pair, lambda one: one.split)
         if len(folds) > 1:
-            sizes = {one.split: (one.n_train, one.n_val) for one in pair.a.trainings}
-            n_train, n_val = (float(np.mean(column)) for column in zip(*map(sizes.get, folds), strict=True))
+            both = [one for one in pair.a.trainings if one.split in folds]
+            n_train, n_val = fmean(one.n_train for one in both), fmean(one.n_val for one in both)
             return Trainings("folds", list(folds.values()), n_train, n_val)
     seeds = _paired(pair, lambda one: one.seed)
     return Trainings("seeds", list(seeds.values()), 0, 0) if len(seeds) > 1 else None

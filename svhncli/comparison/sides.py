@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -136,9 +137,8 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
             raise CheckpointError(f"'{one.path}' has no readable split.json", "name a whole run")
         if part == "test":
             evaluation = evaluation_folder(one.path, name, "test")
-            marks.add(
-                _evaluated(evaluation, f"svhn eval {folder}" + (f" data={tested_on}" if tested_on else ""))
-            )
+            other = f" data={tested_on}" if tested_on else ""
+            marks.add(_evaluated(evaluation, f"svhn eval {folder}{other}"))
             parts.add("test")
             readings = read_readings(evaluation / "predictions.csv")
         else:
@@ -168,10 +168,8 @@ def _evaluated(folder: Path, command: str) -> str:
 
 def _config(saved: dict[str, Any]) -> dict[str, Any]:
     """A run's keys, with the defaults of those that are newer than the run."""
-    try:
+    with suppress(UsageError):  # a plugin's part, whose defaults nobody here knows
         saved = rules.to_dict(schema.from_dict(schema.Train, saved))
-    except UsageError:  # a plugin's part, whose defaults nobody here knows
-        pass
     return {name: value for name, value in rules.flat(saved).items() if name not in schema.NEUTRAL}
 
 

@@ -10,9 +10,9 @@ several comparisons (Holm); the p in the sentence is that of the pictures, with 
 each side trained once, the second kind of chance cannot be seen; then the verdict is one on two networks, not
 on two configs, and a note says so.
 
-The p of the pictures is McNemar's exact one where pictures are independent and each side read each once. Where
-pictures share house numbers they are not independent, and where a picture was read several times its score is
-a share; then it is that of the bootstrap, in which whole house numbers are drawn.
+The p of the pictures is McNemar's exact one where pictures are independent and each side read each once.
+Where pictures share house numbers they are not independent, and where a picture was read several times its
+score is a share; then it is that of the bootstrap, in which whole house numbers are drawn.
 """
 
 from __future__ import annotations
@@ -101,16 +101,19 @@ def judge(tests: Sequence[Tests], names: Sequence[tuple[str, str]], level: float
 
     Returns:
         Of each {"a", "b" (names), "pictures", "house_numbers", "left_out" (pictures that A alone and B alone
-        read), "accuracy_a", "accuracy_b", "difference", "interval", "only_a", "only_b" (pictures that one alone
-        reads rightly; None where some were read several times), "test", "p", "p_holm", "p_both" (Holm's, of the
-        larger p), "trainings" ({"over", "n", "differences", "difference", "sd", "interval", "p"} or None),
-        "outcome" (better, worse, unsure or none), "needed" (more pictures, or None), "verdict", "notes"}.
+        read), "accuracy_a", "accuracy_b", "difference", "interval", "only_a", "only_b" (pictures that one
+        alone reads rightly; None where some were read several times), "test", "p" (of the pictures), "p_both"
+        (Holm's, of the larger p of pictures and trainings), "p_holm" (Holm's, of the pictures' p of this
+        comparison beside the larger p of the others), "trainings" ({"over", "n", "differences", "difference",
+        "sd", "interval", "p"} or None), "outcome" (better, worse, unsure or none), "needed" (more pictures,
+        or None), "verdict", "notes"}.
         Shares of 1, B minus A.
     """
-    p_holm, p_both = holm([one.p for one in tests]), holm([one.p_both for one in tests])
+    each = [one.p_both for one in tests]
+    p_holm = [holm([*each[:i], one.p, *each[i + 1 :]])[i] for i, one in enumerate(tests)]
     return [
-        _judged(one, *who, level, *p, len(tests))
-        for one, who, *p in zip(tests, names, p_holm, p_both, strict=True)
+        _judged(one, a, b, level, of_pictures, of_both, len(tests))
+        for one, (a, b), of_pictures, of_both in zip(tests, names, p_holm, holm(each), strict=True)
     ]
 
 
@@ -215,7 +218,7 @@ def _sentence(found: dict[str, Any], part: str, of: int) -> str:
     mean, digits, level = found["difference"], digits_of(found["interval"]), found["interval"]["level"]
     if mean < 0 and found["p_holm"] < 1 - level:
         mean, low, high = -mean, -high, -low
-    p = chance(found["p"]) + (f", by Holm over {of} {found['p_holm']:.2g}" if of > 1 else "")
+    p = chance(found["p"]) + (f", {found['p_holm']:.2g} by Holm over {of}" if of > 1 else "")
     span = f"{100 * level:g}% {points(low, digits)} to {points(high, digits)}, {p}"
     again = _again(found["trainings"], digits)
     if outcome in ("better", "worse"):
@@ -224,8 +227,8 @@ def _sentence(found: dict[str, Any], part: str, of: int) -> str:
     if outcome == "unsure":
         word = "better" if found["difference"] > 0 else "worse"
         return (
-            f"these networks of {found['b']} are {word} by {points(mean, digits)} points, {span}, but trained "
-            f"anew they may not be: {again}"
+            f"these networks of {found['b']} are {word} by {points(mean, digits)} points, {span}, but "
+            f"trained anew they may not be: {again}"
         )
     text = f"no difference that these data can show ({points(mean, digits)} points, {span})"
     if found["needed"] is not None:
@@ -240,8 +243,8 @@ def _again(found: dict[str, Any] | None, digits: int) -> str:
         return ""
     mean, spread = points(found["difference"], digits, sign=True), points(found["sd"], digits)
     where = "within" if found["p"] >= 1 - found["interval"]["level"] else "beyond"
-    kind = found["over"][:-1]
-    return f"the {mean} is {where} the {kind} spread (sd {spread} over {found['n']} {kind}s, {chance(found['p'])})"
+    told = f"sd {spread} over {found['n']} {found['over']}, {chance(found['p'])}"
+    return f"the {mean} is {where} the {found['over'][:-1]} spread ({told})"
 
 
 def _round(count: int) -> int:

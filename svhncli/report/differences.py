@@ -17,8 +17,8 @@ TALLEST = 500
 
 
 def draw(path: Path, result: dict[str, Any]) -> None:
-    """Draw each difference in percentage points with its interval over pictures, and below it, thin, that over
-    folds or seeds where there is one."""
+    """Draw each difference in percentage points with its interval over pictures, and below it, thin, that
+    over folds or seeds where there is one."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: no global state, no display
     from matplotlib.figure import Figure
 
@@ -66,6 +66,7 @@ def comparison_tables(result: dict[str, Any], width: int) -> Iterator[Table | Te
     yield Text()
     for row in result["comparisons"]:
         yield _prose(f"{row['b']} - {row['a']}: {row['verdict']}", width, STYLES[row["outcome"]])
+    yield Text()
     for text in _limits(result["comparisons"]):
         yield _prose(text, width, "yellow")
     yield Text()
@@ -112,17 +113,21 @@ def _runs(runs: list[dict[str, Any]]) -> Table:
 
 def _differences(result: dict[str, Any]) -> Table:
     rows, level = result["comparisons"], f"{100 * result['level']:g}%"
-    table = _table("", "points", level, "p", *["p (Holm)"] * (len(rows) > 1), "right alone", "pictures")
+    over = "\n".join(sorted({row["trainings"]["over"] for row in rows if row["trainings"] is not None}))
+    names = ["p", *["p\nHolm"] * (len(rows) > 1), *[f"p\n{over}"] * bool(over)]
+    table = _table("", "points", level, *names, "right\nalone", "pictures")
     for row in rows:
         interval = row["interval"]
         ends = f"{100 * interval['low']:+.2f} to {100 * interval['high']:+.2f}"
-        chances = [row["p"], *[row["p_holm"]] * (len(rows) > 1)]
+        chances = [f"{p:.2g}" for p in (row["p"], row["p_holm"])[: 1 + (len(rows) > 1)]]
+        if over:
+            chances.append("-" if row["trainings"] is None else f"{row['trainings']['p']:.2g}")
         alone = "-" if row["only_a"] is None else f"{row['only_b']:,} : {row['only_a']:,}"
         table.add_row(
             f"{row['b']} - {row['a']}",
             f"{100 * row['difference']:+.2f}",
             ends,
-            *(f"{p:.2g}" for p in chances),
+            *chances,
             alone,
             f"{row['pictures']:,}",
         )
