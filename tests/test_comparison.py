@@ -44,6 +44,11 @@ def side(*each: Training, name: str = "run", **more: Any) -> Side:
     return Side(Path(name), trainings=each, **{**known, **more})
 
 
+def others(a: Sequence[Training], b: Sequence[Training]) -> Pair:
+    """Of two configs."""
+    return pair(side(*a), side(*b, config={"lr": 2}))
+
+
 def judged(*pairs: Pair, level: float = 0.95) -> list[dict[str, Any]]:
     names = [("A", chr(ord("B") + i)) for i in range(len(pairs))]
     return verdict.judge([verdict.measure(one, level) for one in pairs], names, level)
@@ -142,7 +147,7 @@ def test_one_training_each_pairs_nothing_and_folds_of_a_test_part_do_not_count()
 
 def test_independent_pictures_read_once_are_mcnemars() -> None:
     a, b = halves(5, 18, 70, 7)
-    (found,) = judged(pair(side(a), side(b)))
+    (found,) = judged(others([a], [b]))
     assert (found["only_a"], found["only_b"], found["pictures"]) == (5, 18, 100)
     assert found["p"] == pytest.approx(binomtest(5, 23).pvalue)
     assert found["test"] == "McNemar, exact"
@@ -151,10 +156,10 @@ def test_independent_pictures_read_once_are_mcnemars() -> None:
 def test_shared_house_numbers_make_the_p_larger_than_mcnemars() -> None:
     """Every picture ten times over: ten times the pictures, and not more known than before."""
     a, b = halves(5, 18, 70, 7)
-    once = judged(pair(side(a), side(b)))[0]
+    once = judged(others([a], [b]))[0]
     many = [np.repeat(one.readings.right, 10).tolist() for one in (a, b)]
     houses = np.repeat(np.arange(100), 10).tolist()
-    (found,) = judged(pair(*(side(training(right, groups=houses)) for right in many)))
+    (found,) = judged(others(*([training(right, groups=houses)] for right in many)))
     assert (found["only_a"], found["only_b"]) == (50, 180)
     assert binomtest(50, 230).pvalue < 1e-15  # what independent pictures would say
     assert found["p"] > 1e-3
@@ -165,13 +170,13 @@ def test_shared_house_numbers_make_the_p_larger_than_mcnemars() -> None:
 
 def test_more_pictures_are_counted_by_how_independent_they_are() -> None:
     a, b = halves(20, 26, 400, 54)
-    once = judged(pair(side(a), side(b)))[0]
+    once = judged(others([a], [b]))[0]
     needed = pictures_needed(6 / 500, 46 / 500)
     assert needed is not None
     assert once["needed"] == needed - 500
     many = [np.repeat(one.readings.right, 4).tolist() for one in (a, b)]
     houses = np.repeat(np.arange(500), 4).tolist()
-    (found,) = judged(pair(*(side(training(right, groups=houses)) for right in many)))
+    (found,) = judged(others(*([training(right, groups=houses)] for right in many)))
     assert found["needed"] + 2000 == pytest.approx(4 * needed, rel=0.05)
 
 
@@ -182,7 +187,7 @@ def test_any_scores_give_a_verdict(rows: list[tuple[int, int, int]]) -> None:
     houses = [house for house, _, _ in rows]
     each = [[training([row[i] > seed for row in rows], groups=houses, seed=seed) for seed in range(3)]
             for i in (1, 2)]  # fmt: skip
-    both = pair(*(side(*one) for one in each))
+    both = others(*each)
     if both.houses < 2:
         with pytest.raises(UsageError, match="no sample"):
             verdict.measure(both, 0.95)
@@ -199,7 +204,7 @@ def test_any_scores_give_a_verdict(rows: list[tuple[int, int, int]]) -> None:
 
 def test_a_difference_is_said_in_one_sentence_either_way() -> None:
     a, b = halves(10, 30, 950, 10)
-    better, worse = judged(pair(side(a), side(b)))[0], judged(pair(side(b), side(a)))[0]
+    better, worse = judged(others([a], [b]))[0], judged(others([b], [a]))[0]
     low, high = (round(100 * better["interval"][end], 1) for end in ("low", "high"))
     assert f"{binomtest(10, 40).pvalue:.2g}" == "0.0022"
     assert better["verdict"] == f"B is better by 2.0 points, 95% {low} to {high}, p = 0.0022"
@@ -210,7 +215,7 @@ def test_a_difference_is_said_in_one_sentence_either_way() -> None:
 
 def test_no_difference_comes_with_the_samples_that_it_would_take() -> None:
     a, b = halves(10, 12, 900, 78)
-    (found,) = judged(pair(side(a), side(b)))
+    (found,) = judged(others([a], [b]))
     needed = pictures_needed(0.002, 0.022)
     assert needed is not None
     rounded = -(-(needed - 1000) // 1000) * 1000
@@ -230,7 +235,7 @@ def seeded(differences: Sequence[int], only_a: int) -> Pair:
         gain = only_a + more
         b.append(training([1] * gain + [0] * (1000 - gain), seed=seed))
         a.append(training([0] * (1000 - only_a) + [1] * only_a, seed=seed))
-    return pair(side(*a), side(*b))
+    return others(a, b)
 
 
 def test_a_difference_within_the_seed_spread_is_not_called_better() -> None:
@@ -260,9 +265,19 @@ def test_seeds_that_agree_do_not_make_up_for_too_few_pictures() -> None:
     assert "beyond the seed spread" in found["verdict"]
 
 
+def test_one_config_is_never_called_better_than_itself() -> None:
+    a, b = halves(10, 60, 930)
+    found = judged(pair(side(a), side(b)), pair(side(a, config={"seed": 0}), side(b, config={"seed": 1})))
+    assert [one["outcome"] for one in found] == ["unsure", "unsure"]
+    assert found[0]["verdict"].endswith("but trained anew they may not be: both have the same config")
+    assert judged(others([a], [b]))[0]["outcome"] == "better"
+    person = pair(side(a, config={}), side(b))
+    assert judged(person)[0]["outcome"] == "better"
+
+
 def test_comparisons_are_corrected_together_by_the_larger_p() -> None:
     weak, strong = halves(10, 23, 967), halves(10, 60, 930)
-    pairs = [pair(side(a), side(b)) for a, b in (weak, strong)] + [seeded([200, -60, 10, 150, -40], 100)]
+    pairs = [others([a], [b]) for a, b in (weak, strong)] + [seeded([200, -60, 10, 150, -40], 100)]
     found = judged(*pairs)
     assert judged(pairs[0])[0]["outcome"] == "better"
     assert [one["outcome"] for one in found] == ["none", "better", "unsure"]
@@ -278,7 +293,7 @@ def worst(found: dict[str, Any]) -> float:
 
 
 def test_a_verdict_that_holm_takes_back_asks_for_more_samples() -> None:
-    one = pair(*(side(each) for each in halves(10, 23, 967)))
+    one = others(*([each] for each in halves(10, 23, 967)))
     (alone,), many = judged(one), judged(*[one] * 4)
     assert alone["outcome"] == "better"
     assert {found["outcome"] for found in many} == {"none"}
@@ -300,7 +315,7 @@ def test_points_are_never_minus_zero() -> None:
 
 def test_few_house_numbers_are_warned_of() -> None:
     right = [[1, 0] * 20, [1, 1] * 20]
-    notes = judged(pair(*(side(training(one, groups=[0, 1, 2, 3] * 10)) for one in right)))[0]["notes"]
+    notes = judged(others(*([training(one, groups=[0, 1, 2, 3] * 10)] for one in right)))[0]["notes"]
     assert any("4 house numbers are few" in note for note in notes)
 
 

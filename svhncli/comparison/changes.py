@@ -32,6 +32,11 @@ def changed(a: Side, b: Side) -> list[str]:
     return sorted({_owner(key, groups) for key in keys})
 
 
+def is_chance(a: Side, b: Side) -> bool:
+    """Whether two runs have the same config, but for the seed, so that whatever differs is chance."""
+    return bool(a.config and b.config) and {*changed(a, b)} <= {"seed"}
+
+
 def warning(a: Side, b: Side) -> str | None:
     """What a person should know of the settings of two runs; None where exactly one was changed."""
     if not (a.config and b.config):
@@ -42,10 +47,8 @@ def warning(a: Side, b: Side) -> str | None:
             f"{len(found)} changes at once ({', '.join(found)}): whatever differs, nobody can say which of "
             "them did it"
         )
-    if not found:
-        return "the same config: what differs is chance"
-    if found == ["seed"]:
-        return "the same config but for the seed: what differs is chance"
+    if is_chance(a, b):
+        return f"the same config{' but for the seed' * bool(found)}: what differs is chance"
     return None
 
 

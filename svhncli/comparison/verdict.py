@@ -7,8 +7,8 @@ config, trained anew, would have made other networks: folds and seeds answer tha
 that rejects only if each of two tests does keeps the level of each, without a correction (intersection-union,
 Berger 1982): its p is the larger of the two. It is this p that decides, and that is corrected where there are
 several comparisons (Holm); the p in the sentence is that of the pictures, with the other one beside it. Where
-each side trained once, the second kind of chance cannot be seen; then the verdict is one on two networks, not
-on two configs, and a note says so.
+each side trained once, the second kind of chance cannot be seen; then the verdict is one on two networks,
+not on two configs, and a note says so. Of one config with itself nothing is ever called better.
 
 The p of the pictures is McNemar's exact one where pictures are independent and each side read each once.
 Where pictures share house numbers they are not independent, and where a picture was read several times its
@@ -23,6 +23,7 @@ from math import ceil
 from statistics import NormalDist, stdev
 from typing import Any
 
+from svhncli.comparison import changes
 from svhncli.comparison.pairing import Pair, Trainings, trainings
 from svhncli.errors import UsageError
 from svhncli.stats import tail
@@ -121,11 +122,11 @@ def _judged(
     tests: Tests, a: str, b: str, level: float, p_holm: float, p_both: float, of: int
 ) -> dict[str, Any]:
     pair, alpha, mean = tests.pair, 1 - level, tests.pictures.mean
+    is_chance = changes.is_chance(pair.a, pair.b)
     outcome = "none"
-    if p_both < alpha:
-        outcome = "better" if mean > 0 else "worse"
-    elif p_holm < alpha:
-        outcome = "unsure"
+    if p_holm < alpha:
+        is_sure = p_both < alpha and not is_chance
+        outcome = ("better" if mean > 0 else "worse") if is_sure else "unsure"
     more = None if p_holm < alpha else _more(tests, 1 - alpha / of)
     found = {
         "a": a,
@@ -147,7 +148,7 @@ def _judged(
         "outcome": outcome,
         "needed": more,
     }
-    return found | {"verdict": _sentence(found, pair.a.part, of), "notes": _notes(tests, a, b)}
+    return found | {"verdict": _sentence(found, pair.a.part, of, is_chance), "notes": _notes(tests, a, b)}
 
 
 def _test(tests: Tests) -> str:
@@ -212,8 +213,8 @@ def digits_of(interval: dict[str, Any]) -> int:
     return 1 if interval["high"] - interval["low"] >= 0.002 else 2
 
 
-def _sentence(found: dict[str, Any], part: str, of: int) -> str:
-    """The verdict; `of` is the number of comparisons."""
+def _sentence(found: dict[str, Any], part: str, of: int, is_chance: bool) -> str:
+    """The verdict; `of` is the number of comparisons, `is_chance` whether both have one config."""
     outcome, low, high = found["outcome"], found["interval"]["low"], found["interval"]["high"]
     mean, digits, level = found["difference"], digits_of(found["interval"]), found["interval"]["level"]
     if mean < 0 and found["p_holm"] < 1 - level:
@@ -228,7 +229,7 @@ def _sentence(found: dict[str, Any], part: str, of: int) -> str:
         word = "better" if found["difference"] > 0 else "worse"
         return (
             f"these networks of {found['b']} are {word} by {points(mean, digits)} points, {span}, but "
-            f"trained anew they may not be: {again}"
+            f"trained anew they may not be: {'both have the same config' if is_chance else again}"
         )
     text = f"no difference that these data can show ({points(mean, digits)} points, {span})"
     if found["needed"] is not None:
