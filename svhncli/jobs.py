@@ -14,7 +14,7 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -69,7 +69,7 @@ def plan(config: schema.Train, folds: Sequence[Fold]) -> list[Job]:
             "raise split.n instead",
         )
     seeds = range(config.seed, config.seed + config.repeats)
-    configs = {seed: _with_seed(config, seed) if several_seeds else config for seed in seeds}
+    configs = {seed: with_seed(config, seed) if several_seeds else config for seed in seeds}
     return [
         Job(name(seed, fold.name, several_seeds, len(folds) > 1), fold, own)
         for seed, own in configs.items()
@@ -83,7 +83,8 @@ def name(seed: int, fold: str, several_seeds: bool, several_folds: bool) -> str:
     return "-".join(words) or fold
 
 
-def _with_seed(config: schema.Train, seed: int) -> schema.Train:
+def with_seed(config: schema.Train, seed: int) -> schema.Train:
+    """The config of one training with this seed, on the split of the config's own."""
     split = config.split
     if getattr(split, "seed", 0) is None:
         split = replace(split, seed=config.seed)
@@ -101,10 +102,27 @@ def how_many(wanted: int | str, count: int, on_gpu: bool, threads: int) -> int:
     return max(1, min(places, count))
 
 
+def share_out(wanted: int | str, count: int, machine: Machine, threads: int) -> tuple[int, Machine]:
+    """How many at once (see `how_many`), and the machine with the threads that each then has.
+
+    threads: as asked for; 0 shares the CPUs out.
+    """
+    at_once = how_many(wanted, count, machine.device.type == "cuda", threads)
+    return at_once, replace(machine, threads=threads or max(1, available_cpus() // at_once))
+
+
 def train(
-    jobs: Sequence[Job], at_once: int, machine: Machine, data: DataSet, record: RunDir, show: Show
+    jobs: Sequence[Job],
+    at_once: int,
+    machine: Machine,
+    data: DataSet,
+    record: RunDir,
+    show: Show,
+    again: str,
 ) -> list[dict[str, Any]]:
     """Train what is not finished; the summaries, in the order of the jobs.
+
+    again: the command that goes on with what was interrupted.
 
     Raises:
         Interrupted: a signal came; the state of every training is saved.
@@ -121,12 +139,17 @@ def train(
         device.prepare(machine)
         for job in left:
             folder = _folder(job, jobs, record)
-            done[job.name] = train_fold(job.config, machine, data, job.fold, folder, show, record.path)
+            done[job.name] = _train(job, machine, data, folder, show, again)
     else:
-        done |= _side_by_side(left, at_once, machine, record, show)
-    return [
-        {**done[job.name], "name": job.name, "fold": job.fold.name, "seed": job.config.seed} for job in jobs
-    ]
+        done |= _side_by_side(left, at_once, machine, record, show, again)
+    # summaries that an earlier version wrote do not say of which fold and seed they are
+    return [{"fold": job.fold.name, "seed": job.config.seed} | done[job.name] for job in jobs]
+
+
+def _train(
+    job: Job, machine: Machine, data: DataSet, folder: RunDir, show: Show, again: str
+) -> dict[str, Any]:
+    return train_fold(job.config, machine, data, job.fold, folder, show, name=job.name, again=again)
 
 
 def _folder(job: Job, jobs: Sequence[Job], record: RunDir) -> RunDir:
@@ -154,14 +177,14 @@ class _Worker:
 
 
 def _side_by_side(
-    jobs: Sequence[Job], at_once: int, machine: Machine, record: RunDir, show: Show
+    jobs: Sequence[Job], at_once: int, machine: Machine, record: RunDir, show: Show, again: str
 ) -> dict[str, dict[str, Any]]:
     """Train the jobs in processes; name -> summary."""
     waiting, done = deque(jobs), {}
     error: BaseException | None = None
     board = Board(show, [job.name for job in jobs], jobs[0].config.epochs)
     count = min(at_once, len(jobs))
-    with noted(show.stopping) as signalled, board, _workers(count, machine, record.path) as alive:
+    with noted(show.stopping) as signalled, board, _workers(count, machine, record.path, again) as alive:
         while alive:
             for worker in [alive[pipe] for pipe in wait(list(alive), timeout=LOOK)]:
                 kind, *told = _heard(worker)
@@ -173,14 +196,15 @@ def _side_by_side(
                 elif kind == "gone":
                     del alive[worker.pipe]
                     if worker.job is not None and error is None and signalled() is None:
-                        error = _lost(worker)
+                        error = _lost(worker, again)
                 elif kind != "ready":
                     board.take(_name(worker), kind, *told)
                 if kind in ("ready", "done"):
                     worker.job = waiting.popleft() if waiting and error is None else None
-                    worker.pipe.send(worker.job)
                     if worker.job is not None:
                         board.begin(worker.job.name)
+                    with suppress(OSError):  # it has just ended, and will be heard of as gone
+                        worker.pipe.send(worker.job)
             if error is not None or signalled() is not None:
                 waiting.clear()
                 for worker in alive.values():
@@ -188,7 +212,7 @@ def _side_by_side(
     if (code := signalled()) is not None:
         raise Interrupted(
             f"stopped with {len(done)} of {len(jobs)} trainings done; all is saved",
-            f"go on with: svhn train --resume {record.path}",
+            f"go on with: {again}",
             code,
         )
     if error is not None:
@@ -197,7 +221,7 @@ def _side_by_side(
 
 
 @contextmanager
-def _workers(count: int, machine: Machine, run: Path) -> Iterator[dict[Any, _Worker]]:
+def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[dict[Any, _Worker]]:
     """Processes that wait for jobs, by their pipes; whatever happens in the block, none is left after it."""
     context = multiprocessing.get_context("spawn")  # a fork after OpenMP was used hangs for ever
     plugins = sorted(
@@ -208,7 +232,7 @@ def _workers(count: int, machine: Machine, run: Path) -> Iterator[dict[Any, _Wor
         with interrupts_held():
             for slot in range(count):
                 here, there = context.Pipe()
-                process = context.Process(target=_serve, args=(there, slot, machine, run, plugins))
+                process = context.Process(target=_serve, args=(there, slot, machine, run, again, plugins))
                 process.start()
                 there.close()
                 started.append(_Worker(process, here))
@@ -243,14 +267,14 @@ def _name(worker: _Worker) -> str:
     return worker.job.name
 
 
-def _lost(worker: _Worker) -> SvhnError:
+def _lost(worker: _Worker, again: str) -> SvhnError:
     """The error of a process that ended without a word."""
     worker.process.join()
     code = worker.process.exitcode
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     return SvhnError(
         f"the process that trained {_name(worker)} {how}; what was saved before is whole",
-        "where memory ran out, fewer at once need less: svhn train --resume RUN jobs=1",
+        f"where memory ran out, fewer at once need less: {again} jobs=1",
     )
 
 
@@ -264,7 +288,7 @@ class Elsewhere(Exception):
 # ----------------------------------------------------------------------------- a process
 
 
-def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, modules: list[str]) -> None:
+def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str, modules: list[str]) -> None:
     """Train one job after another until there are none.
 
     modules: of plugins that the person named; they register their parts.
@@ -283,8 +307,7 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, modules: li
         try:
             if data is None:
                 data = build.data(job.config.data, job.config.split, job.config.cache, lambda *_: None)
-            inner = RunDir(run / job.name)
-            pipe.send(("done", train_fold(job.config, machine, data, job.fold, inner, show, run)))
+            pipe.send(("done", _train(job, machine, data, RunDir(run / job.name), show, again)))
         except Interrupted:
             return  # the parent asked for it
         except Exception as error:

@@ -25,6 +25,9 @@ from svhncli.stats.estimates import (
     resampled_intervals,
 )
 
+BOOTSTRAP = {"oob": "out of bag", "632": ".632", "632plus": ".632+"}
+"""Estimates of a bootstrap, in words."""
+
 
 def write_overall(
     record: RunDir, trainings: Sequence[dict[str, Any]], place: Path | None = None

@@ -12,6 +12,7 @@ VERBS = {
     "inspect": (" [RUN]", "faults of a data set and its split; likely label errors by a RUN"),
     "check": ("", "small trainings that show whether a large one can be trusted"),
     "lr-find": ("", "how high lr may be: a short training in which it rises at every step"),
+    "learning-curve": ("", "would more data help, or a larger model?"),
     "human": ("", "a quiz: how well a person reads the validation part"),
     "eval": (" RUN", "loss and accuracy of a trained run"),
     "compare": (" RUNS...", "whether runs differ by more than chance, and in what they were set"),

@@ -22,12 +22,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from svhncli.overall import BOOTSTRAP
 from svhncli.report.differences import comparison_tables
 from svhncli.report.findings_table import tables
 
 PARTS = ("train", "val", "test")
-BOOTSTRAP = {"oob": "out of bag", "632": ".632", "632plus": ".632+"}
-"""Estimates of a bootstrap, in words."""
 
 
 class Show:
@@ -149,6 +148,8 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
     for part in PARTS:
         if "classes" in (summary.get(part) or {}):
             out.print(_classes_table(summary[part]["classes"]))
+    if "sizes" in summary:
+        out.print(_curve_table(summary))
     if "findings" in summary:
         for found in tables(summary, out.width):
             out.print(found)
@@ -195,6 +196,10 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield "calibration", _calibration(score["calibration"])
     if checks := summary.get("checks"):
         yield "checks", f"all {len(checks)} passed"
+    for number, text in enumerate(summary.get("says", ())):
+        yield "" if number else "it says", text
+    if "plot" in summary:
+        yield "curve", summary["plot"]
     if "lowest" in summary:
         lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
         yield "suggested lr", f"{lr}: {summary['why']}"
@@ -308,6 +313,24 @@ def _classes_table(classes: list[dict[str, Any]]) -> Table:
         shares = (one[name] for name in ("precision", "recall", "f1"))
         told = ("-" if share is None else percent(share) for share in shares)
         table.add_row(str(one["class"]), *told, f"{one['support']:,}")
+    return table
+
+
+def _curve_table(summary: dict[str, Any]) -> Table:
+    """A row for each size that was measured, then those that the law expects."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("train on", "val error", "95%", "train error", ""):
+        table.add_column(name, justify="left" if name == "" else "right")
+
+    def ends(one: dict[str, Any]) -> str:
+        return "" if one["low"] is None else f"{percent(one['low'])} to {percent(one['high'])}"
+
+    for one in summary["sizes"]:
+        count = len(one["errors"])
+        told = f"mean of {count}" if count > 1 else ""
+        table.add_row(f"{one['n']:,}", percent(one["error"]), ends(one), percent(one["train_error"]), told)
+    for one in summary["ahead"][1:]:
+        table.add_row(f"{one['n']:,}", percent(one["error"]), ends(one), "", "expected")
     return table
 
 

@@ -8,7 +8,8 @@ replicate), so one seed always gives the same folds, and more replicates leave t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -116,6 +117,37 @@ def bootstrap(labels: np.ndarray, groups: np.ndarray, *, n: int, seed: int) -> l
 def everything(count: int) -> Fold:
     """All of `count` pictures train and validate, so what is misread is the training error."""
     return Fold(ALL, np.arange(count), np.arange(count))
+
+
+def growing(fold: Fold, groups: np.ndarray, *, fractions: Sequence[float], seed: int) -> list[Fold]:
+    """The fold with ever more of its training pictures: each part holds the smaller ones, groups are whole.
+
+    Every part is repeated to the length of the whole, so that all of them train for as many steps; what is
+    left over of the last repetition are its first pictures.
+
+    fractions: of the training pictures, ascending, in (0, 1]; a part has the fraction or a little more, since
+        its last group is whole. Its name is the fraction in percent.
+
+    Raises:
+        DataError: two parts are the same, since there are so few groups.
+    """
+    whole = np.unique(fold.train)
+    ids, group, sizes = np.unique(groups[whole], return_inverse=True, return_counts=True)
+    order = numpy_generator(seed, "growing").permutation(len(ids))
+    held = np.cumsum(sizes[order])
+    rank = np.empty(len(ids), np.int64)
+    rank[order] = np.arange(len(ids))
+    ends = np.searchsorted(held, np.round(np.multiply(fractions, len(whole)), 6)) + 1
+    if len(np.unique(ends)) < len(ends):
+        raise DataError(
+            f"{len(ids)} house numbers cannot be cut at all of {', '.join(f'{f:.3g}' for f in fractions)}",
+            "name sizes that lie further apart",
+        )
+    folds = []
+    for fraction, end in zip(fractions, ends, strict=True):
+        part = whole[rank[group] < end]
+        folds.append(replace(fold, name=f"{100 * fraction:g}pct", train=np.sort(np.resize(part, len(whole)))))
+    return folds
 
 
 def ordered(labels: np.ndarray, groups: np.ndarray, *, fraction: float) -> list[Fold]:

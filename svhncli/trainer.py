@@ -41,12 +41,21 @@ WORTH_SAYING = 0.01
 
 
 def train_fold(
-    config: schema.Train, machine: Machine, data: DataSet, fold: Fold, run: RunDir, show: Show, top: Path
+    config: schema.Train,
+    machine: Machine,
+    data: DataSet,
+    fold: Fold,
+    run: RunDir,
+    show: Show,
+    *,
+    name: str,
+    again: str,
 ) -> dict[str, Any]:
     """Train one fold in `run`'s directory, or go on where it was left; returns its summary.
 
     Args:
-        top: the directory that a person resumes (the run's, where this is a fold of it).
+        name: what the training is called; where there are several, its folder's name.
+        again: the command that goes on with it.
 
     Raises:
         Interrupted: a signal came; the state is saved.
@@ -62,14 +71,14 @@ def train_fold(
         )
         plan = replace(plan, watch=_watched(config, len(fold.val)))
         meta = _meta(config, data, fold, plan)
-        _say_fold(fold.name if run.path == top else run.path.name, fold, plan, state, show)
+        _say_fold(name, fold, plan, state, show)
         if run.last.is_file():
             _restore(run, plan, state, meta, show)
         run.load_timing(state.epoch)
         run.write_history(state.history)
         run.status("running", epoch=state.epoch)
-        reason = _train(config, plan, state, meta, run, show, top)
-    summary = _finish(config, plan, state, fold, data, run, reason)
+        reason = _train(config, plan, state, meta, run, show, again)
+    summary = _finish(config, plan, state, fold, data, run, name, reason)
     if (units := summary["units"]) is not None:
         show.say(f"l0       {units['open']:,} of {units['of']:,} units remain open")
     return summary
@@ -152,7 +161,7 @@ def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: 
 
 
 def _train(
-    config: schema.Train, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show, top: Path
+    config: schema.Train, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show, again: str
 ) -> str:
     """Train to the end; returns in words why it ended."""
     saved_at = time.monotonic()
@@ -177,7 +186,7 @@ def _train(
                 run.status("interrupted", epoch=state.epoch, step=state.step)
                 raise Interrupted(
                     f"stopped in epoch {state.epoch + 1} of {plan.epochs}, step {state.step}; all is saved",
-                    f"go on with: svhn train --resume {top}",
+                    f"go on with: {again}",
                     code,
                 )
             if time.monotonic() - saved_at > 60 * config.save_minutes:
@@ -213,6 +222,7 @@ def _finish(
     fold: Fold,
     data: DataSet,
     run: RunDir,
+    name: str,
     reason: str,
 ) -> dict[str, Any]:
     """Score the best weights, on the test part too, draw the curves, judge the run, sum up."""
@@ -244,7 +254,9 @@ def _finish(
     summary = {
         "status": "done",
         "reason": reason,
-        "name": fold.name,
+        "name": name,
+        "fold": fold.name,
+        "seed": config.seed,
         "epochs": config.epochs,
         "best": {name: row[name] for name in ("epoch", "val_loss", "val_accuracy")},
         "last": state.history[-1],

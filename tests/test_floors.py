@@ -21,6 +21,7 @@ FLOORS = (
         "models",
         "optim",
         "lr_range",
+        "power_law",
         "regularise",
         "metrics",
         "scores",

@@ -34,7 +34,7 @@ def smaller(words: list[str]) -> list[str]:
         return [*words, "data.check_md5=false"] if "data=svhn" in words else words
     if words[0] == "human":
         return [*words, "data.n_train=200", "data.n_test=0"]
-    if words[0] not in ("train", "check", "lr-find") or "--resume" in words:
+    if words[0] not in ("train", "check", "lr-find", "learning-curve") or "--resume" in words:
         return words
     if "experiment=tianchi" in words:  # debug=fast would choose other data
         return [*words, "epochs=1", "model.hidden=16", "threads=1", "device=cpu"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import torch
 
 from svhncli import build, checkpoint, device, jobs, rules, schema
 from svhncli.assembly import val_digits
-from svhncli.cpus import available_cpus
 from svhncli.data.digits import DataSet
 from svhncli.errors import CheckpointError, UsageError
 from svhncli.files import write_json
@@ -23,6 +23,9 @@ from svhncli.report.page import write_report
 from svhncli.show import Show, class_balance
 from svhncli.split import ALL, Fold
 from svhncli.trainer import is_finished
+
+MANY = 5
+"""Trainings of which each gets a verdict of its own."""
 
 
 def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
@@ -175,9 +178,7 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     folds = build.folds(config.split, data, config.seed)
     todo = jobs.plan(config, folds)
     threads = machine.threads if record.started else config.threads
-    at_once = jobs.how_many(config.jobs, len(todo), machine.device.type == "cuda", threads)
-    if not threads:
-        machine = replace(machine, threads=max(1, available_cpus() // at_once))
+    at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)
     # Whatever can be refused has been: from here on there is a run.
     show.log = record.path / "train.log"
     record.write_config(
@@ -191,7 +192,8 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     _header(config, machine, data, folds, record, show)
     if len(todo) > 1:
         show.say(f"jobs     {len(todo)} trainings, {at_once} at once")
-    summaries = jobs.train(todo, at_once, machine, data, record, show)
+    again = f"svhn train --resume {shlex.quote(str(record.path))}"
+    summaries = jobs.train(todo, at_once, machine, data, record, show, again)
     _say_diagnosis(summaries, show)
     summary = summaries[0] if len(todo) == 1 else write_overall(record, summaries)
     return summary | {"next": _next(record.path, summary)}
@@ -268,11 +270,16 @@ def _header(
 
 
 def _say_diagnosis(summaries: list[dict[str, Any]], show: Show) -> None:
-    """A verdict for every fold; what to try, once."""
-    for summary in summaries:
-        fold = f"{summary['name']} " if len(summaries) > 1 else ""
-        show.tell(f"{fold}{summary['diagnosis']['verdict']}: {summary['diagnosis']['why']}")
-    for advice in summaries[-1]["diagnosis"]["try"]:
+    """A verdict for every fold, or how many have which; what to try, once."""
+    folds = [one for one in summaries if one["fold"] != ALL]
+    if len(folds) > MANY:
+        for verdict, count in Counter(one["diagnosis"]["verdict"] for one in folds).most_common():
+            show.tell(f"{count} of {len(folds)} trainings: {verdict}")
+    else:
+        for one in folds:
+            name = f"{one['name']} " if len(folds) > 1 else ""
+            show.tell(f"{name}{one['diagnosis']['verdict']}: {one['diagnosis']['why']}")
+    for advice in folds[-1]["diagnosis"]["try"]:
         show.tell(f"  try {advice}")
 
 

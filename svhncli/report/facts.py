@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from svhncli.errors import NotFiniteError
+from svhncli.overall import BOOTSTRAP
 from svhncli.predictions import as_text
 from svhncli.report.diagnosis import turns
 from svhncli.report.gather import Run
@@ -33,7 +34,9 @@ def title(run: Run) -> str:
     model, data, split = (run.config[group]["name"] for group in ("model", "data", "split"))
     if run.folds:
         count = len(run.folds) if outcome(run) == "done" else f"the first {len(run.folds)}"
-        return f"{model} on {data}, {count} folds of {split}"
+        seeds = run.config.get("repeats", 1)
+        what = f"{count} trainings with {seeds} seeds" if seeds > 1 else f"{count} folds"
+        return f"{model} on {data}, {what} of {split}"
     return f"{model} on {data}, {run.path.name if run.path != run.top else split}"
 
 
@@ -65,7 +68,7 @@ def lede(run: Run) -> list[str]:
     if "folds" in summary:
         accuracy, n = summary["val_accuracy"], [fold["n_val"] for fold in summary["folds"]]
         told.append(
-            f"{len(n)} networks ({_network(run)}), one a fold, read on average "
+            f"{len(n)} networks ({_network(run)}), each of other pictures or another seed, read on average "
             f"{percent(accuracy['mean'])} of the {unit(run)} of their validation part right "
             f"({_range(n)} each)."
         )
@@ -233,11 +236,33 @@ def over_folds(run: Run) -> list[tuple[str, str, str, str]]:
     """Name, mean, standard deviation and interval of every score that has a mean over folds."""
     rows = []
     for name, value in run.summary.items():
-        if isinstance(value, dict) and "sd" in value:
+        if isinstance(value, dict) and "sd" in value and name != "seeds":
             form = (lambda number: f"{number:.4f}") if name.endswith("loss") else percent
             bounds = f"[{form(value['low'])}, {form(value['high'])}]" if "low" in value else ""
             rows.append((name.replace("_", " "), form(value["mean"]), form(value["sd"]), bounds))
     return rows
+
+
+def estimates(run: Run) -> list[tuple[str, str, str, str]]:
+    """Name, accuracy, interval and a word about it, of what several trainings tell of unseen pictures."""
+    rows = []
+    if found := run.summary.get("unseen"):
+        houses = f" of {found['groups']:,} house numbers" if found["groups"] < found["n"] else ""
+        about = f"{found['n']:,} pictures{houses}, each by the share of its readings that are right; Wilson"
+        rows.append(("pictures that did not train", percent(found["accuracy"]), found["interval"], about))
+    if found := run.summary.get("bootstrap"):
+        about = (
+            f"training error {percent(found['train_error'])}, error without information "
+            f"{percent(found['no_information_rate'])}, R {found['relative_overfitting']:.2f}"
+        )
+        for name, words in BOOTSTRAP.items():
+            one = found[name]
+            text = about if name == "632plus" else ""
+            rows.append((words, percent(one["value"]), one["bca"] or one["percentile"], text))
+    if found := run.summary.get("seeds"):
+        about = f"sd {percent(found['sd'])} from seed to seed, {found['n']} seeds on the same folds"
+        rows.append(("validation accuracy of a seed", percent(found["mean"]), None, about))
+    return [(name, value, interval(bounds), about) for name, value, bounds, about in rows]
 
 
 def jumps(run: Run) -> list[str]:

@@ -69,6 +69,24 @@ class LrFind(Training):
 
 
 @dataclass
+class LearningCurve(Training):
+    """`svhn learning-curve`: would more data help, or a larger model?"""
+
+    sizes: list[float] = key(
+        [0.05, 0.1, 0.2, 0.5, 1.0], "shares of the training part that are trained on", above=0, high=1
+    )
+    repeats: int = key(3, "draws of each size, each with a seed of its own, from `seed` on", low=1)
+    jobs: int | str = key(
+        "auto",
+        "trainings side by side; auto: one a GPU, or as many as have a CPU",
+        low=1,
+        choices=("auto",),
+    )
+    metric: str = key("val_accuracy", "what chooses the best epoch and stops early", choices=METRICS)
+    out: str = key("outputs/learning-curve", "folder for the trainings and the curve; named again it goes on")
+
+
+@dataclass
 class Measures:
     """What the checks of `svhn check` are measured by."""
 

@@ -1,0 +1,101 @@
+"""`svhn learning-curve` from the command line: nested parts, as many steps each, and going on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from svhncli import cli
+from svhncli.commands.learning_curve import _says
+
+WORDS = ["learning-curve", "data.n_train=600", "data.n_test=60", "epochs=2", "threads=1", "lr=3e-3"]
+WORDS += ["model=linear", "sizes=[0.1,0.3,0.6,1]", "repeats=2", "jobs=1", "out=curve"]
+
+
+def split_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "split.json").read_text())
+
+
+def test_a_curve_is_measured_drawn_and_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*WORDS, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    curve = folder / "curve"
+    assert json.loads((curve / "result.json").read_text()) == result
+    assert (curve / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+
+    whole = split_of(curve / "100pct-seed0")
+    for seed in range(2):
+        parts = [split_of(curve / f"{name}pct-seed{seed}") for name in (10, 30, 60, 100)]
+        shown = [set(part["train"]) for part in parts]
+        assert all(small < large for small, large in itertools.pairwise(shown)), "nested"
+        assert {len(part["train"]) for part in parts} == {len(whole["train"])}, "as many steps"
+        assert all(part["val"] == whole["val"] for part in parts), "one validation part"
+    assert split_of(curve / "10pct-seed0")["train"] != split_of(curve / "10pct-seed1")["train"]
+
+    for fraction, one in zip((0.1, 0.3, 0.6, 1), result["sizes"], strict=True):
+        assert one["n"] == pytest.approx(fraction * len(whole["train"]), abs=6)
+        summaries = [
+            json.loads((curve / f"{100 * fraction:g}pct-seed{seed}" / "summary.json").read_text())
+            for seed in range(2)
+        ]
+        errors = [1 - summary["best"]["val_accuracy"] for summary in summaries]
+        assert one["errors"] == errors
+        assert one["error"] == pytest.approx(np.mean(errors))
+        assert one["train_error"] == pytest.approx(np.mean([1 - s["train"]["accuracy"] for s in summaries]))
+    most = result["sizes"][-1]["n"]
+    assert [one["n"] for one in result["ahead"]] == [most, 2 * most, 10 * most]
+
+    before = (curve / "30pct-seed1" / "last.pt").stat().st_mtime_ns
+    assert cli.main([*WORDS, "repeats=3"]) == 0  # what is done stays, one draw more of each size
+    out = capsys.readouterr().out
+    assert "mean of 3" in out
+    assert "With twice as many pictures" in out.replace("\n", " ")
+    assert (curve / "30pct-seed1" / "last.pt").stat().st_mtime_ns == before
+    assert cli.main([*WORDS, "lr=1e-3"]) == 2
+    assert "holds another curve: lr was 0.003, not 0.001" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["sizes=[0.5,1]"], 2, "a curve needs 3 or more"),
+        (["sizes=[0.5,0.8,2]"], 2, "at most 1"),
+        (["sizes=[0.001,0.0011,1]"], 3, "cannot be cut at all of"),
+    ],
+)
+def test_what_makes_no_curve_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, told: str
+) -> None:
+    assert cli.main([*WORDS, *words]) == code
+    assert told in capsys.readouterr().err
+
+
+def size(error: float, train_error: float) -> dict[str, Any]:
+    return {"n": 1000, "error": error, "train_error": train_error}
+
+
+def expected(now: float, twice: float) -> list[dict[str, Any]]:
+    return [
+        {"n": n, "error": e, "low": e, "high": e} for n, e in ((1000, now), (2000, twice), (10_000, twice))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("last", "ahead", "words"),
+    [
+        (size(0.1, 0.0), expected(0.1, 0.07), ["more data would help", "pictures are what it lacks"]),
+        (size(0.1, 0.08), expected(0.1, 0.098), ["hardly help", "a larger model"]),
+        (size(0.1, 0.08), expected(0.1, 0.05), ["more data would help", "a larger model"]),
+        (size(0.1, 0.0), expected(0.1, 0.099), ["hardly help", "more regularisation"]),
+    ],
+)
+def test_more_data_or_a_larger_model_by_the_curve_and_the_training_error(
+    last: dict[str, Any], ahead: list[dict[str, Any]], words: list[str]
+) -> None:
+    told = " ".join(_says(last, ahead, None))
+    assert all(word in told for word in words), told
