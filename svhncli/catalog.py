@@ -15,9 +15,6 @@ from typing import Any
 from svhncli import rules, schema
 from svhncli.overview import VERBS
 
-MANY = {"paths", "runs"}
-"""Keys that take all plain words that are left."""
-
 
 @dataclass(frozen=True)
 class Key:
@@ -51,6 +48,11 @@ def is_trainer(verb: str) -> bool:
 def plain_keys(verb: str) -> list[str]:
     """The keys whose values are the plain words after a verb, in order: `run`, then `paths`."""
     return re.findall(r"\w+", VERBS[verb][0].lower())
+
+
+def many_key(verb: str) -> str | None:
+    """The key that takes all plain words that are left; None where no key does."""
+    return plain_keys(verb)[-1] if VERBS[verb][0].endswith("...") else None
 
 
 def takes_run(verb: str) -> bool:

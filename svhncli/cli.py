@@ -145,7 +145,7 @@ def run(line: Line) -> int:
     if "--quiet" in line.flags:
         os.environ["SVHN_QUIET"] = "1"  # the processes of a launcher inherit it
 
-    words, many = plain_words(words, catalog.plain_keys(verb))
+    words, many = plain_words(words, verb)
     return dispatch.run(
         verb,
         line.hydra,
@@ -158,7 +158,7 @@ def run(line: Line) -> int:
     )
 
 
-def plain_words(words: list[str], keys: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+def plain_words(words: list[str], verb: str) -> tuple[list[str], dict[str, list[str]]]:
     """What plain words, or those with a `=` that are files, are the values of.
 
     Returns:
@@ -167,14 +167,15 @@ def plain_words(words: list[str], keys: list[str]) -> tuple[list[str], dict[str,
     """
     from svhncli import catalog, compose
 
+    keys, last = catalog.plain_keys(verb), catalog.many_key(verb)
     left = [key for key in keys if not any(word.startswith(f"{key}=") for word in words)]
     overrides: list[str] = []
     many: dict[str, list[str]] = {}
     for word in words:
         if "=" in word and not os.path.exists(word):
             overrides.append(word)
-        elif left and left[0] in catalog.MANY:
-            many.setdefault(left[0], []).append(word)
+        elif last is not None and left[:1] == [last]:
+            many.setdefault(last, []).append(word)
         else:
             overrides.append(f"{left.pop(0)}={compose.quote(word)}" if left else word)
     return overrides, many

@@ -99,7 +99,8 @@ def candidates(
         found = dict.fromkeys(schema.VERBS, "")
     elif verb in schema.VERBS:
         found = _values(verb, current) if "=" in current else _keys(verb, current, plain[1:])
-        wants_run = catalog.takes_run(verb) and not any("=" not in word for word in plain[1:])
+        named = any("=" not in word for word in plain[1:])
+        wants_run = (catalog.takes_run(verb) and not named) or catalog.many_key(verb) == "runs"
         if "=" not in current and (wants_run or previous == "--resume"):
             found = _runs() | found
     return [f"{name}\t{text}".rstrip("\t") for name, text in found.items() if name.startswith(current)]
@@ -125,7 +126,7 @@ def _values(verb: str, current: str) -> dict[str, str]:
     key = catalog.keys(verb).get(path)
     if path in catalog.defaults(verb):
         names = catalog.choices(path)
-    elif path in ("run", "resume", "init_from"):
+    elif path in ("run", "resume", "init_from", "baseline"):
         names = _runs()
     elif key is not None:
         names = dict.fromkeys(key.rule["choices"] or (("true", "false") if key.hint is bool else ()), "")

@@ -163,15 +163,15 @@ def execute(
 
 
 def command(verb: str) -> ModuleType:
-    """A verb's module. It imports torch, which takes seconds: on a terminal a line says so meanwhile."""
+    """A verb's module. Most import torch, which takes seconds: on a terminal a line says so meanwhile."""
     says = sys.stderr.isatty() and not os.environ.get("SVHN_QUIET") and "torch" not in sys.modules
     if says:
-        print("loading torch ...", end="\r", file=sys.stderr, flush=True)
+        print("loading ...", end="\r", file=sys.stderr, flush=True)
     try:
         return importlib.import_module(f"svhncli.commands.{verb.replace('-', '_')}")
     finally:
         if says:
-            print(" " * len("loading torch ..."), end="\r", file=sys.stderr, flush=True)
+            print(" " * len("loading ..."), end="\r", file=sys.stderr, flush=True)
 
 
 def run_dir() -> Path:

@@ -15,6 +15,7 @@ VERBS = {
     "learning-curve": ("", "would more data help, or a larger model?"),
     "human": ("", "a quiz: how well a person reads the validation part"),
     "eval": (" RUN", "loss and accuracy of a trained run"),
+    "compare": (" RUNS...", "whether runs differ by more than chance, and in what they were set"),
     "gather": (" DIR", "jobs that trained a fold or seed each become one run of several"),
     "report": (" RUN", "all about a run or a sweep as one HTML page"),
     "ensemble": (" RUNS...", "join folds, snapshots or runs into one network"),

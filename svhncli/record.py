@@ -224,6 +224,12 @@ def weights_file(target: str) -> Path:
     return found / "best.pt"
 
 
+def evaluation_folder(folder: Path, data: str, part: str, views: int = 1) -> Path:
+    """Where `svhn eval` leaves what it found of one part of a data set, beside the checkpoint it scored."""
+    name = f"{data}-{part}" + (f"-tta{views}" if views > 1 else "")
+    return folder / "eval" / re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
+
+
 def latest_run(outputs: Path = Path("outputs/train")) -> Path:
     """The newest run under `outputs`, by the stamp in its name."""
     runs = sorted(p for p in outputs.glob("*") if _STAMP.match(p.name) and _is_of_use(p))

@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from svhncli.overall import BOOTSTRAP
+from svhncli.report.differences import comparison_tables
 from svhncli.report.findings_table import tables
 
 PARTS = ("train", "val", "test")
@@ -153,6 +154,9 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
         out.print(_curve_table(summary))
     if "findings" in summary:
         for found in tables(summary, out.width):
+            out.print(found)
+    if "comparisons" in summary:
+        for found in comparison_tables(summary, out.width):
             out.print(found)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)

@@ -44,6 +44,7 @@ FLOORS = (
         "onnx_file",
         "quiz",
         "readings",
+        "comparison",
         "findings",
         "report",
         "show",

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import loadmat
 
-from svhncli import catalog, checkpoint, cli, schema, trained
+from svhncli import checkpoint, cli, schema, trained
 from svhncli.commands.predict import GUESS
 from svhncli.data.frame import Framing
 from svhncli.data.pictures import decode
@@ -193,7 +193,7 @@ def test_files_of_any_name_are_read(numbers: Path, capsys: pytest.CaptureFixture
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="="), min_size=1)))
 def test_plain_words_become_paths_as_they_stand(words: list[str]) -> None:
     words = [word for word in words if word[0] != "-"]
-    overrides, many = cli.plain_words(["latest", "tta=5", *words, "out=x"], catalog.plain_keys("predict"))
+    overrides, many = cli.plain_words(["latest", "tta=5", *words, "out=x"], "predict")
     assert overrides == ["run='latest'", "tta=5", "out=x"]
     assert many == ({"paths": words} if words else {})
 

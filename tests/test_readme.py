@@ -100,6 +100,7 @@ def test_there_are_examples_of_everything() -> None:
         "init_from",
         "split=kfold",
         "eval",
+        "compare",
         "inspect latest",
         "predict",
         "export",

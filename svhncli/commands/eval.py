@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from svhncli.errors import UsageError
 from svhncli.loop import evaluate
 from svhncli.parts import part_of
 from svhncli.predictions import read_predictions
+from svhncli.record import evaluation_folder
 from svhncli.report.evaluation import write_report
 from svhncli.scores import fit_temperature
 from svhncli.show import Show
@@ -53,7 +53,13 @@ def run(config: schema.Eval) -> dict[str, Any]:
         digits, indices = part_of(config.part, data, fold, own_data)
         network, batches = fold.network.to(machine.device), Batches(digits, indices, machine.device)
         score, probabilities = evaluate(network, batches, fold.preprocess, machine, config.tta)
-        facts = {"checkpoint": str(fold.path), "data": data.name, "part": config.part, "tta": config.tta}
+        facts = {
+            "checkpoint": str(fold.path),
+            "data": data.name,
+            "fingerprint": data.fingerprint,
+            "part": config.part,
+            "tta": config.tta,
+        }
         beside = fold.path.parent
         folder = _folder(config, data, beside, beside.name if len(folds) > 1 else "")
         report = write_report(folder, facts | score, digits, indices, probabilities, fit)
@@ -79,8 +85,7 @@ def _folder(config: schema.Eval, data: DataSet, beside: Path, fold: str) -> Path
     """Where the report of a fold goes: `out`, in which each of several folds has a folder, or beside it."""
     if config.out is not None:
         return Path(config.out).expanduser() / fold
-    views = f"-tta{config.tta}" if config.tta > 1 else ""
-    return beside / "eval" / re.sub(r"[^\w.-]", "_", f"{data.name}-{config.part}{views}", flags=re.ASCII)
+    return evaluation_folder(beside, data.name, config.part, config.tta)
 
 
 def _is_seen(part: str, data: DataSet, fold: Trained, own_data: bool) -> bool:

@@ -30,7 +30,8 @@ def run(config: schema.Human) -> dict[str, Any]:
     """Ask a person for pictures of a first fold's validation part.
 
     Returns:
-        What `quiz.score` gives and "data", "split" (a hash of it), "seed", "out"; or, for a page, {"out"}.
+        What `quiz.score` gives and "data", "fingerprint", "part" (in which the indices count), "split" (a
+        hash of it), "seed", "out"; or, for a page, {"out"}.
 
     Raises:
         UsageError: there is no terminal to ask on, answers lie in the folder already, or none were given.
@@ -53,7 +54,8 @@ def run(config: schema.Human) -> dict[str, Any]:
         if data.framing is not None:
             picture = data.framing.middle(picture)
         questions.append(Question(row, digits.names[row], as_text(digits.labels[row]), picture))
-    facts = {"data": data.name, "fingerprint": data.fingerprint, "split": fold.digest, "seed": config.seed}
+    facts: dict[str, Any] = {"data": data.name, "fingerprint": data.fingerprint, "part": fold.val_part}
+    facts |= {"split": fold.digest, "seed": config.seed}
     positions = digits.labels.shape[1]
     if config.html:
         write_page(out, questions, positions, facts)

@@ -57,6 +57,7 @@ from svhncli.schema.training import (
 from svhncli.schema.verbs import (
     METRICS,
     Check,
+    Compare,
     Ensemble,
     Eval,
     Export,
@@ -73,8 +74,7 @@ from svhncli.schema.verbs import (
     Training,
 )
 
-FREE = {
-    "epochs",
+NEUTRAL = {
     "jobs",
     "repeats",
     "save_minutes",
@@ -82,11 +82,12 @@ FREE = {
     "test",
     "report",
     "resume",
-    "plugins",
     "data.root",
     "data.download",
-    "data.exclude",
 }
+"""Keys that change nothing of what a training computes."""
+
+FREE = NEUTRAL | {"epochs", "plugins", "data.exclude"}
 """Keys that a resumed run may change: none of them changes what an epoch computes. Which pictures an exclude
 list names is part of the data's fingerprint, where its file lies is not."""
 
@@ -98,6 +99,7 @@ VERBS: dict[str, type] = {
     "learning-curve": LearningCurve,
     "human": Human,
     "eval": Eval,
+    "compare": Compare,
     "gather": Gather,
     "report": Report,
     "ensemble": Ensemble,

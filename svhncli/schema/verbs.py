@@ -157,6 +157,25 @@ class Eval:
 
 
 @dataclass
+class Compare:
+    """`svhn compare RUNS...`: whether runs differ by more than chance."""
+
+    runs: list[str] = key(
+        [], "runs, sweeps (each finished job is a run), a quiz's answers; the first is the baseline"
+    )
+    baseline: str | None = key(None, "the run that the others are compared with; null is the first")
+    pairs: str = key("baseline", "all: every two of them are compared", choices=("baseline", "all"))
+    part: str = key(
+        "val", "pictures: those that validated, or test, which `svhn eval` reads", choices=("val", "test")
+    )
+    tested_on: str | None = key(
+        None, "part=test: name of the data that `svhn eval RUN data=` read; null is each run's own"
+    )
+    level: float = key(0.95, "confidence of intervals and verdicts", above=0, below=1)
+    out: str = key("outputs/compare", "folder for result.json and the picture of the differences")
+
+
+@dataclass
 class Render:
     """`svhn render`: look at what the renderer draws, or write a data set of it."""
 

@@ -1,0 +1,209 @@
+"""Who is compared: a run of one or many trainings, or a person, and what each read in which pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svhncli import rules, schema
+from svhncli.errors import CheckpointError, UsageError
+from svhncli.files import read_json
+from svhncli.predictions import Readings, read_readings
+from svhncli.record import evaluation_folder
+from svhncli.report import gather
+from svhncli.split import Fold
+
+ANSWERS = "result.json"
+"""What `svhn human` writes."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network, or one person, and what it read.
+
+    split: digest of the pictures that trained and validated. n_train counts each picture once.
+    """
+
+    seed: int | None
+    split: str
+    n_train: int
+    n_val: int
+    readings: Readings
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of those that are compared.
+
+    part: the part of the data ("train", "val" or "test") in which the pictures' indices count.
+    config, environment: key -> value; {} of a person.
+    """
+
+    path: Path
+    data: str
+    fingerprint: str
+    part: str
+    trainings: Sequence[Training]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def readings(self) -> Readings:
+        """Of all trainings."""
+        names = ("index", "group", "label", "read", "fold")
+        columns = ([getattr(one.readings, name) for one in self.trainings] for name in names)
+        return Readings(*map(np.concatenate, columns))
+
+    @cached_property
+    def by_picture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Readings.by_picture`."""
+        return self.readings.by_picture()
+
+
+def find(words: Sequence[str], baseline: str | None = None) -> tuple[list[Path], list[str]]:
+    """The folders of those whom the words name, each finished job of a sweep by itself, the baseline first.
+
+    Returns:
+        The folders, and those of a sweep's unfinished jobs, which are left out.
+
+    Raises:
+        CheckpointError: there is no such run.
+        UsageError: one is named twice, or the baseline is several.
+    """
+    found, left = _named(words)
+    whole = [path.resolve() for path in found]
+    for number, path in enumerate(whole):
+        if path in whole[:number]:
+            raise UsageError(f"'{found[number]}' is named twice", "name each run once")
+    if baseline is not None:
+        first, _ = _named([baseline])
+        if len(first) != 1:
+            raise UsageError(f"baseline={baseline} is {len(first)} runs", "name one run")
+        found = first + [path for path in found if path.resolve() != first[0].resolve()]
+    return found, left
+
+
+def _named(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    found, left = [], []
+    for word in words:
+        folder = _answers(word) or gather.find(word)
+        if gather.is_sweep(folder):
+            rows = sorted(gather.jobs(folder), key=lambda row: int(row["job"]))
+            found += [row["path"] for row in rows if row["status"] == "done"]
+            left += [str(row["path"]) for row in rows if row["status"] != "done"]
+        else:
+            found.append(folder)
+    return found, left
+
+
+def read(folder: Path, part: str, tested_on: str | None = None) -> Side:
+    """What lies in a folder that `find` found.
+
+    Args:
+        part: "val" or "test".
+        tested_on: name of the data whose test part was read; None: the run's own.
+
+    Raises:
+        CheckpointError: the run is not finished, has not read the test part, or its files are damaged.
+        UsageError: a person is to be compared on a test part.
+    """
+    return _person(folder, part) if _answers(str(folder)) else _run(folder, part, tested_on)
+
+
+# ----------------------------------------------------------------------------- a run
+
+
+def _run(folder: Path, part: str, tested_on: str | None) -> Side:
+    run = gather.Run.of(folder)
+    if run.summary.get("status") != "done":
+        raise CheckpointError(
+            f"'{folder}' is not finished", f"train it to its end: svhn train --resume {run.top}"
+        )
+    if not run.env or not run.config:
+        raise CheckpointError(f"'{run.top}' has no readable config.yaml and env.json", "name a whole run")
+    data, seed = run.env["data"], run.config.get("seed")
+    seeds = {one["name"]: one.get("seed", seed) for one in run.summary.get("folds", ())}
+    name = tested_on or data["name"]
+    trainings, marks, parts = [], set(), set()
+    for one in run.folds or [run]:
+        if (split := one.split) is None:
+            raise CheckpointError(f"'{one.path}' has no readable split.json", "name a whole run")
+        if part == "test":
+            evaluation = evaluation_folder(one.path, name, "test")
+            other = f" data={tested_on}" if tested_on else ""
+            marks.add(_evaluated(evaluation, f"svhn eval {folder}{other}"))
+            parts.add("test")
+            readings = read_readings(evaluation / "predictions.csv")
+        else:
+            marks.add(data["fingerprint"])
+            parts.add(split.val_part)
+            readings = read_readings(one.path / "val_predictions.csv")
+        trainings.append(_training(seeds.get(one.path.name, seed), split, readings))
+    if len(marks) > 1:
+        raise CheckpointError(f"the folds of '{folder}' read different pictures", f"svhn eval {folder}")
+    own = _config(run.config), _environment(run.env)
+    return Side(folder, name, marks.pop(), parts.pop(), trainings, *own)
+
+
+def _training(seed: int | None, split: Fold, readings: Readings) -> Training:
+    return Training(seed, split.digest, len(np.unique(split.train)), len(split.val), readings)
+
+
+def _evaluated(folder: Path, command: str) -> str:
+    """The fingerprint of the data that `svhn eval` read; the command makes it do so."""
+    if not (folder / "results.json").is_file():
+        raise CheckpointError(f"there is no '{folder}': the test part was not read yet", command)
+    try:
+        return str(read_json(folder / "results.json")["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"'{folder / 'results.json'}' cannot be used: {error}", command) from error
+
+
+def _config(saved: dict[str, Any]) -> dict[str, Any]:
+    """A run's keys, with the defaults of those that are newer than the run."""
+    with suppress(UsageError):  # a plugin's part, whose defaults nobody here knows
+        saved = rules.to_dict(schema.from_dict(schema.Train, saved))
+    return {name: value for name, value in rules.flat(saved).items() if name not in schema.NEUTRAL}
+
+
+def _environment(env: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: env.get(name) for name in ("python", "platform", "machine", "versions")}
+    return rules.flat(kept)
+
+
+# ----------------------------------------------------------------------------- a person
+
+
+def _answers(word: str) -> Path | None:
+    """The folder of a quiz's answers, where the word means one."""
+    path = Path(word).expanduser()
+    folder = path.parent if path.name == ANSWERS else path
+    is_run = (folder / "config.yaml").is_file() or (folder / "summary.json").is_file()
+    return folder if (folder / ANSWERS).is_file() and not is_run else None
+
+
+def _person(folder: Path, part: str) -> Side:
+    if part == "test":
+        raise UsageError(f"'{folder}': a person is asked for validation pictures", "leave part=test out")
+    try:
+        result = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
+        answers = result["answers"]
+        index = np.array([int(one["index"]) for one in answers], np.int64)
+        label, read = (np.array([str(one[key]) for one in answers]) for key in ("label", "answer"))
+        readings = Readings(index, index, label, read, np.full(len(index), ""))
+        training = Training(None, str(result["split"]), 0, len(index), readings)
+        if not len(index):
+            raise ValueError("it has no answers")
+        return Side(folder, result["data"], result["fingerprint"], result["part"], [training])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"'{folder / ANSWERS}' cannot be used: {type(error).__name__}: {error}",
+            "name a run, or the folder in which svhn human saved its answers",
+        ) from error

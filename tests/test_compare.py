@@ -1,0 +1,419 @@
+"""`svhn compare` through the command, on small real runs: folds, seeds, a sweep, a person, refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import REPO
+from scipy.stats import binomtest, t, ttest_rel
+
+from svhncli import cli
+from svhncli.stats.significance import paired_bootstrap
+
+SMALL = ["data=tiny", "data.n_train=300", "data.n_test=80", "epochs=4", "lr=0.01", "threads=1", "device=cpu"]
+SMALL += ["report=false", "jobs=1", "watch=0"]
+FOLDS = ["split=kfold", "split.k=3", "model=linear"]
+Compare = Callable[..., dict[str, Any]]
+
+
+def train(folder: Path, *words: str) -> None:
+    assert cli.main(["train", *SMALL, f"hydra.run.dir={folder}", *words]) == 0
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs: linear, mlp and wide (an mlp of other widths); three folds and three seeds each of
+    two configs; a sweep of three jobs, the second of which fails."""
+    folder = tmp_path_factory.mktemp("made")
+    train(folder / "linear", "model=linear")
+    train(folder / "mlp", "model=mlp", "model.widths=[16]")
+    train(folder / "wide", "model=mlp", "model.widths=[32]", "batch_size=32")
+    for name, more in {"slow": ["lr=0.0001"], "fast": []}.items():
+        train(folder / f"{name}_folds", *FOLDS, *more)
+        train(folder / f"{name}_seeds", "model=linear", "repeats=3", *more)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        words = ["model=linear", "lr=1e-4,1e30,1e-2", "optim=sgd", "hydra.sweep.dir=sweep"]
+        assert cli.main(["train", "-m", *SMALL, *words]) == 1
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def runs(made: Path, folder: Path) -> Path:
+    """A copy of them in the current folder."""
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def compare(capsys: pytest.CaptureFixture[str]) -> Compare:
+    def result(*words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        code = cli.main(["compare", *words, "--json"])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return json.loads(out)
+
+    return result
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def right(path: Path) -> np.ndarray:
+    """Read without the tool."""
+    return np.array([row["label"] == row["prediction"] for row in rows(path)])
+
+
+def answers(folder: Path, run: Path, take: int, typed: str | None = None) -> None:
+    """Answers as `svhn human` saves them, of the first pictures on which a run validated: all right, or as
+    typed."""
+    env, split = (json.loads((run / name).read_text()) for name in ("env.json", "split.json"))
+    read = [
+        {"index": int(row["index"]), "name": row["name"], "label": row["label"], "seconds": 1.0,
+         "answer": typed or row["label"]}
+        for row in rows(run / "val_predictions.csv")[:take]
+    ]  # fmt: skip
+    facts = {"data": "synth", "fingerprint": env["data"]["fingerprint"], "part": split["val_part"]}
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps({"answers": read, **facts, "split": "0" * 64}))
+
+
+# ----------------------------------------------------------------------------- runs
+
+
+def test_two_runs_are_compared_picture_by_picture(runs: Path, compare: Compare) -> None:
+    result = compare("linear", "mlp")
+    (found,) = result["comparisons"]
+    a, b = (right(runs / name / "val_predictions.csv") for name in ("linear", "mlp"))
+    assert (found["only_a"], found["only_b"]) == (int((a & ~b).sum()), int((b & ~a).sum()))
+    assert (found["accuracy_a"], found["accuracy_b"]) == (a.mean(), b.mean())
+    assert found["difference"] == pytest.approx(b.mean() - a.mean(), abs=1e-12)
+    groups = np.array([int(row["group"]) for row in rows(runs / "mlp" / "val_predictions.csv")])
+    assert found["house_numbers"] == len(set(groups.tolist())) < len(groups)
+    assert found["test"] == "bootstrap over house numbers"
+    assert found["p"] == paired_bootstrap(b * 1.0 - a, groups, seed=0).p
+    assert found["trainings"] is None
+    assert any("chance of training is not in this" in note for note in found["notes"])
+
+
+def test_files_without_groups_are_read_as_independent_and_tested_by_mcnemar(
+    runs: Path, compare: Compare
+) -> None:
+    for name in ("linear", "mlp"):
+        path = runs / name / "val_predictions.csv"
+        kept = [{key: value for key, value in row.items() if key != "group"} for row in rows(path)]
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(kept[0]))
+            writer.writeheader()
+            writer.writerows(kept)
+    (found,) = compare("linear", "mlp")["comparisons"]
+    assert found["test"] == "McNemar, exact"
+    one, both = found["only_b"], found["only_a"] + found["only_b"]
+    assert both > 0
+    assert found["p"] == pytest.approx(binomtest(one, both).pvalue, rel=1e-12)
+
+
+def test_the_result_and_the_picture_are_written(runs: Path, compare: Compare) -> None:
+    result = compare("linear", "mlp", "out=there")
+    assert {path.name for path in (runs / "there").iterdir()} == {"result.json", "differences.png"}
+    saved = json.loads((runs / "there" / "result.json").read_text())
+    assert result == {**saved, "plot": "there/differences.png", "out": "there"}
+    assert (runs / "there" / "differences.png").read_bytes().startswith(b"\x89PNG")
+    compare("linear", "wide", "out=there")  # replaces it
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_the_terminal(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert cli.main(["compare", "linear", "mlp", "wide", "slow_seeds", "pairs=all"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert "C - B: " in out
+    assert "p\n" not in out.replace("  p\n", "")  # a p is not parted from its number
+    assert out.count("key ") == 1
+
+
+def test_torch_is_not_imported(runs: Path) -> None:
+    program = (
+        "import sys; from svhncli.cli import main\n"
+        "code = main(['compare', 'linear', 'mlp', 'part=val'])\n"
+        "sys.exit(code or str({'torch', 'torchvision'} & {*sys.modules} or ''))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, cwd=runs, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "\n"
+
+
+def test_all_pairs_are_corrected_together(runs: Path, compare: Compare) -> None:
+    found = compare("linear", "mlp", "wide", "pairs=all")["comparisons"]
+    assert [(one["a"], one["b"]) for one in found] == [("A", "B"), ("A", "C"), ("B", "C")]
+    least = min(found, key=lambda one: one["p"])
+    assert least["p_holm"] == pytest.approx(min(1, 3 * least["p"]))
+    assert "by Holm over 3" in found[0]["verdict"]
+    assert len(compare("linear", "mlp", "wide")["comparisons"]) == 2
+
+
+# ----------------------------------------------------------------------------- folds and seeds
+
+
+def test_folds_are_paired_and_tested_by_the_corrected_t(runs: Path, compare: Compare) -> None:
+    (found,) = compare("slow_folds", "fast_folds")["comparisons"]
+    each = [
+        [fold["val"]["accuracy"] for fold in json.loads((runs / name / "summary.json").read_text())["folds"]]
+        for name in ("slow_folds", "fast_folds")
+    ]
+    differences = np.array(each[1]) - each[0]
+    again = found["trainings"]
+    assert (again["over"], again["n"]) == ("folds", 3)
+    assert again["differences"] == pytest.approx(differences)
+    error = np.sqrt(differences.var(ddof=1) * (1 / 3 + 1 / 2))  # a fold validates half of what trains
+    assert again["p"] == pytest.approx(2 * t.sf(abs(differences.mean()) / error, 2), rel=0.02)
+    assert found["pictures"] == 300
+    assert found["p_both"] == max(found["p"], again["p"])
+    assert "over 3 folds" in found["verdict"]
+
+
+def test_seeds_are_paired_and_scores_are_shares(runs: Path, compare: Compare) -> None:
+    (found,) = compare("slow_seeds", "fast_seeds")["comparisons"]
+    each = [
+        [right(runs / name / f"seed{seed}" / "val_predictions.csv") for seed in range(3)]
+        for name in ("slow_seeds", "fast_seeds")
+    ]
+    a, b = (np.mean(one, axis=1) for one in each)
+    assert found["trainings"]["over"] == "seeds"
+    assert found["trainings"]["p"] == pytest.approx(ttest_rel(b, a).pvalue, rel=1e-9)
+    assert (found["only_a"], found["only_b"]) == (None, None)  # nothing is right or wrong
+    groups = [int(row["group"]) for row in rows(runs / "slow_seeds" / "seed0" / "val_predictions.csv")]
+    scores = np.mean(each[1], axis=0) - np.mean(each[0], axis=0)
+    assert found["p"] == paired_bootstrap(scores, np.array(groups), seed=0).p
+
+
+def test_other_splits_are_compared_on_their_common_pictures(runs: Path, compare: Compare) -> None:
+    (found,) = compare("linear", "fast_folds")["comparisons"]
+    count = len(rows(runs / "linear" / "val_predictions.csv"))
+    assert (found["pictures"], found["left_out"]) == (count, [0, 300 - count])
+    assert any(f"{300 - count} pictures that B alone read are left out" in note for note in found["notes"])
+    assert found["trainings"] is None
+
+
+def test_a_fold_is_a_run(runs: Path, compare: Compare) -> None:
+    (found,) = compare("slow_folds/fold0", "fast_folds/fold0")["comparisons"]
+    assert found["pictures"] == len(rows(runs / "slow_folds" / "fold0" / "val_predictions.csv"))
+    assert found["changes"] == ["lr"]
+
+
+# ----------------------------------------------------------------------------- a sweep
+
+
+def test_a_sweep_is_its_finished_jobs_in_the_order_as_given(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = rows(runs / "sweep" / "summary.csv")[0]
+    assert float(first["lr"]) == 1e-2  # the best one is not the first as given
+    assert cli.main(["compare", "sweep", "--json"]) == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    names = [Path(one["run"]).name for one in result["runs"]]
+    assert names == ["lr-0.0001", "lr-0.01"]
+    assert [Path(one).name for one in result["unfinished"]] == ["lr-1e-30-661504c9"]  # 1e+30
+    assert "is not finished and is left out" in err
+    assert result["differs"] == [{"key": "lr", "values": [1e-4, 1e-2], "kind": "config"}]
+
+
+def test_baseline_names_another_run(runs: Path, compare: Compare) -> None:
+    result = compare("sweep", "baseline=sweep/lr-0.01")
+    assert [Path(one["run"]).name for one in result["runs"]] == ["lr-0.01", "lr-0.0001"]
+    added = compare("sweep", "baseline=linear")
+    assert [Path(one["run"]).name for one in added["runs"]] == ["linear", "lr-0.0001", "lr-0.01"]
+
+
+# ----------------------------------------------------------------------------- settings
+
+
+def test_one_change_is_shown_and_not_warned_of(runs: Path, compare: Compare) -> None:
+    result = compare("linear", "mlp")
+    assert result["comparisons"][0]["changes"] == ["model"]  # with its own keys it is one change
+    assert result["comparisons"][0]["warning"] is None
+    assert result["differs"] == [{"key": "model", "values": ["linear", "mlp"], "kind": "config"}]
+
+
+def test_several_changes_at_once_are_warned_of(runs: Path, compare: Compare) -> None:
+    (found,) = compare("mlp", "wide")["comparisons"]
+    assert found["changes"] == ["batch_size", "model.widths"]
+    assert found["warning"].startswith("2 changes at once (batch_size, model.widths)")
+
+
+def test_one_config_twice_is_chance_whatever_its_machine(runs: Path, compare: Compare) -> None:
+    train(runs / "again", "model=linear", "save_minutes=9", "test=false")
+    env = json.loads((runs / "again" / "env.json").read_text())
+    env["versions"]["numpy"] = "1.0"
+    (runs / "again" / "env.json").write_text(json.dumps(env))
+    result = compare("linear", "again")
+    (found,) = result["comparisons"]
+    assert found["warning"] == "the same config: what differs is chance"
+    (differs,) = result["differs"]
+    assert (differs["key"], differs["values"][1], differs["kind"]) == ("versions.numpy", "1.0", "environment")
+    assert (found["difference"], found["p"], found["needed"]) == (0, 1, None)
+    assert found["verdict"] == (
+        "no difference that these data can show (0.00 points, 95% 0.00 to 0.00, p = 1)"
+    )
+
+
+# ----------------------------------------------------------------------------- a person
+
+
+def test_a_person_is_compared_with_a_run_on_the_pictures_asked(runs: Path, compare: Compare) -> None:
+    answers(runs / "outputs" / "human", runs / "linear", 15)
+    run_right = right(runs / "linear" / "val_predictions.csv")[:15]
+    for word in ("outputs/human", "outputs/human/result.json"):
+        result = compare(word, "linear")
+        (found,) = result["comparisons"]
+        assert found["pictures"] == 15
+        assert (found["accuracy_a"], found["accuracy_b"]) == (1, run_right.mean())
+        assert (found["only_a"], found["only_b"]) == (int((~run_right).sum()), 0)
+        assert found["outcome"] == "worse"
+        assert found["house_numbers"] < 15  # which the run's file knows
+        assert found["warning"] is None
+        assert result["differs"] == []
+
+
+# ----------------------------------------------------------------------------- the test part
+
+
+def test_the_test_part_is_what_eval_read(runs: Path, compare: Compare) -> None:
+    for name in ("linear", "mlp", "fast_seeds"):
+        assert cli.main(["eval", name, "device=cpu"]) == 0
+    result = compare("linear", "mlp", "part=test")
+    (found,) = result["comparisons"]
+    assert found["pictures"] == 80
+    for letter, name in zip("ab", ("linear", "mlp"), strict=True):
+        tested = json.loads((runs / name / "eval" / "synth-test" / "results.json").read_text())
+        assert found[f"accuracy_{letter}"] == pytest.approx(tested["accuracy"])
+    assert compare("linear", "fast_seeds", "part=test", "tested_on=synth")["comparisons"][0]["pictures"] == 80
+
+
+def test_runs_on_other_data_meet_on_one_test_part(runs: Path, compare: Compare) -> None:
+    train(runs / "other", "model=linear", "data.seed=5")
+    assert cli.main(["compare", "linear", "other"]) == 2
+    assert cli.main(["eval", "linear", "device=cpu", "data=tiny", "data.n_train=300", "data.n_test=80"]) == 0
+    assert cli.main(["eval", "other", "device=cpu", "data=tiny", "data.n_train=300", "data.n_test=80"]) == 0
+    (found,) = compare("linear", "other", "part=test", "tested_on=synth")["comparisons"]
+    assert found["pictures"] == 80
+    assert found["changes"] == ["data.seed"]
+
+
+# ----------------------------------------------------------------------------- refusals
+
+
+def cut_short(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"status": "interrupted"}))
+
+
+def mislabel(run: Path) -> None:
+    path = run / "val_predictions.csv"
+    lines = path.read_text().splitlines()
+    cells = lines[1].split(",")
+    cells[3] = str((int(cells[3]) + 1) % 10)
+    path.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
+
+
+def forget_fingerprint(run: Path) -> None:
+    evaluation = run / "eval" / "synth-test"
+    evaluation.mkdir(parents=True)
+    (evaluation / "results.json").write_text("{}")
+
+
+def other_data(run: Path) -> None:
+    env = json.loads((run / "env.json").read_text())
+    env["data"]["fingerprint"] = "0" * 64
+    (run / "env.json").write_text(json.dumps(env))
+
+
+def own_part(run: Path) -> None:
+    split = json.loads((run / "split.json").read_text())
+    (run / "split.json").write_text(json.dumps(split | {"val_part": "val"}))
+
+
+def one_picture(run: Path) -> None:
+    path = run / "val_predictions.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
+
+
+REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = {
+    "nothing": ("", None, 2, "which runs?", "svhn compare A B"),
+    "one": ("linear", None, 2, "'linear' alone has nothing to be compared with", "two runs or more"),
+    "twice": ("linear mlp linear/best.pt", None, 2, "'linear' is named twice", "once"),
+    "nowhere": ("linear nowhere", None, 4, "there is no run 'nowhere'", "name a run's folder"),
+    "no run": ("linear .", None, 4, "does not belong to a run", ""),
+    "unfinished": ("linear mlp", cut_short, 4, "'mlp' is not finished", "svhn train --resume mlp"),
+    "no readings": ("linear mlp", lambda run: (run / "val_predictions.csv").unlink(), 4, "cannot be", ""),
+    "no split": ("linear mlp", lambda run: (run / "split.json").unlink(), 4, "no readable split.json", ""),
+    "labels": ("linear mlp", mislabel, 4, "different labels for picture", "again"),
+    "other data": ("linear mlp", other_data, 2, "read other pictures or labels", "tested_on=NAME"),
+    "other part": ("linear mlp", own_part, 2, "none in common", "part=test"),
+    "one picture": ("linear mlp", one_picture, 2, "1 picture(s) of one house number", "same pictures"),
+    "not evaluated": ("linear mlp part=test", None, 4, "the test part was not read yet", "svhn eval linear"),
+    "never evaluated there": ("linear mlp part=test tested_on=svhn", None, 4, "svhn-test", "data=svhn"),
+    "old evaluation": (
+        "mlp linear part=test", forget_fingerprint, 4, "results.json' cannot be used", "svhn eval mlp"
+    ),
+    "many baselines": ("linear mlp baseline=sweep", None, 2, "baseline=sweep is 2 runs", "name one run"),
+    "wrong pairs": ("linear mlp pairs=every", None, 2, "pairs=every: must be baseline or all", ""),
+    "out is taken": ("linear mlp out=linear", None, 2, "'linear' holds other things", "a new folder"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_cannot_be_compared_is_refused_in_words(
+    runs: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    words, damage, code, message, hint = REFUSALS[name]
+    if damage is not None:
+        damage(runs / "mlp")
+    before = sorted(runs.rglob("*"))
+    capsys.readouterr()
+    assert cli.main(["compare", *words.split()]) == code
+    out, err = capsys.readouterr()
+    first, _, rest = err.partition("  hint: ")
+    assert message in first
+    assert hint in rest
+    assert "Traceback" not in err
+    assert out == ""
+    assert [path for path in sorted(runs.rglob("*")) if path.name != "outputs"] == before
+
+
+def test_a_person_has_no_test_part(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers(runs / "outputs" / "human", runs / "linear", 5)
+    assert cli.main(["compare", "outputs/human", "linear", "part=test"]) == 2
+    assert "leave part=test out" in capsys.readouterr().err
+    (runs / "outputs" / "human" / "result.json").write_text('{"answers": []}')
+    assert cli.main(["compare", "outputs/human", "linear"]) == 4
+    assert "in which svhn human saved its answers" in capsys.readouterr().err
+
+
+def test_completion_offers_runs_after_every_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "outputs" / "train" / "mine").mkdir(parents=True)
+    for words in (["compare", ""], ["compare", "latest", ""], ["compare", "a", "baseline="]):
+        assert cli.main(["--complete", *words]) == 0
+        assert "outputs/train/mine" in capsys.readouterr().out
