@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,18 +81,17 @@ def right(path: Path) -> np.ndarray:
     return np.array([row["label"] == row["prediction"] for row in rows(path)])
 
 
-def answers(folder: Path, run: Path, take: int, typed: str | None = None) -> None:
-    """Answers as `svhn human` saves them, of the first pictures on which a run validated: all right, or as
-    typed."""
-    env, split = (json.loads((run / name).read_text()) for name in ("env.json", "split.json"))
+def answers(folder: Path, take: int) -> None:
+    """A person who reads a quiz without a mistake, as `svhn human` saves it: the questions of its page,
+    and the facts that the page puts beside the answers."""
+    assert cli.main(["human", *SMALL[:3], "html=true", f"n={take}", f"out={folder}"]) == 0
+    (content,) = re.findall(r'json">(.*?)</script>', (folder / "quiz.html").read_text())
+    page = json.loads(content)
     read = [
-        {"index": int(row["index"]), "name": row["name"], "label": row["label"], "seconds": 1.0,
-         "answer": typed or row["label"]}
-        for row in rows(run / "val_predictions.csv")[:take]
-    ]  # fmt: skip
-    facts = {"data": "synth", "fingerprint": env["data"]["fingerprint"], "part": split["val_part"]}
-    folder.mkdir(parents=True)
-    (folder / "result.json").write_text(json.dumps({"answers": read, **facts, "split": "0" * 64}))
+        {name: one[name] for name in ("index", "name", "label")} | {"answer": one["label"], "seconds": 1.0}
+        for one in page["questions"]
+    ]
+    (folder / "result.json").write_text(json.dumps({"answers": read, **page["facts"]}))
 
 
 # ----------------------------------------------------------------------------- runs
@@ -283,8 +283,10 @@ def test_one_config_twice_is_chance_whatever_its_machine(runs: Path, compare: Co
 
 
 def test_a_person_is_compared_with_a_run_on_the_pictures_asked(runs: Path, compare: Compare) -> None:
-    answers(runs / "outputs" / "human", runs / "linear", 15)
-    run_right = right(runs / "linear" / "val_predictions.csv")[:15]
+    answers(runs / "outputs" / "human", 15)
+    asked = {one["index"] for one in json.loads((runs / "outputs/human/result.json").read_text())["answers"]}
+    path = runs / "linear" / "val_predictions.csv"
+    run_right = right(path)[[int(row["index"]) in asked for row in rows(path)]]
     for word in ("outputs/human", "outputs/human/result.json"):
         result = compare(word, "linear")
         (found,) = result["comparisons"]
@@ -404,7 +406,7 @@ def test_what_cannot_be_compared_is_refused_in_words(
 
 
 def test_a_person_has_no_test_part(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answers(runs / "outputs" / "human", runs / "linear", 5)
+    answers(runs / "outputs" / "human", 5)
     assert cli.main(["compare", "outputs/human", "linear", "part=test"]) == 2
     assert "leave part=test out" in capsys.readouterr().err
     (runs / "outputs" / "human" / "result.json").write_text('{"answers": []}')
