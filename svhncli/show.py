@@ -204,7 +204,7 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for number, text in enumerate(summary.get("says", ())):
         yield "" if number else "it says", text
     if "plot" in summary:
-        yield "curve", summary["plot"]
+        yield "plot", summary["plot"]
     if "lowest" in summary:
         lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
         yield "suggested lr", f"{lr}: {summary['why']}"

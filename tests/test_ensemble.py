@@ -415,3 +415,22 @@ def test_a_folder_of_other_things_is_not_written_over(
     assert (code, "holds other things" in err) == (2, True)
     first, again = (join("folds", "out=twice")["test"] for _ in range(2))
     assert first == again
+
+
+def test_the_seeds_of_one_run_are_joined_and_compared_with_one_of_them_on_the_test_part(
+    place: Path, folder: Path, join: Join, said: Join, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "data").symlink_to(place / "data")
+    train("run", *SMALL, "model=linear", "epochs=1", "repeats=2", "jobs=1")
+    joined = join("run", "out=joined")
+    assert [one["checkpoint"] for one in joined["members"]] == ["run/seed0/best.pt", "run/seed1/best.pt"]
+    train("alone", *SMALL, "model=linear", "epochs=1")
+    for one in ("alone", "joined"):
+        said("eval", one, "device=cpu")
+    found = said("compare", "alone", "joined", "part=test")
+    assert [row["key"] for row in found["differs"]] == ["ensemble"]
+    assert found["comparisons"][0]["changes"] == ["ensemble"]
+    assert found["comparisons"][0]["pictures"] == 90
+    assert found["runs"][1]["accuracy"] == joined["test"]["accuracy"]
+    code, err = refused(capsys, "compare", "alone", "joined")
+    assert (code, "'joined' is an ensemble" in err, "part=test" in err) == (2, True, True), err

@@ -22,7 +22,7 @@ from svhncli.show import Show
 from svhncli.stats.significance import paired_bootstrap
 from svhncli.trained import Trained
 
-FILES = {"best.pt", "config.yaml", "summary.json"}
+FILES = {"best.pt", "config.yaml", "env.json", "summary.json"}
 SEED = 0
 """Of the bootstrap."""
 
@@ -74,7 +74,8 @@ def run(config: schema.Ensemble) -> dict[str, Any]:
     }
     with new_folder(out, FILES) as folder:
         checkpoint.save(folder / "best.pt", {"meta": joined.meta, "weights": joined.network.state_dict()})
-        RunDir(folder).write_settings(rules.to_dict(joined.config) | {"resume": None})
+        data = {"name": scored["data"], "fingerprint": joined.meta["fingerprint"]}
+        RunDir(folder).write_config(rules.to_dict(joined.config) | {"resume": None}, {}, data)
         RunDir(folder).write_summary(summary)
     where = shlex.quote(str(out))
     words = ("eval {}", "predict {} PATHS...", "export {}")
@@ -100,8 +101,10 @@ def _members(units: list[Unit], shares: list[float], scores: list[dict[str, Any]
 
 
 def _scored(config: schema.Ensemble, networks: list[Trained], joined: Trained, show: Show) -> dict[str, Any]:
-    """{"on", "members": a score each, "ensemble": {part: score}, "gain"}; why there is none is said."""
+    """{"data": its name, "on", "members": a score each, "ensemble": {part: score}, "gain"}; why there is none
+    is said."""
     nothing: dict[str, Any] = {"on": None, "members": [{} for _ in networks], "ensemble": {}, "gain": None}
+    nothing["data"] = joined.config.data.name
     framing = joined.preprocess.framing
     try:
         with show.bars():
@@ -141,4 +144,5 @@ def _on(
         )
         gain = {"best": str(networks[best].path), "over_best": over_best, "over_mean": over_mean}
     on = f"{part} part of {data.name}"
-    return {"on": on, "members": scores[:-1], "ensemble": {part: scores[-1]}, "gain": gain}
+    found = {"on": on, "members": scores[:-1], "ensemble": {part: scores[-1]}, "gain": gain}
+    return {**found, "data": data.name}
