@@ -136,6 +136,8 @@ def _take_weights(network: nn.Module, source: str, show: Show) -> None:
     """Start from another run's weights; a head of another size keeps its fresh weights, and that is said."""
     path = Path(source)
     meta, saved = checkpoint.load_weights(path)
+    if "ensemble" in meta:
+        raise CheckpointError(f"init_from: '{path}' is an ensemble", "name one of its members")
     own = network.state_dict()
     unfit = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
     if wrong := [name for name in unfit if not {"head", "openness"} & {*name.split(".")}]:

@@ -10,7 +10,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -27,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from svhncli import catalog, mistakes, rules, schema
 from svhncli.errors import UsageError
+from svhncli.record import reserve
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
 VERSION_BASE = {"version_base": "1.3"} if IS_HYDRA_1_3 else {}  # deprecated in 1.4
@@ -219,20 +219,6 @@ def single(
         if folder is not None:
             release(folder)
     return task.summary
-
-
-def reserve(kind: str, moment: datetime | None = None) -> Path:
-    """Make outputs/<kind>/<moment, now>: mkdir is atomic, so two starts in one instant get two folders."""
-    moment = moment or datetime.now()
-    while True:
-        folder = Path("outputs", kind, moment.strftime("%Y-%m-%d_%H-%M-%S-%f"))
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # another process removed its empty parent just now
-            try:
-                folder.mkdir()
-                return folder
-            except FileExistsError:
-                moment += timedelta(microseconds=1)
 
 
 def release(folder: Path) -> None:

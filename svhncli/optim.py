@@ -120,13 +120,18 @@ class Warmup:
 
 
 class Cosine(Constant):
-    """Half a cosine from 1 down to `final` (Loshchilov & Hutter 2017, one period, no restarts)."""
+    """Half a cosine from 1 down to `final`, so many times over the run with a restart in between.
 
-    def __init__(self, final: float = 0.0) -> None:
+    Loshchilov & Hutter 2017; all `cycles` are of the same length, so their T_mult is 1.
+    """
+
+    def __init__(self, final: float = 0.0, cycles: int = 1) -> None:
         self.final = final
+        self.cycles = cycles
 
     def factor(self, step: int, total: int) -> float:
-        return between(1.0, self.final, step / total)
+        # in whole numbers, so that no rounding puts the first step of a cycle at the end of the last one
+        return between(1.0, self.final, step * self.cycles % total / total)
 
 
 class OneCycle(Constant):

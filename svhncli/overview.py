@@ -18,6 +18,7 @@ VERBS = {
     "compare": (" RUNS...", "whether runs differ by more than chance, and in what they were set"),
     "gather": (" DIR", "jobs that trained a fold or seed each become one run of several"),
     "report": (" RUN", "all about a run or a sweep as one HTML page"),
+    "ensemble": (" RUNS...", "join folds, snapshots or runs into one network"),
     "predict": (" RUN PATHS...", "what a trained run reads in pictures, as CSV"),
     "submission": (" FILE FOLDER", "check a submission to the Tianchi contest"),
     "export": (" RUN", "ONNX and safetensors with a model card"),

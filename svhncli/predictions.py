@@ -51,7 +51,7 @@ def read_predictions(path: Path, positions: int, classes: int) -> tuple[np.ndarr
     Raises:
         CheckpointError: it is not what `write_predictions` writes, naming the line.
     """
-    _, made, labels = _read(path, positions, classes, "remove it to go on without a temperature")
+    _, made, labels = read_rows(path, positions, classes, "remove it to go on without a temperature")
     return made, labels
 
 
@@ -67,15 +67,21 @@ def read_collected(run: RunDir, positions: int, classes: int) -> tuple[np.ndarra
         CheckpointError: the file is missing or is not what `collect_predictions` writes.
     """
     hint = f"svhn train --resume {run.path} writes it anew"
-    indices, made, labels = _read(run.path / COLLECTED, positions, classes, hint)
+    indices, made, labels = read_rows(run.path / COLLECTED, positions, classes, hint)
     found, first, place = np.unique(indices, return_index=True, return_inverse=True)
     sums = np.zeros((len(found), *made.shape[1:]))
     np.add.at(sums, place, made)
     return found, (sums / np.bincount(place)[:, None, None]).astype(np.float32), labels[first]
 
 
-def _read(path: Path, positions: int, classes: int, hint: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices, probabilities and labels, row by row."""
+def read_rows(
+    path: Path, positions: int, classes: int, hint: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices int64 (N,), probabilities float32 (N, positions, classes) and labels int64 (N, positions).
+
+    Raises:
+        CheckpointError: it is not what `write_predictions` writes, naming the line, with `hint`.
+    """
     columns = _columns(positions, classes)
     indices: list[int] = []
     values: list[list[float]] = []

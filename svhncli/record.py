@@ -21,7 +21,8 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -169,6 +170,20 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def reserve(kind: str, moment: datetime | None = None) -> Path:
+    """Make outputs/<kind>/<moment, now>: mkdir is atomic, so two starts in one instant get two folders."""
+    moment = moment or datetime.now()
+    while True:
+        folder = Path("outputs", kind, moment.strftime("%Y-%m-%d_%H-%M-%S-%f"))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process removed its empty parent just now
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                moment += timedelta(microseconds=1)
 
 
 def find_run(target: str | None) -> Path:

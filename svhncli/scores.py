@@ -1,4 +1,4 @@
-"""What probabilities are worth: confusion, precision and recall by class, calibration and its temperature."""
+"""What probabilities are worth: confusion, precision and recall by class, calibration, how to mix several."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 BINS = 15
+ROUNDS = 5_000
+PRECISE = 1e-6
+"""Nats of log-loss within which fitted weights are the best ones."""
 COLDEST, HOTTEST = 0.05, 20.0
 """Between these a temperature is sought; where no error pulls back, the fit ends beside one of them."""
 
@@ -132,3 +135,25 @@ def _logs(probabilities: np.ndarray) -> np.ndarray:
 def _log_reshaped(logs: np.ndarray, temperature: float) -> np.ndarray:
     scaled = (logs - logs.max(-1, keepdims=True)) / temperature  # the largest is 0, so the sum is not
     return scaled - np.log(np.exp(scaled).sum(-1, keepdims=True))
+
+
+# ----------------------------------------------------------------------------- mixing
+
+
+def fit_weights(likely: np.ndarray) -> np.ndarray:
+    """Convex weights of M models whose mixture has the least mean negative log-likelihood: float64 (M,).
+
+    Expectation maximisation of the proportions of a mixture (Dempster, Laird & Rubin 1977), from equal ones;
+    no round raises the loss. By Jensen's inequality the loss is at most log(max gain) above the lowest, so it
+    ends where that is below `PRECISE`; after `ROUNDS` the loss is within log(M) / ROUNDS of it at worst.
+
+    likely: float (N, M), the probability that each model gave to what was true.
+    """
+    likely = np.maximum(likely.astype(np.float64), np.finfo(np.float32).tiny)
+    weights = np.full(likely.shape[1], 1 / likely.shape[1])
+    for _ in range(ROUNDS):
+        gain = (likely / (likely @ weights)[:, None]).mean(0)
+        if np.log(gain.max()) < PRECISE:
+            break
+        weights = weights * gain
+    return weights

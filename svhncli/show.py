@@ -148,6 +148,8 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
     for part in PARTS:
         if "classes" in (summary.get(part) or {}):
             out.print(_classes_table(summary[part]["classes"]))
+    if "members" in summary:
+        out.print(_members_table(summary))
     if "sizes" in summary:
         out.print(_curve_table(summary))
     if "findings" in summary:
@@ -194,12 +196,15 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"{part} by length", _by_length(score["by_length"])
             if "calibration" in score:
                 yield "calibration", _calibration(score["calibration"])
+    if gain := summary.get("gain"):
+        yield "gain", _gain(gain["over_best"], "its best member")
+        yield "", _gain(gain["over_mean"], "its members do on average")
     if checks := summary.get("checks"):
         yield "checks", f"all {len(checks)} passed"
     for number, text in enumerate(summary.get("says", ())):
         yield "" if number else "it says", text
     if "plot" in summary:
-        yield "curve", summary["plot"]
+        yield "plot", summary["plot"]
     if "lowest" in summary:
         lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
         yield "suggested lr", f"{lr}: {summary['why']}"
@@ -313,6 +318,28 @@ def _classes_table(classes: list[dict[str, Any]]) -> Table:
         shares = (one[name] for name in ("precision", "recall", "f1"))
         told = ("-" if share is None else percent(share) for share in shares)
         table.add_row(str(one["class"]), *told, f"{one['support']:,}")
+    return table
+
+
+def _gain(found: dict[str, Any], than: str) -> str:
+    """How many points of accuracy an ensemble reads more, or less."""
+    interval = found["interval"]
+    values = (found["mean"], interval["low"], interval["high"])
+    mean, low, high = (f"{round(100 * value, 2) + 0:.2f}" for value in values)  # + 0: never -0.00
+    return f"the ensemble reads {mean} points more than {than}, {interval['level']:.0%} {low} to {high}"
+
+
+def _members_table(summary: dict[str, Any]) -> Table:
+    """What an ensemble is made of, then the ensemble; scores where there are any."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("member", "weight", "accuracy", "loss"):
+        table.add_column(name, justify="left" if name == "member" else "right", overflow="fold")
+    whole: dict[str, Any] = next((summary[part] for part in PARTS if part in summary), {})
+    rows = [(one["checkpoint"], f"{one['share']:.3f}", one) for one in summary["members"]]
+    for name, weight, score in [*rows, ("ensemble", "", whole)]:
+        known = score.get("accuracy") is not None
+        scores = (percent(score["accuracy"]), f"{score['loss']:.4f}") if known else ("-", "-")
+        table.add_row(escape(name), weight, *scores)
     return table
 
 

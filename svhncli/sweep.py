@@ -167,7 +167,7 @@ def _summary(folder: Path) -> dict[str, Any]:
 def start(flags: list[str], overrides: list[Override], as_json: bool, debug: bool) -> int:
     """A new sweep in a folder of its own under outputs/sweep; the exit code."""
     given = [str(word.value()) for word in overrides if word.key_or_group == "hydra.sweep.dir"]
-    folder = Path(given[-1]) if given else compose.reserve("sweep")
+    folder = Path(given[-1]) if given else record.reserve("sweep")
     folder.mkdir(parents=True, exist_ok=True)
     extras, words = _split(overrides)
     if is_sweep(folder) and _recorded(folder) != words:

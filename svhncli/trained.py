@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from svhncli.data.frame import Framing
 from svhncli.device import Machine
 from svhncli.errors import CheckpointError
 from svhncli.forward import logits
+from svhncli.models.ensemble import Ensemble, Member
 from svhncli.preprocess import Preprocess
 from svhncli.record import find_run
 from svhncli.split import ALL
@@ -23,7 +24,8 @@ from svhncli.split import ALL
 
 @dataclass(frozen=True)
 class Trained:
-    """The weights of one fold: a network on the CPU in evaluation mode, and the way from picture to it.
+    """The weights of one fold, or of an ensemble: a network on the CPU in evaluation mode, and the way from
+    picture to it.
 
     meta: what the checkpoint says beside its tensors ("fold", "fingerprint", "split", "in_shape", …).
     """
@@ -67,26 +69,39 @@ def load(path: Path) -> Trained:
     """
     meta, weights = checkpoint.load_weights(path)
     config = schema.from_dict(schema.Train, meta["config"])
-    shape = tuple(meta["in_shape"])
-    network = build.model(
-        config.model,
-        shape,
-        meta["positions"],
-        meta["classes"],
-        config.reg.dropout,
-        gated=config.reg.l0 > 0,
-        fresh=False,
-    )
+    network = network_of(meta)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(
             f"the weights in '{path}' do not fit its config", str(error).splitlines()[0]
         ) from error
+    return Trained(path, meta, config, network.eval(), preprocess_of(meta))
+
+
+def network_of(meta: Mapping[str, Any]) -> nn.Module:
+    """The network that a checkpoint describes, with fresh weights; of an ensemble with all of its members.
+
+    Raises:
+        UsageError: its config is none of this version, or needs a plugin.
+    """
+    if (joined := meta.get("ensemble")) is not None:
+        members = [
+            Member(network_of(one), one["preprocess"]["mean"], one["preprocess"]["std"])
+            for one in joined["members"]
+        ]
+        return Ensemble(members, joined["shares"], vote=joined["how"] == "vote")
+    config = schema.from_dict(schema.Train, meta["config"])
+    shape, positions, classes = tuple(meta["in_shape"]), meta["positions"], meta["classes"]
+    gated = config.reg.l0 > 0
+    return build.model(config.model, shape, positions, classes, config.reg.dropout, gated=gated, fresh=False)
+
+
+def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
+    """The way from picture to network that a checkpoint describes."""
     preprocess = Preprocess.from_dict(meta["preprocess"])
     # a network of grey pictures sees the brightness of coloured ones
-    preprocess = replace(preprocess, grey=len(preprocess.mean) == 1)
-    return Trained(path, meta, config, network.eval(), preprocess)
+    return replace(preprocess, grey=len(preprocess.mean) == 1)
 
 
 def probabilities(folds: Sequence[Trained], images: np.ndarray, machine: Machine, tta: int = 1) -> np.ndarray:

@@ -36,6 +36,9 @@ from svhncli.split import Fold
 CLEAN_SAMPLE = 5_000
 """Training pictures, without augmentation, on which the best weights are scored for the diagnosis."""
 
+SNAPSHOTS = "snapshots"
+"""Folder of the weights that are kept on the way."""
+
 WORTH_SAYING = 0.01
 """Share of the time that is lost by waiting for pictures from which on it is told."""
 
@@ -179,6 +182,7 @@ def _train(
                 show.step(f"epoch {state.epoch + 1}/{plan.epochs} {event.phase}", event.done, event.of)
             elif isinstance(event, Epoch):
                 _record(event, plan, state, meta, run, show)
+                _keep_snapshot(config, event, state, meta, run)
                 save()
                 seconds, waited = seconds + event.seconds, waited + event.waited
             if (code := signalled()) is not None:
@@ -210,6 +214,21 @@ def _record(event: Epoch, plan: Plan, state: State, meta: dict[str, Any], run: R
     run.write_history(state.history)
     run.add_timing(event.row["epoch"], event.seconds, event.images_per_second)
     run.status("running", epoch=state.epoch)
+
+
+def _keep_snapshot(
+    config: schema.Train, event: Epoch, state: State, meta: dict[str, Any], run: RunDir
+) -> None:
+    """Keep the weights where one of `snapshots` equal stretches of the run ends (Huang et al. 2017).
+
+    A stretch ends with the last epoch that lies within it whole, since cosine.cycles restart lr right after
+    it. The stretches are those of the run's present length: where epochs were raised, what was kept before
+    stays, and an end that had gone by is left out.
+    """
+    if state.epoch in {end * config.epochs // config.snapshots for end in range(1, config.snapshots + 1)}:
+        (run.path / SNAPSHOTS).mkdir(exist_ok=True)
+        file = run.path / SNAPSHOTS / f"epoch{state.epoch:03d}.pt"
+        checkpoint.save(file, {"meta": meta, "row": event.row, "weights": state.eval_model.state_dict()})
 
 
 # ----------------------------------------------------------------------------- finish

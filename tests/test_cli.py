@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from svhncli import __version__, catalog, cli, compose, dispatch, overview, schema
 from svhncli.errors import SvhnError, UsageError
+from svhncli.record import reserve
 
 REPO = Path(__file__).resolve().parent.parent
 ENV = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
@@ -354,9 +355,7 @@ def test_resume_without_a_run_is_a_checkpoint_error(
 def test_starts_in_the_same_instant_get_folders_of_their_own() -> None:
     made: list[Path] = []
     moment = datetime(2026, 11, 23, 14, 5, 9, 999_990)
-    starts = [
-        threading.Thread(target=lambda: made.append(compose.reserve("train", moment))) for _ in range(40)
-    ]
+    starts = [threading.Thread(target=lambda: made.append(reserve("train", moment))) for _ in range(40)]
     for start in starts:
         start.start()
     for start in starts:
@@ -368,7 +367,7 @@ def test_starts_in_the_same_instant_get_folders_of_their_own() -> None:
 
 
 def test_an_unused_run_directory_is_removed_and_a_used_one_stays(empty_folder: Path) -> None:
-    used, unused = compose.reserve("train"), compose.reserve("train")
+    used, unused = reserve("train"), reserve("train")
     (used / "config.yaml").write_text("")
     (unused / ".hydra").mkdir()
     compose.release(used)

@@ -51,7 +51,7 @@ FLOORS = (
         "board",
         "overall",
     },
-    {"build", "assembly", "trainer", "jobs", "trained", "checks"},
+    {"build", "assembly", "trainer", "jobs", "trained", "parts", "joining", "checks"},
     {"commands"},
     {
         "cli",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim import lr_scheduler
 
-from svhncli.optim import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, param_groups
+from svhncli.optim import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, between, param_groups
 
 
 class Mixed(nn.Module):
@@ -85,6 +86,32 @@ def factors(schedule: Schedule, total: int) -> list[float]:
 def test_cosine_is_torchs(total: int, final: float) -> None:
     expected = reference(lambda o: lr_scheduler.CosineAnnealingLR(o, total, eta_min=final), total)
     assert factors(Cosine(final), total) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("total", "cycles"), [(2, 2), (12, 3), (300, 1), (300, 5), (98, 49)])
+@pytest.mark.parametrize("final", [0.0, 0.05])
+def test_restarts_are_torchs(total: int, cycles: int, final: float) -> None:
+    expected = reference(
+        lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, total // cycles, eta_min=final), total
+    )
+    assert factors(Cosine(final, cycles), total) == pytest.approx(expected, abs=1e-9)
+    starts = range(0, total, total // cycles)
+    assert all(Cosine(final, cycles).factor(step, total) == 1 for step in starts)
+
+
+@given(st.integers(1, 100_000), st.data(), st.floats(0, 1))
+def test_one_cycle_of_a_cosine_has_the_bits_of_a_cosine(
+    total: int, data: st.DataObject, final: float
+) -> None:
+    step = data.draw(st.integers(0, total - 1))
+    assert Cosine(final, cycles=1).factor(step, total) == between(1.0, final, step / total)
+
+
+@given(st.integers(1, 1000), st.integers(1, 20))
+def test_restarts_come_at_whole_steps_whatever_the_length(total: int, cycles: int) -> None:
+    found = factors(Cosine(0.0, cycles), total)
+    rises = sum(later > earlier for earlier, later in itertools.pairwise(found))
+    assert rises == cycles - 1 if cycles < total / 2 else rises < total
 
 
 @pytest.mark.parametrize("total", [10, 37, 500])

@@ -158,7 +158,7 @@ def test_the_matrix_holds_every_validation_picture_in_its_place(made: Path) -> N
     counts = np.array([[int(cell.replace("·", "0")) for cell in row] for row in rows])
     expected = np.zeros((10, 10), int)
     for line in (made / "one" / "val_predictions.csv").read_text().splitlines()[1:]:
-        true, read = line.split(",")[2:4]
+        true, read = line.split(",")[3:5]
         expected[int(true), int(read)] += 1
     assert (counts == expected).all()
 

@@ -301,7 +301,7 @@ def _constant(config: schema.Constant, steps_per_epoch: int) -> optimisers.Sched
 
 @builder(schema.Cosine)
 def _cosine(config: schema.Cosine, steps_per_epoch: int) -> optimisers.Schedule:
-    return optimisers.Cosine(config.final)
+    return optimisers.Cosine(config.final, config.cycles)
 
 
 @builder(schema.OneCycle)

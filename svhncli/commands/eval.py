@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from svhncli import build, schema, trained
-from svhncli.assembly import val_digits
 from svhncli.batches import Batches
-from svhncli.data.digits import DataSet, Digits
-from svhncli.errors import DataError, UsageError
+from svhncli.data.digits import DataSet
+from svhncli.errors import UsageError
 from svhncli.loop import evaluate
+from svhncli.parts import part_of
 from svhncli.predictions import read_predictions
 from svhncli.record import evaluation_folder
 from svhncli.report.evaluation import write_report
@@ -50,8 +50,7 @@ def run(config: schema.Eval) -> dict[str, Any]:
     fits = [_fit(fold, _is_seen(config.part, data, fold, own_data)) for fold in folds]
     scores = []
     for fold, fit in zip(folds, fits, strict=True):
-        digits, indices = _part(config.part, data, fold, own_data)
-        digits = _fitting(fold, digits, data.name)
+        digits, indices = part_of(config.part, data, fold, own_data)
         network, batches = fold.network.to(machine.device), Batches(digits, indices, machine.device)
         score, probabilities = evaluate(network, batches, fold.preprocess, machine, config.tta)
         facts = {
@@ -114,42 +113,3 @@ def _fit(fold: Trained, seen: bool) -> dict[str, Any]:
         return {"temperature": None, "fitted_on": None, "not_fitted": reason}
     said = read_predictions(file, fold.meta["positions"], fold.meta["classes"])
     return {"temperature": fit_temperature(*said), "fitted_on": str(file), "not_fitted": None}
-
-
-def _part(part: str, data: DataSet, fold: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:
-    """The pictures of a part. Of the run's own data, train and val are those of the checkpoint's fold."""
-    if part == "test":
-        if data.test is None:
-            raise DataError(f"{data.name} has no test part", "choose part=val or part=train")
-        return data.test, np.arange(len(data.test))
-    if not own_data:
-        digits = data.train if part == "train" else data.val
-        if digits is None:
-            raise DataError(
-                f"{data.name} has no validation part of its own", "choose part=train or part=test"
-            )
-        return digits, np.arange(len(digits))
-    if data.fingerprint != fold.meta["fingerprint"]:
-        raise DataError("the data is not what this run was trained on, so its split cannot be found again")
-    config = fold.config
-    for made in build.folds(config.split, data, config.seed):
-        if made.name == fold.meta["fold"] and made.digest == fold.meta["split"]:
-            digits = val_digits(data, made) if part == "val" else data.train
-            return digits, np.unique(made.train) if part == "train" else made.val
-    raise DataError(
-        f"the split of this run ({config.split.name}, {fold.meta['fold']}) comes out differently now",
-        "its pictures are listed in split.json; part=test does not need the split",
-    )
-
-
-def _fitting(fold: Trained, digits: Digits, name: str) -> Digits:
-    """The pictures with as many positions as the network reads; shorter numbers end with blanks."""
-    channels, positions = fold.meta["in_shape"][0], fold.meta["positions"]
-    if not (fold.preprocess.grey or digits.shape[0] == channels):
-        raise DataError(f"{name} has {digits.shape[0]} channels; the network was made for {channels}")
-    if digits.labels.shape[1] > positions:
-        raise DataError(
-            f"{name} has numbers of {digits.labels.shape[1]} digits; the network reads {positions} at most",
-            "choose a network that was trained on numbers as long as these",
-        )
-    return digits.padded(positions)

@@ -8,7 +8,7 @@ from typing import Any
 from svhncli import schema
 from svhncli.errors import UsageError
 from svhncli.files import place
-from svhncli.report.gather import find
+from svhncli.report.gather import Run, find
 from svhncli.report.page import Beside, write_report
 
 
@@ -20,10 +20,15 @@ def run(config: schema.Report) -> dict[str, Any]:
 
     Raises:
         CheckpointError: there is no such run.
-        UsageError: `out` is a folder.
+        UsageError: `out` is a folder, or the run is an ensemble.
         DiskError: it cannot be written.
     """
     folder = find(config.run)
+    if "members" in Run.of(folder).summary:
+        raise UsageError(
+            f"'{folder}' is an ensemble: nothing was trained in it that a page could show",
+            "svhn eval scores it, summary.json holds the table of its members; report on one of these",
+        )
     out = None if config.out is None else place(config.out)
     if out is not None and out.is_dir():
         raise UsageError(f"out={config.out} is a folder", "name a file, such as out=report.html")

@@ -39,6 +39,8 @@ def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
     """
     record, show = RunDir(run_dir), Show()
     with record.held():
+        if "members" in (record.summary() or {}):
+            raise UsageError(f"'{run_dir}' is an ensemble, which is not trained", "name a run of its members")
         config = _settled(config, record)
         if record.started:
             saved = schema.from_dict(schema.Train, record.config())  # keys that are newer have their defaults

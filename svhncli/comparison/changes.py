@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from svhncli import schema
@@ -29,7 +29,7 @@ def changed(a: Side, b: Side) -> list[str]:
     """
     keys = _differing([a.config, b.config])
     groups = {name.removesuffix(".name") for name in keys if name.endswith(".name")}
-    return sorted({_owner(key, groups) for key in keys})
+    return sorted({_owner(key, groups, keys) for key in keys})
 
 
 def is_chance(a: Side, b: Side) -> bool:
@@ -77,6 +77,10 @@ def _differing(each: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     }
 
 
-def _owner(key: str, groups: set[str]) -> str:
+def _owner(key: str, groups: set[str], keys: Container[str]) -> str:
+    """The change that a key belongs to: its group's, where the choice differs; the seed's, which the split's
+    follows."""
+    if key == "split.seed" and "seed" in keys:
+        return "seed"
     group = key.partition(".")[0]
     return group if group in groups and group in schema.CHOICES else key

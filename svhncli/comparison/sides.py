@@ -128,12 +128,17 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
         )
     if not run.env or not run.config:
         raise CheckpointError(f"'{run.top}' has no readable config.yaml and env.json", "name a whole run")
+    if (members := run.summary.get("members")) and part != "test":
+        raise UsageError(
+            f"'{folder}' is an ensemble, whose members validated on pictures of their own",
+            f"svhn eval {folder}, and the others, then svhn compare ... part=test",
+        )
     data, seed = run.env["data"], run.config.get("seed")
     seeds = {one["name"]: one.get("seed", seed) for one in run.summary.get("folds", ())}
     name = tested_on or data["name"]
     trainings, marks, parts = [], set(), set()
     for one in run.folds or [run]:
-        if (split := one.split) is None:
+        if (split := one.split) is None and not members:
             raise CheckpointError(f"'{one.path}' has no readable split.json", "name a whole run")
         if part == "test":
             evaluation = evaluation_folder(one.path, name, "test")
@@ -143,16 +148,20 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
             readings = read_readings(evaluation / "predictions.csv")
         else:
             marks.add(data["fingerprint"])
-            parts.add(split.val_part)
+            parts.add(split.val_part if split else part)
             readings = read_readings(one.path / "val_predictions.csv")
         trainings.append(_training(seeds.get(one.path.name, seed), split, readings))
     if len(marks) > 1:
         raise CheckpointError(f"the folds of '{folder}' read different pictures", f"svhn eval {folder}")
-    own = _config(run.config), _environment(run.env)
-    return Side(folder, name, marks.pop(), parts.pop(), trainings, *own)
+    config, environment = _config(run.config), _environment(run.env)
+    if members:  # its config is that of its first member
+        config, environment = config | {"ensemble": f"{run.summary['how']} of {len(members)}"}, {}
+    return Side(folder, name, marks.pop(), parts.pop(), trainings, config, environment)
 
 
-def _training(seed: int | None, split: Fold, readings: Readings) -> Training:
+def _training(seed: int | None, split: Fold | None, readings: Readings) -> Training:
+    if split is None:  # an ensemble, of several
+        return Training(seed, "", 0, 0, readings)
     return Training(seed, split.digest, len(np.unique(split.train)), len(split.val), readings)
 
 
@@ -167,10 +176,13 @@ def _evaluated(folder: Path, command: str) -> str:
 
 
 def _config(saved: dict[str, Any]) -> dict[str, Any]:
-    """A run's keys, with the defaults of those that are newer than the run."""
+    """A run's keys, with the defaults of those that are newer than it, and the seed that its split had."""
     with suppress(UsageError):  # a plugin's part, whose defaults nobody here knows
         saved = rules.to_dict(schema.from_dict(schema.Train, saved))
-    return {name: value for name, value in rules.flat(saved).items() if name not in schema.NEUTRAL}
+    flat = rules.flat(saved)
+    if flat.get("split.seed", "") is None:
+        flat["split.seed"] = flat.get("seed")
+    return {name: value for name, value in flat.items() if name not in schema.NEUTRAL}
 
 
 def _environment(env: dict[str, Any]) -> dict[str, Any]:

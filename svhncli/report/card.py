@@ -25,10 +25,7 @@ def model_card(
     what = "single digits" if positions == 1 else f"numbers of up to {positions} digits"
     return "\n".join(
         [
-            f"# {config['model']['name']}: {what} on house fronts",
-            "",
-            f"A network of the kind `{config['model']['name']}`, trained by `svhn train` and exported by "
-            "`svhn export`. Its whole config is in `config.yaml`.",
+            *_kind(config, summary, what),
             "",
             *_units(units),
             "## Data and scores",
@@ -62,6 +59,24 @@ def model_card(
             "",
         ]
     )
+
+
+def _kind(config: Mapping[str, Any], summary: Mapping[str, Any] | None, what: str) -> list[str]:
+    name = config["model"]["name"]
+    if summary is None or "members" not in summary:
+        return [
+            f"# {name}: {what} on house fronts",
+            "",
+            f"A network of the kind `{name}`, trained by `svhn train` and exported by `svhn export`. Its "
+            "whole config is in `config.yaml`.",
+        ]
+    count, how = len(summary["members"]), summary["how"]
+    return [
+        f"# Ensemble of {count}: {what} on house fronts",
+        "",
+        f"{count} networks, trained by `svhn train`, joined by `svhn ensemble how={how}` and exported by "
+        "`svhn export`. `config.yaml` is that of the first. Each has its own normalisation inside.",
+    ]
 
 
 def _units(units: Mapping[str, int] | None) -> list[str]:

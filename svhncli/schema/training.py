@@ -167,6 +167,7 @@ class Cosine(Schedule):
 
     name: str = key("cosine", "the schedule")
     final: float = key(0.0, "share of lr that is left at the end", low=0, high=1)
+    cycles: int = key(1, "times that lr falls so over the run; in between it restarts", low=1)
 
 
 @dataclass

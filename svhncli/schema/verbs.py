@@ -52,6 +52,9 @@ class Train(Training):
         16, "validation pictures whose predictions are followed from epoch to epoch", low=0, high=64
     )
     report: bool = key(True, "write report.html at the end: everything about the run as one page")
+    snapshots: int = key(
+        0, "keep the weights at the ends of so many equal stretches, in snapshots/; 0 keeps none", low=0
+    )
     save_minutes: float = key(
         5.0, "last.pt is also saved within an epoch when this much time has passed", above=0
     )
@@ -211,6 +214,22 @@ class Report:
     human: str = key("outputs/human", "folder of a quiz's answers, shown where they are of the same pictures")
     check: str = key("outputs/check", "folder of checks, shown where they are of the same data")
     inspect: str = key("outputs/inspect", "folder of findings, shown where they are of the same data")
+
+
+@dataclass
+class Ensemble:
+    """`svhn ensemble`: several trained networks as one."""
+
+    runs: list[str] = key([], "runs, .pt files, folders of them such as RUN/snapshots, or globs")
+    how: str = key(
+        "mean",
+        "mean of the probabilities; vote: a vote for each network; weights: fitted on validation pictures",
+        choices=("mean", "vote", "weights"),
+    )
+    out: str | None = key(None, "the folder to write; null is a new one in outputs/ensemble")
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
+    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
 
 
 @dataclass

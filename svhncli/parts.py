@@ -1,0 +1,68 @@
+"""The pictures on which a trained network is scored."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from svhncli import build
+from svhncli.assembly import val_digits
+from svhncli.data.digits import DataSet, Digits
+from svhncli.errors import DataError, UsageError
+from svhncli.trained import Trained
+
+
+def part_of(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:
+    """A part's pictures, with as many positions as the network reads, and which of them, int64 (N,).
+
+    Of the network's own data, train and val are those of its checkpoint's fold.
+
+    Raises:
+        DataError: the data has no such part, pictures of another kind, or is not what it was.
+        UsageError: an ensemble has no such part.
+    """
+    digits, indices = _part(part, data, trained, own_data)
+    return _fitting(trained, digits, data.name), indices
+
+
+def _part(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:
+    if part == "test":
+        if data.test is None:
+            raise DataError(f"{data.name} has no test part", "choose part=val or part=train")
+        return data.test, np.arange(len(data.test))
+    if not own_data:
+        digits = data.train if part == "train" else data.val
+        if digits is None:
+            raise DataError(
+                f"{data.name} has no validation part of its own", "choose part=train or part=test"
+            )
+        return digits, np.arange(len(digits))
+    if "ensemble" in trained.meta and trained.meta["split"] is None:
+        raise UsageError(
+            f"part={part}: the members of this ensemble did not train and validate on the same pictures, so "
+            "what validated one trained another",
+            "part=test is of pictures that none of them met",
+        )
+    if data.fingerprint != trained.meta["fingerprint"]:
+        raise DataError("the data is not what this run was trained on, so its split cannot be found again")
+    config = trained.config
+    for made in build.folds(config.split, data, config.seed):
+        if made.name == trained.meta["fold"] and made.digest == trained.meta["split"]:
+            digits = val_digits(data, made) if part == "val" else data.train
+            return digits, np.unique(made.train) if part == "train" else made.val
+    raise DataError(
+        f"the split of this run ({config.split.name}, {trained.meta['fold']}) comes out differently now",
+        "its pictures are listed in split.json; part=test does not need the split",
+    )
+
+
+def _fitting(trained: Trained, digits: Digits, name: str) -> Digits:
+    """The pictures with as many positions as the network reads; shorter numbers end with blanks."""
+    channels, positions = trained.meta["in_shape"][0], trained.meta["positions"]
+    if not (trained.preprocess.grey or digits.shape[0] == channels):
+        raise DataError(f"{name} has {digits.shape[0]} channels; the network was made for {channels}")
+    if digits.labels.shape[1] > positions:
+        raise DataError(
+            f"{name} has numbers of {digits.labels.shape[1]} digits; the network reads {positions} at most",
+            "choose a network that was trained on numbers as long as these",
+        )
+    return digits.padded(positions)

@@ -1,0 +1,198 @@
+"""Snapshots of a run, and how probabilities are mixed: the parts of an ensemble."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_mat
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import LinearConstraint, minimize
+from torch import Tensor, nn
+
+from svhncli import checkpoint, cli
+from svhncli.models.ensemble import Ensemble, Member
+from svhncli.scores import fit_weights
+
+# ----------------------------------------------------------------------------- how they are mixed
+
+
+class Says(nn.Module):
+    """A network that gives these logits, whatever it sees."""
+
+    def __init__(self, logits: np.ndarray) -> None:
+        super().__init__()
+        self.logits = torch.from_numpy(logits).float()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logits
+
+
+def mixed(logits: np.ndarray, shares: list[float], vote: bool = False) -> np.ndarray:
+    """What an ensemble of members that say `logits` (M, B, L, K) makes of them."""
+    members = [Member(Says(one), [0.0], [1.0]) for one in logits]
+    images = torch.zeros(len(logits[0]), 1, 2, 2)
+    return Ensemble(members, shares, vote)(images).softmax(-1).numpy()
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+LOGITS = arrays(np.int64, (3, 2, 3, 11), elements=st.integers(-480, 480)).map(lambda eighths: eighths / 8)
+"""Apart so far that no rounding makes two of them the same probability."""
+
+
+@given(LOGITS)
+def test_probabilities_of_numbers_are_mixed_by_shares_at_each_position(logits: np.ndarray) -> None:
+    shares = [0.2, 0.5, 0.3]
+    expected = np.tensordot(shares, softmax(logits), 1)
+    np.testing.assert_allclose(mixed(logits, shares), expected, atol=1e-6)
+
+
+@given(LOGITS)
+def test_no_mean_outdoes_a_vote(logits: np.ndarray) -> None:
+    votes = (logits.argmax(-1)[..., None] == np.arange(11)).sum(0)
+    found = mixed(logits, [1 / 3] * 3, vote=True)
+    read = found.argmax(-1)[..., None]
+    assert (np.take_along_axis(votes, read, -1)[..., 0] == votes.max(-1)).all()
+    np.testing.assert_allclose(found, (votes + softmax(logits).mean(0)) / 4, atol=1e-6)
+
+
+def test_of_as_many_votes_the_larger_mean_is_read() -> None:
+    probabilities = np.array([[0.50, 0.49, 0.01], [0.01, 0.60, 0.39], [0.45, 0.35, 0.20], [0.30, 0.40, 0.30]])
+    logits = np.log(probabilities)[:, None, None]
+    assert mixed(logits, [0.25] * 4, vote=True).argmax() == 1  # two votes each
+    assert mixed(logits[:3], [1 / 3] * 3, vote=True).argmax() == 0 != mixed(logits[:3], [1 / 3] * 3).argmax()
+
+
+def test_a_member_without_a_share_says_nothing() -> None:
+    logits = np.random.default_rng(0).normal(size=(2, 5, 1, 10))
+    np.testing.assert_allclose(mixed(logits, [0.0, 1.0]), softmax(logits[1]), atol=1e-6)
+
+
+# ----------------------------------------------------------------------------- what each counts
+
+
+def loss(weights: np.ndarray, likely: np.ndarray) -> float:
+    return -float(np.log(likely @ weights).mean())
+
+
+@pytest.mark.parametrize("models", [2, 3, 5])
+@pytest.mark.parametrize("seed", range(3))
+def test_fitted_weights_are_scipy_s(models: int, seed: int) -> None:
+    likely = np.random.default_rng(seed).beta(np.arange(1, models + 1), 1, (400, models))
+    found = fit_weights(likely)
+    best = minimize(
+        loss,
+        np.full(models, 1 / models),
+        (likely,),
+        "SLSQP",
+        bounds=[(0, 1)] * models,
+        constraints=LinearConstraint(np.ones(models), 1, 1),
+        options={"ftol": 1e-12},
+    )
+    assert loss(found, likely) == pytest.approx(best.fun, abs=1e-5)
+    np.testing.assert_allclose(found, best.x, atol=0.02)
+
+
+def test_fitted_weights_are_those_of_a_grid() -> None:
+    likely = np.random.default_rng(3).beta([2, 2.5], 1, (500, 2))
+    grid = np.linspace(0, 1, 10_001)
+    best = grid[np.argmin([loss(np.array([w, 1 - w]), likely) for w in grid])]
+    assert 0 < best < 1
+    assert fit_weights(likely)[0] == pytest.approx(best, abs=2e-3)
+
+
+@given(arrays(np.float32, (20, 3), elements=st.floats(0, 1, width=32)))
+def test_fitted_weights_are_convex_and_no_worse_than_equal_ones_or_any_one(likely: np.ndarray) -> None:
+    found = fit_weights(likely)
+    clipped = np.maximum(likely.astype(np.float64), np.finfo(np.float32).tiny)
+    assert (found >= 0).all()
+    assert found.sum() == pytest.approx(1)
+    others = [np.full(3, 1 / 3), *np.eye(3)]
+    assert loss(found, clipped) <= min(loss(one, clipped) for one in others) + 1e-3
+
+
+# ----------------------------------------------------------------------------- snapshots
+
+RUN = [
+    *["data=svhn", "data.root=data", "data.check_md5=false", "threads=1", "device=cpu", "report=false"],
+    *["model=linear", "reg.patience=0", "schedule=cosine", "schedule.cycles=2", "snapshots=2", "reg.ema=0.9"],
+]
+
+
+def digests(run: str) -> dict[str, str]:
+    files = sorted(Path(run, "snapshots").iterdir())
+    return {file.name: checkpoint.digest(checkpoint.load(file)) for file in files}
+
+
+@pytest.fixture
+def data(folder: Path) -> Path:
+    for part, count, seed in (("train", 200, 1), ("test", 60, 2)):
+        write_mat(folder / "data", part, count, seed)
+    return folder
+
+
+def test_snapshots_are_the_weights_at_the_ends_of_equal_stretches(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *RUN, "epochs=5", "hydra.run.dir=run"]) == 0
+    assert cli.main(["train", *RUN, "epochs=5", "snapshots=0", "hydra.run.dir=without"]) == 0
+    assert list(digests("run")) == ["epoch002.pt", "epoch005.pt"]
+    assert not Path("without/snapshots").exists()
+    last, best = checkpoint.load(Path("run/last.pt")), checkpoint.load(Path("run/best.pt"))
+    kept = checkpoint.load(Path("run/snapshots/epoch005.pt"))
+    assert kept.keys() == best.keys()
+    assert kept["row"] == last["state"]["history"][-1]
+    assert checkpoint.digest(kept["weights"]) == checkpoint.digest(last["state"]["ema"]["module"])
+    assert checkpoint.load(Path("without/last.pt"))["state"]["history"] == last["state"]["history"]
+    capsys.readouterr()
+    for number, words in enumerate((["run/snapshots"], ["run/snapshots/*.pt"], [*map(str, files("run"))])):
+        assert cli.main(["ensemble", *words, f"out=joined{number}", "device=cpu", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert [one["checkpoint"] for one in found["members"]] == [*map(str, files("run"))]
+    assert cli.main(["eval", "joined0", "part=val"]) == 0  # they validated on the same pictures
+
+
+def files(run: str) -> list[Path]:
+    return sorted(Path(run, "snapshots").glob("*.pt"))
+
+
+def test_a_killed_run_ends_with_the_snapshots_of_one_that_was_not(
+    data: Path, spawn: Callable[..., Any]
+) -> None:
+    assert cli.main(["train", *RUN, "epochs=4", "hydra.run.dir=whole"]) == 0
+    process = spawn("train", *RUN, "epochs=4", "hydra.run.dir=killed", cwd=data)
+    for line in process.stderr:
+        if "epoch 3/4" in line:
+            process.kill()
+            break
+    process.wait()
+    assert list(digests("killed")) == ["epoch002.pt"]
+    assert cli.main(["train", "--resume", "killed"]) == 0
+    assert digests("killed") == digests("whole")
+    assert len(digests("whole")) == 2
+
+
+def test_more_epochs_keep_what_was_kept_and_have_ends_of_their_own(data: Path) -> None:
+    assert cli.main(["train", *RUN, "epochs=2", "hydra.run.dir=run"]) == 0
+    before = digests("run")
+    assert list(before) == ["epoch001.pt", "epoch002.pt"]
+    assert cli.main(["train", "--resume", "run", "epochs=6"]) == 0
+    after = digests("run")
+    assert list(after) == [*before, "epoch003.pt", "epoch006.pt"]
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_short_run_keeps_each_epoch_once(data: Path) -> None:
+    assert cli.main(["train", *RUN, "epochs=2", "snapshots=9", "hydra.run.dir=run"]) == 0
+    assert list(digests("run")) == ["epoch001.pt", "epoch002.pt"]
