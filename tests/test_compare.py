@@ -133,7 +133,7 @@ def test_the_result_and_the_picture_are_written(runs: Path, compare: Compare) ->
     result = compare("linear", "mlp", "out=there")
     assert {path.name for path in (runs / "there").iterdir()} == {"result.json", "differences.png"}
     saved = json.loads((runs / "there" / "result.json").read_text())
-    assert result == {**saved, "plot": "there/differences.png", "out": "there"}
+    assert result == {**saved, "picture": "there/differences.png", "out": "there"}
     assert (runs / "there" / "differences.png").read_bytes().startswith(b"\x89PNG")
     compare("linear", "wide", "out=there")  # replaces it
 

@@ -315,6 +315,15 @@ def test_points_are_never_minus_zero() -> None:
     assert verdict.points(-0.0024, 2) == "-0.24"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "digits"), [(-0.0004, 0.0053, 2), (0.002, 0.01, 1), (0.002, 0.003, 2), (0, 0, 2)]
+)
+def test_an_end_of_an_interval_that_is_not_zero_is_not_written_as_zero(
+    low: float, high: float, digits: int
+) -> None:
+    assert verdict.digits_of({"low": low, "high": high}) == digits
+
+
 def test_few_house_numbers_are_warned_of() -> None:
     right = [[1, 0] * 20, [1, 1] * 20]
     notes = judged(others(*([training(one, groups=[0, 1, 2, 3] * 10)] for one in right)))[0]["notes"]

@@ -13,7 +13,7 @@ from svhncli.files import new_folder, place, write_json
 from svhncli.report.differences import draw
 from svhncli.show import Show
 
-RESULT, PLOT = "result.json", "differences.png"
+RESULT, PICTURE = "result.json", "differences.png"
 
 
 def run(config: schema.Compare) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def run(config: schema.Compare) -> dict[str, Any]:
     Returns:
         {"part", "level", "runs": of each {"name" (A, B, ...), "run", "data", "trainings" (0 of a person),
         "pictures", "accuracy"}, "comparisons": see `verdict.judge`, and "changes", "warning" (see `changes`),
-        "differs": see `changes.table`, "unfinished" (jobs that were left out), "plot", "out"}.
+        "differs": see `changes.table`, "unfinished" (jobs that were left out), "picture", "out"}.
 
     Raises:
         UsageError: fewer than two runs, or runs that read no pictures in common.
@@ -58,10 +58,10 @@ def run(config: schema.Compare) -> dict[str, Any]:
         "differs": changes.table(read),
         "unfinished": unfinished,
     }
-    with new_folder(out, {RESULT, PLOT}) as folder:
-        draw(folder / PLOT, result)
+    with new_folder(out, {RESULT, PICTURE}) as folder:
+        draw(folder / PICTURE, result)
         write_json(folder / RESULT, result)
-    return {**result, "plot": str(out / PLOT), "out": str(out)}
+    return {**result, "picture": str(out / PICTURE), "out": str(out)}
 
 
 def letters(number: int) -> str:

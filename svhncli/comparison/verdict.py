@@ -209,8 +209,10 @@ def chance(p: float) -> str:
 
 
 def digits_of(interval: dict[str, Any]) -> int:
-    """Digits behind the point that an interval in percentage points needs."""
-    return 1 if interval["high"] - interval["low"] >= 0.002 else 2
+    """Digits behind the point that an interval in percentage points needs, so that an end which is not 0 is
+    not written as 0."""
+    ends = interval["low"], interval["high"]
+    return 1 if ends[1] - ends[0] >= 0.002 and all(abs(end) >= 0.0005 for end in ends) else 2
 
 
 def _sentence(found: dict[str, Any], part: str, of: int, is_chance: bool) -> str:
