@@ -24,7 +24,6 @@ import torch
 
 from svhncli import build, device, schema
 from svhncli.board import Board, Relay
-from svhncli.build.registry import BUILDERS
 from svhncli.cpus import available_cpus
 from svhncli.data.children import end_with_parent, interrupts_held
 from svhncli.data.digits import DataSet
@@ -224,15 +223,12 @@ def _side_by_side(
 def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[dict[Any, _Worker]]:
     """Processes that wait for jobs, by their pipes; whatever happens in the block, none is left after it."""
     context = multiprocessing.get_context("spawn")  # a fork after OpenMP was used hangs for ever
-    plugins = sorted(
-        {one.__module__ for one in BUILDERS.values() if one.__module__.split(".")[0] != "svhncli"}
-    )
     started: list[_Worker] = []
     try:
         with interrupts_held():
             for slot in range(count):
                 here, there = context.Pipe()
-                process = context.Process(target=_serve, args=(there, slot, machine, run, again, plugins))
+                process = context.Process(target=_serve, args=(there, slot, machine, run, again))
                 process.start()
                 there.close()
                 started.append(_Worker(process, here))
@@ -288,14 +284,9 @@ class Elsewhere(Exception):
 # ----------------------------------------------------------------------------- a process
 
 
-def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str, modules: list[str]) -> None:
-    """Train one job after another until there are none.
-
-    modules: of plugins that the person named; they register their parts.
-    """
+def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str) -> None:
+    """Train one job after another until there are none."""
     end_with_parent()
-    for module in modules:
-        importlib.import_module(module)
     if machine.device.type == "cuda":
         _take_gpu(slot)
     device.prepare(machine)
@@ -306,6 +297,8 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str,
         show = Relay(lambda *told: pipe.send(told))
         try:
             if data is None:
+                for module in job.config.plugins:  # which the person named; they register their parts
+                    importlib.import_module(module)
                 data = build.data(job.config.data, job.config.split, job.config.cache, lambda *_: None)
             pipe.send(("done", _train(job, machine, data, RunDir(run / job.name), show, again)))
         except Interrupted:

@@ -96,6 +96,7 @@ def resume(target: str | None, changes: dict[str, Any]) -> dict[str, Any]:
     """
     path = find_run(target)
     saved = RunDir(path).config()
+    changes = {"plugins": []} | changes  # modules are imported as this command line names them, not the run
     config = schema.from_dict(schema.Train, _changed(saved, changes))
     rules.validate(config)
     return run(config, path)
@@ -273,7 +274,7 @@ def _header(
 
 def _say_diagnosis(summaries: list[dict[str, Any]], show: Show) -> None:
     """A verdict for every fold, or how many have which; what to try, once."""
-    folds = [one for one in summaries if one["fold"] != ALL]
+    folds = [one for one in summaries if one["fold"] != ALL] or summaries
     if len(folds) > MANY:
         for verdict, count in Counter(one["diagnosis"]["verdict"] for one in folds).most_common():
             show.tell(f"{count} of {len(folds)} trainings: {verdict}")
