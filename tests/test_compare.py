@@ -23,7 +23,7 @@ from svhncli.stats.significance import paired_bootstrap
 
 SMALL = ["data=tiny", "data.n_train=300", "data.n_test=80", "epochs=4", "lr=0.01", "threads=1", "device=cpu"]
 SMALL += ["report=false", "jobs=1", "watch=0"]
-FOLDS = ["split=kfold", "split.k=3", "model=linear"]
+FOLDS = ["split=kfold", "jobs=1", "split.k=3", "model=linear"]
 Compare = Callable[..., dict[str, Any]]
 
 
@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(folder / "wide", "model=mlp", "model.widths=[32]", "batch_size=32")
     for name, more in {"slow": ["lr=0.0001"], "fast": []}.items():
         train(folder / f"{name}_folds", *FOLDS, *more)
-        train(folder / f"{name}_seeds", "model=linear", "repeats=3", *more)
+        train(folder / f"{name}_seeds", "model=linear", "repeats=3", "jobs=1", *more)
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -31,7 +31,7 @@ SMALL = [
     "report=false",
     "lr=1e-3",
 ]
-KFOLD = [*SMALL, "model=linear", "epochs=1", "split=kfold", "split.k=2"]
+KFOLD = [*SMALL, "model=linear", "epochs=1", "split=kfold", "jobs=1", "split.k=2"]
 GRID = np.linspace(0, 1, 2001)
 CPU = device.resolve("cpu", "fp32", 1)
 
@@ -268,7 +268,8 @@ def test_its_folder_holds_one_file_of_plain_values_that_needs_no_member(
     monkeypatch.chdir(here)
     written = Path(join("folds", "seed0")["run_dir"])
     assert written.parent == Path("outputs/ensemble")
-    assert sorted(path.name for path in written.iterdir()) == ["best.pt", "config.yaml", "summary.json"]
+    files = ["best.pt", "config.yaml", "env.json", "summary.json"]
+    assert sorted(path.name for path in written.iterdir()) == files
     torch.load(written / "best.pt", weights_only=True)
     expected = test_part(said, str(written))[0]
     alone = folder / "alone"

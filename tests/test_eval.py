@@ -194,7 +194,7 @@ def test_a_file_where_the_report_should_go_is_refused(run: Path, capsys: pytest.
 
 
 def test_each_fold_has_its_own_report_and_temperature(folder: Path, evaluate: Evaluate) -> None:
-    assert cli.main(["train", *SMALL, "split=kfold", "split.k=2", "hydra.run.dir=folds"]) == 0
+    assert cli.main(["train", *SMALL, "split=kfold", "jobs=1", "split.k=2", "hydra.run.dir=folds"]) == 0
     summary = evaluate(Path("folds"))
     assert summary["report"] == "folds/*/eval/synth-test"
     reports = [score["report"] for score in summary["scores"]]

@@ -414,7 +414,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
     savemat(place / "d" / "train_32x32.mat", {"X": mat["X"], "y": mat["y"]})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        words = ["split=kfold", "split.k=3", "epochs=12", "hydra.run.dir=run"]
+        words = ["split=kfold", "jobs=1", "split.k=3", "epochs=12", "hydra.run.dir=run"]
         assert cli.main(["train", *TRAIN, *words]) == 0
     return place, {f"train/{row}" for row in swapped}
 
@@ -439,7 +439,7 @@ def test_a_run_of_folds_finds_swapped_labels_and_its_list_leaves_them_out(
     assert first == {row["name"] for row in ranked if row["likely_error"] == "1"}
     assert cli.main(["inspect", "run"]) == 0
     assert "400 of 400 labels judged" in capsys.readouterr().out
-    words = ["train", *TRAIN, f"data.exclude={file}", "split=bootstrap", "split.n=2", "epochs=1"]
+    words = ["train", *TRAIN, f"data.exclude={file}", "split=bootstrap", "jobs=1", "split.n=2", "epochs=1"]
     assert cli.main([*words, "hydra.run.dir=again"]) == 0
     capsys.readouterr()
     assert cli.main(["inspect", "again", "--json"]) == 0

@@ -144,7 +144,7 @@ def train(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, An
 def test_a_mixed_run_says_what_is_in_it_and_judges_on_real_pictures(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["data=mix", "data.n_rendered=50", "model=linear", "split=kfold", "split.k=3"]
+    words = ["data=mix", "data.n_rendered=50", "model=linear", "split=kfold", "jobs=1", "split.k=3"]
     summary, err = train(capsys, *words, "data.share=0.25")
     assert "mix: 120 real + 50 rendered training, 30 test pictures" in err
     assert "25% of each batch rendered" in err

@@ -154,7 +154,15 @@ def test_mchar_trains_is_scored_and_goes_on(folder: Path, capsys: pytest.Capture
 def test_folds_hold_numbers_of_every_length(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = write_mchar(folder / "data" / "mchar", "train", 60, 0)
     summary = svhn(
-        capsys, "train", "data=mchar", "split=kfold", "split.k=3", *SMALL, "data.height=8", "data.width=16"
+        capsys,
+        "train",
+        "data=mchar",
+        "split=kfold",
+        "jobs=1",
+        "split.k=3",
+        *SMALL,
+        "data.height=8",
+        "data.width=16",
     )
     assert len(summary["folds"]) == 3
     lengths = np.array([len(label) for _, label, _ in found])

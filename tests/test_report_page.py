@@ -83,7 +83,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(folder)
     try:
         assert cli.main(["train", *SMALL, "hydra.run.dir=one"]) == 0
-        assert cli.main(["train", *SMALL, "split=kfold", "split.k=2", "hydra.run.dir=folds"]) == 0
+        assert cli.main(["train", *SMALL, "split=kfold", "jobs=1", "split.k=2", "hydra.run.dir=folds"]) == 0
         sweep = ["lr=1e-2,1e-3", "init_from=null,nowhere", "hydra.sweep.dir=sweep"]
         assert cli.main(["train", "-m", *SMALL, *sweep]) == 1
         numbers = [
@@ -324,7 +324,10 @@ def test_what_another_command_found_is_shown_for_the_same_data_alone(copy: Path,
 
 def test_what_inspect_and_check_wrote_themselves_is_shown(folder: Path) -> None:
     data = [word for word in SMALL if word.startswith("data")]
-    assert cli.main(["train", *SMALL, "split=kfold", "split.k=2", "report=false", "hydra.run.dir=run"]) == 0
+    assert (
+        cli.main(["train", *SMALL, "split=kfold", "jobs=1", "split.k=2", "report=false", "hydra.run.dir=run"])
+        == 0
+    )
     assert cli.main(["inspect", *data]) == 0
     assert cli.main(["inspect", "run"]) == 0
 

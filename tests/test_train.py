@@ -128,7 +128,7 @@ def test_the_label_of_a_prediction_is_the_label_of_the_picture(
 
 
 def test_kfold_trains_every_fold_and_sums_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    summary = train(capsys, "split=kfold", "split.k=3")
+    summary = train(capsys, "split=kfold", "jobs=1", "split.k=3")
     run = folder / summary["run_dir"]
     assert [fold["name"] for fold in summary["folds"]] == ["fold0", "fold1", "fold2"]
     values = [fold["best"]["val_accuracy"] for fold in summary["folds"]]
@@ -150,14 +150,14 @@ def test_kfold_trains_every_fold_and_sums_up(folder: Path, capsys: pytest.Captur
 
 
 def test_one_fold_of_a_kfold_is_an_ordinary_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    all_folds = train(capsys, "split=kfold", "split.k=3")
-    one = train(capsys, "split=kfold", "split.k=3", "split.fold=1")
+    all_folds = train(capsys, "split=kfold", "jobs=1", "split.k=3")
+    one = train(capsys, "split=kfold", "jobs=1", "split.k=3", "split.fold=1")
     assert one["best"] == all_folds["folds"][1]["best"]
     assert one["name"] == "fold1"
 
 
 def test_bootstrap_validates_on_what_was_not_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    summary = train(capsys, "split=bootstrap", "split.n=2", "epochs=1")
+    summary = train(capsys, "split=bootstrap", "jobs=1", "split.n=2", "epochs=1")
     for fold in summary["folds"]:
         split = json.loads((folder / summary["run_dir"] / fold["name"] / "split.json").read_text())
         assert not set(split["train"]) & set(split["val"])
@@ -345,7 +345,7 @@ def test_eval_gives_a_wilson_interval_on_any_data_set(
 def test_eval_averages_views_of_every_part_and_says_how_many(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = train(capsys, "split=kfold", "split.k=2", "epochs=1")["run_dir"]
+    run = train(capsys, "split=kfold", "jobs=1", "split.k=2", "epochs=1")["run_dir"]
 
     def told(*words: str) -> dict[str, Any]:
         assert cli.main(["eval", run, *words, "--json"]) == 0
