@@ -91,14 +91,21 @@ def with_seed(config: schema.Train, seed: int) -> schema.Train:
 
 
 def how_many(wanted: int | str, count: int, on_gpu: bool, threads: int) -> int:
-    """How many of `count` trainings run at once: `wanted`, or, if that is auto, one a GPU or one a CPU.
+    """How many of `count` trainings run at once: `wanted`, or, if that is auto, one a GPU, or one a CPU and
+    as many more as keep all CPUs busy to the end.
+
+    Five trainings on two CPUs, two at once, would leave one CPU idle while the fifth runs; three and then two
+    at once do not, since the system shares the CPUs out.
 
     threads: CPU threads of each; 0 leaves one CPU to each.
     """
     if isinstance(wanted, int):
         return min(wanted, count)
-    places = torch.cuda.device_count() if on_gpu else available_cpus() // max(1, threads)
-    return max(1, min(places, count))
+    if on_gpu:
+        return max(1, min(torch.cuda.device_count(), count))
+    places = max(1, available_cpus() // max(1, threads))
+    rounds = max(1, count // places)
+    return -(-count // rounds) if places > 1 else 1
 
 
 def share_out(wanted: int | str, count: int, machine: Machine, threads: int) -> tuple[int, Machine]:

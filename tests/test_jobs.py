@@ -271,16 +271,21 @@ def test_repeats_of_a_bootstrap_are_refused() -> None:
         jobs.plan(replace(CONFIG, split=schema.Bootstrap(n=2), repeats=2), TWO)
 
 
-def test_as_many_at_once_as_have_a_cpu_and_never_more_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "available_cpus", lambda: 8)
-    for (wanted, count, threads), expected in {
-        ("auto", 5, 0): 5,
-        ("auto", 20, 0): 8,
-        ("auto", 5, 2): 4,
-        ("auto", 5, 16): 1,
-        (3, 5, 0): 3,
-        (9, 5, 8): 5,
+def test_as_many_at_once_as_keep_all_cpus_busy_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    for (cpus, wanted, count, threads), expected in {
+        (2, "auto", 5, 0): 3,  # 3 + 2
+        (2, "auto", 6, 0): 2,
+        (8, "auto", 5, 0): 5,
+        (8, "auto", 20, 0): 10,  # 10 + 10
+        (8, "auto", 12, 0): 12,
+        (8, "auto", 9, 2): 5,  # 5 + 4, each with two threads
+        (8, "auto", 5, 16): 1,
+        (1, "auto", 5, 0): 1,
+        (2, 2, 5, 0): 2,
+        (8, 3, 5, 0): 3,
+        (8, 9, 5, 8): 5,
     }.items():
+        monkeypatch.setattr(jobs, "available_cpus", lambda cpus=cpus: cpus)
         assert jobs.how_many(wanted, count, on_gpu=False, threads=threads) == expected
 
 

@@ -42,7 +42,7 @@ class Train(Training):
     repeats: int = key(1, "train with so many seeds, from `seed` on, on the folds of the first", low=1)
     jobs: int | str = key(
         "auto",
-        "trainings side by side where there are several; auto: one a GPU, or as many as have a CPU",
+        "trainings side by side where there are several; auto: one a GPU, or what keeps the CPUs busy",
         low=1,
         choices=("auto",),
     )
@@ -81,7 +81,7 @@ class LearningCurve(Training):
     repeats: int = key(3, "draws of each size, each with a seed of its own, from `seed` on", low=1)
     jobs: int | str = key(
         "auto",
-        "trainings side by side; auto: one a GPU, or as many as have a CPU",
+        "trainings side by side; auto: one a GPU, or what keeps the CPUs busy",
         low=1,
         choices=("auto",),
     )
