@@ -10,6 +10,12 @@ from svhncli.rules import UNSET, key
 METRICS = ("val_accuracy", "val_loss")
 
 
+def _jobs() -> Any:
+    """The key of verbs that train several networks."""
+    meaning = "trainings side by side, where there are several; auto: one a GPU, or what keeps the CPUs busy"
+    return key("auto", meaning, low=1, choices=("auto",))
+
+
 @dataclass
 class Training:
     """What trains a network, whatever the verb."""
@@ -40,12 +46,7 @@ class Train(Training):
     """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
 
     repeats: int = key(1, "train with so many seeds, from `seed` on, on the folds of the first", low=1)
-    jobs: int | str = key(
-        "auto",
-        "trainings side by side where there are several; auto: one a GPU, or what keeps the CPUs busy",
-        low=1,
-        choices=("auto",),
-    )
+    jobs: int | str = _jobs()
     metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
     test: bool = key(True, "score the best weights on the test part, once, at the end")
     watch: int = key(
@@ -79,12 +80,7 @@ class LearningCurve(Training):
         [0.05, 0.1, 0.2, 0.5, 1.0], "shares of the training part that are trained on", above=0, high=1
     )
     repeats: int = key(3, "draws of each size, each with a seed of its own, from `seed` on", low=1)
-    jobs: int | str = key(
-        "auto",
-        "trainings side by side; auto: one a GPU, or what keeps the CPUs busy",
-        low=1,
-        choices=("auto",),
-    )
+    jobs: int | str = _jobs()
     metric: str = key("val_accuracy", "what chooses the best epoch and stops early", choices=METRICS)
     out: str = key("outputs/learning-curve", "folder for the trainings and the curve; named again it goes on")
 
