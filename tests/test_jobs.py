@@ -114,6 +114,8 @@ def test_stopped_folds_are_saved_and_go_on_to_the_same_bits(
     assert "Traceback" not in err
     assert gone(workers)
     assert summary_of(run)["status"] == "interrupted"
+    states = [json.loads(path.read_text())["status"] for path in run.glob("fold*/status.json")]
+    assert "interrupted" in states, "a training was let save its state"
     assert cli.main(["train", "--resume", str(run), "jobs=3"]) == 0
     assert four(run) == four(in_turn)
 
