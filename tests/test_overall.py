@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from svhncli.overall import write_overall
 from svhncli.predictions import read_readings
 from svhncli.record import RunDir
 from svhncli.stats import fold_interval, mean_interval
+from svhncli.stats.estimates import resampled_intervals
 
 COLUMNS = ["index", "name", "group", "label", "prediction", "confidence", "p0", "p1"]
 
@@ -123,6 +125,11 @@ def test_out_of_bag_and_632_of_a_bootstrap_as_by_hand(tmp_path: Path) -> None:
     assert told["relative_overfitting"] == pytest.approx(rate)
     assert told["weight"] == pytest.approx(weight)
     assert told["632plus"]["value"] == pytest.approx(1 - (1 - weight) * 0.25 - weight * min(oob, gamma))
+    errors = np.tile([0.5, np.nan, 1, 0], 30)
+    labels, read = np.tile(["0", "1", "1", "1"], 30), np.tile(["0", "1", "0", "1"], 30)
+    intervals = resampled_intervals(errors, labels, read, np.arange(120), seed=0)
+    for name in ("oob", "632", "632plus"):
+        assert told[name]["percentile"] == asdict(intervals[name].percentile)
 
 
 def test_a_picture_that_was_read_several_times_counts_once(tmp_path: Path) -> None:
