@@ -101,10 +101,10 @@ def test_seeds_on_one_split_have_student_s_interval(tmp_path: Path) -> None:
 
 
 def test_out_of_bag_and_632_of_a_bootstrap_as_by_hand(tmp_path: Path) -> None:
-    """4 pictures: out of bag picture 0 is read rightly once of twice, 1 wrongly, 2 rightly, 3 never."""
-    predictions(tmp_path / "boot00", [(0, 0, "0", "0"), (1, 1, "1", "0")])
-    predictions(tmp_path / "boot01", [(0, 0, "0", "1"), (2, 2, "1", "1")])
-    predictions(tmp_path / "all", [(0, 0, "0", "0"), (1, 1, "1", "0"), (2, 2, "1", "1"), (3, 3, "1", "1")])
+    """4 pictures: out of bag picture 0 is read rightly once of twice, 2 wrongly, 3 rightly, 1 never."""
+    predictions(tmp_path / "boot00", [(0, 0, "0", "0"), (2, 2, "1", "0")])
+    predictions(tmp_path / "boot01", [(0, 0, "0", "1"), (3, 3, "1", "1")])
+    predictions(tmp_path / "all", [(0, 0, "0", "0"), (1, 1, "1", "1"), (2, 2, "1", "0"), (3, 3, "1", "1")])
     for folder in tmp_path.iterdir():  # and thirty of each: enough to be drawn anew
         rows = read_readings(folder / "val_predictions.csv")
         many = zip(rows.index, rows.label, rows.read, strict=True)
