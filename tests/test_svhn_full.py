@@ -182,6 +182,16 @@ def test_an_archive_cannot_write_outside_its_folder(packed: Path, tmp_path: Path
     assert not (packed / "train").exists()
 
 
+def test_a_link_in_an_archive_is_refused(packed: Path) -> None:
+    with tarfile.open(packed / "train.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("train/link")
+        member.type, member.linkname = tarfile.SYMTYPE, "/"
+        archive.addfile(member)
+    with pytest.raises(DataError, match="no file or folder below its own"):
+        load(packed)
+    assert not (packed / "train").exists()
+
+
 def test_an_archive_of_something_else_is_refused(packed: Path) -> None:
     with tarfile.open(packed / "train.tar.gz", "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("other"))
