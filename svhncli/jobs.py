@@ -8,7 +8,6 @@ trains it, and beside however many others.
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import signal
 import traceback
@@ -25,7 +24,7 @@ import torch
 from svhncli import build, device, schema
 from svhncli.board import Board, Relay
 from svhncli.cpus import available_cpus
-from svhncli.data.children import end_with_parent, interrupts_held
+from svhncli.data.children import end_with_parent, interrupts_held, spawning
 from svhncli.data.digits import DataSet
 from svhncli.device import Machine
 from svhncli.errors import Interrupted, SvhnError, UsageError, disk_error
@@ -229,7 +228,7 @@ def _side_by_side(
 @contextmanager
 def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[dict[Any, _Worker]]:
     """Processes that wait for jobs, by their pipes; whatever happens in the block, none is left after it."""
-    context = multiprocessing.get_context("spawn")  # a fork after OpenMP was used hangs for ever
+    context = spawning()
     started: list[_Worker] = []
     try:
         with interrupts_held():

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -205,6 +206,29 @@ def test_a_bug_in_another_process_is_shown_with_its_traceback(
     err = capsys.readouterr().err
     assert "ZeroDivisionError: made on purpose" in err
     assert "in make" in err
+
+
+IN_JOBLIB = """
+import joblib
+from svhncli import cli
+
+words = ["train", "data.n_train=70", "data.n_test=0", "epochs=1", "model=linear"]
+words += ["split=kfold", "split.k=2", "jobs=2", "threads=1", "cache=cache"]
+
+def train(extra):
+    return cli.main([*words, extra])
+
+if __name__ == "__main__":
+    print("codes", joblib.Parallel(2)(joblib.delayed(train)(f"hydra.run.dir=run{i}") for i in range(2)))
+"""
+
+
+def test_in_a_process_of_joblib_pictures_are_rendered_and_folds_trained(folder: Path) -> None:
+    """As its launcher for Hydra runs jobs: its processes have a start method that new ones do not know."""
+    (folder / "launch.py").write_text(IN_JOBLIB)
+    found = subprocess.run([sys.executable, "launch.py"], capture_output=True, text=True, timeout=120)
+    assert "codes [0, 0]" in found.stdout, found.stderr
+    assert (folder / "run1" / "oof_predictions.csv").is_file()
 
 
 # ----------------------------------------------------------------------------- seeds

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -29,8 +30,7 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
     if workers == 1 or len(jobs) < 2:
         yield from map(work, jobs)
         return
-    # Spawned, since a fork after OpenMP was used (torch was) hangs for ever.
-    context = multiprocessing.get_context("spawn")
+    context = spawning()
     workers = min(workers, len(jobs))
     pool = ProcessPoolExecutor(workers, context, initializer=_begin)
     waiting = iter(jobs)
@@ -43,6 +43,18 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
             yield done
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def spawning() -> SpawnContext:
+    """The context in which processes are spawned: a fork after OpenMP was used (torch was) hangs for ever.
+
+    A process of joblib's has a start method of its own as the default, which it would hand on to new ones,
+    which do not know it.
+    """
+    default = multiprocessing.get_start_method(allow_none=True)
+    if default not in (None, *multiprocessing.get_all_start_methods()):
+        multiprocessing.set_start_method("spawn", force=True)
+    return multiprocessing.get_context("spawn")
 
 
 def _begin() -> None:

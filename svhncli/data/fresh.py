@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import numpy as np
 
 from svhncli.data.cache import Cache, create
 from svhncli.data.cache import load as load_part
-from svhncli.data.children import end_with_parent, interrupts_held
+from svhncli.data.children import end_with_parent, interrupts_held, spawning
 from svhncli.data.digits import Digits
 from svhncli.data.synth import render
 from svhncli.data.synth.world import STREET, Spec
@@ -110,8 +109,7 @@ class Ahead:
         shape = 3, self.source.size, self.source.size
         create(place, "train", self.n, shape)  # here: a full disk is told in one line
         # Spawned, since a fork after OpenMP was used (torch was) hangs for ever.
-        context = multiprocessing.get_context("spawn")
-        self._process = context.Process(target=_render, args=(place, self.source, f"fresh-{epoch}"))
+        self._process = spawning().Process(target=_render, args=(place, self.source, f"fresh-{epoch}"))
         with interrupts_held():
             self._process.start()
         self._begun = epoch
