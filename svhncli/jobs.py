@@ -204,7 +204,7 @@ def _side_by_side(
                         error = _lost(worker, again)
                 elif kind != "ready":
                     board.take(_name(worker), kind, *told)
-                if kind in ("ready", "done"):
+                if kind in ("ready", "done", "failed"):  # it waits for an answer, be it that there is no more
                     worker.job = waiting.popleft() if waiting and error is None else None
                     if worker.job is not None:
                         board.begin(worker.job.name)

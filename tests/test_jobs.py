@@ -181,6 +181,38 @@ def test_a_fold_that_fails_ends_the_run_with_its_own_message_and_code(
     assert summary_of(run)["status"] == "failed"
 
 
+BOTH_FAIL = """
+import multiprocessing, os, signal, torch
+
+steps = []
+
+def count(module, _):
+    if type(module).__name__ == "Cnn" and module.training and multiprocessing.parent_process():
+        steps.append(1)
+        if len(steps) == 5:
+            try:
+                os.open("first", os.O_CREAT | os.O_EXCL)
+            except FileExistsError:
+                open("second", "w").close()
+                while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # until it is asked to stop
+                    os.sched_yield()
+                raise ZeroDivisionError("the second") from None
+            while not os.path.exists("second"):
+                os.sched_yield()
+            raise ZeroDivisionError("the first")
+
+torch.nn.modules.module.register_module_forward_pre_hook(count)
+"""
+
+
+def test_a_fold_that_fails_while_it_is_asked_to_stop_is_not_waited_for(spawn: Spawn, folder: Path) -> None:
+    (folder / "both_fail.py").write_text(BOTH_FAIL)
+    process = spawn("train", "hydra.run.dir=run", *FOLDS, "jobs=2", "plugins=[both_fail]")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "ZeroDivisionError: the first" in err
+
+
 BROKEN = """
 from dataclasses import dataclass
 from svhncli import build
