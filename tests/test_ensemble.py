@@ -114,12 +114,9 @@ def table(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def test_part(said: Join, run: str, *words: str) -> tuple[np.ndarray, np.ndarray]:
+def said_of_test(said: Join, run: str, *words: str) -> tuple[np.ndarray, np.ndarray]:
     """What `svhn eval` writes of the test part."""
     return table(Path(said("eval", run, "device=cpu", *words)["report"]) / "predictions.csv")
-
-
-test_part.__test__ = False  # type: ignore[attr-defined]
 
 
 def member(run: str) -> np.ndarray:
@@ -138,7 +135,7 @@ def test_the_mean_is_numpy_s_of_what_the_members_say_and_what_predict_says_of_th
 ) -> None:
     found = join("folds", "out=mean")
     each = [member(f"folds/fold{i}") for i in range(2)]
-    mixed, labels = test_part(said, "mean")
+    mixed, labels = said_of_test(said, "mean")
     assert_allclose(mixed, np.mean(each, 0), atol=2e-6)
     assert found["test"]["accuracy"] == (mixed.argmax(-1) == labels).mean()
     for run in ("folds", "mean"):
@@ -159,9 +156,9 @@ def test_an_ensemble_of_one_says_what_its_member_says(here: Path, join: Join, sa
     for how in ("mean", "vote"):
         join("seed1", f"how={how}", f"out=alone-{how}")
     own = member("seed1")
-    assert_allclose(test_part(said, "alone-mean")[0], own, atol=2e-6)
+    assert_allclose(said_of_test(said, "alone-mean")[0], own, atol=2e-6)
     for how in ("mean", "vote"):
-        assert (test_part(said, f"alone-{how}")[0].argmax(-1) == own.argmax(-1)).all()
+        assert (said_of_test(said, f"alone-{how}")[0].argmax(-1) == own.argmax(-1)).all()
 
 
 def test_votes_count_first_and_the_mean_decides_ties(here: Path, join: Join, said: Join) -> None:
@@ -171,7 +168,7 @@ def test_votes_count_first_and_the_mean_decides_ties(here: Path, join: Join, sai
     votes = (each.argmax(-1)[..., None] == np.arange(10)).sum(0)
     mean = each.mean(0)
     ranked = np.lexsort((mean, votes), axis=-1)[:, -1]
-    mixed, _ = test_part(said, "voted")
+    mixed, _ = said_of_test(said, "voted")
     assert (mixed.argmax(-1) == ranked).all()
     assert_allclose(mixed, (votes + mean) / 5, atol=2e-6)
     assert ((votes == 2).sum(-1) == 2).any()  # there are ties
@@ -234,7 +231,7 @@ def test_the_gain_is_that_over_the_best_member_with_an_interval_over_pictures(
     here: Path, join: Join, said: Join, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = join("folds", "seed0", "seed1", "out=gain")
-    whole, labels = test_part(said, "gain")
+    whole, labels = said_of_test(said, "gain")
     each = (*map(member, ("folds/fold0", "folds/fold1", "seed0", "seed1")), whole)
     right = [(probabilities.argmax(-1) == labels).astype(float) for probabilities in each]
     accuracies = [one["accuracy"] for one in found["members"]]
@@ -271,14 +268,14 @@ def test_its_folder_holds_one_file_of_plain_values_that_needs_no_member(
     files = ["best.pt", "config.yaml", "env.json", "summary.json"]
     assert sorted(path.name for path in written.iterdir()) == files
     torch.load(written / "best.pt", weights_only=True)
-    expected = test_part(said, str(written))[0]
+    expected = said_of_test(said, str(written))[0]
     alone = folder / "alone"
     alone.mkdir()
     for name in ("best.pt", "config.yaml"):
         (alone / name).write_bytes((written / name).read_bytes())
     monkeypatch.chdir(folder)
     write_mat(folder / "data", "test", 90, 2)
-    found = test_part(said, "alone", "data=svhn", f"data.root={here / 'data'}", "data.check_md5=false")[0]
+    found = said_of_test(said, "alone", "data=svhn", f"data.root={here / 'data'}", "data.check_md5=false")[0]
     assert (found == expected).all()
 
 
@@ -307,7 +304,7 @@ def test_grey_gated_and_other_networks_join_and_onnx_agrees(
     found = join("grey", "gated", "seed0", f"how={how}", f"out=kinds-{how}")
     each = np.stack([member(run) for run in ("grey", "gated", "seed0")])
     if how == "mean":
-        assert_allclose(test_part(said, "kinds-mean")[0], each.mean(0), atol=5e-6)
+        assert_allclose(said_of_test(said, "kinds-mean")[0], each.mean(0), atol=5e-6)
     exported = said("export", f"kinds-{how}")
     assert exported["agreement"]["difference"] < 1e-5
     card = Path(exported["out"], "model_card.md").read_text()
@@ -323,7 +320,7 @@ def test_an_ensemble_of_grey_networks_alone_sees_grey(here: Path, join: Join, sa
     join("grey3", "grey4", "out=greys")
     assert trained.load(Path("greys/best.pt")).preprocess.grey
     each = [member(f"grey{seed}") for seed in (3, 4)]
-    assert_allclose(test_part(said, "greys")[0], np.mean(each, 0), atol=2e-6)
+    assert_allclose(said_of_test(said, "greys")[0], np.mean(each, 0), atol=2e-6)
 
 
 def test_whole_numbers_are_mixed_position_by_position(

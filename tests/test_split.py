@@ -7,20 +7,13 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import (
-    KFold,
-    LeaveOneGroupOut,
-    LeaveOneOut,
     StratifiedGroupKFold,
     StratifiedKFold,
-    StratifiedShuffleSplit,
-    TimeSeriesSplit,
-    train_test_split,
 )
-from sklearn.utils import resample
 
 from svhncli.errors import DataError, UsageError
 from svhncli.rng import numpy_generator
-from svhncli.split import BLANK, Fold, bootstrap, growing, holdout, kfold, official, ordered
+from svhncli.split import BLANK, Fold, bootstrap, holdout, kfold, official, ordered
 
 
 def labels_of(classes: list[int]) -> np.ndarray:
@@ -336,100 +329,6 @@ def test_official_trains_on_one_part_and_validates_on_the_other() -> None:
     assert (fold.train.tolist(), fold.val.tolist()) == ([0, 1, 2, 3, 4], [0, 1, 2])
 
 
-# ----------------------------------------------------------------------------- beside scikit-learn's
-# Random streams differ, so of random splits only what does not depend on the draw is compared.
-
-
-def sides(folds: list[Fold]) -> set[tuple[bytes, bytes]]:
-    """Which pictures train and which validate, whatever the order and the names of the folds."""
-    return {(fold.train.tobytes(), fold.val.tobytes()) for fold in folds}
-
-
-@relaxed
-@given(grouped, st.integers(0, 99), st.booleans())
-def test_as_many_folds_as_groups_are_scikit_learns_leave_one_group_out(
-    data: tuple[np.ndarray, np.ndarray], seed: int, stratify: bool
-) -> None:
-    labels, groups = data
-    if (many := len(np.unique(groups))) > 1:
-        theirs = LeaveOneGroupOut().split(labels, groups=groups)
-        ours = kfold(labels, groups, k=many, seed=seed, stratify=stratify)
-        assert sides(ours) == {(train.tobytes(), val.tobytes()) for train, val in theirs}
-
-
-@relaxed
-@given(ungrouped, st.integers(0, 99), st.booleans())
-def test_as_many_folds_as_pictures_are_scikit_learns_leave_one_out(
-    labels: np.ndarray, seed: int, stratify: bool
-) -> None:
-    ours = kfold(labels, singletons(len(labels)), k=len(labels), seed=seed, stratify=stratify)
-    assert sides(ours) == {(train.tobytes(), val.tobytes()) for train, val in LeaveOneOut().split(labels)}
-
-
-@relaxed
-@given(st.integers(2, 300), st.integers(2, 10), st.integers(0, 99))
-def test_sizes_of_folds_without_strata_are_scikit_learns(n: int, k: int, seed: int) -> None:
-    if n >= k:
-        ours = kfold(labels_of([0] * n), singletons(n), k=k, seed=seed, stratify=False)
-        theirs = KFold(k, shuffle=True, random_state=seed).split(np.zeros(n))
-        assert sorted(len(fold.val) for fold in ours) == sorted(len(val) for _, val in theirs)
-
-
-@relaxed
-@given(st.lists(st.integers(6, 40), min_size=2, max_size=10), st.integers(2, 6), st.integers(0, 99))
-def test_a_classs_counts_over_the_folds_are_those_of_scikit_learns_stratified_folds(
-    counts: list[int], k: int, seed: int
-) -> None:
-    labels = labels_of(np.repeat(np.arange(len(counts)), counts).tolist())
-    ours = class_counts(labels, [fold.val for fold in kfold(labels, singletons(len(labels)), k=k, seed=seed)])
-    reference = StratifiedKFold(k, shuffle=True, random_state=seed).split(labels, labels[:, 0])
-    assert np.array_equal(
-        np.sort(ours, axis=0), np.sort(class_counts(labels, [v for _, v in reference]), axis=0)
-    )
-
-
-@relaxed
-@given(st.lists(st.integers(4, 60), min_size=2, max_size=10), st.floats(0.2, 0.8), st.integers(0, 99))
-def test_a_classs_count_held_out_is_within_one_of_scikit_learns_stratified_shuffle(
-    counts: list[int], fraction: float, seed: int
-) -> None:
-    labels = labels_of(np.repeat(np.arange(len(counts)), counts).tolist())
-    try:
-        (fold,) = holdout(labels, singletons(len(labels)), fraction=fraction, seed=seed)
-        theirs = StratifiedShuffleSplit(1, test_size=fraction, random_state=seed).split(labels, labels[:, 0])
-        ((_, val),) = theirs
-    except (UsageError, ValueError):  # theirs needs as many pictures on each side as there are classes
-        reject()
-    held = class_counts(labels, [fold.val, val])
-    assert np.abs(held[0] - held[1]).max() <= 1
-
-
-@relaxed
-@given(st.integers(2, 200), st.floats(0.05, 0.6))
-def test_ordered_is_scikit_learns_split_without_shuffling_and_its_last_of_a_time_series(
-    n: int, fraction: float
-) -> None:
-    last = round(fraction * n)
-    if 0 < last < n:
-        (fold,) = ordered(labels_of([0] * n), singletons(n), fraction=fraction)
-        train, val = train_test_split(np.arange(n), test_size=last, shuffle=False)
-        assert sides([fold]) == {(train.tobytes(), val.tobytes())}
-        if n > 2 * last:
-            *_, (train, val) = TimeSeriesSplit(2, test_size=last).split(np.zeros(n))
-            assert sides([fold]) == {(train.tobytes(), val.tobytes())}
-
-
-def test_a_replicate_draws_each_picture_as_often_as_scikit_learns_resample() -> None:
-    n, many = 400, 200
-    folds = bootstrap(labels_of([0] * n), singletons(n), n=many, seed=0)
-    ours = [np.bincount(fold.train, minlength=n) for fold in folds]
-    theirs = [np.bincount(resample(np.arange(n), random_state=i), minlength=n) for i in range(many)]
-    assert {len(fold.train) for fold in folds} == {len(resample(np.arange(n), random_state=0))} == {n}
-    for times in range(5):  # about e^-1 / times! of them; a share's standard error is below 0.002
-        share = [np.mean(np.stack(drawn) == times) for drawn in (ours, theirs)]
-        assert share[0] == pytest.approx(share[1], abs=0.006)
-
-
 # ----------------------------------------------------------------------------- all
 
 
@@ -484,46 +383,3 @@ def test_what_cannot_be_split_is_refused_in_one_line(
 def test_official_needs_both_parts(n_train: int, n_val: int) -> None:
     with pytest.raises(DataError, match="empty"):
         official(n_train, n_val)
-
-
-# ----------------------------------------------------------------------------- growing
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    groups=st.lists(st.integers(0, 40), min_size=60, max_size=200),
-    cuts=st.lists(st.integers(1, 20), min_size=2, max_size=4, unique=True),
-    seed=st.integers(0, 3),
-)
-def test_growing_parts_hold_the_smaller_ones_whole_groups_and_the_fraction(
-    groups: list[int], cuts: list[int], seed: int
-) -> None:
-    ids = np.array(groups)
-    fractions = [cut / 20 for cut in sorted(cuts)]
-    fold = Fold("holdout", np.arange(10, len(ids)), np.arange(10))
-    try:
-        parts = growing(fold, ids, fractions=fractions, seed=seed)
-    except DataError:
-        return  # so few groups that two parts would be the same
-    largest = np.bincount(ids).max()
-    before: set[int] = set()
-    for fraction, part in zip(fractions, parts, strict=True):
-        own = np.unique(part.train)
-        rest = np.setdiff1d(fold.train, own)
-        assert not np.intersect1d(ids[own], ids[rest]).size, "whole groups"
-        assert before < {*own.tolist()} or not before, "nested"
-        before = {*own.tolist()}
-        assert fraction * len(fold.train) <= len(own) < fraction * len(fold.train) + largest
-        assert len(part.train) == len(fold.train), "as many steps as the whole"
-        times = np.unique(part.train, return_counts=True)[1]
-        assert times.max() - times.min() <= 1, "evenly repeated"
-        assert part.val is fold.val
-    if fractions[-1] == 1:
-        assert np.array_equal(parts[-1].train, fold.train)
-
-
-def test_growing_parts_are_those_of_the_seed() -> None:
-    fold = Fold("holdout", np.arange(100), np.arange(100, 110))
-    one, again, other = (growing(fold, np.arange(110), fractions=[0.3], seed=s)[0] for s in (0, 0, 1))
-    assert np.array_equal(one.train, again.train)
-    assert not np.array_equal(one.train, other.train)

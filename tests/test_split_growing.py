@@ -1,0 +1,50 @@
+"""Ever larger parts of a fold, for learning curves."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svhncli.errors import DataError
+from svhncli.split import Fold, growing
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    groups=st.lists(st.integers(0, 40), min_size=60, max_size=200),
+    cuts=st.lists(st.integers(1, 20), min_size=2, max_size=4, unique=True),
+    seed=st.integers(0, 3),
+)
+def test_growing_parts_hold_the_smaller_ones_whole_groups_and_the_fraction(
+    groups: list[int], cuts: list[int], seed: int
+) -> None:
+    ids = np.array(groups)
+    fractions = [cut / 20 for cut in sorted(cuts)]
+    fold = Fold("holdout", np.arange(10, len(ids)), np.arange(10))
+    try:
+        parts = growing(fold, ids, fractions=fractions, seed=seed)
+    except DataError:
+        return  # so few groups that two parts would be the same
+    largest = np.bincount(ids).max()
+    before: set[int] = set()
+    for fraction, part in zip(fractions, parts, strict=True):
+        own = np.unique(part.train)
+        rest = np.setdiff1d(fold.train, own)
+        assert not np.intersect1d(ids[own], ids[rest]).size, "whole groups"
+        assert before < {*own.tolist()} or not before, "nested"
+        before = {*own.tolist()}
+        assert fraction * len(fold.train) <= len(own) < fraction * len(fold.train) + largest
+        assert len(part.train) == len(fold.train), "as many steps as the whole"
+        times = np.unique(part.train, return_counts=True)[1]
+        assert times.max() - times.min() <= 1, "evenly repeated"
+        assert part.val is fold.val
+    if fractions[-1] == 1:
+        assert np.array_equal(parts[-1].train, fold.train)
+
+
+def test_growing_parts_are_those_of_the_seed() -> None:
+    fold = Fold("holdout", np.arange(100), np.arange(100, 110))
+    one, again, other = (growing(fold, np.arange(110), fractions=[0.3], seed=s)[0] for s in (0, 0, 1))
+    assert np.array_equal(one.train, again.train)
+    assert not np.array_equal(one.train, other.train)
