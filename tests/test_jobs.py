@@ -136,7 +136,7 @@ def test_no_process_outlives_a_killed_parent_and_the_run_goes_on(
     assert four(run) == four(in_turn)
 
 
-KILLED_IN_STEP_5 = """
+IN_STEP_5 = """
 import multiprocessing, os, signal, torch
 
 steps = []
@@ -146,20 +146,33 @@ def count(module, _):
         steps.append(1)
         if len(steps) == 5:
             try:
-                os.open("one_is_enough", os.O_CREAT | os.O_EXCL)
+                os.open("first", os.O_CREAT | os.O_EXCL)
             except FileExistsError:
-                return
-            os.kill(os.getpid(), signal.SIGKILL)
+                second()
+            else:
+                first()
 
 torch.nn.modules.module.register_module_forward_pre_hook(count)
 """
+"""A plugin: in its fifth step the process that comes first calls `first`, every other one `second`."""
+
+KILLED = (
+    IN_STEP_5
+    + """
+def first():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def second():
+    pass
+"""
+)
 
 
 def test_a_process_that_is_killed_is_named_and_the_others_are_saved(
     spawn: Spawn, folder: Path, in_turn: Path
 ) -> None:
     """As the kernel does where memory runs out; a plugin does it, so the plugin is there, too."""
-    (folder / "kills.py").write_text(KILLED_IN_STEP_5)
+    (folder / "kills.py").write_text(KILLED)
     process = spawn("train", "hydra.run.dir=run", *FOLDS, "jobs=2", "plugins=[kills]")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
@@ -181,28 +194,21 @@ def test_a_fold_that_fails_ends_the_run_with_its_own_message_and_code(
     assert summary_of(run)["status"] == "failed"
 
 
-BOTH_FAIL = """
-import multiprocessing, os, signal, torch
+BOTH_FAIL = (
+    IN_STEP_5
+    + """
+def first():
+    while not os.path.exists("second"):
+        os.sched_yield()
+    raise ZeroDivisionError("the first")
 
-steps = []
-
-def count(module, _):
-    if type(module).__name__ == "Cnn" and module.training and multiprocessing.parent_process():
-        steps.append(1)
-        if len(steps) == 5:
-            try:
-                os.open("first", os.O_CREAT | os.O_EXCL)
-            except FileExistsError:
-                open("second", "w").close()
-                while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # until it is asked to stop
-                    os.sched_yield()
-                raise ZeroDivisionError("the second") from None
-            while not os.path.exists("second"):
-                os.sched_yield()
-            raise ZeroDivisionError("the first")
-
-torch.nn.modules.module.register_module_forward_pre_hook(count)
+def second():
+    open("second", "w").close()
+    while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # until it is asked to stop
+        os.sched_yield()
+    raise ZeroDivisionError("the second")
 """
+)
 
 
 def test_a_fold_that_fails_while_it_is_asked_to_stop_is_not_waited_for(spawn: Spawn, folder: Path) -> None:
