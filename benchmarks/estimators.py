@@ -21,7 +21,7 @@ import numpy as np
 from small import Small, digits, nearest, ridge
 
 from svhncli import split
-from svhncli.rng import numpy_generator
+from svhncli.core.rng import numpy_generator
 from svhncli.stats import Interval, fold_interval
 from svhncli.stats.estimates import clustered_wilson, resampled_intervals
 

@@ -16,8 +16,8 @@ import numpy as np
 from svhncli.comparison import verdict
 from svhncli.comparison.pairing import pair
 from svhncli.comparison.sides import Side, Training
+from svhncli.core.rng import numpy_generator
 from svhncli.predictions import Readings
-from svhncli.rng import numpy_generator
 
 LEVEL = 0.95
 

@@ -20,7 +20,7 @@ import numpy as np
 from small import Small, digits, nearest, ridge
 
 from svhncli import split
-from svhncli.rng import numpy_generator
+from svhncli.core.rng import numpy_generator
 from svhncli.stats.significance import corrected_t, holm, mcnemar, paired_bootstrap, paired_t, pictures_needed
 
 SIZES = (200, 1_000, 10_000)

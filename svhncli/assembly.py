@@ -10,15 +10,15 @@ from torch import nn
 
 from svhncli import build, checkpoint, schema
 from svhncli.batches import Batches, Training, batch_bounds
+from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.core.rng import key
 from svhncli.data.digits import DataSet, Digits
 from svhncli.device import Machine
-from svhncli.errors import CheckpointError, UsageError
 from svhncli.loop import Plan, State
 from svhncli.metrics import Tally
 from svhncli.models.head import Head
 from svhncli.preprocess import Preprocess
 from svhncli.regularise import EarlyStopping, Ema
-from svhncli.rng import key
 from svhncli.show import Show
 from svhncli.split import Fold
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from svhncli import rng
-from svhncli.colour import LUMA, luma
+from svhncli.core import rng
+from svhncli.core.colour import LUMA, luma
 
 COLUMNS = (
     *("rotate", "shear", "scale", "translate_x", "translate_y", "crop_x", "crop_y", "hflip", "vflip"),

@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import torch
 
+from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.fresh import Ahead
-from svhncli.rng import numpy_generator
 
 Pictures = tuple[torch.Tensor, torch.Tensor]
 """uint8 (B, C, H, W) and labels int64 (B, L), on the device."""

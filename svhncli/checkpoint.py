@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from svhncli.errors import CheckpointError
-from svhncli.files import write_atomic
+from svhncli.core.errors import CheckpointError
+from svhncli.core.files import write_atomic
 
 FORMAT = 1
 

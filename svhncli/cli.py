@@ -10,7 +10,7 @@ import signal
 import sys
 
 from svhncli import __version__
-from svhncli.errors import Interrupted, SvhnError, UsageError, disk_error
+from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.overview import VERBS, overview
 
 FLAGS = {

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from svhncli import catalog, schema
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 
 BASH = r"""# svhn completion for bash: eval "$(svhn completion bash)"
 _svhn_complete() {

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from svhncli import catalog, mistakes, rules, schema
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 from svhncli.record import reserve
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from svhncli import catalog, compose, mistakes
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 
 
 def run(

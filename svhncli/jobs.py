@@ -23,15 +23,15 @@ import torch
 
 from svhncli import build, device, schema
 from svhncli.board import Board, Relay
-from svhncli.cpus import available_cpus
-from svhncli.data.children import end_with_parent, interrupts_held, spawning
+from svhncli.core.cpus import available_cpus
+from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
+from svhncli.core.files import write_json
+from svhncli.core.processes import end_with_parent, interrupts_held, spawning
+from svhncli.core.signals import noted
 from svhncli.data.digits import DataSet
 from svhncli.device import Machine
-from svhncli.errors import Interrupted, SvhnError, UsageError, disk_error
-from svhncli.files import write_json
 from svhncli.record import RunDir
 from svhncli.show import Show
-from svhncli.signals import noted
 from svhncli.split import Fold
 from svhncli.trainer import is_finished, train_fold
 

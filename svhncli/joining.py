@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from svhncli import scores, trained
-from svhncli.errors import CheckpointError, UsageError
-from svhncli.files import read_json
+from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.core.files import read_json
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.predictions import COLLECTED, read_collected, read_rows
 from svhncli.record import RunDir

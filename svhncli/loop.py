@@ -18,8 +18,9 @@ from torch import nn
 
 from svhncli.augment import Augment
 from svhncli.batches import Batches, Pictures, Training, batch_bounds
+from svhncli.core.errors import NotFiniteError
+from svhncli.core.rng import key
 from svhncli.device import Machine
-from svhncli.errors import NotFiniteError
 from svhncli.forward import logits
 from svhncli.lr_range import GROWN, Point
 from svhncli.metrics import Tally
@@ -28,7 +29,6 @@ from svhncli.optim import Schedule, step_optimizer
 from svhncli.policies import Policy
 from svhncli.preprocess import Preprocess
 from svhncli.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
-from svhncli.rng import key
 from svhncli.stats import wilson
 
 EVAL_BATCH = 512

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from svhncli import catalog, rules
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 from svhncli.overview import VERBS
 
 if TYPE_CHECKING:

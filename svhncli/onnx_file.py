@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli.errors import UsageError
-from svhncli.files import write_atomic
+from svhncli.core.errors import UsageError
+from svhncli.core.files import write_atomic
 from svhncli.preprocess import Preprocess
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime", "safetensors")

@@ -137,12 +137,12 @@ def _bootstrap(readings: Readings, on_all: Path) -> dict[str, Any]:
     gamma = no_information_rate(whole.label, whole.read)
     plus = point632plus(train_error, oob, gamma)
     errors = {"oob": oob, "632": point632(train_error, oob).value, "632plus": plus.value}
-    intervals: dict[str, dict[str, Any]] = {name: {"percentile": None, "bca": None} for name in errors}
+    resampled: dict[str, dict[str, Any]] = {name: {"percentile": None, "bca": None} for name in errors}
     with suppress(ValueError):  # too few pictures to be drawn anew
         found = resampled_intervals(oob_error, whole.label, whole.read, whole.group, seed=0)
-        intervals = {name: asdict(one) for name, one in found.items()}
+        resampled = {name: asdict(one) for name, one in found.items()}
     return {
-        **{name: {**intervals[name], "value": 1 - error} for name, error in errors.items()},
+        **{name: {**resampled[name], "value": 1 - error} for name, error in errors.items()},
         "train_error": train_error,
         "no_information_rate": gamma,
         "relative_overfitting": plus.R,

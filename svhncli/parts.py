@@ -6,8 +6,8 @@ import numpy as np
 
 from svhncli import build
 from svhncli.assembly import val_digits
+from svhncli.core.errors import DataError, UsageError
 from svhncli.data.digits import DataSet, Digits
-from svhncli.errors import DataError, UsageError
 from svhncli.trained import Trained
 
 

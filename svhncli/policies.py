@@ -27,8 +27,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from svhncli import rng
-from svhncli.colour import luma
+from svhncli.core import rng
+from svhncli.core.colour import luma
 
 TINTS = ("color", "contrast", "brightness", "sharpness")
 """What blends a picture with one that has none of it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svhncli.rng import numpy_generator
+from svhncli.core.rng import numpy_generator
 
 RESAMPLES = 200
 """Simulated curves from which a prediction's interval is taken."""

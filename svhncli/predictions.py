@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from svhncli.core.errors import CheckpointError
+from svhncli.core.files import write_csv
 from svhncli.data.digits import BLANK, Digits
-from svhncli.errors import CheckpointError
-from svhncli.files import write_csv
 from svhncli.record import RunDir
 from svhncli.scores import confidence
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from svhncli.colour import luma
+from svhncli.core.colour import luma
+from svhncli.core.rng import numpy_generator
 from svhncli.data.frame import Framing
-from svhncli.rng import numpy_generator
 
 SAMPLE = 20_000
 """Mean and standard deviation are taken from at most this many training pictures: their error is far

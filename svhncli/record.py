@@ -31,8 +31,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from svhncli.errors import BusyError, CheckpointError, Interrupted, SvhnError
-from svhncli.files import read_json, sweep_temp, write_csv, write_json, write_text
+from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError
+from svhncli.core.files import read_json, sweep_temp, write_csv, write_json, write_text
 
 SWEEP = "sweep.json"
 """The file that makes a folder a sweep's: what was swept."""

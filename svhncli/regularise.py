@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from svhncli import rng
+from svhncli.core import rng
 
 
 def objective(

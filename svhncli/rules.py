@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from typing import Any
 
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 
 UNIONS = (typing.Union, types.UnionType)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from svhncli.errors import DataError, UsageError
-from svhncli.rng import numpy_generator
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.rng import numpy_generator
 
 BLANK = 10
 """The class that pads a short number, as in data/digits.py."""

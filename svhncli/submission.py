@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from svhncli.errors import DataError
+from svhncli.core.errors import DataError
 
 HEADER = ("file_name", "file_code")
 

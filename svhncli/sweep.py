@@ -26,8 +26,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from svhncli import catalog, compose, files, record
-from svhncli.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
+from svhncli import catalog, compose, record
+from svhncli.core import files
+from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
 
 VERB = "train"
 RECORD = record.SWEEP

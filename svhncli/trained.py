@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from svhncli import build, checkpoint, device, schema
+from svhncli.core.errors import CheckpointError
 from svhncli.data.frame import Framing
 from svhncli.device import Machine
-from svhncli.errors import CheckpointError
 from svhncli.forward import logits
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.preprocess import Preprocess

@@ -17,9 +17,11 @@ from torch import nn
 from svhncli import checkpoint, rules, schema
 from svhncli.assembly import assemble
 from svhncli.batches import Batches, batch_bounds, training_pictures
+from svhncli.core.errors import CheckpointError, DataError, Interrupted
+from svhncli.core.rng import numpy_generator
+from svhncli.core.signals import noted
 from svhncli.data.digits import DataSet
 from svhncli.device import Machine
-from svhncli.errors import CheckpointError, DataError, Interrupted
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.models.gates import count_open
 from svhncli.predictions import as_text, write_predictions
@@ -28,9 +30,7 @@ from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
 from svhncli.report.dynamics import draw_film, jumps
 from svhncli.report.worst import keep_mistakes
-from svhncli.rng import numpy_generator
 from svhncli.show import Show
-from svhncli.signals import noted
 from svhncli.split import Fold
 
 CLEAN_SAMPLE = 5_000

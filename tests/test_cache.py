@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from svhncli.core.errors import DataError, DiskError
+from svhncli.core.files import TEMP_PREFIX
+from svhncli.core.rng import numpy_generator
 from svhncli.data.cache import META, Cache, create, default_root, fingerprint, load
-from svhncli.errors import DataError, DiskError
-from svhncli.files import TEMP_PREFIX
-from svhncli.rng import numpy_generator
 
 N = 7
 KEY = {"n": N, "files": [["a", 1]]}

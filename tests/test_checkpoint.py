@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from svhncli import checkpoint
-from svhncli.errors import CheckpointError, DiskError
-from svhncli.files import write_atomic
+from svhncli.core.errors import CheckpointError, DiskError
+from svhncli.core.files import write_atomic
 
 CONTENT = {
     "meta": {"name": "x", "sizes": [1, 2], "none": None},

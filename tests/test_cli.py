@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from svhncli import __version__, catalog, cli, compose, dispatch, overview, schema
-from svhncli.errors import SvhnError, UsageError
+from svhncli.core.errors import SvhnError, UsageError
 from svhncli.record import reserve
 
 REPO = Path(__file__).resolve().parent.parent

@@ -17,7 +17,7 @@ from svhncli.commands.compare import letters
 from svhncli.comparison import changes, verdict
 from svhncli.comparison.pairing import Pair, pair, trainings
 from svhncli.comparison.sides import Side, Training
-from svhncli.errors import CheckpointError, UsageError
+from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.predictions import Readings
 from svhncli.stats.significance import pictures_needed
 

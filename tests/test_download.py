@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from svhncli.core.errors import DataError, DiskError
+from svhncli.core.rng import numpy_generator
 from svhncli.data.download import fetch, md5_of
-from svhncli.errors import DataError, DiskError
-from svhncli.rng import numpy_generator
 
 BODY = numpy_generator(0, "download").bytes(300_000)
 MD5 = hashlib.md5(BODY).hexdigest()

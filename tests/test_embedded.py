@@ -12,11 +12,11 @@ import pytest
 from conftest import installed_faces, shared_cache
 from filelock import FileLock
 
+from svhncli.core.files import TEMP_PREFIX
 from svhncli.data import embedded
 from svhncli.data.cache import META, Cache
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.synth import render
-from svhncli.files import TEMP_PREFIX
 
 SIZES = {"n_train": 300, "n_test": 70, "seed": 0, "size": 16}
 

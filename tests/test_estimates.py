@@ -13,7 +13,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.api import OLS
 from statsmodels.stats.proportion import proportion_confint
 
-from svhncli.rng import numpy_generator
+from svhncli.core.rng import numpy_generator
 from svhncli.stats import wilson
 from svhncli.stats.estimates import (
     clustered_wilson,

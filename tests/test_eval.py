@@ -17,8 +17,8 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from svhncli import cli
+from svhncli.core.errors import CheckpointError
 from svhncli.data.digits import BLANK, Digits, Numbered
-from svhncli.errors import CheckpointError
 from svhncli.predictions import read_predictions, write_predictions
 from svhncli.report.evaluation import write_report
 from svhncli.stats import wilson

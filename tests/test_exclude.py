@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from photo_files import write_mchar
 
 from svhncli import build, cli, schema
+from svhncli.core.errors import DataError
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import silent
 from svhncli.data.exclude import without
-from svhncli.errors import DataError
 
 
 def digits(part: str, n: int, positions: int = 2) -> Digits:

@@ -18,9 +18,9 @@ from omegaconf import OmegaConf
 
 from svhncli import build, catalog, checkpoint, cli, device, onnx_file, schema, trained
 from svhncli.commands.export import CARD, FILES
+from svhncli.core.rng import numpy_generator
 from svhncli.data.frame import Framing
 from svhncli.preprocess import Preprocess
-from svhncli.rng import numpy_generator
 
 if missing := [name for name in onnx_file.PACKAGES if importlib.util.find_spec(name) is None]:
     pytest.skip(f"the extra svhncli[export] is not installed: {', '.join(missing)}", allow_module_level=True)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from photo_files import leftovers
 from PIL import Image
 
+from svhncli.core.errors import DataError
 from svhncli.data import folder as source
 from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
 from svhncli.data.frame import Framing
-from svhncli.errors import DataError
 
 FRAMING = Framing(8, 8)
 

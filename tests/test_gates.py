@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from svhncli import build, schema
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 from svhncli.models.gates import GatedRelu, count_open, expected_open, remove_closed
 
 GATEABLE = (

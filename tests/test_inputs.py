@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
-from svhncli.cpus import available_cpus
+from svhncli.core.cpus import available_cpus
+from svhncli.core.errors import DataError
+from svhncli.core.rng import numpy_generator
 from svhncli.data import inputs
 from svhncli.data.frame import Framing
 from svhncli.data.pictures import decode
-from svhncli.errors import DataError
-from svhncli.rng import numpy_generator
 
 FRAMING = Framing(16, 24)
 

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from svhncli import checkpoint, cli, jobs, schema
 from svhncli.board import Board, Relay
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 from svhncli.show import Show
 from svhncli.split import Fold
 

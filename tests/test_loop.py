@@ -12,16 +12,16 @@ from torch import nn
 from svhncli import checkpoint
 from svhncli.augment import Augment, warp
 from svhncli.batches import Batches, batch_bounds
+from svhncli.core.errors import NotFiniteError
+from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import Digits, Numbered
 from svhncli.device import Machine
-from svhncli.errors import NotFiniteError
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit, range_test
 from svhncli.metrics import Tally
 from svhncli.optim import Plateau, avoid_compiler_import, param_groups, step_optimizer
 from svhncli.policies import RANDAUGMENT, Policy
 from svhncli.preprocess import Preprocess
 from svhncli.regularise import EarlyStopping, Ema
-from svhncli.rng import numpy_generator
 from svhncli.views import views
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from svhncli import cli
+from svhncli.core.rng import numpy_generator
 from svhncli.lr_range import Point, suggest
 from svhncli.optim import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, misfits
-from svhncli.rng import numpy_generator
 
 TINY = [
     "data=tiny",

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
+from svhncli.core.errors import DataError
+from svhncli.core.rng import numpy_generator
 from svhncli.data.mat import read, variables
-from svhncli.errors import DataError
-from svhncli.rng import numpy_generator
 
 ARRAYS = {
     "X": numpy_generator(0, "mat").integers(0, 256, (4, 4, 3, 21), np.uint8),

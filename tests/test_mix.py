@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from svhncli import checkpoint, cli
 from svhncli.batches import Batches, Passes, Training, batch_bounds, training_pictures
+from svhncli.core.errors import DataError
 from svhncli.data import svhn
 from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.data.mix import add_rendered
-from svhncli.errors import DataError
 
 CPU = torch.device("cpu")
 RENDERED = 10_000

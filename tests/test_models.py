@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from svhncli.errors import DataError, UsageError
+from svhncli.core.errors import DataError, UsageError
 from svhncli.models.cnn import Cnn
 from svhncli.models.datawhale import Datawhale
 from svhncli.models.linear import Linear

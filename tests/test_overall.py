@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from svhncli.errors import CheckpointError
-from svhncli.files import read_json, write_csv
+from svhncli.core.errors import CheckpointError
+from svhncli.core.files import read_json, write_csv
 from svhncli.overall import write_overall
 from svhncli.predictions import read_readings
 from svhncli.record import RunDir

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from conftest import installed_faces, shared_cache
 
+from svhncli.core.rng import numpy_generator
 from svhncli.data.synth import painter
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.faces import DIGITS, FORMS, atlas, holes
 from svhncli.data.synth.world import STREET, Spec, load
-from svhncli.rng import numpy_generator
 
 DENSITY, SIDE, TOP = 200, 320, 60
 WORLD = load(STREET)

@@ -24,9 +24,9 @@ from scipy.io import loadmat
 
 from svhncli import checkpoint, cli, schema, trained
 from svhncli.commands.predict import GUESS
+from svhncli.core.rng import numpy_generator
 from svhncli.data.frame import Framing
 from svhncli.data.pictures import decode
-from svhncli.rng import numpy_generator
 
 NUMBERS = Framing(24, 48)
 BOXES = Framing(24, 48, "boxes", 0.15, 0.1)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import BLANK
 from svhncli.readings import read
-from svhncli.rng import numpy_generator
 
 
 def probabilities(seed: int, positions: int, blank: float = 1.0, classes: int = 11) -> np.ndarray:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from svhncli.errors import BusyError, CheckpointError, DiskError
-from svhncli.files import write_csv, write_json, write_text
+from svhncli.core.errors import BusyError, CheckpointError, DiskError
+from svhncli.core.files import write_csv, write_json, write_text
 from svhncli.record import METRICS, RunDir, find_run
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from svhncli.files import write_csv
+from svhncli.core.files import write_csv
 from svhncli.record import METRICS
 from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose

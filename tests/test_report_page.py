@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from svhncli import cli
+from svhncli.core.files import read_json, write_json
 from svhncli.data.digits import Digits
-from svhncli.files import read_json, write_json
 from svhncli.report.diagnosis import TRY, turns
 from svhncli.report.facts import train_command
 from svhncli.report.gather import Run, find, jobs

@@ -14,8 +14,8 @@ import torch
 from conftest import write_mat
 
 from svhncli import checkpoint, cli
+from svhncli.core.files import TEMP_PREFIX
 from svhncli.data.cache import default_root
-from svhncli.files import TEMP_PREFIX
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 

@@ -12,7 +12,7 @@ from scipy.stats import binom, binomtest, bootstrap, norm, ttest_rel
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from svhncli.rng import numpy_generator
+from svhncli.core.rng import numpy_generator
 from svhncli.stats import fold_interval
 from svhncli.stats.significance import (
     corrected_t,

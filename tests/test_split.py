@@ -11,8 +11,8 @@ from sklearn.model_selection import (
     StratifiedKFold,
 )
 
-from svhncli.errors import DataError, UsageError
-from svhncli.rng import numpy_generator
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.rng import numpy_generator
 from svhncli.split import BLANK, Fold, bootstrap, holdout, kfold, official, ordered
 
 

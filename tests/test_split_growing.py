@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svhncli.errors import DataError
+from svhncli.core.errors import DataError
 from svhncli.split import Fold, growing
 
 

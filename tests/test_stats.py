@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
-from svhncli.rng import numpy_generator
+from svhncli.core.rng import numpy_generator
 from svhncli.stats import fold_interval, wilson
 
 

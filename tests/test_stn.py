@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svhncli import build, schema
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 from svhncli.models.linear import Linear
 from svhncli.models.stn import CAUTION, LIMITS, SpatialTransformer, in_front
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from svhncli import cli, submission
-from svhncli.errors import DataError
-from svhncli.files import write_csv
+from svhncli.core.errors import DataError
+from svhncli.core.files import write_csv
 
 NAMES = [f"{i:06}.png" for i in range(5)]
 ROWS = [

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.files import TEMP_PREFIX
+from svhncli.core.rng import numpy_generator
 from svhncli.data import svhn
 from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
-from svhncli.errors import DataError, UsageError
-from svhncli.files import TEMP_PREFIX
-from svhncli.rng import numpy_generator
 
 COUNTS = {"train": 31, "test": 12, "extra": 23}
 

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli import cli, files, sweep
-from svhncli.errors import CheckpointError, UsageError
+from svhncli import cli, sweep
+from svhncli.core import files
+from svhncli.core.errors import CheckpointError, UsageError
 
 REPO = Path(__file__).resolve().parent.parent
 SMALL = [

@@ -13,13 +13,13 @@ import pytest
 from conftest import installed_faces, shared_cache
 from PIL import Image, ImageFont
 
+from svhncli.core.rng import numpy_generator
 from svhncli.data.synth import camera, chunk, render, scene
 from svhncli.data.synth.chunk import CHUNK, render_chunk
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.faces import DIGITS, FLAT_THREE, PLAIN_ONE, Atlas, fonts, holes, mask, usable
 from svhncli.data.synth.scene import CLIMB, ROW, STACK
 from svhncli.data.synth.world import STREET, Spec, World, load
-from svhncli.rng import numpy_generator
 
 WORLD = load(STREET)
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -8,7 +8,7 @@ from conftest import installed_faces, shared_cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svhncli.data.children import in_order
+from svhncli.core.processes import in_order
 from svhncli.data.synth import LARGEST, Given, Photo, photographs, whole
 from svhncli.data.synth.world import STREET, Spec, load
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from conftest import installed_faces
 
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.rng import numpy_generator
 from svhncli.data.synth.chunk import crops, numbers_of
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.painter import OF_A_HAND, hands
@@ -16,8 +18,6 @@ from svhncli.data.synth.scene import CLIMB, ROW, STACK
 from svhncli.data.synth.surfaces import _TINTS, _tiles
 from svhncli.data.synth.whole import photographs
 from svhncli.data.synth.world import OWN, STREET, Spec, World, load
-from svhncli.errors import DataError, UsageError
-from svhncli.rng import numpy_generator
 
 WORLD = load(STREET)
 SYNTH = Path(OWN).parent

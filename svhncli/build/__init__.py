@@ -19,13 +19,13 @@ from svhncli import rules, schema, split
 from svhncli.augment import Augment, warp
 from svhncli.build.networks import model
 from svhncli.build.registry import BUILDERS, builder, register
+from svhncli.core.errors import DataError, UsageError
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import Progress
 from svhncli.data.exclude import without
 from svhncli.data.frame import Framing
 from svhncli.data.synth.world import Spec
-from svhncli.errors import DataError, UsageError
 from svhncli.policies import RANDAUGMENT, TRIVIALAUGMENT, Policy
 
 __all__ = ["augment", "data", "folds", "model", "optimizer", "policy", "register", "schedule", "world"]

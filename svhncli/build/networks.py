@@ -9,7 +9,7 @@ from torch import nn
 
 from svhncli import schema
 from svhncli.build.registry import BUILDERS, builder
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 
 Shape = tuple[int, int, int]
 

@@ -13,10 +13,10 @@ from torch import nn
 from svhncli import schema
 from svhncli.assembly import assemble, val_digits
 from svhncli.batches import Batches
+from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.device import Machine
 from svhncli.loop import Epoch, Plan, State, fit
-from svhncli.rng import numpy_generator
 from svhncli.show import Show
 from svhncli.split import Fold
 

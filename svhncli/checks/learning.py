@@ -12,10 +12,10 @@ from torch import nn
 
 from svhncli import build, schema
 from svhncli.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, Result, losses
+from svhncli.core.rng import numpy_generator
 from svhncli.loop import Plan, State, augmented, evaluate
 from svhncli.models.head import Head
 from svhncli.report.sheet import draw_sheet
-from svhncli.rng import numpy_generator
 from svhncli.split import Fold
 from svhncli.stats import wilson
 

@@ -10,8 +10,8 @@ from svhncli import build, device, schema
 from svhncli.checks import CHECKS
 from svhncli.checks.bench import Bench, Result
 from svhncli.checks.learning import SHEET
-from svhncli.errors import CheckFailedError, NotFiniteError
-from svhncli.files import new_folder, place, write_json
+from svhncli.core.errors import CheckFailedError, NotFiniteError
+from svhncli.core.files import new_folder, place, write_json
 from svhncli.show import Show
 
 RESULT = "result.json"

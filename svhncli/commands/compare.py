@@ -8,8 +8,8 @@ from typing import Any
 from svhncli import schema
 from svhncli.comparison import changes, sides, verdict
 from svhncli.comparison.pairing import pair
-from svhncli.errors import UsageError
-from svhncli.files import new_folder, place, write_json
+from svhncli.core.errors import UsageError
+from svhncli.core.files import new_folder, place, write_json
 from svhncli.report.differences import draw
 from svhncli.show import Show
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from svhncli import build, checkpoint, joining, rules, schema, trained
 from svhncli.batches import Batches
+from svhncli.core.errors import DataError, DiskError
+from svhncli.core.files import new_folder, place
 from svhncli.data.digits import BLANK, DataSet
-from svhncli.errors import DataError, DiskError
-from svhncli.files import new_folder, place
 from svhncli.joining import Unit
 from svhncli.loop import evaluate
 from svhncli.parts import part_of

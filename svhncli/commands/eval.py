@@ -9,8 +9,8 @@ import numpy as np
 
 from svhncli import build, schema, trained
 from svhncli.batches import Batches
+from svhncli.core.errors import UsageError
 from svhncli.data.digits import DataSet
-from svhncli.errors import UsageError
 from svhncli.loop import evaluate
 from svhncli.parts import part_of
 from svhncli.predictions import read_predictions

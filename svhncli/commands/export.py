@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from svhncli import build, device, onnx_file, schema, trained
+from svhncli.core.errors import DataError, DiskError, SvhnError
+from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
+from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import BLANK, CLASSES
 from svhncli.data.disk import digest
-from svhncli.errors import DataError, DiskError, SvhnError
-from svhncli.files import new_folder, place, write_atomic, write_json, write_text
 from svhncli.models.gates import count_open, remove_closed
 from svhncli.record import RunDir, weights_file
 from svhncli.report.card import model_card
-from svhncli.rng import numpy_generator
 from svhncli.show import Show
 from svhncli.trained import Trained
 

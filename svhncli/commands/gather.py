@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from svhncli import jobs, rules, schema
-from svhncli.errors import CheckpointError, UsageError
-from svhncli.files import new_folder, place, read_json, write_json
+from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.core.files import new_folder, place, read_json, write_json
 from svhncli.overall import write_overall
 from svhncli.record import RunDir
 from svhncli.report.page import write_report

@@ -12,8 +12,8 @@ from typing import Any
 
 from svhncli import build, quiz, schema
 from svhncli.assembly import val_digits
-from svhncli.errors import Interrupted, UsageError
-from svhncli.files import place, write_json
+from svhncli.core.errors import Interrupted, UsageError
+from svhncli.core.files import place, write_json
 from svhncli.predictions import as_text
 from svhncli.quiz import Answer, Question
 from svhncli.report.quiz_page import write_page

@@ -7,9 +7,9 @@ from typing import Any
 
 from svhncli import build, schema
 from svhncli.confident import judge
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.files import new_folder, place
 from svhncli.data.digits import DataSet
-from svhncli.errors import DataError, UsageError
-from svhncli.files import new_folder, place
 from svhncli.findings import look
 from svhncli.findings.parts import Limits, Parts, describe_part, parts_of
 from svhncli.predictions import COLLECTED, read_collected

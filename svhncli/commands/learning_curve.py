@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from svhncli import build, device, jobs, rules, schema
+from svhncli.core.errors import UsageError
+from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet
-from svhncli.errors import UsageError
-from svhncli.files import write_json
 from svhncli.jobs import Job, with_seed
 from svhncli.power_law import PowerLaw, fit, predicted
 from svhncli.record import RunDir

@@ -8,8 +8,8 @@ from typing import Any
 from svhncli import build, device, schema
 from svhncli.assembly import assemble
 from svhncli.batches import batch_bounds, training_pictures
-from svhncli.errors import NotFiniteError, UsageError
-from svhncli.files import new_folder, place, write_csv
+from svhncli.core.errors import NotFiniteError, UsageError
+from svhncli.core.files import new_folder, place, write_csv
 from svhncli.loop import NOT_FINITE_HINT, range_test
 from svhncli.lr_range import suggest
 from svhncli.optim import misfits

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from svhncli import schema, submission, trained
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.files import place, write_csv, write_rows
 from svhncli.data import inputs
 from svhncli.data.frame import Framing
-from svhncli.errors import DataError, UsageError
-from svhncli.files import place, write_csv, write_rows
 from svhncli.readings import read
 from svhncli.show import Show
 from svhncli.trained import Trained

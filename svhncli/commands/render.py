@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from svhncli import build, schema
+from svhncli.core.errors import UsageError
+from svhncli.core.rng import numpy_generator
 from svhncli.data import label_files, layouts, svhn
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.synth import painter
@@ -16,9 +18,7 @@ from svhncli.data.synth.chunk import CHUNK, render_chunk
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.faces import DIGITS, atlas
 from svhncli.data.synth.world import OWN, Spec, load
-from svhncli.errors import UsageError
 from svhncli.report.sheet import draw_sheet
-from svhncli.rng import numpy_generator
 from svhncli.show import Show
 
 OVERVIEW = 128

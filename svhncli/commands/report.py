@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from svhncli import schema
-from svhncli.errors import UsageError
-from svhncli.files import place
+from svhncli.core.errors import UsageError
+from svhncli.core.files import place
 from svhncli.report.gather import Run, find
 from svhncli.report.page import Beside, write_report
 

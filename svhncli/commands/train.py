@@ -13,9 +13,9 @@ import torch
 
 from svhncli import build, checkpoint, device, jobs, rules, schema
 from svhncli.assembly import val_digits
+from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet
-from svhncli.errors import CheckpointError, UsageError
-from svhncli.files import write_json
 from svhncli.overall import write_overall
 from svhncli.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.report.data_sheet import data_sheet

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from svhncli.comparison.sides import Side, Training
-from svhncli.errors import CheckpointError, UsageError
+from svhncli.core.errors import CheckpointError, UsageError
 
 SAME = "compare what was trained on the same data with the same seed and split"
 TEST_PART = "or on a test part: svhn eval RUN for each, then svhn compare ... part=test"

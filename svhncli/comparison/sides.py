@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from svhncli import rules, schema
-from svhncli.errors import CheckpointError, UsageError
-from svhncli.files import read_json
+from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.core.files import read_json
 from svhncli.predictions import Readings, read_readings
 from svhncli.record import evaluation_folder
 from svhncli.report import gather

@@ -9,9 +9,9 @@ import tarfile
 import zlib
 from pathlib import Path
 
+from svhncli.core.errors import DataError, DiskError, disk_error
+from svhncli.core.files import TEMP_PREFIX
 from svhncli.data.disk import PIECE, Count, hold, silent
-from svhncli.errors import DataError, DiskError, disk_error
-from svhncli.files import TEMP_PREFIX
 
 
 def unpack(archive: Path, folder: str, progress: Count = silent) -> None:

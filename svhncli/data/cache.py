@@ -23,10 +23,10 @@ from filelock import FileLock
 from numpy.typing import DTypeLike
 
 from svhncli import __version__
+from svhncli.core.errors import DiskError, SvhnError, disk_error
+from svhncli.core.files import TEMP_PREFIX, read_json, write_json
 from svhncli.data.digits import Digits, Numbered, Stored
 from svhncli.data.disk import digest, hold, no_space, require_space
-from svhncli.errors import DiskError, SvhnError, disk_error
-from svhncli.files import TEMP_PREFIX, read_json, write_json
 
 META = "meta.json"
 ELSEWHERE = "free some space, or choose another folder with SVHN_CACHE=FOLDER"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from svhncli.errors import DiskError
+from svhncli.core.errors import DiskError
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ import os
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from svhncli.core.errors import DataError
 from svhncli.data import photographs
 from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
@@ -17,7 +18,6 @@ from svhncli.data.frame import Framing
 from svhncli.data.labels import LONGEST
 from svhncli.data.photographs import Part, Photograph
 from svhncli.data.pictures import SUFFIXES
-from svhncli.errors import DataError
 
 log = logging.getLogger(__name__)
 

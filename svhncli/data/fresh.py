@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from svhncli.core.errors import SvhnError
+from svhncli.core.processes import end_with_parent, interrupts_held, spawning
 from svhncli.data.cache import Cache, create
 from svhncli.data.cache import load as load_part
-from svhncli.data.children import end_with_parent, interrupts_held, spawning
 from svhncli.data.digits import Digits
 from svhncli.data.synth import render
 from svhncli.data.synth.world import STREET, Spec
-from svhncli.errors import SvhnError
 
 NICE = 10
 """How far the renderer stands back: a training step waits for its slowest thread, so a core that is shared

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from svhncli.cpus import available_cpus
+from svhncli.core.cpus import available_cpus
 from svhncli.data.disk import Count, silent
 
 NOISE = 100.0

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from svhncli.cpus import available_cpus
+from svhncli.core.cpus import available_cpus
+from svhncli.core.errors import DataError
 from svhncli.data import svhn
 from svhncli.data.frame import Framing
 from svhncli.data.pictures import SUFFIXES, decode
-from svhncli.errors import DataError
 
 Stored = tuple[str, "np.ndarray | DataError"]
 """The name of a picture, and the picture as stored (see `Framing.store`) or why it cannot be read."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from svhncli.core.errors import DataError, UsageError
 from svhncli.data.synth import Given, check
-from svhncli.errors import DataError, UsageError
 
 Row = tuple[str, tuple[int, ...], np.ndarray]
 """A picture's file name, its digits, and their boxes (L, 4): left, top, right, bottom in pixels."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from svhncli.core.errors import DataError
 from svhncli.data.frame import Box
-from svhncli.errors import DataError
 
 LONGEST = 20
 """Digits; a number of more is damage, and all labels are padded to the longest."""

@@ -16,15 +16,15 @@ import numpy as np
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from svhncli.cpus import available_cpus
+from svhncli.core.cpus import available_cpus
+from svhncli.core.errors import UsageError, disk_error
+from svhncli.core.files import TEMP_PREFIX, write_json
+from svhncli.core.processes import in_order
 from svhncli.data.cache import Cache
-from svhncli.data.children import in_order
 from svhncli.data.disk import Progress, silent
 from svhncli.data.label_files import Labels, Row
 from svhncli.data.synth import Given, Piece, draw, pieces_of, render
 from svhncli.data.synth.world import Spec
-from svhncli.errors import UsageError, disk_error
-from svhncli.files import TEMP_PREFIX, write_json
 
 PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "mat": {"train": ("train_32x32.mat",), "test": ("test_32x32.mat",)},

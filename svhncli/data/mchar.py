@@ -8,13 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from svhncli.core.errors import DataError
 from svhncli.data import labels, photographs
 from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
 from svhncli.data.disk import Progress, silent
 from svhncli.data.frame import Framing
 from svhncli.data.photographs import Part, Photograph
-from svhncli.errors import DataError
 
 
 def load(

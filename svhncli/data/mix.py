@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from svhncli.core.errors import DataError
 from svhncli.data import embedded
 from svhncli.data.cache import Cache, joint_fingerprint
 from svhncli.data.digits import DataSet
 from svhncli.data.disk import Progress, silent
 from svhncli.data.fresh import Fresh
 from svhncli.data.synth.world import STREET, Spec
-from svhncli.errors import DataError
 
 SIZES = range(16, 129)
 """Sides in pixels that the renderer is made for."""

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svhncli.cpus import available_cpus
+from svhncli.core.cpus import available_cpus
+from svhncli.core.errors import DataError
+from svhncli.core.files import read_json, write_json
+from svhncli.core.processes import in_order
 from svhncli.data.cache import Cache, create_arrays, fingerprint, shorten
 from svhncli.data.cache import load as load_part
-from svhncli.data.children import in_order
 from svhncli.data.digits import BLANK, DataSet
 from svhncli.data.disk import Count, Progress, silent
 from svhncli.data.frame import Box, Framing
 from svhncli.data.pictures import decode
-from svhncli.errors import DataError
-from svhncli.files import read_json, write_json
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.files import read_json, write_json
 from svhncli.data import mat
 from svhncli.data.cache import Cache, create, fingerprint
 from svhncli.data.cache import load as load_part
@@ -22,8 +24,6 @@ from svhncli.data.digits import DataSet, Digits
 from svhncli.data.disk import Progress, silent
 from svhncli.data.download import fetch, md5_of
 from svhncli.data.groups import house_numbers
-from svhncli.errors import DataError, UsageError
-from svhncli.files import read_json, write_json
 
 BASE_URL = "http://ufldl.stanford.edu/housenumbers"
 FILES = {

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.cpus import available_cpus
+from svhncli.core.cpus import available_cpus
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.processes import in_order
 from svhncli.data import labels, photographs
 from svhncli.data.archive import unpack
 from svhncli.data.cache import Cache
-from svhncli.data.children import in_order
 from svhncli.data.digits import DataSet
 from svhncli.data.disk import Count, Progress, silent
 from svhncli.data.download import fetch
 from svhncli.data.frame import Framing
 from svhncli.data.photographs import Part, Photograph
-from svhncli.errors import DataError, UsageError
 
 BASE_URL = "http://ufldl.stanford.edu/housenumbers"
 LABELS = "digitStruct.mat"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from svhncli.colour import luma
+from svhncli.core.colour import luma
 
 
 class Member(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 
 
 class Head(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 from svhncli.models.head import Head, require_side
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from svhncli.errors import DataError
+from svhncli.core.errors import DataError
 from svhncli.models.head import Head, require_side
 
 Depth = Literal[18, 34, 50]

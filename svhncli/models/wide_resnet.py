@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 from svhncli.models.gates import Units
 from svhncli.models.head import Head, require_side
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from svhncli.files import write_atomic
+from svhncli.core.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

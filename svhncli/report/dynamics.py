@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from svhncli.files import write_atomic
+from svhncli.core.files import write_atomic
 from svhncli.readings import read
 
 LATE = 4

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.core.files import write_json
 from svhncli.data.digits import BLANK, Digits
-from svhncli.files import write_json
 from svhncli.predictions import write_predictions
 from svhncli.report.diagrams import draw_confusion, draw_reliability
 from svhncli.report.judged import judged

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.errors import NotFiniteError
+from svhncli.core.errors import NotFiniteError
 from svhncli.overall import BOOTSTRAP
 from svhncli.predictions import as_text
 from svhncli.report.diagnosis import turns

@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from svhncli.errors import CheckpointError, SvhnError
-from svhncli.files import read_json
+from svhncli.core.errors import CheckpointError, SvhnError
+from svhncli.core.files import read_json
 from svhncli.predictions import read_predictions
 from svhncli.record import SWEEP, find_run, latest_run
 from svhncli.report.judged import Judged, judged

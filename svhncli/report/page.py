@@ -12,8 +12,8 @@ import jinja2
 import numpy as np
 
 from svhncli import __version__
-from svhncli.errors import DiskError
-from svhncli.files import read_json, write_text
+from svhncli.core.errors import DiskError
+from svhncli.core.files import read_json, write_text
 from svhncli.report import facts, svg
 from svhncli.report.gather import UNREADABLE, Run, is_sweep, jobs, swept_keys
 from svhncli.report.sheet import data_url

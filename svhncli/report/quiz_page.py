@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from svhncli.files import write_text
+from svhncli.core.files import write_text
 from svhncli.quiz import Question
 from svhncli.report.sheet import data_url
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from svhncli.files import write_atomic
+from svhncli.core.files import write_atomic
 
 GAP = 2
 COLUMNS = 16

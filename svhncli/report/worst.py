@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from svhncli.core.files import read_json, write_json
 from svhncli.data.digits import BLANK, Digits
-from svhncli.files import read_json, write_json
 from svhncli.predictions import as_text
 from svhncli.report.sheet import cells, draw_captioned
 from svhncli.scores import confidence, is_right

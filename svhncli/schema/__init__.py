@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
-from svhncli.errors import UsageError
+from svhncli.core.errors import UsageError
 from svhncli.rules import closest, key, typed
 from svhncli.schema.data import (
     Bootstrap,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from svhncli.rng import numpy_generator
+from svhncli.core.rng import numpy_generator
 from svhncli.stats import Interval, tail, wilson
 
 MOST_GROUPS = 5_000

@@ -13,7 +13,7 @@ from statistics import NormalDist, fmean
 
 import numpy as np
 
-from svhncli.rng import numpy_generator
+from svhncli.core.rng import numpy_generator
 from svhncli.stats import Interval, fold_error, mean_error, student, tail
 
 CELLS = 1 << 22

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svhncli.cpus import available_cpus
+from svhncli.core.cpus import available_cpus
+from svhncli.core.processes import in_order
 from svhncli.data.cache import Cache
-from svhncli.data.children import in_order
 from svhncli.data.synth.world import STREET, Spec, load
 
 RENDERER_VERSION = 4

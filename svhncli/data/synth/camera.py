@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from svhncli.colour import LUMA
+from svhncli.core.colour import LUMA
+from svhncli.core.rng import numpy_generator
 from svhncli.data.synth.dice import Dice
-from svhncli.rng import numpy_generator
 
 _SHEET = (1024, 1024)
 """Pixels of a sheet of noise: higher and wider than almost every photograph."""

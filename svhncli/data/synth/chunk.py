@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from svhncli.core.rng import numpy_generator
 from svhncli.data.synth import camera, surfaces
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.faces import Atlas
 from svhncli.data.synth.scene import Layout, View, boxes, corners, distances, layout, view
 from svhncli.data.synth.world import World
-from svhncli.rng import numpy_generator
 
 CHUNK = 512
 """Crops a chunk. Part of what a seed means: other chunks give other pictures."""

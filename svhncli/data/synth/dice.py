@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from svhncli.core.rng import Several
 from svhncli.data.synth.world import World
-from svhncli.rng import Several
 
 
 class Dice:

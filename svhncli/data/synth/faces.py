@@ -22,12 +22,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from svhncli.core.files import write_json
+from svhncli.core.rng import numpy_generator
 from svhncli.data.cache import Cache
 from svhncli.data.synth import painter
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.world import World, font_facts, font_files
-from svhncli.files import write_json
-from svhncli.rng import numpy_generator
 
 DIGITS = "0123456789"
 FORMS = DIGITS + "I\u01b7"

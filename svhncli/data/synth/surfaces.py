@@ -11,10 +11,10 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from svhncli.colour import LUMA
+from svhncli.core.colour import LUMA
+from svhncli.core.rng import numpy_generator
 from svhncli.data.synth.dice import Dice
 from svhncli.data.synth.scene import View
-from svhncli.rng import numpy_generator
 
 _TILE = 128
 _TILE_DENSITY = 32  # pixels of a tile per digit height

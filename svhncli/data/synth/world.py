@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.errors import DataError, UsageError
-from svhncli.rng import Several
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.rng import Several
 
 OWN = Path(__file__).with_name("world.yaml")
 

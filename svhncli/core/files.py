@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from svhncli.errors import DiskError, SvhnError, UsageError, disk_error
+from svhncli.core.errors import DiskError, SvhnError, UsageError, disk_error
 
 TEMP_PREFIX = ".writing-"
 
