@@ -22,8 +22,8 @@ from small import Small, digits, nearest, ridge
 
 from svhncli import split
 from svhncli.core.rng import numpy_generator
-from svhncli.stats import Interval, fold_interval
 from svhncli.stats.estimates import clustered_wilson, resampled_intervals
+from svhncli.stats.intervals import Interval, fold_interval
 
 FOLDS, REPEATS, REPLICATES = 5, 5, 50
 Classifier = Callable[[Small, np.ndarray], np.ndarray]

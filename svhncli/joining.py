@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import scores, trained
+from svhncli import trained
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.predictions import COLLECTED, read_collected, read_rows
 from svhncli.record import RunDir
+from svhncli.stats import scores
 from svhncli.trained import Trained
 
 PREDICTIONS = "val_predictions.csv"

@@ -29,7 +29,7 @@ from svhncli.optim import Schedule, step_optimizer
 from svhncli.policies import Policy
 from svhncli.preprocess import Preprocess
 from svhncli.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
-from svhncli.stats import wilson
+from svhncli.stats.intervals import wilson
 
 EVAL_BATCH = 512
 NOT_FINITE_HINT = (

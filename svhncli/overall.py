@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import stats
 from svhncli.predictions import COLLECTED, Readings, collect_predictions, read_readings
 from svhncli.record import RunDir
 from svhncli.split import ALL
-from svhncli.stats import Interval
+from svhncli.stats import intervals
 from svhncli.stats.estimates import (
     clustered_wilson,
     no_information_rate,
@@ -24,6 +23,7 @@ from svhncli.stats.estimates import (
     point632plus,
     resampled_intervals,
 )
+from svhncli.stats.intervals import Interval
 
 BOOTSTRAP = {"oob": "out of bag", "632": ".632", "632plus": ".632+"}
 """Estimates of a bootstrap, in words."""
@@ -96,12 +96,12 @@ def _estimate(name: str, values: Sequence[float], folds: Sequence[dict[str, Any]
     """
     over_folds = _mean_by([one["fold"] for one in folds], values)
     if len(over_folds) == 1:
-        return _spread(values) | _told(name, stats.mean_interval(values))
+        return _spread(values) | _told(name, intervals.mean_interval(values))
     found = _spread(over_folds)
     if name.startswith("test"):
         return found
     n_train, n_val = (math.fsum(one[key] for one in folds) / len(folds) for key in ("n_train", "n_val"))
-    return found | _told(name, stats.fold_interval(over_folds, n_train, n_val))
+    return found | _told(name, intervals.fold_interval(over_folds, n_train, n_val))
 
 
 def _seeds(folds: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

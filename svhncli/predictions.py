@@ -13,7 +13,7 @@ from svhncli.core.errors import CheckpointError
 from svhncli.core.files import write_csv
 from svhncli.data.digits import BLANK, Digits
 from svhncli.record import RunDir
-from svhncli.scores import confidence
+from svhncli.stats.scores import confidence
 
 COLLECTED = "oof_predictions.csv"
 """What the folds of a run said of the pictures that each validated on."""

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from svhncli.core.rng import numpy_generator
-from svhncli.stats import wilson
+from svhncli.stats.intervals import wilson
 
 UPPER_HALF = "▀"
 

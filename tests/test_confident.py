@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli.confident import judge
+from svhncli.stats.confident_learning import judge
 
 
 def drawn(

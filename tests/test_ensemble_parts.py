@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from svhncli import checkpoint, cli
 from svhncli.models.ensemble import Ensemble, Member
-from svhncli.scores import fit_weights
+from svhncli.stats.scores import fit_weights
 
 # ----------------------------------------------------------------------------- how they are mixed
 

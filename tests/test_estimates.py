@@ -14,7 +14,6 @@ from statsmodels.api import OLS
 from statsmodels.stats.proportion import proportion_confint
 
 from svhncli.core.rng import numpy_generator
-from svhncli.stats import wilson
 from svhncli.stats.estimates import (
     clustered_wilson,
     leave_one_out,
@@ -23,6 +22,7 @@ from svhncli.stats.estimates import (
     point632plus,
     resampled_intervals,
 )
+from svhncli.stats.intervals import wilson
 
 relaxed = settings(max_examples=100, deadline=None)
 share = st.integers(0, 1000).map(lambda whole: whole / 1000)

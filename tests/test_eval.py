@@ -21,7 +21,7 @@ from svhncli.core.errors import CheckpointError
 from svhncli.data.digits import BLANK, Digits, Numbered
 from svhncli.predictions import read_predictions, write_predictions
 from svhncli.report.evaluation import write_report
-from svhncli.stats import wilson
+from svhncli.stats.intervals import wilson
 
 SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=30"]
 FILES = ["confusion.png", "mistakes.png", "predictions.csv", "reliability.png", "results.json"]

@@ -14,8 +14,8 @@ from svhncli.core.files import read_json, write_csv
 from svhncli.overall import write_overall
 from svhncli.predictions import read_readings
 from svhncli.record import RunDir
-from svhncli.stats import fold_interval, mean_interval
 from svhncli.stats.estimates import resampled_intervals
+from svhncli.stats.intervals import fold_interval, mean_interval
 
 COLUMNS = ["index", "name", "group", "label", "prediction", "confidence", "p0", "p1"]
 

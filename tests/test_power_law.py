@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svhncli.power_law import PowerLaw, fit, predicted
+from svhncli.stats.power_law import PowerLaw, fit, predicted
 
 SIZES = [400, 800, 1600, 4000, 8000]
 

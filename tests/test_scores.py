@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from svhncli import scores
+from svhncli.stats import scores
 
 BLANK = 10
 

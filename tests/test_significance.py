@@ -13,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from svhncli.core.rng import numpy_generator
-from svhncli.stats import fold_interval
+from svhncli.stats.intervals import fold_interval
 from svhncli.stats.significance import (
     corrected_t,
     from_resamples,

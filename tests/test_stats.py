@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
 from svhncli.core.rng import numpy_generator
-from svhncli.stats import fold_interval, wilson
+from svhncli.stats.intervals import fold_interval, wilson
 
 
 @settings(deadline=None)

@@ -17,7 +17,7 @@ from svhncli.loop import Plan, State, augmented, evaluate
 from svhncli.models.head import Head
 from svhncli.report.sheet import draw_sheet
 from svhncli.split import Fold
-from svhncli.stats import wilson
+from svhncli.stats.intervals import wilson
 
 FEW, MEMORY = 16, 1_000
 """Pictures that are learned by heart, and in how many steps at most."""

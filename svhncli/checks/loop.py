@@ -19,7 +19,7 @@ from svhncli.data.digits import BLANK
 from svhncli.forward import logits
 from svhncli.loop import Plan, State, Tick, evaluate, fit, train_step
 from svhncli.preprocess import Preprocess
-from svhncli.scores import is_right
+from svhncli.stats.scores import is_right
 
 START = 0.15
 """How far the loss of a fresh network may be from guessing, as a share of it. Fresh heads answer with logits

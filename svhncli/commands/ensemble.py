@@ -17,8 +17,8 @@ from svhncli.joining import Unit
 from svhncli.loop import evaluate
 from svhncli.parts import part_of
 from svhncli.record import RunDir, reserve
-from svhncli.scores import is_right
 from svhncli.show import Show
+from svhncli.stats.scores import is_right
 from svhncli.stats.significance import paired_bootstrap
 from svhncli.trained import Trained
 

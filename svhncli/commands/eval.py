@@ -16,8 +16,8 @@ from svhncli.parts import part_of
 from svhncli.predictions import read_predictions
 from svhncli.record import evaluation_folder
 from svhncli.report.evaluation import write_report
-from svhncli.scores import fit_temperature
 from svhncli.show import Show
+from svhncli.stats.scores import fit_temperature
 from svhncli.trained import Trained
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from svhncli import build, schema
-from svhncli.confident import judge
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place
 from svhncli.data.digits import DataSet
@@ -16,6 +15,7 @@ from svhncli.predictions import COLLECTED, read_collected
 from svhncli.record import RunDir, find_run
 from svhncli.report.inspection import LABEL_FILES, files_of, label_result, write_findings, write_label_errors
 from svhncli.show import Show
+from svhncli.stats.confident_learning import judge
 
 OUT = "outputs/inspect"
 

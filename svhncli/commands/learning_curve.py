@@ -13,12 +13,12 @@ from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet
 from svhncli.jobs import Job, with_seed
-from svhncli.power_law import PowerLaw, fit, predicted
 from svhncli.record import RunDir
 from svhncli.report.learning_curve import draw_learning_curve
 from svhncli.show import Show, percent
 from svhncli.split import Fold, growing
-from svhncli.stats import mean_interval
+from svhncli.stats.intervals import mean_interval
+from svhncli.stats.power_law import PowerLaw, fit, predicted
 
 RESULT, PICTURE = "result.json", "learning_curve.png"
 AHEAD = (2, 10)

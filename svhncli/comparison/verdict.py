@@ -26,7 +26,7 @@ from typing import Any
 from svhncli.comparison import changes
 from svhncli.comparison.pairing import Pair, Trainings, trainings
 from svhncli.core.errors import UsageError
-from svhncli.stats import tail
+from svhncli.stats.intervals import tail
 from svhncli.stats.significance import (
     Difference,
     McNemar,

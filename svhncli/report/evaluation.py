@@ -14,7 +14,7 @@ from svhncli.predictions import write_predictions
 from svhncli.report.diagrams import draw_confusion, draw_reliability
 from svhncli.report.judged import judged
 from svhncli.report.worst import draw_mistakes
-from svhncli.scores import calibration_error, confidence, reliability, reshaped
+from svhncli.stats.scores import calibration_error, confidence, reliability, reshaped
 
 
 def write_report(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from svhncli.data.digits import BLANK
-from svhncli.scores import by_class, confidence, confusion, is_right, reliability
-from svhncli.stats import wilson
+from svhncli.stats.intervals import wilson
+from svhncli.stats.scores import by_class, confidence, confusion, is_right, reliability
 
 
 @dataclass(frozen=True)

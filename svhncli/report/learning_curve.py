@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.power_law import PowerLaw
+from svhncli.stats.power_law import PowerLaw
 
 
 def draw_learning_curve(

@@ -18,8 +18,8 @@ from svhncli.report import facts, svg
 from svhncli.report.gather import UNREADABLE, Run, is_sweep, jobs, swept_keys
 from svhncli.report.sheet import data_url
 from svhncli.report.svg import Dot, Line
-from svhncli.scores import calibration_error
 from svhncli.show import percent
+from svhncli.stats.scores import calibration_error
 
 NAME = "report.html"
 SHOWN, WIDE = 64, 32

@@ -12,7 +12,7 @@ from svhncli.core.files import read_json, write_json
 from svhncli.data.digits import BLANK, Digits
 from svhncli.predictions import as_text
 from svhncli.report.sheet import cells, draw_captioned
-from svhncli.scores import confidence, is_right
+from svhncli.stats.scores import confidence, is_right
 
 WORST = 64
 """Mistakes that are shown: the surest ones."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from svhncli.core.rng import numpy_generator
-from svhncli.stats import Interval, tail, wilson
+from svhncli.stats.intervals import Interval, tail, wilson
 
 MOST_GROUPS = 5_000
 """Up to so many groups BCa intervals are made: their jackknife leaves out each in turn and is quadratic."""

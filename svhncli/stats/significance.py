@@ -14,7 +14,7 @@ from statistics import NormalDist, fmean
 import numpy as np
 
 from svhncli.core.rng import numpy_generator
-from svhncli.stats import Interval, fold_error, mean_error, student, tail
+from svhncli.stats.intervals import Interval, fold_error, mean_error, student, tail
 
 CELLS = 1 << 22
 """Counts (int64) that a batch of bootstrap resamples holds at once: 32 MiB."""
