@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
-from svhncli import build, schema
+from svhncli import build
+from svhncli.config import schema
 
 BATCH, LEAST_SECONDS = 128, 0.3
 

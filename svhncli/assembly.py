@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import build, checkpoint, schema
+from svhncli import build, checkpoint
 from svhncli.batches import Batches, Training, batch_bounds
+from svhncli.config import schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
 from svhncli.data.digits import DataSet, Digits

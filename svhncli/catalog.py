@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from svhncli import rules, schema
+from svhncli.config import rules, schema
 from svhncli.overview import VERBS
 
 

@@ -82,7 +82,8 @@ def parse(argv: list[str]) -> Line:
         if name in REFUSED:
             raise UsageError(f"{name} is not supported", REFUSED[name])
         if name not in FLAGS:
-            from svhncli import catalog, rules
+            from svhncli import catalog
+            from svhncli.config import rules
 
             key = written.lstrip("-")
             if key in {*catalog.keys("train"), *catalog.defaults("train")}:
@@ -130,7 +131,7 @@ def run(line: Line) -> int:
         print(completion.script(words[0] if words else ""))
         return 0
     if verb and verb not in VERBS:
-        from svhncli import rules
+        from svhncli.config import rules
 
         near = rules.closest(verb, [*VERBS, "help", "completion"])
         hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(VERBS)}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from svhncli import catalog, schema
+from svhncli import catalog
+from svhncli.config import schema
 from svhncli.core.errors import UsageError
 
 BASH = r"""# svhn completion for bash: eval "$(svhn completion bash)"

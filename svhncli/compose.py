@@ -24,7 +24,8 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from svhncli import catalog, mistakes, rules, schema
+from svhncli import catalog, mistakes
+from svhncli.config import rules, schema
 from svhncli.core.errors import UsageError
 from svhncli.record import reserve
 

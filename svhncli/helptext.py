@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from svhncli import catalog, rules, schema
+from svhncli import catalog
+from svhncli.config import rules, schema
 from svhncli.overview import VERBS, WIDTH, columns, flag_rows, together
 
 

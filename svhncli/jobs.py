@@ -21,8 +21,9 @@ from typing import Any
 
 import torch
 
-from svhncli import build, device, schema
+from svhncli import build, device
 from svhncli.board import Board, Relay
+from svhncli.config import schema
 from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.files import write_json

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from svhncli import catalog, rules
+from svhncli import catalog
+from svhncli.config import rules
 from svhncli.core.errors import UsageError
 from svhncli.overview import VERBS
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import build, checkpoint, device, schema
+from svhncli import build, checkpoint, device
+from svhncli.config import schema
 from svhncli.core.errors import CheckpointError
 from svhncli.data.frame import Framing
 from svhncli.device import Machine

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import checkpoint, rules, schema
+from svhncli import checkpoint
 from svhncli.assembly import assemble
 from svhncli.batches import Batches, batch_bounds, training_pictures
+from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted

@@ -18,7 +18,8 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from svhncli import build, checkpoint, rules, schema
+from svhncli import build, checkpoint
+from svhncli.config import rules, schema
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.frame import Framing
 from svhncli.data.synth.faces import Atlas, atlas

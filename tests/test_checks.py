@@ -14,14 +14,15 @@ import torch
 from conftest import write_mat
 from torch import nn
 
-from svhncli import build, cli, device, loop, optim, schema
+from svhncli import build, cli, device, loop, optim
 from svhncli.batches import Batches, Pictures
 from svhncli.checks import CHECKS, bench, learning
 from svhncli.checks.bench import Bench
 from svhncli.commands.check import RESULT
+from svhncli.config import schema
+from svhncli.config.schema.verbs import Measures
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.metrics import Tally
-from svhncli.schema.verbs import Measures
 from svhncli.show import Show
 from svhncli.split import Fold
 

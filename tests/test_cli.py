@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from svhncli import __version__, catalog, cli, compose, dispatch, overview, schema
+from svhncli import __version__, catalog, cli, compose, dispatch, overview
+from svhncli.config import schema
 from svhncli.core.errors import SvhnError, UsageError
 from svhncli.record import reserve
 
@@ -196,7 +197,7 @@ def test_config_dir_adds_choices(capsys: pytest.CaptureFixture[str], empty_folde
 def test_a_plugin_of_the_current_folder_composes_without_a_yaml(empty_folder: Path) -> None:
     (empty_folder / "mine.py").write_text(
         "from dataclasses import dataclass\nfrom svhncli.build import register\n"
-        "from svhncli.schema import key\n"
+        "from svhncli.config.schema import key\n"
         "@dataclass\nclass Mine:\n    name: str = key('mine', 'the network')\n"
         "    depth: int = key(3, 'layers', low=1)\n"
         "register('model', Mine, lambda *args: None)\n"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from svhncli import catalog, cli, completion, schema
+from svhncli import catalog, cli, completion
+from svhncli.config import schema
 
 REPO = Path(__file__).resolve().parent.parent
 DEADLINE = 20  # seconds, after which a shell that does not answer has failed

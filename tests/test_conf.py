@@ -14,8 +14,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from svhncli import catalog, rules, schema
+from svhncli import catalog
 from svhncli.compose import VERSION_BASE, register
+from svhncli.config import rules, schema
 
 CONF = catalog.conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))

@@ -16,7 +16,8 @@ from conftest import shared_cache, write_mat, write_run
 from numpy.testing import assert_allclose
 from scipy.io import loadmat
 
-from svhncli import cli, device, schema, trained
+from svhncli import cli, device, trained
+from svhncli.config import schema
 from svhncli.data.frame import Framing
 from svhncli.data.svhn import load_file
 from svhncli.models.gates import count_open

@@ -16,8 +16,9 @@ import torch
 from conftest import write_mat, write_run
 from omegaconf import OmegaConf
 
-from svhncli import build, catalog, checkpoint, cli, device, onnx_file, schema, trained
+from svhncli import build, catalog, checkpoint, cli, device, onnx_file, trained
 from svhncli.commands.export import CARD, FILES
+from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.frame import Framing
 from svhncli.preprocess import Preprocess

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from svhncli import build, schema
+from svhncli import build
+from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.models.gates import GatedRelu, count_open, expected_open, remove_closed
 

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from svhncli import checkpoint, cli, jobs, schema
+from svhncli import checkpoint, cli, jobs
 from svhncli.board import Board, Relay
+from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.show import Show
 from svhncli.split import Fold

@@ -24,7 +24,8 @@ from photo_files import (
 )
 from torch.nn import functional
 
-from svhncli import build, checkpoint, cli, schema, trained
+from svhncli import build, checkpoint, cli, trained
+from svhncli.config import schema
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import Digits
 from svhncli.data.pictures import decode

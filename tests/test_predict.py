@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import loadmat
 
-from svhncli import checkpoint, cli, schema, trained
+from svhncli import checkpoint, cli, trained
 from svhncli.commands.predict import GUESS
+from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.frame import Framing
 from svhncli.data.pictures import decode

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from svhncli import cli, schema
+from svhncli import cli
+from svhncli.config import schema
 
 REPO = Path(__file__).resolve().parent.parent
 README = (REPO / "README.md").read_text()

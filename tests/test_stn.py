@@ -13,7 +13,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from svhncli import build, schema
+from svhncli import build
+from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.models.linear import Linear
 from svhncli.models.stn import CAUTION, LIMITS, SpatialTransformer, in_front

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from svhncli import schema
+from svhncli.config import schema
 from svhncli.views import VIEWS, views
 
 

@@ -15,10 +15,11 @@ import torch
 from torch import nn
 
 from svhncli import optim as optimisers
-from svhncli import rules, schema, split
+from svhncli import split
 from svhncli.augment import Augment, warp
 from svhncli.build.networks import model
 from svhncli.build.registry import BUILDERS, builder, register
+from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import DataSet, Digits

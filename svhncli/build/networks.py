@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from torch import nn
 
-from svhncli import schema
 from svhncli.build.registry import BUILDERS, builder
+from svhncli.config import schema
 from svhncli.core.errors import UsageError
 
 Shape = tuple[int, int, int]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from svhncli import schema
+from svhncli.config import schema
 
 BUILDERS: dict[type, Callable[..., Any]] = {}
 

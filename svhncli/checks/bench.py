@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from svhncli import schema
 from svhncli.assembly import assemble, val_digits
 from svhncli.batches import Batches
+from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.device import Machine

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import build, schema
+from svhncli import build
 from svhncli.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, Result, losses
+from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.loop import Plan, State, augmented, evaluate
 from svhncli.models.head import Head

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-from svhncli import schema
 from svhncli.comparison import changes, sides, verdict
 from svhncli.comparison.pairing import pair
+from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.report.differences import draw

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build, checkpoint, joining, rules, schema, trained
+from svhncli import build, checkpoint, joining, trained
 from svhncli.batches import Batches
+from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
 from svhncli.data.digits import BLANK, DataSet

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build, schema, trained
+from svhncli import build, trained
 from svhncli.batches import Batches
+from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.data.digits import DataSet
 from svhncli.loop import evaluate

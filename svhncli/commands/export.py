@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build, device, onnx_file, schema, trained
+from svhncli import build, device, onnx_file, trained
+from svhncli.config import schema
 from svhncli.core.errors import DataError, DiskError, SvhnError
 from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
 from svhncli.core.rng import numpy_generator

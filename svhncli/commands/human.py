@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from svhncli import build, quiz, schema
+from svhncli import build, quiz
 from svhncli.assembly import val_digits
+from svhncli.config import schema
 from svhncli.core.errors import Interrupted, UsageError
 from svhncli.core.files import place, write_json
 from svhncli.predictions import as_text

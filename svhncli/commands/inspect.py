@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from svhncli import build, schema
+from svhncli import build
+from svhncli.config import schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place
 from svhncli.data.digits import DataSet

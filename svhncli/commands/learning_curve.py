@@ -8,7 +8,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from svhncli import build, device, jobs, rules, schema
+from svhncli import build, device, jobs
+from svhncli.config import rules, schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet

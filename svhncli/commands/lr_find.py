@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from svhncli import build, device, schema
+from svhncli import build, device
 from svhncli.assembly import assemble
 from svhncli.batches import batch_bounds, training_pictures
+from svhncli.config import schema
 from svhncli.core.errors import NotFiniteError, UsageError
 from svhncli.core.files import new_folder, place, write_csv
 from svhncli.loop import NOT_FINITE_HINT, range_test

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import schema, submission, trained
+from svhncli import submission, trained
+from svhncli.config import schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, write_csv, write_rows
 from svhncli.data import inputs

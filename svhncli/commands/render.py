@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build, schema
+from svhncli import build
+from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.core.rng import numpy_generator
 from svhncli.data import label_files, layouts, svhn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from svhncli import schema
+from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import place
 from svhncli.report.gather import Run, find

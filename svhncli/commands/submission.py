@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from svhncli import schema, submission
+from svhncli import submission
+from svhncli.config import schema
 from svhncli.data import inputs
 
 

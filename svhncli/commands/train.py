@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from svhncli import build, checkpoint, device, jobs, rules, schema
+from svhncli import build, checkpoint, device, jobs
 from svhncli.assembly import val_digits
+from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from svhncli import schema
 from svhncli.comparison.sides import Side
+from svhncli.config import schema
 
 
 def table(sides: Sequence[Side]) -> list[dict[str, Any]]:

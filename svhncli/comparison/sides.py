@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import rules, schema
+from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
 from svhncli.predictions import Readings, read_readings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from svhncli.rules import key
+from svhncli.config.rules import key
 
 
 @dataclass

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
-from svhncli.core.errors import UsageError
-from svhncli.rules import closest, key, typed
-from svhncli.schema.data import (
+from svhncli.config.rules import closest, key, typed
+from svhncli.config.schema.data import (
     Bootstrap,
     Files,
     Folder,
@@ -31,7 +30,7 @@ from svhncli.schema.data import (
     Synth,
     SynthFull,
 )
-from svhncli.schema.training import (
+from svhncli.config.schema.training import (
     Adam,
     Adamw,
     Augment,
@@ -54,7 +53,7 @@ from svhncli.schema.training import (
     Step,
     WideResnet,
 )
-from svhncli.schema.verbs import (
+from svhncli.config.schema.verbs import (
     METRICS,
     Check,
     Compare,
@@ -73,6 +72,7 @@ from svhncli.schema.verbs import (
     Train,
     Training,
 )
+from svhncli.core.errors import UsageError
 
 NEUTRAL = {
     "jobs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from svhncli.rules import UNSET, key
+from svhncli.config.rules import UNSET, key
 
 METRICS = ("val_accuracy", "val_loss")
 
