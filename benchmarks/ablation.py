@@ -19,7 +19,7 @@ from pathlib import Path
 
 from command import told
 
-from svhncli.data.synth.world import STREET, load
+from svhncli.data.render.world import STREET, load
 
 WHOLE = 5
 """Seeds of the whole world."""

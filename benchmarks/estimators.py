@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from small import Small, digits, nearest, ridge
 
-from svhncli import split
 from svhncli.core.rng import numpy_generator
+from svhncli.data import split
 from svhncli.stats.estimates import clustered_wilson, resampled_intervals
 from svhncli.stats.intervals import Interval, fold_interval
 

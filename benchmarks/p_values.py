@@ -19,8 +19,8 @@ from functools import partial
 import numpy as np
 from small import Small, digits, nearest, ridge
 
-from svhncli import split
 from svhncli.core.rng import numpy_generator
+from svhncli.data import split
 from svhncli.stats.significance import corrected_t, holm, mcnemar, paired_bootstrap, paired_t, pictures_needed
 
 SIZES = (200, 1_000, 10_000)

@@ -26,8 +26,8 @@ from command import told
 from PIL import Image
 from scipy.io import savemat
 
-from svhncli.data import svhn
-from svhncli.data.cache import Cache
+from svhncli.data.sources import svhn
+from svhncli.data.store.cache import Cache
 
 SWAPPED, COPIED, BLANK, NEAR = 30, 20, 10, 10
 TOP = 60

@@ -16,10 +16,10 @@ import numpy as np
 from command import told
 from scipy.io import savemat
 
-from svhncli.data import svhn
-from svhncli.data.cache import Cache, default_root
-from svhncli.data.synth import render
-from svhncli.data.synth.world import Spec
+from svhncli.data.render.renderer import render
+from svhncli.data.render.world import Spec
+from svhncli.data.sources import svhn
+from svhncli.data.store.cache import Cache, default_root
 
 EPOCHS, FOLDS = 30, 5
 REAL, RENDER = 1, 2

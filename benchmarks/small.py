@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svhncli.data import embedded
-from svhncli.data.cache import Cache, default_root
+from svhncli.data.sources import synth
+from svhncli.data.store.cache import Cache, default_root
 
 CELL, TURNS = 8, 8
 
@@ -43,7 +43,7 @@ def gradients(images: np.ndarray) -> np.ndarray:
 
 def digits(n: int = 60_000, truth: int = 40_000) -> tuple[Small, Small]:
     """Digits to draw from, and at least `truth` others to judge by; no house number in both."""
-    train = embedded.load(n_train=n, n_test=0, seed=0, size=32, cache=Cache(default_root())).train
+    train = synth.load(n_train=n, n_test=0, seed=0, size=32, cache=Cache(default_root())).train
     features = [gradients(np.asarray(train.images[at : at + 2000])) for at in range(0, n, 2000)]
     all_of_them = Small(np.concatenate(features), train.labels[:, 0], train.groups)
     judges = train.groups <= train.groups[truth]

@@ -94,11 +94,11 @@ def data_words() -> list[str]:
 
 def pictures():
     """The pictures and labels that (a) trains on, from the same cache."""
-    from svhncli.data import embedded
-    from svhncli.data.cache import Cache, default_root
-    from svhncli.data.disk import silent
+    from svhncli.data.sources import synth
+    from svhncli.data.store.cache import Cache, default_root
+    from svhncli.data.store.disk import silent
 
-    data = embedded.load(
+    data = synth.load(
         n_train=PICTURES, n_test=0, seed=0, size=32, cache=Cache(default_root()), progress=silent
     )
     return data.train.images, data.train.labels[:, 0]

@@ -14,6 +14,7 @@ from svhncli.config import schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
 from svhncli.data.digits import DataSet, Digits
+from svhncli.data.split import Fold
 from svhncli.device import Machine
 from svhncli.loop import Plan, State
 from svhncli.metrics import Tally
@@ -21,7 +22,6 @@ from svhncli.models.head import Head
 from svhncli.preprocess import Preprocess
 from svhncli.regularise import EarlyStopping, Ema
 from svhncli.show import Show
-from svhncli.split import Fold
 
 
 def assemble(

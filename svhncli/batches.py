@@ -15,7 +15,7 @@ import torch
 
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import DataSet, Digits
-from svhncli.data.fresh import Ahead
+from svhncli.data.sources.fresh import Ahead
 
 Pictures = tuple[torch.Tensor, torch.Tensor]
 """uint8 (B, C, H, W) and labels int64 (B, L), on the device."""

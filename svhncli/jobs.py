@@ -30,10 +30,10 @@ from svhncli.core.files import write_json
 from svhncli.core.processes import end_with_parent, interrupts_held, spawning
 from svhncli.core.signals import noted
 from svhncli.data.digits import DataSet
+from svhncli.data.split import Fold
 from svhncli.device import Machine
 from svhncli.record import RunDir
 from svhncli.show import Show
-from svhncli.split import Fold
 from svhncli.trainer import is_finished, train_fold
 
 LOOK = 0.2

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.data.split import ALL
 from svhncli.predictions import COLLECTED, Readings, collect_predictions, read_readings
 from svhncli.record import RunDir
-from svhncli.split import ALL
 from svhncli.stats import intervals
 from svhncli.stats.estimates import (
     clustered_wilson,

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from svhncli.core.colour import luma
 from svhncli.core.rng import numpy_generator
-from svhncli.data.frame import Framing
+from svhncli.data.framing import Framing
 
 SAMPLE = 20_000
 """Mean and standard deviation are taken from at most this many training pictures: their error is far

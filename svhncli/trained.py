@@ -14,13 +14,13 @@ from torch import nn
 from svhncli import build, checkpoint, device
 from svhncli.config import schema
 from svhncli.core.errors import CheckpointError
-from svhncli.data.frame import Framing
+from svhncli.data.framing import Framing
+from svhncli.data.split import ALL
 from svhncli.device import Machine
 from svhncli.forward import logits
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.preprocess import Preprocess
 from svhncli.record import find_run
-from svhncli.split import ALL
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
 from svhncli.data.digits import DataSet
+from svhncli.data.split import Fold
 from svhncli.device import Machine
 from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.models.gates import count_open
@@ -32,7 +33,6 @@ from svhncli.report.diagnosis import diagnose
 from svhncli.report.dynamics import draw_film, jumps
 from svhncli.report.worst import keep_mistakes
 from svhncli.show import Show
-from svhncli.split import Fold
 
 CLEAN_SAMPLE = 5_000
 """Training pictures, without augmentation, on which the best weights are scored for the diagnosis."""

@@ -20,10 +20,10 @@ from scipy.io import savemat
 
 from svhncli import build, checkpoint
 from svhncli.config import rules, schema
-from svhncli.data.cache import Cache, default_root
-from svhncli.data.frame import Framing
-from svhncli.data.synth.faces import Atlas, atlas
-from svhncli.data.synth.world import STREET, load
+from svhncli.data.framing import Framing
+from svhncli.data.render.faces import Atlas, atlas
+from svhncli.data.render.world import STREET, load
+from svhncli.data.store.cache import Cache, default_root
 from svhncli.preprocess import Preprocess
 from svhncli.record import RunDir
 

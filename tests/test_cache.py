@@ -14,7 +14,7 @@ import pytest
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import TEMP_PREFIX
 from svhncli.core.rng import numpy_generator
-from svhncli.data.cache import META, Cache, create, default_root, fingerprint, load
+from svhncli.data.store.cache import META, Cache, create, default_root, fingerprint, load
 
 N = 7
 KEY = {"n": N, "files": [["a", 1]]}
@@ -72,7 +72,7 @@ def test_a_whole_cache_is_opened_where_nothing_can_be_written(tmp_path: Path) ->
 KILLED_AT_EVERY_STEP = """
 import itertools, os, signal, sys
 from pathlib import Path
-from svhncli.data.cache import Cache
+from svhncli.data.store.cache import Cache
 from tests.test_cache import KEY, fill
 
 def start(root, step):

@@ -22,9 +22,9 @@ from svhncli.commands.check import RESULT
 from svhncli.config import schema
 from svhncli.config.schema.verbs import Measures
 from svhncli.data.digits import DataSet, Digits, Numbered
+from svhncli.data.split import Fold
 from svhncli.metrics import Tally
 from svhncli.show import Show
-from svhncli.split import Fold
 
 Patch = pytest.MonkeyPatch
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svhncli.describe import BATCH, describe, light, luminance
+from svhncli.data.describe import BATCH, describe, light, luminance
 
 
 def pictures(n: int, channels: int) -> np.ndarray:

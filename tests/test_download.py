@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.rng import numpy_generator
-from svhncli.data.download import fetch, md5_of
+from svhncli.data.store.download import fetch, md5_of
 
 BODY = numpy_generator(0, "download").bytes(300_000)
 MD5 = hashlib.md5(BODY).hexdigest()

@@ -13,16 +13,16 @@ from conftest import installed_faces, shared_cache
 from filelock import FileLock
 
 from svhncli.core.files import TEMP_PREFIX
-from svhncli.data import embedded
-from svhncli.data.cache import META, Cache
 from svhncli.data.digits import DataSet, Digits
-from svhncli.data.synth import render
+from svhncli.data.render.renderer import render
+from svhncli.data.sources import synth
+from svhncli.data.store.cache import META, Cache
 
 SIZES = {"n_train": 300, "n_test": 70, "seed": 0, "size": 16}
 
 
 def load(cache: Path, **changes: Any) -> DataSet:
-    return embedded.load(**(SIZES | {"cache": Cache(cache)} | changes))
+    return synth.load(**(SIZES | {"cache": Cache(cache)} | changes))
 
 
 def rendered(part: str, n: int, seed: int = 0, size: int = 16) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -86,8 +86,8 @@ def test_every_argument_that_changes_pictures_changes_the_fingerprint(tmp_path: 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from svhncli.data.cache import Cache
-from svhncli.data.embedded import load
+from svhncli.data.store.cache import Cache
+from svhncli.data.sources.synth import load
 
 def progress(what, done, total):
     if what == "render train" and done == total:

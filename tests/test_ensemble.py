@@ -18,8 +18,8 @@ from scipy.io import loadmat
 
 from svhncli import cli, device, trained
 from svhncli.config import schema
-from svhncli.data.frame import Framing
-from svhncli.data.svhn import load_file
+from svhncli.data.framing import Framing
+from svhncli.data.sources.svhn import load_file
 from svhncli.models.gates import count_open
 from svhncli.stats.significance import paired_bootstrap
 

@@ -16,8 +16,8 @@ from svhncli import build, cli
 from svhncli.config import schema
 from svhncli.core.errors import DataError
 from svhncli.data.digits import DataSet, Digits
-from svhncli.data.disk import silent
 from svhncli.data.exclude import without
+from svhncli.data.store.disk import silent
 
 
 def digits(part: str, n: int, positions: int = 2) -> Digits:

@@ -20,7 +20,7 @@ from svhncli import build, catalog, checkpoint, cli, device, onnx_file, trained
 from svhncli.commands.export import CARD, FILES
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
-from svhncli.data.frame import Framing
+from svhncli.data.framing import Framing
 from svhncli.preprocess import Preprocess
 
 if missing := [name for name in onnx_file.PACKAGES if importlib.util.find_spec(name) is None]:

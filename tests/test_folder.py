@@ -13,10 +13,10 @@ from photo_files import leftovers
 from PIL import Image
 
 from svhncli.core.errors import DataError
-from svhncli.data import folder as source
-from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
-from svhncli.data.frame import Framing
+from svhncli.data.framing import Framing
+from svhncli.data.sources import folder as source
+from svhncli.data.store.cache import Cache
 
 FRAMING = Framing(8, 8)
 
@@ -64,7 +64,8 @@ def test_class_folders_give_single_digits(root: Path) -> None:
 def test_other_files_are_left_out_and_counted(
     root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("svhncli.data.folder.log.disabled", False)  # Hydra, in another test, may silence it
+    # Hydra, in another test, may silence it.
+    monkeypatch.setattr("svhncli.data.sources.folder.log.disabled", False)
     picture(root / "4" / "a.PNG", 1)
     picture(root / "4" / "b.jpeg", 1)
     for name in ("notes.txt", "Thumbs.db", ".DS_Store"):

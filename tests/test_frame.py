@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from svhncli.data.frame import Framing
+from svhncli.data.framing import Framing
 from svhncli.preprocess import Preprocess
 
 WIDTH, HEIGHT = 61, 43

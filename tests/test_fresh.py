@@ -18,11 +18,11 @@ from conftest import installed_faces, shared_cache
 from svhncli import cli
 from svhncli.batches import training_pictures
 from svhncli.core.errors import SvhnError
-from svhncli.data.cache import Cache
 from svhncli.data.digits import Digits
-from svhncli.data.embedded import load
-from svhncli.data.fresh import Fresh
-from svhncli.data.synth import render
+from svhncli.data.render.renderer import render
+from svhncli.data.sources.fresh import Fresh
+from svhncli.data.sources.synth import load
+from svhncli.data.store.cache import Cache
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 CPU = torch.device("cpu")

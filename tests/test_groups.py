@@ -13,7 +13,7 @@ from scipy.io import loadmat
 from scipy.ndimage import gaussian_filter
 
 from svhncli.core.rng import numpy_generator
-from svhncli.data.groups import BLOCK, NOISE, halved, house_numbers, overlap_difference
+from svhncli.data.house_numbers import BLOCK, NOISE, halved, house_numbers, overlap_difference
 
 REAL = Path(os.environ.get("SVHN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "svhn32_real"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"no real crops at {REAL} (set SVHN_TEST_DATA)")

@@ -18,8 +18,8 @@ from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import DataError
 from svhncli.core.rng import numpy_generator
 from svhncli.data import inputs
-from svhncli.data.frame import Framing
-from svhncli.data.pictures import decode
+from svhncli.data.formats.images import decode
+from svhncli.data.framing import Framing
 
 FRAMING = Framing(16, 24)
 

@@ -23,13 +23,13 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from svhncli import cli
 from svhncli.data.digits import DataSet, Digits
+from svhncli.data.split import Fold
 from svhncli.findings import look
 from svhncli.findings.parts import Limits, Parts, parts_of
 from svhncli.inspection import boxes, drift, duplicates
 from svhncli.inspection.outliers import LEAST, deviations, looks
 from svhncli.predictions import COLLECTED, read_collected
 from svhncli.record import RunDir
-from svhncli.split import Fold
 
 LIMITS = Limits(4.0, 0.96, 3.5)
 MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]

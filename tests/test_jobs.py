@@ -23,8 +23,8 @@ from svhncli import checkpoint, cli, jobs
 from svhncli.board import Board, Relay
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
+from svhncli.data.split import Fold
 from svhncli.show import Show
-from svhncli.split import Fold
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 

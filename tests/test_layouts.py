@@ -18,11 +18,11 @@ from scipy.io import loadmat
 
 from svhncli import cli
 from svhncli.core.errors import DataError, UsageError
-from svhncli.data import digit_struct, label_files
-from svhncli.data.label_files import Labels
-from svhncli.data.layouts import Order, write
-from svhncli.data.synth import photographs, render
-from svhncli.data.synth.world import STREET
+from svhncli.data.formats import digit_struct, label_files
+from svhncli.data.formats.label_files import Labels
+from svhncli.data.formats.layouts import Order, write
+from svhncli.data.render.renderer import photographs, render
+from svhncli.data.render.world import STREET
 
 REAL = Path(os.environ.get("SVHN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_real = pytest.mark.skipif(

@@ -12,7 +12,7 @@ from scipy.io import loadmat, savemat
 
 from svhncli.core.errors import DataError
 from svhncli.core.rng import numpy_generator
-from svhncli.data.mat import read, variables
+from svhncli.data.formats.mat import read, variables
 
 ARRAYS = {
     "X": numpy_generator(0, "mat").integers(0, 256, (4, 4, 3, 21), np.uint8),

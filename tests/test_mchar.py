@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from photo_files import assert_labels, fields, leftovers, write_mchar
 
 from svhncli.core.errors import DataError
-from svhncli.data import mchar
-from svhncli.data.cache import Cache
-from svhncli.data.frame import Framing
-from svhncli.data.labels import LONGEST
+from svhncli.data.formats.labels import LONGEST
+from svhncli.data.framing import Framing
+from svhncli.data.sources import mchar
+from svhncli.data.store.cache import Cache
 
 REAL = Path(os.environ.get("SVHN_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 WHOLE = Framing(12, 20)

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from svhncli import checkpoint, cli
 from svhncli.batches import Batches, Passes, Training, batch_bounds, training_pictures
 from svhncli.core.errors import DataError
-from svhncli.data import svhn
-from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet, Digits, Numbered
-from svhncli.data.mix import add_rendered
+from svhncli.data.sources import svhn
+from svhncli.data.sources.mix import add_rendered
+from svhncli.data.store.cache import Cache
 
 CPU = torch.device("cpu")
 RENDERED = 10_000

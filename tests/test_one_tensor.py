@@ -26,10 +26,10 @@ from torch.nn import functional
 
 from svhncli import build, checkpoint, cli, trained
 from svhncli.config import schema
-from svhncli.data.cache import Cache, default_root
 from svhncli.data.digits import Digits
-from svhncli.data.pictures import decode
-from svhncli.data.svhn_full import load
+from svhncli.data.formats.images import decode
+from svhncli.data.sources.svhn_full import load
+from svhncli.data.store.cache import Cache, default_root
 from svhncli.preprocess import Preprocess
 
 SMALL = ["threads=1", "device=cpu", "precision=fp32", "model=linear", "epochs=2", "lr=0.01"]

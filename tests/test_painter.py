@@ -9,10 +9,10 @@ import pytest
 from conftest import installed_faces, shared_cache
 
 from svhncli.core.rng import numpy_generator
-from svhncli.data.synth import painter
-from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import DIGITS, FORMS, atlas, holes
-from svhncli.data.synth.world import STREET, Spec, load
+from svhncli.data.render import painter
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.faces import DIGITS, FORMS, atlas, holes
+from svhncli.data.render.world import STREET, Spec, load
 
 DENSITY, SIDE, TOP = 200, 320, 60
 WORLD = load(STREET)

@@ -15,11 +15,11 @@ from photo_files import Row, assert_labels, leftovers, rows, write_pictures
 from PIL import Image
 
 from svhncli.core.errors import DataError
-from svhncli.data import photographs
-from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
-from svhncli.data.frame import Framing
-from svhncli.data.photographs import Part, Photograph
+from svhncli.data.formats import photographs
+from svhncli.data.formats.photographs import Part, Photograph
+from svhncli.data.framing import Framing
+from svhncli.data.store.cache import Cache
 
 N = 11
 FRAMING = Framing(12, 20, "boxes", 0.1, 0.1)

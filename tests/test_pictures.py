@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from svhncli.core.errors import DataError
-from svhncli.data.pictures import decode
+from svhncli.data.formats.images import decode
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 GREY = COLOUR[:, :, 0]

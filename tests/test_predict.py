@@ -26,8 +26,8 @@ from svhncli import checkpoint, cli, trained
 from svhncli.commands.predict import GUESS
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
-from svhncli.data.frame import Framing
-from svhncli.data.pictures import decode
+from svhncli.data.formats.images import decode
+from svhncli.data.framing import Framing
 
 NUMBERS = Framing(24, 48)
 BOXES = Framing(24, 48, "boxes", 0.15, 0.1)

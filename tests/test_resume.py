@@ -15,7 +15,7 @@ from conftest import write_mat
 
 from svhncli import checkpoint, cli
 from svhncli.core.files import TEMP_PREFIX
-from svhncli.data.cache import default_root
+from svhncli.data.store.cache import default_root
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 

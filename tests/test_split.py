@@ -13,7 +13,7 @@ from sklearn.model_selection import (
 
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.rng import numpy_generator
-from svhncli.split import BLANK, Fold, bootstrap, holdout, kfold, official, ordered
+from svhncli.data.split import BLANK, Fold, bootstrap, holdout, kfold, official, ordered
 
 
 def labels_of(classes: list[int]) -> np.ndarray:

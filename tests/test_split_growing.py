@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svhncli.core.errors import DataError
-from svhncli.split import Fold, growing
+from svhncli.data.split import Fold, growing
 
 
 @settings(max_examples=60, deadline=None)

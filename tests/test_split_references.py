@@ -19,7 +19,7 @@ from sklearn.utils import resample
 from test_split import class_counts, grouped, labels_of, relaxed, singletons, ungrouped
 
 from svhncli.core.errors import UsageError
-from svhncli.split import Fold, bootstrap, holdout, kfold, ordered
+from svhncli.data.split import Fold, bootstrap, holdout, kfold, ordered
 
 # Random streams differ, so of random splits only what does not depend on the draw is compared.
 

@@ -21,9 +21,9 @@ from scipy.io import loadmat, savemat
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import TEMP_PREFIX
 from svhncli.core.rng import numpy_generator
-from svhncli.data import svhn
-from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
+from svhncli.data.sources import svhn
+from svhncli.data.store.cache import Cache
 
 COUNTS = {"train": 31, "test": 12, "extra": 23}
 
@@ -341,8 +341,8 @@ def test_a_damaged_file_is_a_data_error(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from svhncli.data.cache import Cache
-from svhncli.data.svhn import load
+from svhncli.data.store.cache import Cache
+from svhncli.data.sources.svhn import load
 
 def progress(what, done, total):
     if what == sys.argv[3] and done == total:

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from photo_files import assert_labels, leftovers, rows, write_digit_struct, write_svhn_full
 
 from svhncli.core.errors import DataError, UsageError
-from svhncli.data import svhn_full
-from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
-from svhncli.data.frame import Framing
+from svhncli.data.framing import Framing
+from svhncli.data.sources import svhn_full
+from svhncli.data.store.cache import Cache
 
 REAL = Path(os.environ.get("SVHN_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 FRAMING = Framing(12, 20, "boxes", 0.1, 0.1)

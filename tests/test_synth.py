@@ -14,12 +14,13 @@ from conftest import installed_faces, shared_cache
 from PIL import Image, ImageFont
 
 from svhncli.core.rng import numpy_generator
-from svhncli.data.synth import camera, chunk, render, scene
-from svhncli.data.synth.chunk import CHUNK, render_chunk
-from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import DIGITS, FLAT_THREE, PLAIN_ONE, Atlas, fonts, holes, mask, usable
-from svhncli.data.synth.scene import CLIMB, ROW, STACK
-from svhncli.data.synth.world import STREET, Spec, World, load
+from svhncli.data.render import camera, chunk, scene
+from svhncli.data.render.chunk import CHUNK, render_chunk
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.faces import DIGITS, FLAT_THREE, PLAIN_ONE, Atlas, fonts, holes, mask, usable
+from svhncli.data.render.renderer import render
+from svhncli.data.render.scene import CLIMB, ROW, STACK
+from svhncli.data.render.world import STREET, Spec, World, load
 
 WORLD = load(STREET)
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -353,8 +354,8 @@ if __name__ == "__mp_main__":  # in a child, before it has imported anything
     os.write(1, b"child\\n")  # at once: both children write
 
 import numpy as np
-from svhncli.data.cache import Cache, default_root
-from svhncli.data.synth import render
+from svhncli.data.store.cache import Cache, default_root
+from svhncli.data.render.renderer import render
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it

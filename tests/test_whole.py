@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svhncli.core.processes import in_order
-from svhncli.data.synth import LARGEST, Given, Photo, photographs, whole
-from svhncli.data.synth.world import STREET, Spec, load
+from svhncli.data.render import whole
+from svhncli.data.render.renderer import LARGEST, Given, Photo, photographs
+from svhncli.data.render.world import STREET, Spec, load
 
 WORLD = load(STREET)
 BARE = Spec(without=tuple(WORLD.factors))

@@ -11,13 +11,13 @@ from conftest import installed_faces
 
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.rng import numpy_generator
-from svhncli.data.synth.chunk import crops, numbers_of
-from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.painter import OF_A_HAND, hands
-from svhncli.data.synth.scene import CLIMB, ROW, STACK
-from svhncli.data.synth.surfaces import _TINTS, _tiles
-from svhncli.data.synth.whole import photographs
-from svhncli.data.synth.world import OWN, STREET, Spec, World, load
+from svhncli.data.render.chunk import crops, numbers_of
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.painter import OF_A_HAND, hands
+from svhncli.data.render.scene import CLIMB, ROW, STACK
+from svhncli.data.render.surfaces import _TINTS, _tiles
+from svhncli.data.render.whole import photographs
+from svhncli.data.render.world import OWN, STREET, Spec, World, load
 
 WORLD = load(STREET)
 SYNTH = Path(OWN).parent

@@ -15,18 +15,18 @@ import torch
 from torch import nn
 
 from svhncli import optim as optimisers
-from svhncli import split
 from svhncli.augment import Augment, warp
 from svhncli.build.networks import model
 from svhncli.build.registry import BUILDERS, builder, register
 from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, UsageError
-from svhncli.data.cache import Cache, default_root
+from svhncli.data import split
 from svhncli.data.digits import DataSet, Digits
-from svhncli.data.disk import Progress
 from svhncli.data.exclude import without
-from svhncli.data.frame import Framing
-from svhncli.data.synth.world import Spec
+from svhncli.data.framing import Framing
+from svhncli.data.render.world import Spec
+from svhncli.data.store.cache import Cache, default_root
+from svhncli.data.store.disk import Progress
 from svhncli.policies import RANDAUGMENT, TRIVIALAUGMENT, Policy
 
 __all__ = ["augment", "data", "folds", "model", "optimizer", "policy", "register", "schedule", "world"]
@@ -83,9 +83,9 @@ def _same(one: Digits, other: Digits) -> bool:
 
 @builder(schema.Synth)
 def _synth(config: schema.Synth, sources: Sources) -> DataSet:
-    from svhncli.data import embedded
+    from svhncli.data.sources import synth
 
-    return embedded.load(
+    return synth.load(
         n_train=config.n_train,
         n_test=config.n_test,
         seed=config.seed,
@@ -108,7 +108,7 @@ def world(config: schema.Rendered) -> Spec:
 
 @builder(schema.Svhn)
 def _svhn(config: schema.Svhn, sources: Sources) -> DataSet:
-    from svhncli.data import svhn
+    from svhncli.data.sources import svhn
 
     return svhn.load(
         Path(config.root).expanduser(),
@@ -123,7 +123,7 @@ def _svhn(config: schema.Svhn, sources: Sources) -> DataSet:
 
 @builder(schema.Mix)
 def _mix(config: schema.Mix, sources: Sources) -> DataSet:
-    from svhncli.data import mix
+    from svhncli.data.sources import mix
 
     return mix.add_rendered(
         _svhn(config, sources),
@@ -145,7 +145,7 @@ def _framing(config: schema.Photographs, sources: Sources) -> Framing:
 
 @builder(schema.SynthFull)
 def _synth_full(config: schema.SynthFull, sources: Sources) -> DataSet:
-    from svhncli.data import synth_full
+    from svhncli.data.sources import synth_full
 
     return synth_full.load(
         _framing(config, sources),
@@ -160,7 +160,7 @@ def _synth_full(config: schema.SynthFull, sources: Sources) -> DataSet:
 
 @builder(schema.SvhnFull)
 def _svhn_full(config: schema.SvhnFull, sources: Sources) -> DataSet:
-    from svhncli.data import svhn_full
+    from svhncli.data.sources import svhn_full
 
     return svhn_full.load(
         Path(config.root).expanduser(),
@@ -176,7 +176,7 @@ def _svhn_full(config: schema.SvhnFull, sources: Sources) -> DataSet:
 @builder(schema.Mchar)
 @builder(schema.Folder)
 def _of_files(config: schema.Mchar | schema.Folder, sources: Sources) -> DataSet:
-    from svhncli.data import folder, mchar
+    from svhncli.data.sources import folder, mchar
 
     load = mchar.load if isinstance(config, schema.Mchar) else folder.load
     return load(

@@ -15,10 +15,10 @@ from svhncli.batches import Batches
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import DataSet, Digits, Numbered
+from svhncli.data.split import Fold
 from svhncli.device import Machine
 from svhncli.loop import Epoch, Plan, State, fit
 from svhncli.show import Show
-from svhncli.split import Fold
 
 N_TRAIN, N_VAL = 10_240, 1_040
 """Pictures that the small trainings see at most; validation ends with a small batch."""

@@ -14,10 +14,10 @@ from svhncli import build
 from svhncli.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, Result, losses
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
+from svhncli.data.split import Fold
 from svhncli.loop import Plan, State, augmented, evaluate
 from svhncli.models.head import Head
 from svhncli.report.sheet import draw_sheet
-from svhncli.split import Fold
 from svhncli.stats.intervals import wilson
 
 FEW, MEMORY = 16, 1_000

@@ -15,7 +15,7 @@ from svhncli.core.errors import DataError, DiskError, SvhnError
 from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import BLANK, CLASSES
-from svhncli.data.disk import digest
+from svhncli.data.store.disk import digest
 from svhncli.models.gates import count_open, remove_closed
 from svhncli.record import RunDir, weights_file
 from svhncli.report.card import model_card

@@ -13,11 +13,11 @@ from svhncli.config import rules, schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet
+from svhncli.data.split import Fold, growing
 from svhncli.jobs import Job, with_seed
 from svhncli.record import RunDir
 from svhncli.report.learning_curve import draw_learning_curve
 from svhncli.show import Show, percent
-from svhncli.split import Fold, growing
 from svhncli.stats.intervals import mean_interval
 from svhncli.stats.power_law import PowerLaw, fit, predicted
 

@@ -18,7 +18,7 @@ from svhncli.config import schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, write_csv, write_rows
 from svhncli.data import inputs
-from svhncli.data.frame import Framing
+from svhncli.data.framing import Framing
 from svhncli.readings import read
 from svhncli.show import Show
 from svhncli.trained import Trained

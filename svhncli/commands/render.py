@@ -12,13 +12,14 @@ from svhncli import build
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.core.rng import numpy_generator
-from svhncli.data import label_files, layouts, svhn
-from svhncli.data.cache import Cache, default_root
-from svhncli.data.synth import painter
-from svhncli.data.synth.chunk import CHUNK, render_chunk
-from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import DIGITS, atlas
-from svhncli.data.synth.world import OWN, Spec, load
+from svhncli.data.formats import label_files, layouts
+from svhncli.data.render import painter
+from svhncli.data.render.chunk import CHUNK, render_chunk
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.faces import DIGITS, atlas
+from svhncli.data.render.world import OWN, Spec, load
+from svhncli.data.sources import svhn
+from svhncli.data.store.cache import Cache, default_root
 from svhncli.report.sheet import draw_sheet
 from svhncli.show import Show
 

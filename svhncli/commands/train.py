@@ -17,12 +17,12 @@ from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet
+from svhncli.data.split import ALL, Fold
 from svhncli.overall import write_overall
 from svhncli.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.report.data_sheet import data_sheet
 from svhncli.report.page import write_report
 from svhncli.show import Show, class_balance
-from svhncli.split import ALL, Fold
 from svhncli.trainer import is_finished
 
 MANY = 5

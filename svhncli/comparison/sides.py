@@ -15,10 +15,10 @@ import numpy as np
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
+from svhncli.data.split import Fold
 from svhncli.predictions import Readings, read_readings
 from svhncli.record import evaluation_folder
 from svhncli.report import gather
-from svhncli.split import Fold
 
 ANSWERS = "result.json"
 """What `svhn human` writes."""

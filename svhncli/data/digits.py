@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 if TYPE_CHECKING:
-    from svhncli.data.frame import Framing
-    from svhncli.data.fresh import Fresh
+    from svhncli.data.framing import Framing
+    from svhncli.data.sources.fresh import Fresh
 
 CLASSES = 10
 BLANK = 10

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from svhncli.core.errors import DataError
-from svhncli.data.cache import joint_fingerprint
 from svhncli.data.digits import DataSet, Digits
+from svhncli.data.store.cache import joint_fingerprint
 
 SHOWN = 3
 """Unknown names that a message tells."""

@@ -15,9 +15,9 @@ from PIL import Image
 
 from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import DataError
-from svhncli.data import svhn
-from svhncli.data.frame import Framing
-from svhncli.data.pictures import SUFFIXES, decode
+from svhncli.data.formats.images import SUFFIXES, decode
+from svhncli.data.framing import Framing
+from svhncli.data.sources import svhn
 
 Stored = tuple[str, "np.ndarray | DataError"]
 """The name of a picture, and the picture as stored (see `Framing.store`) or why it cannot be read."""

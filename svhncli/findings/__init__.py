@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from svhncli.data.digits import BLANK, DataSet
+from svhncli.data.split import Fold
 from svhncli.findings.alike import Alike
 from svhncli.findings.parts import (
     LEAVE_OUT,
@@ -19,7 +20,6 @@ from svhncli.findings.parts import (
 )
 from svhncli.inspection import boxes, drift
 from svhncli.inspection.outliers import deviations
-from svhncli.split import Fold
 
 
 def look(

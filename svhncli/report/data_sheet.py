@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.data.describe import describe
 from svhncli.data.digits import BLANK, DataSet, Digits
-from svhncli.describe import describe
-from svhncli.split import Fold
+from svhncli.data.split import Fold
 
 
 def data_sheet(data: DataSet, fold: Fold, val: Digits) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from svhncli.core.errors import DataError
-from svhncli.data.frame import Box
+from svhncli.data.framing import Box
 
 LONGEST = 20
 """Digits; a number of more is damage, and all labels are padded to the longest."""

@@ -20,11 +20,11 @@ from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import UsageError, disk_error
 from svhncli.core.files import TEMP_PREFIX, write_json
 from svhncli.core.processes import in_order
-from svhncli.data.cache import Cache
-from svhncli.data.disk import Progress, silent
-from svhncli.data.label_files import Labels, Row
-from svhncli.data.synth import Given, Piece, draw, pieces_of, render
-from svhncli.data.synth.world import Spec
+from svhncli.data.formats.label_files import Labels, Row
+from svhncli.data.render.renderer import Given, Piece, draw, pieces_of, render
+from svhncli.data.render.world import Spec
+from svhncli.data.store.cache import Cache
+from svhncli.data.store.disk import Progress, silent
 
 PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "mat": {"train": ("train_32x32.mat",), "test": ("test_32x32.mat",)},
@@ -172,7 +172,7 @@ def _save_crops(job: tuple[Path, int, np.ndarray, np.ndarray]) -> int:
 
 
 def _svhn_full(folder: Path, part: str, what: int | Labels, order: Order, progress: Progress) -> None:
-    from svhncli.data import digit_struct  # its h5py is needed for nothing else
+    from svhncli.data.formats import digit_struct
 
     (place,) = PARTS["svhn_full"][part]
     rows = _photographs(folder / place, "svhn_full", part, what, order, progress)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from svhncli.core.errors import DataError, DiskError, disk_error
 from svhncli.core.files import TEMP_PREFIX
-from svhncli.data.disk import PIECE, Count, hold, silent
+from svhncli.data.store.disk import PIECE, Count, hold, silent
 
 
 def unpack(archive: Path, folder: str, progress: Count = silent) -> None:

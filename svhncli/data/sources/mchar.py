@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from svhncli.core.errors import DataError
-from svhncli.data import labels, photographs
-from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
-from svhncli.data.disk import Progress, silent
-from svhncli.data.frame import Framing
-from svhncli.data.photographs import Part, Photograph
+from svhncli.data.formats import labels, photographs
+from svhncli.data.formats.photographs import Part, Photograph
+from svhncli.data.framing import Framing
+from svhncli.data.store.cache import Cache
+from svhncli.data.store.disk import Progress, silent
 
 
 def load(

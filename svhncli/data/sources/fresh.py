@@ -14,11 +14,11 @@ import numpy as np
 
 from svhncli.core.errors import SvhnError
 from svhncli.core.processes import end_with_parent, interrupts_held, spawning
-from svhncli.data.cache import Cache, create
-from svhncli.data.cache import load as load_part
 from svhncli.data.digits import Digits
-from svhncli.data.synth import render
-from svhncli.data.synth.world import STREET, Spec
+from svhncli.data.render.renderer import render
+from svhncli.data.render.world import STREET, Spec
+from svhncli.data.store.cache import Cache, create
+from svhncli.data.store.cache import load as load_part
 
 NICE = 10
 """How far the renderer stands back: a training step waits for its slowest thread, so a core that is shared

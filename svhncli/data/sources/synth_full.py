@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from svhncli.data.cache import Cache, create_arrays, fingerprint
-from svhncli.data.cache import load as load_part
 from svhncli.data.digits import BLANK, DataSet
-from svhncli.data.disk import Progress, silent
-from svhncli.data.embedded import renderer
-from svhncli.data.frame import Framing
-from svhncli.data.synth import photographs
-from svhncli.data.synth.world import STREET, Spec
-from svhncli.data.synth.world import load as load_world
+from svhncli.data.framing import Framing
+from svhncli.data.render.renderer import photographs
+from svhncli.data.render.world import STREET, Spec
+from svhncli.data.render.world import load as load_world
+from svhncli.data.sources.synth import renderer
+from svhncli.data.store.cache import Cache, create_arrays, fingerprint
+from svhncli.data.store.cache import load as load_part
+from svhncli.data.store.disk import Progress, silent
 
 
 def load(

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from svhncli.core.rng import Several, numpy_generator
-from svhncli.data.synth import LARGEST, Given, Photo, camera
-from svhncli.data.synth.chunk import painted, written
-from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import Atlas
-from svhncli.data.synth.scene import ROW, STACK, Layout, boxes, layout, look, outline, pose
-from svhncli.data.synth.world import World
+from svhncli.data.render import camera
+from svhncli.data.render.chunk import painted, written
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.faces import Atlas
+from svhncli.data.render.renderer import LARGEST, Given, Photo
+from svhncli.data.render.scene import ROW, STACK, Layout, boxes, layout, look, outline, pose
+from svhncli.data.render.world import World
 
 _FINEST, _COARSEST = 32, 14
 """Pixels per digit height of a scene; the camera enlarges or shrinks it. More is lost in the lens."""

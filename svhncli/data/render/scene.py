@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import FLAT_THREE, PLAIN_ONE, Atlas
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.faces import FLAT_THREE, PLAIN_ONE, Atlas
 
 _AROUND = 0.62
 """How much wall there is beside a number: enough for the crop of an outer digit."""

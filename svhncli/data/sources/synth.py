@@ -6,13 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from svhncli.data.cache import Cache, create, fingerprint
-from svhncli.data.cache import load as load_part
 from svhncli.data.digits import DataSet, Digits
-from svhncli.data.disk import Progress, silent
-from svhncli.data.fresh import Fresh
-from svhncli.data.synth import RENDERER_VERSION, render
-from svhncli.data.synth.world import STREET, Spec
+from svhncli.data.render.renderer import RENDERER_VERSION, render
+from svhncli.data.render.world import STREET, Spec
+from svhncli.data.sources.fresh import Fresh
+from svhncli.data.store.cache import Cache, create, fingerprint
+from svhncli.data.store.cache import load as load_part
+from svhncli.data.store.disk import Progress, silent
 
 PACKAGES = ("Pillow", "matplotlib", "numpy", "scipy")
 """Whose versions change pixels: two ship and draw fonts, two draw random numbers and blur."""

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from svhncli.core.cpus import available_cpus
-from svhncli.data.disk import Count, silent
+from svhncli.data.store.disk import Count, silent
 
 NOISE = 100.0
 """Variance (grey levels squared) below which a wall counts as flat: blur, JPEG and sub-pixel shifts."""

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from svhncli.core.errors import DataError
-from svhncli.data import photographs
-from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
-from svhncli.data.disk import Progress, silent
-from svhncli.data.frame import Framing
-from svhncli.data.labels import LONGEST
-from svhncli.data.photographs import Part, Photograph
-from svhncli.data.pictures import SUFFIXES
+from svhncli.data.formats import photographs
+from svhncli.data.formats.images import SUFFIXES
+from svhncli.data.formats.labels import LONGEST
+from svhncli.data.formats.photographs import Part, Photograph
+from svhncli.data.framing import Framing
+from svhncli.data.store.cache import Cache
+from svhncli.data.store.disk import Progress, silent
 
 log = logging.getLogger(__name__)
 

@@ -24,10 +24,10 @@ from scipy import ndimage
 
 from svhncli.core.files import write_json
 from svhncli.core.rng import numpy_generator
-from svhncli.data.cache import Cache
-from svhncli.data.synth import painter
-from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.world import World, font_facts, font_files
+from svhncli.data.render import painter
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.world import World, font_facts, font_files
+from svhncli.data.store.cache import Cache
 
 DIGITS = "0123456789"
 FORMS = DIGITS + "I\u01b7"

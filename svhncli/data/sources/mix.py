@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from svhncli.core.errors import DataError
-from svhncli.data import embedded
-from svhncli.data.cache import Cache, joint_fingerprint
 from svhncli.data.digits import DataSet
-from svhncli.data.disk import Progress, silent
-from svhncli.data.fresh import Fresh
-from svhncli.data.synth.world import STREET, Spec
+from svhncli.data.render.world import STREET, Spec
+from svhncli.data.sources import synth
+from svhncli.data.sources.fresh import Fresh
+from svhncli.data.store.cache import Cache, joint_fingerprint
+from svhncli.data.store.disk import Progress, silent
 
 SIZES = range(16, 129)
 """Sides in pixels that the renderer is made for."""
@@ -46,7 +46,7 @@ def add_rendered(
             f"digits in RGB and square, {SIZES.start} to {SIZES.stop - 1} pixels",
             "bring pictures of such a size, or train without rendered ones: data.share=0",
         )
-    digits, mark = embedded.part("train", n_rendered, seed, height, spec, cache, progress)
+    digits, mark = synth.part("train", n_rendered, seed, height, spec, cache, progress)
     return replace(
         real,
         name="mix",

@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from svhncli.core.colour import LUMA
 from svhncli.core.rng import numpy_generator
-from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.scene import View
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.scene import View
 
 _TILE = 128
 _TILE_DENSITY = 32  # pixels of a tile per digit height

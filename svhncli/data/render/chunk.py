@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from svhncli.core.rng import numpy_generator
-from svhncli.data.synth import camera, surfaces
-from svhncli.data.synth.dice import Dice
-from svhncli.data.synth.faces import Atlas
-from svhncli.data.synth.scene import Layout, View, boxes, corners, distances, layout, view
-from svhncli.data.synth.world import World
+from svhncli.data.render import camera, surfaces
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.faces import Atlas
+from svhncli.data.render.scene import Layout, View, boxes, corners, distances, layout, view
+from svhncli.data.render.world import World
 
 CHUNK = 512
 """Crops a chunk. Part of what a seed means: other chunks give other pictures."""

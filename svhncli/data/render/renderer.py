@@ -20,8 +20,8 @@ import numpy as np
 
 from svhncli.core.cpus import available_cpus
 from svhncli.core.processes import in_order
-from svhncli.data.cache import Cache
-from svhncli.data.synth.world import STREET, Spec, load
+from svhncli.data.render.world import STREET, Spec, load
+from svhncli.data.store.cache import Cache
 
 RENDERER_VERSION = 4
 """Part of a cache's key: raised whenever the pictures change."""
@@ -122,8 +122,8 @@ def render(
             raise ValueError(f"{name} must be {np.dtype(dtype)} {shape}, not {array.dtype} {array.shape}")
 
     # Here, since a set that is cached needs no scipy.ndimage.
-    from svhncli.data.synth.chunk import CHUNK
-    from svhncli.data.synth.faces import atlas
+    from svhncli.data.render.chunk import CHUNK
+    from svhncli.data.render.faces import atlas
 
     atlas(spec.fonts, load(spec), cache)  # before processes begin, which would wait for each other
     workers = available_cpus() if workers is None else workers
@@ -181,7 +181,7 @@ def pieces_of(
     Raises:
         As `photographs`.
     """
-    from svhncli.data.synth.faces import atlas
+    from svhncli.data.render.faces import atlas
 
     if given is not None and len(given) != count:
         raise ValueError(f"{len(given)} numbers are given for {count} photographs")
@@ -217,8 +217,8 @@ def check(number: Given) -> None:
 
 def draw(piece: Piece) -> list[Photo]:
     """The photographs of a piece."""
-    from svhncli.data.synth.faces import atlas
-    from svhncli.data.synth.whole import photographs as drawn
+    from svhncli.data.render.faces import atlas
+    from svhncli.data.render.whole import photographs as drawn
 
     world = load(piece.spec)
     fonts = atlas(piece.spec.fonts, world, piece.cache)
@@ -226,8 +226,8 @@ def draw(piece: Piece) -> list[Photo]:
 
 
 def _draw(job: Job) -> Chunk:
-    from svhncli.data.synth.chunk import render_chunk
-    from svhncli.data.synth.faces import atlas
+    from svhncli.data.render.chunk import render_chunk
+    from svhncli.data.render.faces import atlas
 
     seed, part, index, size, spec, cache = job
     world = load(spec)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from svhncli.data.synth.dice import Dice
+from svhncli.data.render.dice import Dice
 
 OF_A_HAND = (
     "swelling", "balls", "feet", "round_ends", "straight_six", "open_four", "crossed_seven",

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageFilter
 
 from svhncli.core.colour import LUMA
 from svhncli.core.rng import numpy_generator
-from svhncli.data.synth.dice import Dice
+from svhncli.data.render.dice import Dice
 
 _SHEET = (1024, 1024)
 """Pixels of a sheet of noise: higher and wider than almost every photograph."""

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from h5py import h5d, h5g, h5o, h5r, h5s
 
-from svhncli.data.label_files import Row
+from svhncli.data.formats.label_files import Row
 
 _HEADER = 512  # bytes before HDF5's own, by which MATLAB knows its file
 _FIELDS = ("height", "left", "top", "width", "label")

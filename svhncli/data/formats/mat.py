@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from svhncli.core.errors import DataError
-from svhncli.data.disk import PIECE
+from svhncli.data.store.disk import PIECE
 
 COMPRESSED, MATRIX = 15, 14  # types of elements at the top level
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}

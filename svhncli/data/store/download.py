@@ -11,7 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from svhncli.core.errors import DataError, DiskError, disk_error
-from svhncli.data.disk import PIECE, Count, digest, hold, require_space, silent
+from svhncli.data.store.disk import PIECE, Count, digest, hold, require_space, silent
 
 TIMEOUT = 30.0  # seconds without a byte
 WAITS = (1.0, 5.0, 20.0)  # seconds before the second, third and fourth try

@@ -26,7 +26,7 @@ from svhncli import __version__
 from svhncli.core.errors import DiskError, SvhnError, disk_error
 from svhncli.core.files import TEMP_PREFIX, read_json, write_json
 from svhncli.data.digits import Digits, Numbered, Stored
-from svhncli.data.disk import digest, hold, no_space, require_space
+from svhncli.data.store.disk import digest, hold, no_space, require_space
 
 META = "meta.json"
 ELSEWHERE = "free some space, or choose another folder with SVHN_CACHE=FOLDER"

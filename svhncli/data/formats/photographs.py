@@ -19,12 +19,12 @@ from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import DataError
 from svhncli.core.files import read_json, write_json
 from svhncli.core.processes import in_order
-from svhncli.data.cache import Cache, create_arrays, fingerprint, shorten
-from svhncli.data.cache import load as load_part
 from svhncli.data.digits import BLANK, DataSet
-from svhncli.data.disk import Count, Progress, silent
-from svhncli.data.frame import Box, Framing
-from svhncli.data.pictures import decode
+from svhncli.data.formats.images import decode
+from svhncli.data.framing import Box, Framing
+from svhncli.data.store.cache import Cache, create_arrays, fingerprint, shorten
+from svhncli.data.store.cache import load as load_part
+from svhncli.data.store.disk import Count, Progress, silent
 
 log = logging.getLogger(__name__)
 

@@ -18,14 +18,14 @@ import numpy as np
 from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.processes import in_order
-from svhncli.data import labels, photographs
-from svhncli.data.archive import unpack
-from svhncli.data.cache import Cache
 from svhncli.data.digits import DataSet
-from svhncli.data.disk import Count, Progress, silent
-from svhncli.data.download import fetch
-from svhncli.data.frame import Framing
-from svhncli.data.photographs import Part, Photograph
+from svhncli.data.formats import labels, photographs
+from svhncli.data.formats.photographs import Part, Photograph
+from svhncli.data.framing import Framing
+from svhncli.data.store.archive import unpack
+from svhncli.data.store.cache import Cache
+from svhncli.data.store.disk import Count, Progress, silent
+from svhncli.data.store.download import fetch
 
 BASE_URL = "http://ufldl.stanford.edu/housenumbers"
 LABELS = "digitStruct.mat"

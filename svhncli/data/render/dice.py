@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from svhncli.core.rng import Several
-from svhncli.data.synth.world import World
+from svhncli.data.render.world import World
 
 
 class Dice:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from svhncli.core.errors import DataError, UsageError
-from svhncli.data.synth import Given, check
+from svhncli.data.render.renderer import Given, check
 
 Row = tuple[str, tuple[int, ...], np.ndarray]
 """A picture's file name, its digits, and their boxes (L, 4): left, top, right, bottom in pixels."""
@@ -32,11 +32,11 @@ def read_labels(file: Path) -> Labels:
         UsageError: it is of neither kind.
     """
     if file.suffix == ".json":
-        from svhncli.data.mchar import read_labels as of_mchar
+        from svhncli.data.sources.mchar import read_labels as of_mchar
 
         form, found = "mchar", of_mchar(file)
     elif file.suffix == ".mat":
-        from svhncli.data.svhn_full import read_labels as of_svhn
+        from svhncli.data.sources.svhn_full import read_labels as of_svhn
 
         form, found = "svhn_full", of_svhn(file)
     else:

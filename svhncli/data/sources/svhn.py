@@ -17,13 +17,13 @@ import numpy as np
 
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import read_json, write_json
-from svhncli.data import mat
-from svhncli.data.cache import Cache, create, fingerprint
-from svhncli.data.cache import load as load_part
 from svhncli.data.digits import DataSet, Digits
-from svhncli.data.disk import Progress, silent
-from svhncli.data.download import fetch, md5_of
-from svhncli.data.groups import house_numbers
+from svhncli.data.formats import mat
+from svhncli.data.house_numbers import house_numbers
+from svhncli.data.store.cache import Cache, create, fingerprint
+from svhncli.data.store.cache import load as load_part
+from svhncli.data.store.disk import Progress, silent
+from svhncli.data.store.download import fetch, md5_of
 
 BASE_URL = "http://ufldl.stanford.edu/housenumbers"
 FILES = {
