@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from svhncli import build, cli, device, trained
-from svhncli.batches import Batches
-from svhncli.loop import evaluate
+from svhncli import build, cli, trained
+from svhncli.engine import device
+from svhncli.engine.batches import Batches
+from svhncli.engine.loop import evaluate
 from svhncli.models.gates import count_open
 
 SEEDS = range(5)

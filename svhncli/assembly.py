@@ -9,18 +9,18 @@ import torch
 from torch import nn
 
 from svhncli import build, checkpoint
-from svhncli.batches import Batches, Training, batch_bounds
 from svhncli.config import schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.split import Fold
-from svhncli.device import Machine
-from svhncli.loop import Plan, State
-from svhncli.metrics import Tally
+from svhncli.engine.batches import Batches, Training, batch_bounds
+from svhncli.engine.device import Machine
+from svhncli.engine.loop import Plan, State
+from svhncli.engine.metrics import Tally
+from svhncli.engine.preprocess import Preprocess
+from svhncli.engine.regularise import EarlyStopping, Ema
 from svhncli.models.head import Head
-from svhncli.preprocess import Preprocess
-from svhncli.regularise import EarlyStopping, Ema
 from svhncli.show import Show
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from svhncli import build, device
+from svhncli import build
 from svhncli.board import Board, Relay
 from svhncli.config import schema
 from svhncli.core.cpus import available_cpus
@@ -31,7 +31,8 @@ from svhncli.core.processes import end_with_parent, interrupts_held, spawning
 from svhncli.core.signals import noted
 from svhncli.data.digits import DataSet
 from svhncli.data.split import Fold
-from svhncli.device import Machine
+from svhncli.engine import device
+from svhncli.engine.device import Machine
 from svhncli.record import RunDir
 from svhncli.show import Show
 from svhncli.trainer import is_finished, train_fold

@@ -14,7 +14,7 @@ from torch import nn
 
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_atomic
-from svhncli.preprocess import Preprocess
+from svhncli.engine.preprocess import Preprocess
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime", "safetensors")
 INPUT, OUTPUT = "images", "probabilities"

@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import build, checkpoint, device
+from svhncli import build, checkpoint
 from svhncli.config import schema
 from svhncli.core.errors import CheckpointError
 from svhncli.data.framing import Framing
 from svhncli.data.split import ALL
-from svhncli.device import Machine
-from svhncli.forward import logits
+from svhncli.engine import device
+from svhncli.engine.device import Machine
+from svhncli.engine.forward import logits
+from svhncli.engine.preprocess import Preprocess
 from svhncli.models.ensemble import Ensemble, Member
-from svhncli.preprocess import Preprocess
 from svhncli.record import find_run
 
 

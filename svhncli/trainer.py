@@ -16,15 +16,15 @@ from torch import nn
 
 from svhncli import checkpoint
 from svhncli.assembly import assemble
-from svhncli.batches import Batches, batch_bounds, training_pictures
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
 from svhncli.data.digits import DataSet
 from svhncli.data.split import Fold
-from svhncli.device import Machine
-from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit
+from svhncli.engine.batches import Batches, batch_bounds, training_pictures
+from svhncli.engine.device import Machine
+from svhncli.engine.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.models.gates import count_open
 from svhncli.predictions import as_text, write_predictions
 from svhncli.record import RunDir

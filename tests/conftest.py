@@ -24,7 +24,7 @@ from svhncli.data.framing import Framing
 from svhncli.data.render.faces import Atlas, atlas
 from svhncli.data.render.world import STREET, load
 from svhncli.data.store.cache import Cache, default_root
-from svhncli.preprocess import Preprocess
+from svhncli.engine.preprocess import Preprocess
 from svhncli.record import RunDir
 
 REPO = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
 
-from svhncli.augment import (
+from svhncli.engine.augment import (
     COLUMNS,
     Augment,
     blur,

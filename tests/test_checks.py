@@ -14,8 +14,7 @@ import torch
 from conftest import write_mat
 from torch import nn
 
-from svhncli import build, cli, device, loop, optim
-from svhncli.batches import Batches, Pictures
+from svhncli import build, cli
 from svhncli.checks import CHECKS, bench, learning
 from svhncli.checks.bench import Bench
 from svhncli.commands.check import RESULT
@@ -23,7 +22,9 @@ from svhncli.config import schema
 from svhncli.config.schema.verbs import Measures
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.data.split import Fold
-from svhncli.metrics import Tally
+from svhncli.engine import device, loop, optim
+from svhncli.engine.batches import Batches, Pictures
+from svhncli.engine.metrics import Tally
 from svhncli.show import Show
 
 Patch = pytest.MonkeyPatch

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from svhncli import checkpoint, cli
-from svhncli.loop import EVAL_BATCH
+from svhncli.engine.loop import EVAL_BATCH
 from svhncli.report.dynamics import draw_film, jumps
 
 WORDS = ["data=tiny", "data.n_train=200", "data.n_test=0", "model=linear", "reg=none", "threads=1"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from svhncli.data.framing import Framing
-from svhncli.preprocess import Preprocess
+from svhncli.engine.preprocess import Preprocess
 
 WIDTH, HEIGHT = 61, 43
 PIXELS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)

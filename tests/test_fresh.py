@@ -16,13 +16,13 @@ import torch
 from conftest import installed_faces, shared_cache
 
 from svhncli import cli
-from svhncli.batches import training_pictures
 from svhncli.core.errors import SvhnError
 from svhncli.data.digits import Digits
 from svhncli.data.render.renderer import render
 from svhncli.data.sources.fresh import Fresh
 from svhncli.data.sources.synth import load
 from svhncli.data.store.cache import Cache
+from svhncli.engine.batches import training_pictures
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 CPU = torch.device("cpu")

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from torch import nn
 
 from svhncli import checkpoint
-from svhncli.augment import Augment, warp
-from svhncli.batches import Batches, batch_bounds
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import Digits, Numbered
-from svhncli.device import Machine
-from svhncli.loop import Epoch, Plan, State, Tick, evaluate, fit, range_test
-from svhncli.metrics import Tally
-from svhncli.optim import Plateau, avoid_compiler_import, param_groups, step_optimizer
-from svhncli.policies import RANDAUGMENT, Policy
-from svhncli.preprocess import Preprocess
-from svhncli.regularise import EarlyStopping, Ema
-from svhncli.views import views
+from svhncli.engine.augment import Augment, warp
+from svhncli.engine.batches import Batches, batch_bounds
+from svhncli.engine.device import Machine
+from svhncli.engine.loop import Epoch, Plan, State, Tick, evaluate, fit, range_test
+from svhncli.engine.metrics import Tally
+from svhncli.engine.optim import Plateau, avoid_compiler_import, param_groups, step_optimizer
+from svhncli.engine.policies import RANDAUGMENT, Policy
+from svhncli.engine.preprocess import Preprocess
+from svhncli.engine.regularise import EarlyStopping, Ema
+from svhncli.engine.tta import views
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)
 
@@ -291,7 +291,7 @@ def test_the_compiler_is_not_imported_by_a_training_step():
 
     script = """
 import sys, torch
-from svhncli.optim import avoid_compiler_import, step_optimizer
+from svhncli.engine.optim import avoid_compiler_import, step_optimizer
 avoid_compiler_import()
 net = torch.nn.Linear(2, 2)
 optimizer = torch.optim.Adam(net.parameters(), fused=True)

@@ -15,8 +15,8 @@ from PIL import Image
 
 from svhncli import cli
 from svhncli.core.rng import numpy_generator
-from svhncli.lr_range import Point, suggest
-from svhncli.optim import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, misfits
+from svhncli.engine.lr_range import Point, suggest
+from svhncli.engine.optim import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, misfits
 
 TINY = [
     "data=tiny",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from svhncli.data.digits import BLANK
-from svhncli.metrics import Tally, reading
+from svhncli.engine.metrics import Tally, reading
 
 numbers = st.integers(1, 6).flatmap(
     lambda positions: st.lists(

@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svhncli import checkpoint, cli
-from svhncli.batches import Batches, Passes, Training, batch_bounds, training_pictures
 from svhncli.core.errors import DataError
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.data.sources import svhn
 from svhncli.data.sources.mix import add_rendered
 from svhncli.data.store.cache import Cache
+from svhncli.engine.batches import Batches, Passes, Training, batch_bounds, training_pictures
 
 CPU = torch.device("cpu")
 RENDERED = 10_000

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim import lr_scheduler
 
-from svhncli.optim import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, between, param_groups
+from svhncli.engine.optim import (
+    Constant,
+    Cosine,
+    OneCycle,
+    Plateau,
+    Schedule,
+    Step,
+    Warmup,
+    between,
+    param_groups,
+)
 
 
 class Mixed(nn.Module):

@@ -15,9 +15,18 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
 from svhncli import build
-from svhncli.augment import warp
 from svhncli.config import schema
-from svhncli.policies import LEVELS, MOVES, OPERATIONS, RANDAUGMENT, TINTS, TRIVIALAUGMENT, Policy, Space
+from svhncli.engine.augment import warp
+from svhncli.engine.policies import (
+    LEVELS,
+    MOVES,
+    OPERATIONS,
+    RANDAUGMENT,
+    TINTS,
+    TRIVIALAUGMENT,
+    Policy,
+    Space,
+)
 
 RAND = Policy(RANDAUGMENT, 3, 0.9, warp)
 TRIVIAL = Policy(TRIVIALAUGMENT, 1, None, warp)

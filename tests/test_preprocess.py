@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli.preprocess import SAMPLE, Preprocess
+from svhncli.engine.preprocess import SAMPLE, Preprocess
 
 
 def pictures(n: int = 40, seed: int = 0) -> np.ndarray:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from svhncli.regularise import (
+from svhncli.engine.regularise import (
     EarlyStopping,
     Ema,
     Mixed,

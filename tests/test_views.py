@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from svhncli.config import schema
-from svhncli.views import VIEWS, views
+from svhncli.engine.tta import VIEWS, views
 
 
 def pictures() -> Tensor:

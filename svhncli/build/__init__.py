@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import optim as optimisers
-from svhncli.augment import Augment, warp
 from svhncli.build.networks import model
 from svhncli.build.registry import BUILDERS, builder, register
 from svhncli.config import rules, schema
@@ -27,7 +25,9 @@ from svhncli.data.framing import Framing
 from svhncli.data.render.world import Spec
 from svhncli.data.store.cache import Cache, default_root
 from svhncli.data.store.disk import Progress
-from svhncli.policies import RANDAUGMENT, TRIVIALAUGMENT, Policy
+from svhncli.engine import optim as optimisers
+from svhncli.engine.augment import Augment, warp
+from svhncli.engine.policies import RANDAUGMENT, TRIVIALAUGMENT, Policy
 
 __all__ = ["augment", "data", "folds", "model", "optimizer", "policy", "register", "schedule", "world"]
 

@@ -11,13 +11,13 @@ import numpy as np
 from torch import nn
 
 from svhncli.assembly import assemble, val_digits
-from svhncli.batches import Batches
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.data.split import Fold
-from svhncli.device import Machine
-from svhncli.loop import Epoch, Plan, State, fit
+from svhncli.engine.batches import Batches
+from svhncli.engine.device import Machine
+from svhncli.engine.loop import Epoch, Plan, State, fit
 from svhncli.show import Show
 
 N_TRAIN, N_VAL = 10_240, 1_040

@@ -15,7 +15,7 @@ from svhncli.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, Result, losse
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.split import Fold
-from svhncli.loop import Plan, State, augmented, evaluate
+from svhncli.engine.loop import Plan, State, augmented, evaluate
 from svhncli.models.head import Head
 from svhncli.report.sheet import draw_sheet
 from svhncli.stats.intervals import wilson

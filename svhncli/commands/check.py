@@ -6,13 +6,14 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from svhncli import build, device
+from svhncli import build
 from svhncli.checks import CHECKS
 from svhncli.checks.bench import Bench, Result
 from svhncli.checks.learning import SHEET
 from svhncli.config import schema
 from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
+from svhncli.engine import device
 from svhncli.show import Show
 
 RESULT = "result.json"

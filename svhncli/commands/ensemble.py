@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from svhncli import build, checkpoint, joining, trained
-from svhncli.batches import Batches
 from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
 from svhncli.data.digits import BLANK, DataSet
+from svhncli.engine.batches import Batches
+from svhncli.engine.loop import evaluate
 from svhncli.joining import Unit
-from svhncli.loop import evaluate
 from svhncli.parts import part_of
 from svhncli.record import RunDir, reserve
 from svhncli.show import Show

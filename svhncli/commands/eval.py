@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from svhncli import build, trained
-from svhncli.batches import Batches
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.data.digits import DataSet
-from svhncli.loop import evaluate
+from svhncli.engine.batches import Batches
+from svhncli.engine.loop import evaluate
 from svhncli.parts import part_of
 from svhncli.predictions import read_predictions
 from svhncli.record import evaluation_folder

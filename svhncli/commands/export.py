@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build, device, onnx_file, trained
+from svhncli import build, onnx_file, trained
 from svhncli.config import schema
 from svhncli.core.errors import DataError, DiskError, SvhnError
 from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import BLANK, CLASSES
 from svhncli.data.store.disk import digest
+from svhncli.engine import device
 from svhncli.models.gates import count_open, remove_closed
 from svhncli.record import RunDir, weights_file
 from svhncli.report.card import model_card

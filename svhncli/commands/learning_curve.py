@@ -8,12 +8,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from svhncli import build, device, jobs
+from svhncli import build, jobs
 from svhncli.config import rules, schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet
 from svhncli.data.split import Fold, growing
+from svhncli.engine import device
 from svhncli.jobs import Job, with_seed
 from svhncli.record import RunDir
 from svhncli.report.learning_curve import draw_learning_curve

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from svhncli import build, device
+from svhncli import build
 from svhncli.assembly import assemble
-from svhncli.batches import batch_bounds, training_pictures
 from svhncli.config import schema
 from svhncli.core.errors import NotFiniteError, UsageError
 from svhncli.core.files import new_folder, place, write_csv
-from svhncli.loop import NOT_FINITE_HINT, range_test
-from svhncli.lr_range import suggest
-from svhncli.optim import misfits
+from svhncli.engine import device
+from svhncli.engine.batches import batch_bounds, training_pictures
+from svhncli.engine.loop import NOT_FINITE_HINT, range_test
+from svhncli.engine.lr_range import suggest
+from svhncli.engine.optim import misfits
 from svhncli.report.curves import draw_range
 from svhncli.show import Show
 

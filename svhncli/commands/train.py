@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from svhncli import build, checkpoint, device, jobs
+from svhncli import build, checkpoint, jobs
 from svhncli.assembly import val_digits
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet
 from svhncli.data.split import ALL, Fold
+from svhncli.engine import device
 from svhncli.overall import write_overall
 from svhncli.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.report.data_sheet import data_sheet

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from svhncli.lr_range import GROWN, Point, Suggestion
+from svhncli.engine.lr_range import GROWN, Point, Suggestion
 
 
 def draw_curves(run: Path, metric: str = "val_accuracy") -> Path:

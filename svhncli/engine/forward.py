@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from svhncli.device import Machine
-from svhncli.preprocess import Preprocess
-from svhncli.views import views
+from svhncli.engine.device import Machine
+from svhncli.engine.preprocess import Preprocess
+from svhncli.engine.tta import views
 
 
 @torch.inference_mode()

@@ -16,19 +16,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli.augment import Augment
-from svhncli.batches import Batches, Pictures, Training, batch_bounds
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.rng import key
-from svhncli.device import Machine
-from svhncli.forward import logits
-from svhncli.lr_range import GROWN, Point
-from svhncli.metrics import Tally
+from svhncli.engine.augment import Augment
+from svhncli.engine.batches import Batches, Pictures, Training, batch_bounds
+from svhncli.engine.device import Machine
+from svhncli.engine.forward import logits
+from svhncli.engine.lr_range import GROWN, Point
+from svhncli.engine.metrics import Tally
+from svhncli.engine.optim import Schedule, step_optimizer
+from svhncli.engine.policies import Policy
+from svhncli.engine.preprocess import Preprocess
+from svhncli.engine.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
 from svhncli.models.gates import expected_open
-from svhncli.optim import Schedule, step_optimizer
-from svhncli.policies import Policy
-from svhncli.preprocess import Preprocess
-from svhncli.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
 from svhncli.stats.intervals import wilson
 
 EVAL_BATCH = 512

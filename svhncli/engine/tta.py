@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from svhncli.augment import inverse_affine, warp
+from svhncli.engine.augment import inverse_affine, warp
 
 ZOOM = 1.1
 VIEWS = (
