@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
-from svhncli import build
+from svhncli import registry
 from svhncli.config import schema
 
 BATCH, LEAST_SECONDS = 128, 0.3
@@ -34,7 +34,7 @@ def cases() -> dict[str, Callable[[int], object]]:
     }
     found: dict[str, Callable[[int], object]] = {}
     for name, each in theirs.items():
-        policy = build.policy(schema.Augment(policy=name))
+        policy = registry.policy(schema.Augment(policy=name))
         assert policy is not None
         found[f"{name}, svhn"] = lambda key, policy=policy: policy(floats, key)
         found[f"{name}, torchvision, tensors"] = lambda _, each=each: [each(one) for one in stored]

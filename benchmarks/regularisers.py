@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from svhncli import build, cli, trained
+from svhncli import cli, registry, trained
 from svhncli.engine import device
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
@@ -47,7 +47,7 @@ ROWS = {
 def scores(run: Path, file: str) -> dict[str, float]:
     """Accuracy on the pictures that trained and that validated, and the loss of the latter."""
     model = trained.load(run / file)
-    data = build.data(model.config.data, model.config.split, None, lambda *_: None)
+    data = registry.data(model.config.data, model.config.split, None, lambda *_: None)
     split = json.loads((run / "split.json").read_text())
     machine = device.resolve("cpu", "fp32", 1)
     found = {}

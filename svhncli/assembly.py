@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import build, checkpoint
+from svhncli import checkpoint, registry
 from svhncli.config import schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
@@ -61,8 +61,8 @@ def assemble(
         lr=config.lr,
         seed=config.seed,
         metric=metric,
-        policy=build.policy(config.reg.augment),
-        augment=build.augment(config.reg.augment),
+        policy=registry.policy(config.reg.augment),
+        augment=registry.augment(config.reg.augment),
         clip=config.optim.clip,
         l0=config.reg.l0,
         l1=config.reg.l1,
@@ -73,7 +73,7 @@ def assemble(
         cutmix=config.reg.cutmix,
     )
     torch.default_generator.manual_seed(key(config.seed, "weights"))
-    network = build.model(
+    network = registry.model(
         config.model,
         preprocess.shape,
         positions,
@@ -90,8 +90,8 @@ def assemble(
     steps = len(batch_bounds(len(pictures), config.batch_size)) - 1
     state = State(
         model=network,
-        optimizer=build.optimizer(config.optim, network, config.lr),
-        schedule=build.schedule(config.schedule, steps),
+        optimizer=registry.optimizer(config.optim, network, config.lr),
+        schedule=registry.schedule(config.schedule, steps),
         stopper=EarlyStopping(
             config.reg.patience, config.reg.min_delta, "max" if "accuracy" in metric else "min"
         ),

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from svhncli import build
+from svhncli import registry
 from svhncli.board import Board, Relay
 from svhncli.config import schema
 from svhncli.core.cpus import available_cpus
@@ -307,7 +307,7 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str)
             if data is None:
                 for module in job.config.plugins:  # which the person named; they register their parts
                     importlib.import_module(module)
-                data = build.data(job.config.data, job.config.split, job.config.cache, lambda *_: None)
+                data = registry.data(job.config.data, job.config.split, job.config.cache, lambda *_: None)
             pipe.send(("done", _train(job, machine, data, RunDir(run / job.name), show, again)))
         except Interrupted:
             return  # the parent asked for it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from svhncli import build
+from svhncli import registry
 from svhncli.assembly import val_digits
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.digits import DataSet, Digits
@@ -45,7 +45,7 @@ def _part(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[D
     if data.fingerprint != trained.meta["fingerprint"]:
         raise DataError("the data is not what this run was trained on, so its split cannot be found again")
     config = trained.config
-    for made in build.folds(config.split, data, config.seed):
+    for made in registry.folds(config.split, data, config.seed):
         if made.name == trained.meta["fold"] and made.digest == trained.meta["split"]:
             digits = val_digits(data, made) if part == "val" else data.train
             return digits, np.unique(made.train) if part == "train" else made.val

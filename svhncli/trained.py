@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import build, checkpoint
+from svhncli import checkpoint, registry
 from svhncli.config import schema
 from svhncli.core.errors import CheckpointError
 from svhncli.data.framing import Framing
@@ -96,7 +96,9 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
     config = schema.from_dict(schema.Train, meta["config"])
     shape, positions, classes = tuple(meta["in_shape"]), meta["positions"], meta["classes"]
     gated = config.reg.l0 > 0
-    return build.model(config.model, shape, positions, classes, config.reg.dropout, gated=gated, fresh=False)
+    return registry.model(
+        config.model, shape, positions, classes, config.reg.dropout, gated=gated, fresh=False
+    )
 
 
 def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:

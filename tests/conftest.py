@@ -18,7 +18,7 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from svhncli import build, checkpoint
+from svhncli import checkpoint, registry
 from svhncli.config import rules, schema
 from svhncli.data.framing import Framing
 from svhncli.data.render.faces import Atlas, atlas
@@ -75,7 +75,7 @@ def write_run(folder: Path, framing: Framing, positions: int, model: Any, grey: 
     channels, classes = (1 if grey else 3), (10 if positions == 1 else 11)
     preprocess = Preprocess(framing, grey, (0.4,) * channels, (0.2,) * channels)
     torch.manual_seed(zlib.crc32(folder.name.encode()))  # start weights, other ones for another name
-    network = build.model(model, preprocess.shape, positions, classes, 0.0)
+    network = registry.model(model, preprocess.shape, positions, classes, 0.0)
     meta = {
         "config": rules.to_dict(config),
         "fold": "holdout",

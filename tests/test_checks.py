@@ -14,7 +14,7 @@ import torch
 from conftest import write_mat
 from torch import nn
 
-from svhncli import build, cli
+from svhncli import cli, registry
 from svhncli.checks import CHECKS, bench, learning
 from svhncli.checks.bench import Bench
 from svhncli.commands.check import RESULT
@@ -127,8 +127,8 @@ class Forgetful(Wrapped):
 
 def of_network(change: Callable[[nn.Module], nn.Module]) -> Callable[[Patch], None]:
     def sabotage(patch: Patch) -> None:
-        whole = build.model
-        patch.setattr(build, "model", lambda *words, **more: change(whole(*words, **more)))
+        whole = registry.model
+        patch.setattr(registry, "model", lambda *words, **more: change(whole(*words, **more)))
 
     return sabotage
 

@@ -196,7 +196,7 @@ def test_config_dir_adds_choices(capsys: pytest.CaptureFixture[str], empty_folde
 
 def test_a_plugin_of_the_current_folder_composes_without_a_yaml(empty_folder: Path) -> None:
     (empty_folder / "mine.py").write_text(
-        "from dataclasses import dataclass\nfrom svhncli.build import register\n"
+        "from dataclasses import dataclass\nfrom svhncli.registry import register\n"
         "from svhncli.config.schema import key\n"
         "@dataclass\nclass Mine:\n    name: str = key('mine', 'the network')\n"
         "    depth: int = key(3, 'layers', low=1)\n"

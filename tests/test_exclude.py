@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from photo_files import write_mchar
 
-from svhncli import build, cli
+from svhncli import cli, registry
 from svhncli.config import schema
 from svhncli.core.errors import DataError
 from svhncli.data.digits import DataSet, Digits
@@ -119,15 +119,15 @@ def test_photographs_and_rendered_pictures_beside_real_ones(folder: Path) -> Non
     write_mchar(folder / "m", "val", 20, 1)
     found = listed(folder, "mchar_train/000003.png", "mchar_val/000001.png")
     config = schema.Mchar(root="m", exclude=str(found), crop="boxes")
-    loaded = build.data(config, None, "cache", silent)
+    loaded = registry.data(config, None, "cache", silent)
     assert (len(loaded.train), len(loaded.val or ())) == (39, 19)
     assert loaded.train.names[2] == "mchar_train/000004.png"
     assert loaded.train.boxes is not None
 
     write_mat(folder / "d", "train", 60, 0)
     mix = schema.Mix(root="d", check_md5=False, download=False, n_rendered=20)
-    whole = build.data(mix, None, "cache", silent)
-    mixed = build.data(replace(mix, exclude=str(listed(folder, "train/5"))), None, "cache", silent)
+    whole = registry.data(mix, None, "cache", silent)
+    mixed = registry.data(replace(mix, exclude=str(listed(folder, "train/5"))), None, "cache", silent)
     assert mixed.extra_train is not None
     assert (len(mixed.train), len(mixed.extra_train)) == (59, 20)  # one of both kinds has this name
     assert mixed.fingerprint != whole.fingerprint

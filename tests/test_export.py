@@ -16,7 +16,7 @@ import torch
 from conftest import write_mat, write_run
 from omegaconf import OmegaConf
 
-from svhncli import build, catalog, checkpoint, cli, onnx_file, trained
+from svhncli import catalog, checkpoint, cli, onnx_file, registry, trained
 from svhncli.commands.export import CARD, FILES
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
@@ -71,7 +71,7 @@ def test_every_network_says_the_same_as_onnx_for_any_number_of_pictures(
     grey = framing.crop == "whole"
     preprocess = Preprocess(framing, grey, (0.4,) * (1 if grey else 3), (0.2,) * (1 if grey else 3))
     torch.manual_seed(0)  # start weights
-    network = build.model(config, preprocess.shape, positions, classes, 0.2)
+    network = registry.model(config, preprocess.shape, positions, classes, 0.2)
     for parameter in network.parameters():
         if not parameter.any():  # norms and the transformer start with nothing to say
             torch.nn.init.normal_(parameter, std=0.1)
@@ -92,7 +92,7 @@ def test_onnx_reads_every_picture_of_the_test_part_as_pytorch_does(train: Callab
     run = train("model=cnn", "model.width=0.5")
     assert cli.main(["export", str(run)]) == 0
     model = trained.load(run / "best.pt")
-    data = build.data(model.config.data, model.config.split, None, lambda *_: None)
+    data = registry.data(model.config.data, model.config.split, None, lambda *_: None)
     assert data.test is not None
     images = np.array(data.test.images)
     found = onnx_file.probabilities(run / "export" / "model.onnx", images)
@@ -218,7 +218,7 @@ def test_an_export_that_disagrees_is_refused_and_leaves_nothing(
 from dataclasses import dataclass
 import torch
 from torch import nn
-from svhncli.build import register
+from svhncli.registry import register
 
 @dataclass
 class Restless:

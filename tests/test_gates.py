@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from svhncli import build
+from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.models.gates import GatedRelu, count_open, expected_open, remove_closed
@@ -27,7 +27,7 @@ GATEABLE = (
 def gated(config: schema.Network, dropout: float = 0.0) -> nn.Module:
     """A network whose gates are spread from closed to open and whose norms have seen pictures."""
     torch.manual_seed(1)
-    network = build.model(config, (3, 32, 32), 2, 11, dropout, gated=True)
+    network = registry.model(config, (3, 32, 32), 2, 11, dropout, gated=True)
     network.train()
     network(torch.randn(16, 3, 32, 32))
     with torch.no_grad():
@@ -65,7 +65,7 @@ def test_a_fresh_network_with_gates_has_the_weights_of_one_without() -> None:
     both = []
     for gates in (False, True):
         torch.manual_seed(3)
-        both.append(build.model(schema.Cnn(), (3, 32, 32), 1, 10, 0.0, gated=gates).state_dict())
+        both.append(registry.model(schema.Cnn(), (3, 32, 32), 1, 10, 0.0, gated=gates).state_dict())
     plain, with_gates = both
     assert all(torch.equal(plain[name], with_gates[name]) for name in plain)
     assert {name.rpartition(".")[2] for name in with_gates.keys() - plain.keys()} == {"openness"}
@@ -112,4 +112,4 @@ def test_the_penalty_closes_gates_of_units_that_do_not_matter() -> None:
 @pytest.mark.parametrize("config", [schema.Linear(), schema.Resnet18(), schema.Mlp(widths=[])])
 def test_a_network_without_units_to_gate_is_refused(config: schema.Network) -> None:
     with pytest.raises(UsageError, match=r"reg\.l0.*no units"):
-        build.model(config, (3, 32, 32), 1, 10, 0.0, gated=True)
+        registry.model(config, (3, 32, 32), 1, 10, 0.0, gated=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svhncli.build import register
+from svhncli.registry import register
 from svhncli.data.digits import BLANK, DataSet, Digits, Numbered
 
 @dataclass

@@ -24,7 +24,7 @@ from photo_files import (
 )
 from torch.nn import functional
 
-from svhncli import build, checkpoint, cli, trained
+from svhncli import checkpoint, cli, registry, trained
 from svhncli.config import schema
 from svhncli.data.digits import Digits
 from svhncli.data.formats.images import decode
@@ -63,7 +63,7 @@ class Reader:
         self.preprocess = Preprocess.from_dict(meta["preprocess"])
         config = schema.from_dict(schema.Train, meta["config"])
         shape = tuple(meta["in_shape"])
-        self.network = build.model(config.model, shape, meta["positions"], meta["classes"], 0.0)
+        self.network = registry.model(config.model, shape, meta["positions"], meta["classes"], 0.0)
         self.network.load_state_dict(weights)
         self.network.eval()
         self.positions = meta["positions"]

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from svhncli import build
+from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.models.linear import Linear
@@ -45,7 +45,7 @@ def test_every_network_starts_with_the_weights_and_logits_that_it_has_without(na
         torch.manual_seed(0)
         config = schema.CHOICES["model"][name]()
         config.stn = stn
-        networks.append(build.model(config, (3, 32, 32), 2, 11, 0.1).eval())
+        networks.append(registry.model(config, (3, 32, 32), 2, 11, 0.1).eval())
     without, behind = networks[0], networks[1].network
     assert without.state_dict().keys() == behind.state_dict().keys()
     assert all(torch.equal(value, behind.state_dict()[key]) for key, value in without.state_dict().items())
@@ -88,7 +88,7 @@ def test_a_smaller_answer_is_the_same_place_in_fewer_pixels() -> None:
 @pytest.mark.parametrize("name", schema.CHOICES["model"])
 def test_every_network_is_built_for_the_pictures_that_the_transformer_makes(name: str) -> None:
     config = schema.CHOICES["model"][name](stn=True, stn_size=[32, 48])
-    network = build.model(config, (3, 64, 128), 2, 11, 0.1).eval()
+    network = registry.model(config, (3, 64, 128), 2, 11, 0.1).eval()
     with torch.no_grad():
         assert network.stn(pictures(1, 3, 64, 128)).shape == (1, 3, 32, 48)
         assert network(pictures(1, 3, 64, 128)).shape == (1, 2, 11)
@@ -97,7 +97,7 @@ def test_every_network_is_built_for_the_pictures_that_the_transformer_makes(name
 @pytest.mark.parametrize(("stn", "size"), [(False, [32, 48]), (True, [32]), (True, [32, 48, 3])])
 def test_a_size_that_is_none_is_refused(stn: bool, size: list[int]) -> None:
     with pytest.raises(UsageError, match=r"model\.stn_size"):
-        build.model(schema.Cnn(stn=stn, stn_size=size), (3, 64, 128), 2, 11, 0.0)
+        registry.model(schema.Cnn(stn=stn, stn_size=size), (3, 64, 128), 2, 11, 0.0)
 
 
 def test_reduced_precision_does_not_move_the_picture() -> None:

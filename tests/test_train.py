@@ -426,7 +426,7 @@ def test_a_plugin_s_model_trains_and_is_needed_again_to_resume(
         """
 from dataclasses import dataclass
 from torch import nn
-from svhncli.build import register
+from svhncli.registry import register
 
 @dataclass
 class Tiny:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import build
+from svhncli import registry
 from svhncli.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, Result, losses
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
@@ -180,7 +180,7 @@ def augmented_pictures(bench: Bench) -> Result:
     readable = right(clean)
 
     def kept(augment: schema.Augment) -> tuple[float, torch.Tensor]:
-        own = replace(plan, augment=build.augment(augment), policy=build.policy(augment))
+        own = replace(plan, augment=registry.augment(augment), policy=registry.policy(augment))
         pixels = augmented(own, images, (0, 0))
         moved = readable & ((pixels - clean).abs().amax((1, 2, 3)) > 1 / 255)[:, None]
         count = moved if bool(moved.any()) else readable

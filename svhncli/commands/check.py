@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from svhncli import build
+from svhncli import registry
 from svhncli.checks import CHECKS
 from svhncli.checks.bench import Bench, Result
 from svhncli.checks.learning import SHEET
@@ -34,8 +34,8 @@ def run(config: schema.Check) -> dict[str, Any]:
     machine = device.resolve(config.device, config.precision, config.threads)
     device.prepare(machine)
     with show.bars():
-        data = build.data(config.data, config.split, config.cache, show.work)
-    folds = build.folds(config.split, data, config.seed)
+        data = registry.data(config.data, config.split, config.cache, show.work)
+    folds = registry.folds(config.split, data, config.seed)
     started, results = time.perf_counter(), {}
     with new_folder(out, {RESULT, SHEET}) as folder:
         bench = Bench(config, machine, data, folds, folder, show)

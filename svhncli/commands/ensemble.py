@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build, checkpoint, joining, trained
+from svhncli import checkpoint, joining, registry, trained
 from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
@@ -109,7 +109,7 @@ def _scored(config: schema.Ensemble, networks: list[Trained], joined: Trained, s
     framing = joined.preprocess.framing
     try:
         with show.bars():
-            data = build.data(joined.config.data, joined.config.split, config.cache, show.work, framing)
+            data = registry.data(joined.config.data, joined.config.split, config.cache, show.work, framing)
         part = "test" if data.test is not None else "val"
         if part == "val" and joined.meta["split"] is None:
             show.say(f"not scored: {data.name} has no test part, and no pictures validated in all members")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build, trained
+from svhncli import registry, trained
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.data.digits import DataSet
@@ -45,7 +45,7 @@ def run(config: schema.Eval) -> dict[str, Any]:
     chosen = first.config.data if own_data else config.data
     split_config = first.config.split if own_data else None
     with show.bars():
-        data = build.data(chosen, split_config, config.cache, show.work, first.preprocess.framing)
+        data = registry.data(chosen, split_config, config.cache, show.work, first.preprocess.framing)
     machine = trained.machine(config.device, first.config)
 
     fits = [_fit(fold, _is_seen(config.part, data, fold, own_data)) for fold in folds]

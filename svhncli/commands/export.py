@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build, onnx_file, trained
+from svhncli import onnx_file, registry, trained
 from svhncli.config import schema
 from svhncli.core.errors import DataError, DiskError, SvhnError
 from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
@@ -79,7 +79,7 @@ def _pictures(model: Trained, config: schema.Export, show: Show) -> tuple[np.nda
     """At most CHECKED stored pictures, uint8 (N, 3, *stored), and which: the run's own where it has them."""
     trained_on, stored = model.config, model.preprocess.framing.stored
     try:
-        data = build.data(trained_on.data, trained_on.split, config.cache, show.work)
+        data = registry.data(trained_on.data, trained_on.split, config.cache, show.work)
         part, digits = ("test", data.test) if data.test is not None else ("train", data.train)
     except (DataError, DiskError) as error:
         show.say(f"the run's own pictures cannot be had ({error.message}): it is checked on random ones")

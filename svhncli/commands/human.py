@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from svhncli import build, quiz
+from svhncli import quiz, registry
 from svhncli.assembly import val_digits
 from svhncli.config import schema
 from svhncli.core.errors import Interrupted, UsageError
@@ -45,8 +45,8 @@ def run(config: schema.Human) -> dict[str, Any]:
     if out.exists() and not config.html:
         raise UsageError(f"'{out}' has answers already, which would be lost", "name another folder with out=")
     with show.bars():
-        data = build.data(config.data, config.split, config.cache, show.work)
-    fold = build.folds(config.split, data, config.seed)[0]
+        data = registry.data(config.data, config.split, config.cache, show.work)
+    fold = registry.folds(config.split, data, config.seed)[0]
     digits = val_digits(data, fold)
     questions = []
     for number in quiz.draw(len(fold.val), config.n, config.seed):

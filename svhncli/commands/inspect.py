@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from svhncli import build
+from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place
@@ -49,7 +49,7 @@ def _of_data(config: schema.Inspect) -> dict[str, Any]:
     with show.bars():
         data = _load(config, show)
         split = config.split or (schema.Official() if data.val is not None else schema.Holdout())
-        fold = build.folds(split, data, config.seed)[0]
+        fold = registry.folds(split, data, config.seed)[0]
         parts = Parts(parts_of(data, fold), show.work)
         show.work("compare pictures", 0, None)
         findings, drift = look(data, fold, parts, Limits(config.blank, config.similar, config.outlier))
@@ -69,12 +69,12 @@ def _of_data(config: schema.Inspect) -> dict[str, Any]:
 def _load(config: schema.Inspect, show: Show) -> DataSet:
     """The data; where a file of it is broken, without all such files, which are a finding."""
     try:
-        return build.data(config.data, config.split, config.cache, show.work)
+        return registry.data(config.data, config.split, config.cache, show.work)
     except DataError:
         if not isinstance(config.data, schema.Files) or config.data.skip_broken:
             raise
         without = replace(config.data, skip_broken=True)
-        return build.data(without, config.split, config.cache, show.work)
+        return registry.data(without, config.split, config.cache, show.work)
 
 
 def _of_run(config: schema.Inspect, word: str) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _of_run(config: schema.Inspect, word: str) -> dict[str, Any]:
         raise _no_predictions(record, saved)
     out = place(config.out or str(record.path / "inspect"))
     with show.bars():
-        data = build.data(saved.data, saved.split, config.cache, show.work)
+        data = registry.data(saved.data, saved.split, config.cache, show.work)
     if data.fingerprint != record.env()["data"]["fingerprint"]:
         raise DataError(
             f"the data of '{record.path}' has changed since it was trained",

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from svhncli import build, jobs
+from svhncli import jobs, registry
 from svhncli.config import rules, schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
@@ -57,8 +57,8 @@ def run(config: schema.LearningCurve) -> dict[str, Any]:
             _refuse_another(record, config)
         machine = device.resolve(config.device, config.precision, config.threads)
         with show.bars():
-            data = build.data(config.data, config.split, config.cache, show.work)
-        fold = build.folds(config.split, data, config.seed)[0]
+            data = registry.data(config.data, config.split, config.cache, show.work)
+        fold = registry.folds(config.split, data, config.seed)[0]
         todo = _plan(config, data, fold, fractions)
         threads = record.env()["machine"]["threads"] if record.started else config.threads
         at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)

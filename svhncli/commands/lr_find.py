@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from svhncli import build
+from svhncli import registry
 from svhncli.assembly import assemble
 from svhncli.config import schema
 from svhncli.core.errors import NotFiniteError, UsageError
@@ -39,8 +39,8 @@ def run(config: schema.LrFind) -> dict[str, Any]:
     machine = device.resolve(config.device, config.precision, config.threads)
     device.prepare(machine)
     with show.bars():
-        data = build.data(config.data, config.split, config.cache, show.work)
-    fold = build.folds(config.split, data, config.seed)[0]
+        data = registry.data(config.data, config.split, config.cache, show.work)
+    fold = registry.folds(config.split, data, config.seed)[0]
     epochs = -(-config.steps * config.batch_size // len(fold.train))
     with training_pictures(data, fold.train, epochs, machine.device) as pictures, show.bars():
         plan, state = assemble(config, machine, data, fold, pictures, show)

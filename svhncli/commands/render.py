@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import build
+from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.core.rng import numpy_generator
@@ -63,7 +63,7 @@ def run(config: schema.Render) -> dict[str, Any]:
 
 def _write(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
     """A data set on disk: all of its parts, or one of them."""
-    order = layouts.Order(data.seed, data.size, build.world(data), cache)
+    order = layouts.Order(data.seed, data.size, registry.world(data), cache)
     parts: dict[str, int | label_files.Labels]
     if config.labels is not None:
         file = Path(config.labels).expanduser()
@@ -83,7 +83,7 @@ def _write(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, s
 
 def _look(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
     """Sheets of the world, and of its factors."""
-    spec, sheets = build.world(data), [out / "world.png"]
+    spec, sheets = registry.world(data), [out / "world.png"]
     pictures = _drawn(data, spec, cache, CHUNK)
     blocks = [(f"renders, seed {data.seed}", _spread(pictures, OVERVIEW))]
     if config.beside is not None:

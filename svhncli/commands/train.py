@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from svhncli import build, checkpoint, jobs
+from svhncli import checkpoint, jobs, registry
 from svhncli.assembly import val_digits
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
@@ -179,8 +179,8 @@ def _other_run(changed: list[str]) -> UsageError:
 def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     machine = _machine(config, record, show)
     with show.bars():
-        data = build.data(config.data, config.split, config.cache, show.work)
-    folds = build.folds(config.split, data, config.seed)
+        data = registry.data(config.data, config.split, config.cache, show.work)
+    folds = registry.folds(config.split, data, config.seed)
     todo = jobs.plan(config, folds)
     threads = machine.threads if record.started else config.threads
     at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)

@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli.build.networks import model
-from svhncli.build.registry import BUILDERS, builder, register
 from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data import split
@@ -28,6 +26,8 @@ from svhncli.data.store.disk import Progress
 from svhncli.engine import optim as optimisers
 from svhncli.engine.augment import Augment, warp
 from svhncli.engine.policies import RANDAUGMENT, TRIVIALAUGMENT, Policy
+from svhncli.registry.networks import model
+from svhncli.registry.table import BUILDERS, builder, register
 
 __all__ = ["augment", "data", "folds", "model", "optimizer", "policy", "register", "schedule", "world"]
 

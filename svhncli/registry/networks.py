@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from torch import nn
 
-from svhncli.build.registry import BUILDERS, builder
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
+from svhncli.registry.table import BUILDERS, builder
 
 Shape = tuple[int, int, int]
 
