@@ -17,7 +17,7 @@ from svhncli.comparison import verdict
 from svhncli.comparison.pairing import pair
 from svhncli.comparison.sides import Side, Training
 from svhncli.core.rng import numpy_generator
-from svhncli.predictions import Readings
+from svhncli.runs.predictions import Readings
 
 LEVEL = 0.95
 

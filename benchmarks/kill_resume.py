@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from svhncli.checkpoint import digest, load
+from svhncli.runs.checkpoint import digest, load
 
 SVHN = [sys.executable, "-m", "svhncli", "train"]
 RUN = [

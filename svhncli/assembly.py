@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import checkpoint, registry
+from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
@@ -21,6 +21,7 @@ from svhncli.engine.metrics import Tally
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.regularise import EarlyStopping, Ema
 from svhncli.models.head import Head
+from svhncli.runs import checkpoint
 from svhncli.show import Show
 
 

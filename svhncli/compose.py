@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from svhncli import catalog, mistakes
 from svhncli.config import rules, schema
 from svhncli.core.errors import UsageError
-from svhncli.record import reserve
+from svhncli.runs.record import reserve
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
 VERSION_BASE = {"version_base": "1.3"} if IS_HYDRA_1_3 else {}  # deprecated in 1.4

@@ -33,7 +33,7 @@ from svhncli.data.digits import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine import device
 from svhncli.engine.device import Machine
-from svhncli.record import RunDir
+from svhncli.runs.record import RunDir
 from svhncli.show import Show
 from svhncli.trainer import is_finished, train_fold
 

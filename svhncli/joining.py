@@ -15,8 +15,8 @@ from svhncli import trained
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
 from svhncli.models.ensemble import Ensemble, Member
-from svhncli.predictions import COLLECTED, read_collected, read_rows
-from svhncli.record import RunDir
+from svhncli.runs.predictions import COLLECTED, read_collected, read_rows
+from svhncli.runs.record import RunDir
 from svhncli.stats import scores
 from svhncli.trained import Trained
 

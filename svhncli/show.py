@@ -22,9 +22,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from svhncli.overall import BOOTSTRAP
 from svhncli.report.differences import comparison_tables
 from svhncli.report.findings_table import tables
+from svhncli.runs.overall import BOOTSTRAP
 
 PARTS = ("train", "val", "test")
 

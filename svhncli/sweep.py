@@ -26,9 +26,10 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from svhncli import catalog, compose, record
+from svhncli import catalog, compose
 from svhncli.core import files
 from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
+from svhncli.runs import record
 
 VERB = "train"
 RECORD = record.SWEEP

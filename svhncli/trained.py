@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import checkpoint, registry
+from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import CheckpointError
 from svhncli.data.framing import Framing
@@ -21,7 +21,8 @@ from svhncli.engine.device import Machine
 from svhncli.engine.forward import logits
 from svhncli.engine.preprocess import Preprocess
 from svhncli.models.ensemble import Ensemble, Member
-from svhncli.record import find_run
+from svhncli.runs import checkpoint
+from svhncli.runs.record import find_run
 
 
 @dataclass(frozen=True)

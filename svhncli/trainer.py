@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import checkpoint
 from svhncli.assembly import assemble
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
@@ -26,12 +25,13 @@ from svhncli.engine.batches import Batches, batch_bounds, training_pictures
 from svhncli.engine.device import Machine
 from svhncli.engine.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.models.gates import count_open
-from svhncli.predictions import as_text, write_predictions
-from svhncli.record import RunDir
 from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
 from svhncli.report.dynamics import draw_film, jumps
-from svhncli.report.worst import keep_mistakes
+from svhncli.runs import checkpoint
+from svhncli.runs.mistakes import keep_mistakes
+from svhncli.runs.predictions import as_text, write_predictions
+from svhncli.runs.record import RunDir
 from svhncli.show import Show
 
 CLEAN_SAMPLE = 5_000

@@ -18,14 +18,15 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from svhncli import checkpoint, registry
+from svhncli import registry
 from svhncli.config import rules, schema
 from svhncli.data.framing import Framing
 from svhncli.data.render.faces import Atlas, atlas
 from svhncli.data.render.world import STREET, load
 from svhncli.data.store.cache import Cache, default_root
 from svhncli.engine.preprocess import Preprocess
-from svhncli.record import RunDir
+from svhncli.runs import checkpoint
+from svhncli.runs.record import RunDir
 
 REPO = Path(__file__).resolve().parent.parent
 # Several processes share the cores; threads that spin while they wait would take them from each other.

@@ -5,9 +5,9 @@ import pickle
 import pytest
 import torch
 
-from svhncli import checkpoint
 from svhncli.core.errors import CheckpointError, DiskError
 from svhncli.core.files import write_atomic
+from svhncli.runs import checkpoint
 
 CONTENT = {
     "meta": {"name": "x", "sizes": [1, 2], "none": None},

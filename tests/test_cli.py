@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from svhncli import __version__, catalog, cli, compose, dispatch, overview
 from svhncli.config import schema
 from svhncli.core.errors import SvhnError, UsageError
-from svhncli.record import reserve
+from svhncli.runs.record import reserve
 
 REPO = Path(__file__).resolve().parent.parent
 ENV = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}

@@ -18,7 +18,7 @@ from svhncli.comparison import changes, verdict
 from svhncli.comparison.pairing import Pair, pair, trainings
 from svhncli.comparison.sides import Side, Training
 from svhncli.core.errors import CheckpointError, UsageError
-from svhncli.predictions import Readings
+from svhncli.runs.predictions import Readings
 from svhncli.stats.significance import pictures_needed
 
 

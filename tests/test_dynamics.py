@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svhncli import checkpoint, cli
+from svhncli import cli
 from svhncli.engine.loop import EVAL_BATCH
 from svhncli.report.dynamics import draw_film, jumps
+from svhncli.runs import checkpoint
 
 WORDS = ["data=tiny", "data.n_train=200", "data.n_test=0", "model=linear", "reg=none", "threads=1"]
 

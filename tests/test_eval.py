@@ -19,8 +19,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 from svhncli import cli
 from svhncli.core.errors import CheckpointError
 from svhncli.data.digits import BLANK, Digits, Numbered
-from svhncli.predictions import read_predictions, write_predictions
 from svhncli.report.evaluation import write_report
+from svhncli.runs.predictions import read_predictions, write_predictions
 from svhncli.stats.intervals import wilson
 
 SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=30"]

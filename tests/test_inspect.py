@@ -28,8 +28,8 @@ from svhncli.findings import look
 from svhncli.findings.parts import Limits, Parts, parts_of
 from svhncli.inspection import boxes, drift, duplicates
 from svhncli.inspection.outliers import LEAST, deviations, looks
-from svhncli.predictions import COLLECTED, read_collected
-from svhncli.record import RunDir
+from svhncli.runs.predictions import COLLECTED, read_collected
+from svhncli.runs.record import RunDir
 
 LIMITS = Limits(4.0, 0.96, 3.5)
 MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]

@@ -19,11 +19,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from svhncli import checkpoint, cli, jobs
+from svhncli import cli, jobs
 from svhncli.board import Board, Relay
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.data.split import Fold
+from svhncli.runs import checkpoint
 from svhncli.show import Show
 
 Spawn = Callable[..., "subprocess.Popen[str]"]

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from svhncli import checkpoint
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import Digits, Numbered
@@ -23,6 +22,7 @@ from svhncli.engine.policies import RANDAUGMENT, Policy
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.regularise import EarlyStopping, Ema
 from svhncli.engine.tta import views
+from svhncli.runs import checkpoint
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)
 

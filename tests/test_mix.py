@@ -16,13 +16,14 @@ from conftest import write_mat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli import checkpoint, cli
+from svhncli import cli
 from svhncli.core.errors import DataError
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.data.sources import svhn
 from svhncli.data.sources.mix import add_rendered
 from svhncli.data.store.cache import Cache
 from svhncli.engine.batches import Batches, Passes, Training, batch_bounds, training_pictures
+from svhncli.runs import checkpoint
 
 CPU = torch.device("cpu")
 RENDERED = 10_000

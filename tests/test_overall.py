@@ -11,9 +11,9 @@ import pytest
 
 from svhncli.core.errors import CheckpointError
 from svhncli.core.files import read_json, write_csv
-from svhncli.overall import write_overall
-from svhncli.predictions import read_readings
-from svhncli.record import RunDir
+from svhncli.runs.overall import write_overall
+from svhncli.runs.predictions import read_readings
+from svhncli.runs.record import RunDir
 from svhncli.stats.estimates import resampled_intervals
 from svhncli.stats.intervals import fold_interval, mean_interval
 

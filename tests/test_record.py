@@ -11,7 +11,7 @@ import pytest
 
 from svhncli.core.errors import BusyError, CheckpointError, DiskError
 from svhncli.core.files import write_csv, write_json, write_text
-from svhncli.record import METRICS, RunDir, find_run
+from svhncli.runs.record import METRICS, RunDir, find_run
 
 
 def make_run(path: Path) -> Path:

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from svhncli import cli
-from svhncli.report.sheet import CAPTION, COLUMNS, GAP, draw_sheet
+from svhncli.runs.contact_sheet import CAPTION, COLUMNS, GAP, draw_sheet
 
 
 def test_a_sheet_holds_every_picture_at_its_place(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from svhncli.core.files import write_csv
-from svhncli.record import METRICS
 from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
+from svhncli.runs.record import METRICS
 
 
 def history(*val_losses: float) -> list[dict[str, float]]:

@@ -13,9 +13,10 @@ import pytest
 import torch
 from conftest import write_mat
 
-from svhncli import checkpoint, cli
+from svhncli import cli
 from svhncli.core.files import TEMP_PREFIX
 from svhncli.data.store.cache import default_root
+from svhncli.runs import checkpoint
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 from conftest import write_mat
 
-from svhncli import checkpoint, cli
+from svhncli import cli
 from svhncli.data.sources.synth import load as load_embedded
 from svhncli.data.store.cache import Cache, default_root
+from svhncli.runs import checkpoint
 from svhncli.stats.intervals import fold_interval, wilson
 
 SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=2"]

@@ -17,7 +17,7 @@ from svhncli.core.rng import numpy_generator
 from svhncli.data.split import Fold
 from svhncli.engine.loop import Plan, State, augmented, evaluate
 from svhncli.models.head import Head
-from svhncli.report.sheet import draw_sheet
+from svhncli.runs.contact_sheet import draw_sheet
 from svhncli.stats.intervals import wilson
 
 FEW, MEMORY = 16, 1_000

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli import checkpoint
 from svhncli.checks.bench import Bench, Result, losses
 from svhncli.data.digits import BLANK
 from svhncli.engine.batches import Batches
 from svhncli.engine.forward import logits
 from svhncli.engine.loop import Plan, State, Tick, evaluate, fit, train_step
 from svhncli.engine.preprocess import Preprocess
+from svhncli.runs import checkpoint
 from svhncli.stats.scores import is_right
 
 START = 0.15

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import checkpoint, joining, registry, trained
+from svhncli import joining, registry, trained
 from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
@@ -17,7 +17,8 @@ from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
 from svhncli.joining import Unit
 from svhncli.parts import part_of
-from svhncli.record import RunDir, reserve
+from svhncli.runs import checkpoint
+from svhncli.runs.record import RunDir, reserve
 from svhncli.show import Show
 from svhncli.stats.scores import is_right
 from svhncli.stats.significance import paired_bootstrap

@@ -14,9 +14,9 @@ from svhncli.data.digits import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
 from svhncli.parts import part_of
-from svhncli.predictions import read_predictions
-from svhncli.record import evaluation_folder
 from svhncli.report.evaluation import write_report
+from svhncli.runs.predictions import read_predictions
+from svhncli.runs.record import evaluation_folder
 from svhncli.show import Show
 from svhncli.stats.scores import fit_temperature
 from svhncli.trained import Trained

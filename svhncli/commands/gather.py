@@ -15,9 +15,9 @@ from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import new_folder, place, read_json, write_json
 from svhncli.data.split import ALL
-from svhncli.overall import write_overall
-from svhncli.record import RunDir
 from svhncli.report.page import write_report
+from svhncli.runs.overall import write_overall
+from svhncli.runs.record import RunDir
 
 KEPT = ("best.pt", "last.pt", "metrics.csv", "timing.csv", "split.json", "status.json", "summary.json")
 """Files of a job that those of a fold are, beside its predictions and plots."""

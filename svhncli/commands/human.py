@@ -15,9 +15,9 @@ from svhncli.assembly import val_digits
 from svhncli.config import schema
 from svhncli.core.errors import Interrupted, UsageError
 from svhncli.core.files import place, write_json
-from svhncli.predictions import as_text
 from svhncli.quiz import Answer, Question
 from svhncli.report.quiz_page import write_page
+from svhncli.runs.predictions import as_text
 from svhncli.show import Show
 
 RESULT, PAGE = "result.json", "quiz.html"

@@ -20,7 +20,7 @@ from svhncli.data.render.faces import DIGITS, atlas
 from svhncli.data.render.world import OWN, Spec, load
 from svhncli.data.sources import svhn
 from svhncli.data.store.cache import Cache, default_root
-from svhncli.report.sheet import draw_sheet
+from svhncli.runs.contact_sheet import draw_sheet
 from svhncli.show import Show
 
 OVERVIEW = 128

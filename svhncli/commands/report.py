@@ -8,8 +8,8 @@ from typing import Any
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import place
-from svhncli.report.gather import Run, find
 from svhncli.report.page import Beside, write_report
+from svhncli.runs.reader import Run, find
 
 
 def run(config: schema.Report) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from svhncli import checkpoint, jobs, registry
+from svhncli import jobs, registry
 from svhncli.assembly import val_digits
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
@@ -19,10 +19,11 @@ from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
-from svhncli.overall import write_overall
-from svhncli.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.report.data_sheet import data_sheet
 from svhncli.report.page import write_report
+from svhncli.runs import checkpoint
+from svhncli.runs.overall import write_overall
+from svhncli.runs.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.show import Show, class_balance
 from svhncli.trainer import is_finished
 

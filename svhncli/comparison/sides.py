@@ -16,9 +16,9 @@ from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
 from svhncli.data.split import Fold
-from svhncli.predictions import Readings, read_readings
-from svhncli.record import evaluation_folder
-from svhncli.report import gather
+from svhncli.runs import reader
+from svhncli.runs.predictions import Readings, read_readings
+from svhncli.runs.record import evaluation_folder
 
 ANSWERS = "result.json"
 """What `svhn human` writes."""
@@ -93,9 +93,9 @@ def find(words: Sequence[str], baseline: str | None = None) -> tuple[list[Path],
 def _named(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     found, left = [], []
     for word in words:
-        folder = _answers(word) or gather.find(word)
-        if gather.is_sweep(folder):
-            rows = sorted(gather.jobs(folder), key=lambda row: int(row["job"]))
+        folder = _answers(word) or reader.find(word)
+        if reader.is_sweep(folder):
+            rows = sorted(reader.jobs(folder), key=lambda row: int(row["job"]))
             found += [row["path"] for row in rows if row["status"] == "done"]
             left += [str(row["path"]) for row in rows if row["status"] != "done"]
         else:
@@ -121,7 +121,7 @@ def read(folder: Path, part: str, tested_on: str | None = None) -> Side:
 
 
 def _run(folder: Path, part: str, tested_on: str | None) -> Side:
-    run = gather.Run.of(folder)
+    run = reader.Run.of(folder)
     if run.summary.get("status") != "done":
         raise CheckpointError(
             f"'{folder}' is not finished", f"train it to its end: svhn train --resume {run.top}"

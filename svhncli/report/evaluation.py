@@ -10,10 +10,10 @@ import numpy as np
 
 from svhncli.core.files import write_json
 from svhncli.data.digits import BLANK, Digits
-from svhncli.predictions import write_predictions
 from svhncli.report.diagrams import draw_confusion, draw_reliability
-from svhncli.report.judged import judged
-from svhncli.report.worst import draw_mistakes
+from svhncli.runs.mistakes import draw_mistakes
+from svhncli.runs.predictions import write_predictions
+from svhncli.stats.judged import judged
 from svhncli.stats.scores import calibration_error, confidence, reliability, reshaped
 
 

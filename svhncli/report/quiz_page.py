@@ -11,7 +11,7 @@ from PIL import Image
 
 from svhncli.core.files import write_text
 from svhncli.quiz import Question
-from svhncli.report.sheet import data_url
+from svhncli.runs.contact_sheet import data_url
 
 _TEMPLATE = Path(__file__).with_name("quiz.html")
 

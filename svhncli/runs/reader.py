@@ -19,10 +19,10 @@ from PIL import Image
 from svhncli.core.errors import CheckpointError, SvhnError
 from svhncli.core.files import read_json
 from svhncli.data.split import ALL, Fold
-from svhncli.predictions import read_predictions
-from svhncli.record import SWEEP, find_run, latest_run
-from svhncli.report.judged import Judged, judged
-from svhncli.report.worst import kept_mistakes
+from svhncli.runs.mistakes import kept_mistakes
+from svhncli.runs.predictions import read_predictions
+from svhncli.runs.record import SWEEP, find_run, latest_run
+from svhncli.stats.judged import Judged, judged
 
 T = TypeVar("T")
 UNREADABLE = (

@@ -10,8 +10,8 @@ from PIL import Image
 
 from svhncli.core.files import read_json, write_json
 from svhncli.data.digits import BLANK, Digits
-from svhncli.predictions import as_text
-from svhncli.report.sheet import cells, draw_captioned
+from svhncli.runs.contact_sheet import cells, draw_captioned
+from svhncli.runs.predictions import as_text
 from svhncli.stats.scores import confidence, is_right
 
 WORST = 64

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from svhncli.data.split import ALL
-from svhncli.predictions import COLLECTED, Readings, collect_predictions, read_readings
-from svhncli.record import RunDir
+from svhncli.runs.predictions import COLLECTED, Readings, collect_predictions, read_readings
+from svhncli.runs.record import RunDir
 from svhncli.stats import intervals
 from svhncli.stats.estimates import (
     clustered_wilson,

@@ -12,7 +12,7 @@ import numpy as np
 from svhncli.core.errors import CheckpointError
 from svhncli.core.files import write_csv
 from svhncli.data.digits import BLANK, Digits
-from svhncli.record import RunDir
+from svhncli.runs.record import RunDir
 from svhncli.stats.scores import confidence
 
 COLLECTED = "oof_predictions.csv"
