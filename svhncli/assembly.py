@@ -21,8 +21,8 @@ from svhncli.engine.metrics import Tally
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.regularise import EarlyStopping, Ema
 from svhncli.models.head import Head
+from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
-from svhncli.show import Show
 
 
 def assemble(

@@ -62,9 +62,9 @@ def run(
     if as_json:
         print(json.dumps(summary, allow_nan=False))
     else:
-        from svhncli import show
+        from svhncli.report import terminal
 
-        show.final(summary, stderr=prints)
+        terminal.final(summary, stderr=prints)
     return 0
 
 

@@ -22,7 +22,6 @@ from typing import Any
 import torch
 
 from svhncli import registry
-from svhncli.board import Board, Relay
 from svhncli.config import schema
 from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
@@ -33,8 +32,9 @@ from svhncli.data.digits import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine import device
 from svhncli.engine.device import Machine
+from svhncli.report.board import Board, Relay
+from svhncli.report.terminal import Show
 from svhncli.runs.record import RunDir
-from svhncli.show import Show
 from svhncli.trainer import is_finished, train_fold
 
 LOOK = 0.2

@@ -256,7 +256,7 @@ def _report(folder: Path, words: Sequence[str]) -> str | None:
     asked = [word.value() for word in compose.parse(words, VERB) if word.key_or_group == "report"]
     if asked and asked[-1] is False:
         return None
-    from svhncli.report.page import write_report
+    from svhncli.report.html.page import write_report
 
     try:
         return str(write_report(folder))

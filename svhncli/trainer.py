@@ -25,14 +25,14 @@ from svhncli.engine.batches import Batches, batch_bounds, training_pictures
 from svhncli.engine.device import Machine
 from svhncli.engine.loop import Epoch, Plan, State, Tick, evaluate, fit
 from svhncli.models.gates import count_open
-from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
-from svhncli.report.dynamics import draw_film, jumps
+from svhncli.report.figures.curves import draw_curves
+from svhncli.report.figures.dynamics import draw_film, jumps
+from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
 from svhncli.runs.mistakes import keep_mistakes
 from svhncli.runs.predictions import as_text, write_predictions
 from svhncli.runs.record import RunDir
-from svhncli.show import Show
 
 CLEAN_SAMPLE = 5_000
 """Training pictures, without augmentation, on which the best weights are scored for the diagnosis."""

@@ -25,7 +25,7 @@ from svhncli.data.split import Fold
 from svhncli.engine import device, loop, optim
 from svhncli.engine.batches import Batches, Pictures
 from svhncli.engine.metrics import Tally
-from svhncli.show import Show
+from svhncli.report.terminal import Show
 
 Patch = pytest.MonkeyPatch
 

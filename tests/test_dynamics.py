@@ -12,7 +12,7 @@ from PIL import Image
 
 from svhncli import cli
 from svhncli.engine.loop import EVAL_BATCH
-from svhncli.report.dynamics import draw_film, jumps
+from svhncli.report.figures.dynamics import draw_film, jumps
 from svhncli.runs import checkpoint
 
 WORDS = ["data=tiny", "data.n_train=200", "data.n_test=0", "model=linear", "reg=none", "threads=1"]

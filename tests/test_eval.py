@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 from svhncli import cli
 from svhncli.core.errors import CheckpointError
 from svhncli.data.digits import BLANK, Digits, Numbered
-from svhncli.report.evaluation import write_report
+from svhncli.report.scorecard import write_report
 from svhncli.runs.predictions import read_predictions, write_predictions
 from svhncli.stats.intervals import wilson
 

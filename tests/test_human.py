@@ -18,7 +18,7 @@ from conftest import requests_of, write_mat
 
 from svhncli import cli
 from svhncli.commands.human import CLEAR
-from svhncli.quiz import Answer, half_blocks, score
+from svhncli.report.quiz import Answer, half_blocks, score
 from svhncli.stats.intervals import wilson
 
 MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]

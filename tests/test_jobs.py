@@ -20,12 +20,12 @@ import pytest
 from rich.console import Console
 
 from svhncli import cli, jobs
-from svhncli.board import Board, Relay
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.data.split import Fold
+from svhncli.report.board import Board, Relay
+from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
-from svhncli.show import Show
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import BLANK
-from svhncli.readings import read
+from svhncli.report.readings import read
 
 
 def probabilities(seed: int, positions: int, blank: float = 1.0, classes: int = 11) -> np.ndarray:

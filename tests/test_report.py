@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from svhncli.core.files import write_csv
-from svhncli.report.curves import draw_curves
 from svhncli.report.diagnosis import diagnose
+from svhncli.report.figures.curves import draw_curves
 from svhncli.runs.record import METRICS
 
 

@@ -25,12 +25,12 @@ from svhncli import cli
 from svhncli.core.files import read_json, write_json
 from svhncli.data.digits import Digits
 from svhncli.report.diagnosis import TRY, turns
-from svhncli.report.facts import train_command
-from svhncli.report.page import Beside, write_report
-from svhncli.report.svg import Line, line_chart, tick_texts, ticks
+from svhncli.report.html.facts import train_command
+from svhncli.report.html.page import Beside, write_report
+from svhncli.report.html.svg import Line, line_chart, tick_texts, ticks
+from svhncli.report.terminal import percent
 from svhncli.runs.mistakes import keep_mistakes, kept_mistakes
 from svhncli.runs.reader import Run, find, jobs
-from svhncli.show import percent
 
 SMALL = [
     "data=tiny",

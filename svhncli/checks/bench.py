@@ -18,7 +18,7 @@ from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
 from svhncli.engine.loop import Epoch, Plan, State, fit
-from svhncli.show import Show
+from svhncli.report.terminal import Show
 
 N_TRAIN, N_VAL = 10_240, 1_040
 """Pictures that the small trainings see at most; validation ends with a small batch."""

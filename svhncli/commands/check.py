@@ -14,7 +14,7 @@ from svhncli.config import schema
 from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.engine import device
-from svhncli.show import Show
+from svhncli.report.terminal import Show
 
 RESULT = "result.json"
 

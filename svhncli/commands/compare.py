@@ -11,7 +11,7 @@ from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.report.differences import draw
-from svhncli.show import Show
+from svhncli.report.terminal import Show
 
 RESULT, PICTURE = "result.json", "differences.png"
 

@@ -17,9 +17,9 @@ from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
 from svhncli.joining import Unit
 from svhncli.parts import part_of
+from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
 from svhncli.runs.record import RunDir, reserve
-from svhncli.show import Show
 from svhncli.stats.scores import is_right
 from svhncli.stats.significance import paired_bootstrap
 from svhncli.trained import Trained

@@ -14,10 +14,10 @@ from svhncli.data.digits import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
 from svhncli.parts import part_of
-from svhncli.report.evaluation import write_report
+from svhncli.report.scorecard import write_report
+from svhncli.report.terminal import Show
 from svhncli.runs.predictions import read_predictions
 from svhncli.runs.record import evaluation_folder
-from svhncli.show import Show
 from svhncli.stats.scores import fit_temperature
 from svhncli.trained import Trained
 

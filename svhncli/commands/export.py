@@ -18,9 +18,9 @@ from svhncli.data.digits import BLANK, CLASSES
 from svhncli.data.store.disk import digest
 from svhncli.engine import device
 from svhncli.models.gates import count_open, remove_closed
-from svhncli.report.card import model_card
+from svhncli.report.model_card import model_card
+from svhncli.report.terminal import Show
 from svhncli.runs.record import RunDir, weights_file
-from svhncli.show import Show
 from svhncli.trained import Trained
 
 CARD = "model_card.md"

@@ -15,7 +15,7 @@ from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import new_folder, place, read_json, write_json
 from svhncli.data.split import ALL
-from svhncli.report.page import write_report
+from svhncli.report.html.page import write_report
 from svhncli.runs.overall import write_overall
 from svhncli.runs.record import RunDir
 

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from svhncli import quiz, registry
+from svhncli import registry
 from svhncli.assembly import val_digits
 from svhncli.config import schema
 from svhncli.core.errors import Interrupted, UsageError
 from svhncli.core.files import place, write_json
-from svhncli.quiz import Answer, Question
-from svhncli.report.quiz_page import write_page
+from svhncli.report import quiz
+from svhncli.report.html.quiz_page import write_page
+from svhncli.report.quiz import Answer, Question
+from svhncli.report.terminal import Show
 from svhncli.runs.predictions import as_text
-from svhncli.show import Show
 
 RESULT, PAGE = "result.json", "quiz.html"
 CLEAR = "\x1b[2J\x1b[H"

@@ -13,9 +13,9 @@ from svhncli.data.digits import DataSet
 from svhncli.findings import look
 from svhncli.findings.parts import Limits, Parts, describe_part, parts_of
 from svhncli.report.inspection import LABEL_FILES, files_of, label_result, write_findings, write_label_errors
+from svhncli.report.terminal import Show
 from svhncli.runs.predictions import COLLECTED, read_collected
 from svhncli.runs.record import RunDir, find_run
-from svhncli.show import Show
 from svhncli.stats.confident_learning import judge
 
 OUT = "outputs/inspect"

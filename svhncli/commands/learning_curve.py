@@ -16,9 +16,9 @@ from svhncli.data.digits import DataSet
 from svhncli.data.split import Fold, growing
 from svhncli.engine import device
 from svhncli.jobs import Job, with_seed
-from svhncli.report.learning_curve import draw_learning_curve
+from svhncli.report.figures.learning_curve import draw_learning_curve
+from svhncli.report.terminal import Show, percent
 from svhncli.runs.record import RunDir
-from svhncli.show import Show, percent
 from svhncli.stats.intervals import mean_interval
 from svhncli.stats.power_law import PowerLaw, fit, predicted
 

@@ -15,8 +15,8 @@ from svhncli.engine.batches import batch_bounds, training_pictures
 from svhncli.engine.loop import NOT_FINITE_HINT, range_test
 from svhncli.engine.lr_range import suggest
 from svhncli.engine.optim import misfits
-from svhncli.report.curves import draw_range
-from svhncli.show import Show
+from svhncli.report.figures.curves import draw_range
+from svhncli.report.terminal import Show
 
 CURVE, TABLE = "curve.png", "curve.csv"
 

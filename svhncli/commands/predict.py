@@ -19,8 +19,8 @@ from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, write_csv, write_rows
 from svhncli.data import inputs
 from svhncli.data.framing import Framing
-from svhncli.readings import read
-from svhncli.show import Show
+from svhncli.report.readings import read
+from svhncli.report.terminal import Show
 from svhncli.trained import Trained
 
 GUESS = "2"

@@ -20,8 +20,8 @@ from svhncli.data.render.faces import DIGITS, atlas
 from svhncli.data.render.world import OWN, Spec, load
 from svhncli.data.sources import svhn
 from svhncli.data.store.cache import Cache, default_root
+from svhncli.report.terminal import Show
 from svhncli.runs.contact_sheet import draw_sheet
-from svhncli.show import Show
 
 OVERVIEW = 128
 """Pictures on a sheet of the whole world."""

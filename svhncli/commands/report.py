@@ -8,7 +8,7 @@ from typing import Any
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import place
-from svhncli.report.page import Beside, write_report
+from svhncli.report.html.page import Beside, write_report
 from svhncli.runs.reader import Run, find
 
 

@@ -20,11 +20,11 @@ from svhncli.data.digits import DataSet
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
 from svhncli.report.data_sheet import data_sheet
-from svhncli.report.page import write_report
+from svhncli.report.html.page import write_report
+from svhncli.report.terminal import Show, class_balance
 from svhncli.runs import checkpoint
 from svhncli.runs.overall import write_overall
 from svhncli.runs.record import RunDir, environment, failure, find_run, weights_file
-from svhncli.show import Show, class_balance
 from svhncli.trainer import is_finished
 
 MANY = 5

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from svhncli.core.files import write_text
-from svhncli.quiz import Question
+from svhncli.report.quiz import Question
 from svhncli.runs.contact_sheet import data_url
 
 _TEMPLATE = Path(__file__).with_name("quiz.html")

@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from svhncli.report.facts import duration
-from svhncli.show import Show, epoch_line, percent
+from svhncli.report.html.facts import duration
+from svhncli.report.terminal import Show, epoch_line, percent
 
 SELDOM = 0.2
 """Seconds between two looks at how far an epoch is."""

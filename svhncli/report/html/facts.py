@@ -12,10 +12,10 @@ import numpy as np
 
 from svhncli.core.errors import NotFiniteError
 from svhncli.report.diagnosis import turns
+from svhncli.report.terminal import percent
 from svhncli.runs.overall import BOOTSTRAP
 from svhncli.runs.predictions import as_text
 from svhncli.runs.reader import Run
-from svhncli.show import percent
 
 
 @dataclass(frozen=True)

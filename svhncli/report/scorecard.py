@@ -10,7 +10,7 @@ import numpy as np
 
 from svhncli.core.files import write_json
 from svhncli.data.digits import BLANK, Digits
-from svhncli.report.diagrams import draw_confusion, draw_reliability
+from svhncli.report.figures.diagrams import draw_confusion, draw_reliability
 from svhncli.runs.mistakes import draw_mistakes
 from svhncli.runs.predictions import write_predictions
 from svhncli.stats.judged import judged

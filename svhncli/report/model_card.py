@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from svhncli.show import percent
+from svhncli.report.terminal import percent
 
 
 def model_card(

@@ -14,11 +14,11 @@ import numpy as np
 from svhncli import __version__
 from svhncli.core.errors import DiskError
 from svhncli.core.files import read_json, write_text
-from svhncli.report import facts, svg
-from svhncli.report.svg import Dot, Line
+from svhncli.report.html import facts, svg
+from svhncli.report.html.svg import Dot, Line
+from svhncli.report.terminal import percent
 from svhncli.runs.contact_sheet import data_url
 from svhncli.runs.reader import UNREADABLE, Run, is_sweep, jobs, swept_keys
-from svhncli.show import percent
 from svhncli.stats.scores import calibration_error
 
 NAME = "report.html"
