@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from svhncli import cli, registry, trained
+from svhncli import cli, registry
 from svhncli.engine import device
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
+from svhncli.evaluation import trained
 from svhncli.models.gates import count_open
 
 SEEDS = range(5)

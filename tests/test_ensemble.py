@@ -16,11 +16,12 @@ from conftest import shared_cache, write_mat, write_run
 from numpy.testing import assert_allclose
 from scipy.io import loadmat
 
-from svhncli import cli, trained
+from svhncli import cli
 from svhncli.config import schema
 from svhncli.data.framing import Framing
 from svhncli.data.sources.svhn import load_file
 from svhncli.engine import device
+from svhncli.evaluation import trained
 from svhncli.models.gates import count_open
 from svhncli.stats.significance import paired_bootstrap
 

@@ -16,13 +16,14 @@ import torch
 from conftest import write_mat, write_run
 from omegaconf import OmegaConf
 
-from svhncli import catalog, cli, onnx_file, registry, trained
+from svhncli import catalog, cli, registry
 from svhncli.commands.export import CARD, FILES
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.framing import Framing
 from svhncli.engine import device
 from svhncli.engine.preprocess import Preprocess
+from svhncli.evaluation import onnx_file, trained
 from svhncli.runs import checkpoint
 
 if missing := [name for name in onnx_file.PACKAGES if importlib.util.find_spec(name) is None]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from svhncli import cli, trained
+from svhncli import cli
+from svhncli.evaluation import trained
 
 SMALL = ["data.n_train=400", "data.n_test=60", "epochs=2", "threads=1", "device=cpu", "model=linear"]
 FOLDS = [*SMALL, "split=kfold", "split.k=3"]

@@ -24,13 +24,14 @@ from photo_files import (
 )
 from torch.nn import functional
 
-from svhncli import cli, registry, trained
+from svhncli import cli, registry
 from svhncli.config import schema
 from svhncli.data.digits import Digits
 from svhncli.data.formats.images import decode
 from svhncli.data.sources.svhn_full import load
 from svhncli.data.store.cache import Cache, default_root
 from svhncli.engine.preprocess import Preprocess
+from svhncli.evaluation import trained
 from svhncli.runs import checkpoint
 
 SMALL = ["threads=1", "device=cpu", "precision=fp32", "model=linear", "epochs=2", "lr=0.01"]

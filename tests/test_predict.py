@@ -22,12 +22,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import loadmat
 
-from svhncli import cli, trained
+from svhncli import cli
 from svhncli.commands.predict import GUESS
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.formats.images import decode
 from svhncli.data.framing import Framing
+from svhncli.evaluation import trained
 from svhncli.runs import checkpoint
 
 NUMBERS = Framing(24, 48)

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from svhncli import cli, submission
+from svhncli import cli
 from svhncli.core.errors import DataError
 from svhncli.core.files import write_csv
+from svhncli.evaluation import submission
 
 NAMES = [f"{i:06}.png" for i in range(5)]
 ROWS = [

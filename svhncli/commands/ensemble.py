@@ -8,21 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import joining, registry, trained
+from svhncli import registry
 from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
 from svhncli.data.digits import BLANK, DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
-from svhncli.joining import Unit
-from svhncli.parts import part_of
+from svhncli.evaluation import joining, trained
+from svhncli.evaluation.joining import Unit
+from svhncli.evaluation.parts import part_of
+from svhncli.evaluation.trained import Trained
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
 from svhncli.runs.record import RunDir, reserve
 from svhncli.stats.scores import is_right
 from svhncli.stats.significance import paired_bootstrap
-from svhncli.trained import Trained
 
 FILES = {"best.pt", "config.yaml", "env.json", "summary.json"}
 SEED = 0

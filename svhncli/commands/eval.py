@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import registry, trained
+from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.data.digits import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
-from svhncli.parts import part_of
+from svhncli.evaluation import trained
+from svhncli.evaluation.parts import part_of
+from svhncli.evaluation.trained import Trained
 from svhncli.report.scorecard import write_report
 from svhncli.report.terminal import Show
 from svhncli.runs.predictions import read_predictions
 from svhncli.runs.record import evaluation_folder
 from svhncli.stats.scores import fit_temperature
-from svhncli.trained import Trained
 
 
 def run(config: schema.Eval) -> dict[str, Any]:

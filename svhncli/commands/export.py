@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import onnx_file, registry, trained
+from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import DataError, DiskError, SvhnError
 from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
@@ -17,11 +17,12 @@ from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import BLANK, CLASSES
 from svhncli.data.store.disk import digest
 from svhncli.engine import device
+from svhncli.evaluation import onnx_file, trained
+from svhncli.evaluation.trained import Trained
 from svhncli.models.gates import count_open, remove_closed
 from svhncli.report.model_card import model_card
 from svhncli.report.terminal import Show
 from svhncli.runs.record import RunDir, weights_file
-from svhncli.trained import Trained
 
 CARD = "model_card.md"
 FILES = ("model.onnx", "model.safetensors", "config.yaml", "preprocess.json")

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import submission, trained
 from svhncli.config import schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, write_csv, write_rows
 from svhncli.data import inputs
 from svhncli.data.framing import Framing
+from svhncli.evaluation import submission, trained
+from svhncli.evaluation.trained import Trained
 from svhncli.report.readings import read
 from svhncli.report.terminal import Show
-from svhncli.trained import Trained
 
 GUESS = "2"
 """The code of a picture that cannot be read. A submission lacks no row, and no whole number is more frequent

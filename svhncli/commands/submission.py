@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from svhncli import submission
 from svhncli.config import schema
 from svhncli.data import inputs
+from svhncli.evaluation import submission
 
 
 def run(config: schema.Submission) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from svhncli import trained
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
+from svhncli.evaluation import trained
+from svhncli.evaluation.trained import Trained
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.runs.predictions import COLLECTED, read_collected, read_rows
 from svhncli.runs.record import RunDir
 from svhncli.stats import scores
-from svhncli.trained import Trained
 
 PREDICTIONS = "val_predictions.csv"
 

@@ -8,7 +8,7 @@ from svhncli import registry
 from svhncli.assembly import val_digits
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.digits import DataSet, Digits
-from svhncli.trained import Trained
+from svhncli.evaluation.trained import Trained
 
 
 def part_of(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:
