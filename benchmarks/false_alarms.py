@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from svhncli.comparison import verdict
-from svhncli.comparison.pairing import pair
-from svhncli.comparison.sides import Side, Training
+from svhncli.analysis.compare import verdict
+from svhncli.analysis.compare.pairing import pair
+from svhncli.analysis.compare.sides import Side, Training
 from svhncli.core.rng import numpy_generator
 from svhncli.runs.predictions import Readings
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_rel
 from statsmodels.stats.multitest import multipletests
 
+from svhncli.analysis.compare import changes, verdict
+from svhncli.analysis.compare.pairing import Pair, pair, trainings
+from svhncli.analysis.compare.sides import Side, Training
 from svhncli.commands.compare import letters
-from svhncli.comparison import changes, verdict
-from svhncli.comparison.pairing import Pair, pair, trainings
-from svhncli.comparison.sides import Side, Training
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.runs.predictions import Readings
 from svhncli.stats.significance import pictures_needed

@@ -22,12 +22,12 @@ from scipy.io import loadmat, savemat
 from scipy.stats import chi2_contingency, ks_2samp
 
 from svhncli import cli
+from svhncli.analysis.inspect import boxes, drift, duplicates
+from svhncli.analysis.inspect.findings import look
+from svhncli.analysis.inspect.outliers import LEAST, deviations, looks
+from svhncli.analysis.inspect.parts import Limits, Parts, parts_of
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.split import Fold
-from svhncli.findings import look
-from svhncli.findings.parts import Limits, Parts, parts_of
-from svhncli.inspection import boxes, drift, duplicates
-from svhncli.inspection.outliers import LEAST, deviations, looks
 from svhncli.runs.predictions import COLLECTED, read_collected
 from svhncli.runs.record import RunDir
 

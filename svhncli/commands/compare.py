@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-from svhncli.comparison import changes, sides, verdict
-from svhncli.comparison.pairing import pair
+from svhncli.analysis.compare import changes, sides, verdict
+from svhncli.analysis.compare.pairing import pair
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import new_folder, place, write_json

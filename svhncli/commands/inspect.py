@@ -6,13 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from svhncli import registry
+from svhncli.analysis.inspect.findings import look
+from svhncli.analysis.inspect.parts import Limits, Parts, describe_part, parts_of
+from svhncli.analysis.inspect.write import (
+    LABEL_FILES,
+    files_of,
+    label_result,
+    write_findings,
+    write_label_errors,
+)
 from svhncli.config import schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place
 from svhncli.data.digits import DataSet
-from svhncli.findings import look
-from svhncli.findings.parts import Limits, Parts, describe_part, parts_of
-from svhncli.report.inspection import LABEL_FILES, files_of, label_result, write_findings, write_label_errors
 from svhncli.report.terminal import Show
 from svhncli.runs.predictions import COLLECTED, read_collected
 from svhncli.runs.record import RunDir, find_run

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.analysis.inspect.duplicates import digests, thumbnails
+from svhncli.analysis.inspect.outliers import looks
 from svhncli.data.describe import BATCH, describe, light, luminance
 from svhncli.data.digits import BLANK, DataSet, Digits
 from svhncli.data.split import Fold
 from svhncli.data.store.disk import Progress, silent
-from svhncli.inspection.duplicates import digests, thumbnails
-from svhncli.inspection.outliers import looks
 
 LEVELS = ("bad", "look", "good")
 """From the worst on: mend it before you train; look at it; nothing to do."""

@@ -6,20 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.analysis.inspect import boxes, drift
+from svhncli.analysis.inspect.alike import Alike
+from svhncli.analysis.inspect.outliers import deviations
+from svhncli.analysis.inspect.parts import LEAVE_OUT, LEVELS, Finding, Item, Limits, Part, Parts
 from svhncli.data.digits import BLANK, DataSet
 from svhncli.data.split import Fold
-from svhncli.findings.alike import Alike
-from svhncli.findings.parts import (
-    LEAVE_OUT,
-    LEVELS,
-    Finding,
-    Item,
-    Limits,
-    Part,
-    Parts,
-)
-from svhncli.inspection import boxes, drift
-from svhncli.inspection.outliers import deviations
 
 
 def look(

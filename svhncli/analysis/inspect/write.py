@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.analysis.inspect.parts import Finding, Item, Parts
 from svhncli.core.files import write_csv, write_json, write_text
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import DataSet, Digits
-from svhncli.findings.parts import Finding, Item, Parts
 from svhncli.runs.contact_sheet import draw_captioned, draw_sheet
 from svhncli.runs.predictions import as_text
 from svhncli.stats.confident_learning import Judged

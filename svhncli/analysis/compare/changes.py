@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from svhncli.comparison.sides import Side
+from svhncli.analysis.compare.sides import Side
 from svhncli.config import schema
 
 

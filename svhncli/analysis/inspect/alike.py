@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from svhncli.findings.parts import LEAVE_OUT, Finding, Item, Limits, Parts
-from svhncli.inspection.duplicates import BITS, RADIUS, near_pairs
+from svhncli.analysis.inspect.duplicates import BITS, RADIUS, near_pairs
+from svhncli.analysis.inspect.parts import LEAVE_OUT, Finding, Item, Limits, Parts
 
 
 class Alike:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from svhncli.comparison.sides import Side, Training
+from svhncli.analysis.compare.sides import Side, Training
 from svhncli.core.errors import CheckpointError, UsageError
 
 SAME = "compare what was trained on the same data with the same seed and split"

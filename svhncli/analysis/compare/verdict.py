@@ -23,8 +23,8 @@ from math import ceil
 from statistics import NormalDist, stdev
 from typing import Any
 
-from svhncli.comparison import changes
-from svhncli.comparison.pairing import Pair, Trainings, trainings
+from svhncli.analysis.compare import changes
+from svhncli.analysis.compare.pairing import Pair, Trainings, trainings
 from svhncli.core.errors import UsageError
 from svhncli.stats.intervals import tail
 from svhncli.stats.significance import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from svhncli.inspection.duplicates import resized
+from svhncli.analysis.inspect.duplicates import resized
 
 SIDE = 8
 """Pixels of the side of what is compared: the coarse look, not which digit it is."""
