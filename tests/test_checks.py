@@ -15,8 +15,6 @@ from conftest import write_mat
 from torch import nn
 
 from svhncli import cli, registry
-from svhncli.checks import CHECKS, bench, learning
-from svhncli.checks.bench import Bench
 from svhncli.commands.check import RESULT
 from svhncli.config import schema
 from svhncli.config.schema.verbs import Measures
@@ -26,6 +24,9 @@ from svhncli.engine import device, loop, optim
 from svhncli.engine.batches import Batches, Pictures
 from svhncli.engine.metrics import Tally
 from svhncli.report.terminal import Show
+from svhncli.training.checks import bench, learning
+from svhncli.training.checks.bench import Bench
+from svhncli.training.checks.suite import CHECKS
 
 Patch = pytest.MonkeyPatch
 

@@ -19,13 +19,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from svhncli import cli, jobs
+from svhncli import cli
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.data.split import Fold
 from svhncli.report.board import Board, Relay
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
+from svhncli.training import jobs
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 

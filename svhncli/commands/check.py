@@ -7,14 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 from svhncli import registry
-from svhncli.checks import CHECKS
-from svhncli.checks.bench import Bench, Result
-from svhncli.checks.learning import SHEET
 from svhncli.config import schema
 from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.engine import device
 from svhncli.report.terminal import Show
+from svhncli.training.checks.bench import Bench, Result
+from svhncli.training.checks.learning import SHEET
+from svhncli.training.checks.suite import CHECKS
 
 RESULT = "result.json"
 

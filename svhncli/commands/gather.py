@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from svhncli import jobs
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import new_folder, place, read_json, write_json
@@ -18,6 +17,7 @@ from svhncli.data.split import ALL
 from svhncli.report.html.page import write_report
 from svhncli.runs.overall import write_overall
 from svhncli.runs.record import RunDir
+from svhncli.training import jobs
 
 KEPT = ("best.pt", "last.pt", "metrics.csv", "timing.csv", "split.json", "status.json", "summary.json")
 """Files of a job that those of a fold are, beside its predictions and plots."""

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from svhncli import registry
-from svhncli.assembly import val_digits
 from svhncli.config import schema
 from svhncli.core.errors import Interrupted, UsageError
 from svhncli.core.files import place, write_json
@@ -20,6 +19,7 @@ from svhncli.report.html.quiz_page import write_page
 from svhncli.report.quiz import Answer, Question
 from svhncli.report.terminal import Show
 from svhncli.runs.predictions import as_text
+from svhncli.training.assembly import val_digits
 
 RESULT, PAGE = "result.json", "quiz.html"
 CLEAR = "\x1b[2J\x1b[H"

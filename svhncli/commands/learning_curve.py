@@ -8,19 +8,20 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from svhncli import jobs, registry
+from svhncli import registry
 from svhncli.config import rules, schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
 from svhncli.data.digits import DataSet
 from svhncli.data.split import Fold, growing
 from svhncli.engine import device
-from svhncli.jobs import Job, with_seed
 from svhncli.report.figures.learning_curve import draw_learning_curve
 from svhncli.report.terminal import Show, percent
 from svhncli.runs.record import RunDir
 from svhncli.stats.intervals import mean_interval
 from svhncli.stats.power_law import PowerLaw, fit, predicted
+from svhncli.training import jobs
+from svhncli.training.jobs import Job, with_seed
 
 RESULT, PICTURE = "result.json", "learning_curve.png"
 AHEAD = (2, 10)

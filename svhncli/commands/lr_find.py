@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from svhncli import registry
-from svhncli.assembly import assemble
 from svhncli.config import schema
 from svhncli.core.errors import NotFiniteError, UsageError
 from svhncli.core.files import new_folder, place, write_csv
@@ -17,6 +16,7 @@ from svhncli.engine.lr_range import suggest
 from svhncli.engine.optim import misfits
 from svhncli.report.figures.curves import draw_range
 from svhncli.report.terminal import Show
+from svhncli.training.assembly import assemble
 
 CURVE, TABLE = "curve.png", "curve.csv"
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from svhncli import jobs, registry
-from svhncli.assembly import val_digits
+from svhncli import registry
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
@@ -25,7 +24,9 @@ from svhncli.report.terminal import Show, class_balance
 from svhncli.runs import checkpoint
 from svhncli.runs.overall import write_overall
 from svhncli.runs.record import RunDir, environment, failure, find_run, weights_file
-from svhncli.trainer import is_finished
+from svhncli.training import jobs
+from svhncli.training.assembly import val_digits
+from svhncli.training.fold import is_finished
 
 MANY = 5
 """Trainings of which each gets a verdict of its own."""

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from svhncli import registry
-from svhncli.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, Result, losses
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.split import Fold
@@ -19,6 +18,7 @@ from svhncli.engine.loop import Plan, State, augmented, evaluate
 from svhncli.models.head import Head
 from svhncli.runs.contact_sheet import draw_sheet
 from svhncli.stats.intervals import wilson
+from svhncli.training.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, Result, losses
 
 FEW, MEMORY = 16, 1_000
 """Pictures that are learned by heart, and in how many steps at most."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from svhncli.checks.bench import Bench, Result
-from svhncli.checks.learning import (
+from svhncli.training.checks.bench import Bench, Result
+from svhncli.training.checks.learning import (
     augmented_pictures,
     blank_pictures,
     capacity,
@@ -18,7 +18,7 @@ from svhncli.checks.learning import (
     overfit_one_batch,
     shuffled_labels,
 )
-from svhncli.checks.loop import (
+from svhncli.training.checks.loop import (
     averages,
     gradients,
     independent_samples,

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli.assembly import assemble
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.rng import numpy_generator
@@ -33,6 +32,7 @@ from svhncli.runs import checkpoint
 from svhncli.runs.mistakes import keep_mistakes
 from svhncli.runs.predictions import as_text, write_predictions
 from svhncli.runs.record import RunDir
+from svhncli.training.assembly import assemble
 
 CLEAN_SAMPLE = 5_000
 """Training pictures, without augmentation, on which the best weights are scored for the diagnosis."""

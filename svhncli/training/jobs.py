@@ -35,7 +35,7 @@ from svhncli.engine.device import Machine
 from svhncli.report.board import Board, Relay
 from svhncli.report.terminal import Show
 from svhncli.runs.record import RunDir
-from svhncli.trainer import is_finished, train_fold
+from svhncli.training.fold import is_finished, train_fold
 
 LOOK = 0.2
 """Seconds between two looks at whether a signal came."""

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from svhncli.assembly import assemble, val_digits
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import DataSet, Digits, Numbered
@@ -19,6 +18,7 @@ from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
 from svhncli.engine.loop import Epoch, Plan, State, fit
 from svhncli.report.terminal import Show
+from svhncli.training.assembly import assemble, val_digits
 
 N_TRAIN, N_VAL = 10_240, 1_040
 """Pictures that the small trainings see at most; validation ends with a small batch."""

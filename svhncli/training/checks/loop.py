@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli.checks.bench import Bench, Result, losses
 from svhncli.data.digits import BLANK
 from svhncli.engine.batches import Batches
 from svhncli.engine.forward import logits
@@ -20,6 +19,7 @@ from svhncli.engine.loop import Plan, State, Tick, evaluate, fit, train_step
 from svhncli.engine.preprocess import Preprocess
 from svhncli.runs import checkpoint
 from svhncli.stats.scores import is_right
+from svhncli.training.checks.bench import Bench, Result, losses
 
 START = 0.15
 """How far the loss of a fresh network may be from guessing, as a share of it. Fresh heads answer with logits
