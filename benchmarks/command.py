@@ -7,7 +7,7 @@ import io
 import json
 from typing import Any
 
-from svhncli import cli
+from svhncli.cli import main as cli
 
 
 def told(verb: str, *words: str) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from svhncli import cli, registry
+from svhncli import registry
+from svhncli.cli import main as cli
 from svhncli.engine import device
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate

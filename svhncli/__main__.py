@@ -1,6 +1,6 @@
 """`python -m svhncli` is the same as `svhn`."""
 
-from svhncli.cli import main
+from svhncli.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

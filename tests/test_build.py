@@ -10,8 +10,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from svhncli import catalog, registry
-from svhncli.compose import VERSION_BASE
+from svhncli import registry
+from svhncli.cli import catalog
+from svhncli.cli.hydra_app import VERSION_BASE
 from svhncli.config import schema
 from svhncli.data.digits import DataSet, Digits, Numbered
 

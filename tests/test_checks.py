@@ -14,7 +14,8 @@ import torch
 from conftest import write_mat
 from torch import nn
 
-from svhncli import cli, registry
+from svhncli import registry
+from svhncli.cli import main as cli
 from svhncli.commands.check import RESULT
 from svhncli.config import schema
 from svhncli.config.schema.verbs import Measures

@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from svhncli import __version__, catalog, cli, compose, dispatch, overview
+from svhncli import __version__
+from svhncli.cli import catalog, dispatch, hydra_app, overview
+from svhncli.cli import main as cli
 from svhncli.config import schema
 from svhncli.core.errors import SvhnError, UsageError
 from svhncli.runs.record import reserve
@@ -89,7 +91,7 @@ def test_resume_takes_a_path_with_an_equals_sign_where_it_exists(tmp_path: Path)
     st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.text(alphabet="\\'${}\"=,[] a", max_size=12)
 )
 def test_a_quoted_path_comes_back_whatever_it_contains(text: str) -> None:
-    (word,) = compose.parse([f"run={compose.quote(text)}"], "eval")
+    (word,) = hydra_app.parse([f"run={hydra_app.quote(text)}"], "eval")
     assert OmegaConf.to_container(OmegaConf.create({"run": word.value()}), resolve=True) == {"run": text}
 
 
@@ -325,7 +327,7 @@ def test_ctrl_c_ends_without_a_traceback(empty_folder: Path) -> None:
 
 
 def test_changes_beside_resume_are_plain_values() -> None:
-    overrides = compose.parse(["epochs=20", "model=cnn", "data.root='a b'", "model.widths=[1,2]"], "train")
+    overrides = hydra_app.parse(["epochs=20", "model=cnn", "data.root='a b'", "model.widths=[1,2]"], "train")
     assert dispatch.changes(overrides, "train") == {
         "epochs": 20,
         "model": "cnn",
@@ -337,7 +339,7 @@ def test_changes_beside_resume_are_plain_values() -> None:
 @pytest.mark.parametrize("word", ["+lr=1", "~model", "hydra.verbose=true", "epoch=3"])
 def test_resume_refuses_what_is_not_a_known_key(word: str) -> None:
     with pytest.raises(UsageError):
-        dispatch.changes(compose.parse([word], "train"), "train")
+        dispatch.changes(hydra_app.parse([word], "train"), "train")
 
 
 @pytest.mark.parametrize(
@@ -371,9 +373,9 @@ def test_an_unused_run_directory_is_removed_and_a_used_one_stays(empty_folder: P
     used, unused = reserve("train"), reserve("train")
     (used / "config.yaml").write_text("")
     (unused / ".hydra").mkdir()
-    compose.release(used)
-    compose.release(unused)
+    hydra_app.release(used)
+    hydra_app.release(unused)
     assert list(empty_folder.glob("outputs/train/*")) == [used.absolute()]
     (used / "config.yaml").unlink()
-    compose.release(used)
+    hydra_app.release(used)
     assert list(empty_folder.iterdir()) == []

@@ -18,7 +18,7 @@ import pytest
 from conftest import REPO
 from scipy.stats import binomtest, t, ttest_rel
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.stats.significance import paired_bootstrap
 
 SMALL = ["data=tiny", "data.n_train=300", "data.n_test=80", "epochs=4", "lr=0.01", "threads=1", "device=cpu"]

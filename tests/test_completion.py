@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from svhncli import catalog, cli, completion
+from svhncli.cli import catalog, completion
+from svhncli.cli import main as cli
 from svhncli.config import schema
 
 REPO = Path(__file__).resolve().parent.parent

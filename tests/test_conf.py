@@ -14,8 +14,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from svhncli import catalog
-from svhncli.compose import VERSION_BASE, register
+from svhncli.cli import catalog
+from svhncli.cli.hydra_app import VERSION_BASE, register
 from svhncli.config import rules, schema
 
 CONF = catalog.conf_dir()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.engine.loop import EVAL_BATCH
 from svhncli.report.figures.dynamics import draw_film, jumps
 from svhncli.runs import checkpoint

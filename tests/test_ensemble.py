@@ -16,7 +16,7 @@ from conftest import shared_cache, write_mat, write_run
 from numpy.testing import assert_allclose
 from scipy.io import loadmat
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.config import schema
 from svhncli.data.framing import Framing
 from svhncli.data.sources.svhn import load_file

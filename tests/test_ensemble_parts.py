@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import LinearConstraint, minimize
 from torch import Tensor, nn
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.runs import checkpoint
 from svhncli.stats.scores import fit_weights

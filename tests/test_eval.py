@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.core.errors import CheckpointError
 from svhncli.data.digits import BLANK, Digits, Numbered
 from svhncli.report.scorecard import write_report

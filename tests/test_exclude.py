@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from photo_files import write_mchar
 
-from svhncli import cli, registry
+from svhncli import registry
+from svhncli.cli import main as cli
 from svhncli.config import schema
 from svhncli.core.errors import DataError
 from svhncli.data.digits import DataSet, Digits

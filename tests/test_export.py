@@ -16,7 +16,9 @@ import torch
 from conftest import write_mat, write_run
 from omegaconf import OmegaConf
 
-from svhncli import catalog, cli, registry
+from svhncli import registry
+from svhncli.cli import catalog
+from svhncli.cli import main as cli
 from svhncli.commands.export import CARD, FILES
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator

@@ -15,7 +15,7 @@ import pytest
 import torch
 from conftest import installed_faces, shared_cache
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.core.errors import SvhnError
 from svhncli.data.digits import Digits
 from svhncli.data.render.renderer import render

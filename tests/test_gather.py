@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.evaluation import trained
 
 SMALL = ["data.n_train=400", "data.n_test=60", "epochs=2", "threads=1", "device=cpu", "model=linear"]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import requests_of, write_mat
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.commands.human import CLEAR
 from svhncli.report.quiz import Answer, half_blocks, score
 from svhncli.stats.intervals import wilson

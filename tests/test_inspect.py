@@ -21,11 +21,11 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 from scipy.stats import chi2_contingency, ks_2samp
 
-from svhncli import cli
 from svhncli.analysis.inspect import boxes, drift, duplicates
 from svhncli.analysis.inspect.findings import look
 from svhncli.analysis.inspect.outliers import LEAST, deviations, looks
 from svhncli.analysis.inspect.parts import Limits, Parts, parts_of
+from svhncli.cli import main as cli
 from svhncli.data.digits import DataSet, Digits
 from svhncli.data.split import Fold
 from svhncli.runs.predictions import COLLECTED, read_collected

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 from svhncli.data.split import Fold

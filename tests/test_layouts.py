@@ -16,7 +16,7 @@ from conftest import shared_cache
 from PIL import Image
 from scipy.io import loadmat
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.formats import digit_struct, label_files
 from svhncli.data.formats.label_files import Labels

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.commands.learning_curve import _says
 
 WORDS = ["learning-curve", "data.n_train=600", "data.n_test=60", "epochs=2", "threads=1", "lr=3e-3"]

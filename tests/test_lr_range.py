@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.core.rng import numpy_generator
 from svhncli.engine.lr_range import Point, suggest
 from svhncli.engine.optim import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, misfits

@@ -16,7 +16,7 @@ from conftest import write_mat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.core.errors import DataError
 from svhncli.data.digits import DataSet, Digits, Numbered
 from svhncli.data.sources import svhn

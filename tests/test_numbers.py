@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from svhncli import cli
+from svhncli.cli import main as cli
 
 PLUGIN = """
 from dataclasses import dataclass

@@ -24,7 +24,8 @@ from photo_files import (
 )
 from torch.nn import functional
 
-from svhncli import cli, registry
+from svhncli import registry
+from svhncli.cli import main as cli
 from svhncli.config import schema
 from svhncli.data.digits import Digits
 from svhncli.data.formats.images import decode

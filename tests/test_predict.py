@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import loadmat
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.commands.predict import GUESS
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator

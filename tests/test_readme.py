@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.config import schema
 
 REPO = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.runs.contact_sheet import CAPTION, COLUMNS, GAP, draw_sheet
 
 

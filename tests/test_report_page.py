@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.core.files import read_json, write_json
 from svhncli.data.digits import Digits
 from svhncli.report.diagnosis import TRY, turns

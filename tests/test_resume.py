@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import write_mat
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.core.files import TEMP_PREFIX
 from svhncli.data.store.cache import default_root
 from svhncli.runs import checkpoint

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.core.errors import DataError
 from svhncli.core.files import write_csv
 from svhncli.evaluation import submission

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli import cli, sweep
+from svhncli.cli import main as cli
+from svhncli.cli import sweep
 from svhncli.core import files
 from svhncli.core.errors import CheckpointError, UsageError
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import write_mat
 
-from svhncli import cli
+from svhncli.cli import main as cli
 from svhncli.data.sources.synth import load as load_embedded
 from svhncli.data.store.cache import Cache, default_root
 from svhncli.runs import checkpoint

@@ -24,7 +24,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from svhncli import catalog, mistakes
+from svhncli.cli import catalog, suggest
 from svhncli.config import rules, schema
 from svhncli.core.errors import UsageError
 from svhncli.runs.record import reserve
@@ -45,7 +45,7 @@ def parse(words: Sequence[str], verb: str) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(words))
     except OverrideParseException as error:
-        raise mistakes.grammar(error.override, verb) from error
+        raise suggest.grammar(error.override, verb) from error
 
 
 def load_plugins(overrides: Sequence[Override]) -> None:
@@ -107,7 +107,7 @@ def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -
         try:
             hydra.main(config_path=str(catalog.conf_dir()), config_name=verb, **VERSION_BASE)(task)()
         except (HydraException, OmegaConfBaseException, ValueError) as error:
-            raise mistakes.composition(error, verb) from error
+            raise suggest.composition(error, verb) from error
 
 
 @contextlib.contextmanager
@@ -145,17 +145,17 @@ def execute(
     """
     try:
         if missing := sorted(OmegaConf.missing_keys(composed)):
-            raise mistakes.missing(missing[0], verb)
+            raise suggest.missing(missing[0], verb)
         values = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:
-        raise mistakes.composition(error, verb) from error
+        raise suggest.composition(error, verb) from error
     for group, default in catalog.defaults(verb).items():
         if group in schema.CHOICES and group not in values and default != "null":
-            raise mistakes.missing(group, verb)  # taken away with ~group
+            raise suggest.missing(group, verb)  # taken away with ~group
     try:
         config = schema.from_dict(schema.VERBS[verb], values)
     except rules.WrongType as error:
-        raise mistakes.wrong_type(error.path, str(error.value), verb) from error
+        raise suggest.wrong_type(error.path, str(error.value), verb) from error
     config = replace(config, **many)
     rules.validate(config)
     if catalog.is_trainer(verb):

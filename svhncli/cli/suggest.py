@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from svhncli import catalog
+from svhncli.cli import catalog
+from svhncli.cli.overview import VERBS
 from svhncli.config import rules
 from svhncli.core.errors import UsageError
-from svhncli.overview import VERBS
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

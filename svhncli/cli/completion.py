@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from svhncli import catalog
+from svhncli.cli import catalog
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
 

@@ -12,8 +12,8 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from svhncli.cli.overview import VERBS
 from svhncli.config import rules, schema
-from svhncli.overview import VERBS
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Key:
 
 def conf_dir() -> Path:
     """The shipped configs: beside the package in a wheel, one folder up in a checkout."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     return next(path for path in (here / "conf", here.parent / "conf") if (path / "train.yaml").is_file())
 
 

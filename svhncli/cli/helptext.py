@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from svhncli import catalog
+from svhncli.cli import catalog
+from svhncli.cli.overview import VERBS, WIDTH, columns, flag_rows, together
 from svhncli.config import rules, schema
-from svhncli.overview import VERBS, WIDTH, columns, flag_rows, together
 
 
 def of_verb(verb: str, flags: dict[str, str], short: dict[str, str]) -> str:

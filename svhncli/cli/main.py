@@ -10,8 +10,8 @@ import signal
 import sys
 
 from svhncli import __version__
+from svhncli.cli.overview import VERBS, overview
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
-from svhncli.overview import VERBS, overview
 
 FLAGS = {
     "--help": "this help; after a verb: every key of it",
@@ -82,7 +82,7 @@ def parse(argv: list[str]) -> Line:
         if name in REFUSED:
             raise UsageError(f"{name} is not supported", REFUSED[name])
         if name not in FLAGS:
-            from svhncli import catalog
+            from svhncli.cli import catalog
             from svhncli.config import rules
 
             key = written.lstrip("-")
@@ -126,7 +126,7 @@ def run(line: Line) -> int:
         print(f"svhn {__version__}")
         return 0
     if verb == "completion":
-        from svhncli import completion
+        from svhncli.cli import completion
 
         print(completion.script(words[0] if words else ""))
         return 0
@@ -139,7 +139,7 @@ def run(line: Line) -> int:
     if not verb or "--help" in line.flags:
         return _help(verb, "--help" in line.flags)
 
-    from svhncli import catalog, dispatch
+    from svhncli.cli import catalog, dispatch
 
     if not catalog.is_trainer(verb) and (line.resume is not None or "--multirun" in line.flags):
         raise UsageError(f"svhn {verb} takes neither --resume nor --multirun")
@@ -166,7 +166,7 @@ def plain_words(words: list[str], verb: str) -> tuple[list[str], dict[str, list[
         The words as overrides, and the values of a last key that takes many: these go past Hydra, whose
         parser takes a minute for the thousands of files that a shell makes of a `*`.
     """
-    from svhncli import catalog, compose
+    from svhncli.cli import catalog, hydra_app
 
     keys, last = catalog.plain_keys(verb), catalog.many_key(verb)
     left = [key for key in keys if not any(word.startswith(f"{key}=") for word in words)]
@@ -178,13 +178,13 @@ def plain_words(words: list[str], verb: str) -> tuple[list[str], dict[str, list[
         elif last is not None and left[:1] == [last]:
             many.setdefault(last, []).append(word)
         else:
-            overrides.append(f"{left.pop(0)}={compose.quote(word)}" if left else word)
+            overrides.append(f"{left.pop(0)}={hydra_app.quote(word)}" if left else word)
     return overrides, many
 
 
 def _help(verb: str, asked: bool) -> int:
     if verb:
-        from svhncli import helptext
+        from svhncli.cli import helptext
 
         text = helptext.of_verb(verb, FLAGS, SHORT)
     else:
@@ -226,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run `svhn`; the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["--complete"]:  # asked by the shells' scripts; the words are not to be parsed
-        from svhncli import completion
+        from svhncli.cli import completion
 
         sys.stdout.writelines(f"{line}\n" for line in completion.candidates(argv[1:], FLAGS, SHORT, VALUES))
         return 0

@@ -26,7 +26,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from svhncli import catalog, compose
+from svhncli.cli import catalog, hydra_app
 from svhncli.core import files
 from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
 from svhncli.runs import record
@@ -108,7 +108,7 @@ def _plain(words: Any) -> list[str]:
 
 
 # Hydra 1.4 comes with OmegaConf 2.4, which gave the function its old name back.
-_register: Any = OmegaConf.register_new_resolver if compose.IS_HYDRA_1_3 else OmegaConf.register_resolver
+_register: Any = OmegaConf.register_new_resolver if hydra_app.IS_HYDRA_1_3 else OmegaConf.register_resolver
 # At import, since a launcher's process imports this module to unpickle its task and needs it there.
 _register("svhn_slug", _subdir, replace=True)
 
@@ -127,7 +127,7 @@ class Job:
     def __call__(self, composed: DictConfig) -> str:
         """Run one job unless its folder holds a finished one; the job's status."""
         hydra = HydraConfig.get()
-        folder = compose.run_dir()
+        folder = hydra_app.run_dir()
         words = _plain(hydra.overrides.task)
         name = f"job {hydra.job.num + 1}/{self.total} {' '.join(swept_words(words, self.swept))}".rstrip()
         if _summary(folder).get("status") == "done":
@@ -135,8 +135,8 @@ class Job:
             return "done"
         _say(name)
         try:
-            compose.load_plugins(compose.parse(words, VERB))
-            compose.execute(VERB, composed)
+            hydra_app.load_plugins(hydra_app.parse(words, VERB))
+            hydra_app.execute(VERB, composed)
         except Interrupted as error:
             raise Stopped(error.exit_code) from error
         except Exception as error:
@@ -177,7 +177,7 @@ def start(flags: list[str], overrides: list[Override], as_json: bool, debug: boo
     try:
         return _run(folder, flags, extras, words, as_json, debug)
     finally:
-        compose.release(folder)
+        hydra_app.release(folder)
 
 
 def resume(folder: Path, flags: list[str], overrides: list[Override], as_json: bool, debug: bool) -> int:
@@ -211,7 +211,7 @@ def _recorded(folder: Path) -> list[str]:
         words = [str(word) for word in files.read_json(folder / RECORD)["overrides"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"'{folder / RECORD}' cannot be read: {error}", "start a new sweep") from error
-    if _split(compose.parse(words, VERB))[0]:
+    if _split(hydra_app.parse(words, VERB))[0]:
         raise CheckpointError(
             f"'{folder / RECORD}' asks for plugins or Hydra settings", "give them on the command line"
         )
@@ -227,9 +227,9 @@ def _run(
         raise UsageError("two jobs of this sweep are the same", "give each value once")
     files.write_json(folder / RECORD, {"overrides": words})
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
-    where = [f"hydra.sweep.dir={compose.quote(str(folder))}", _subdir_override(swept)]
+    where = [f"hydra.sweep.dir={hydra_app.quote(str(folder))}", _subdir_override(swept)]
     try:
-        compose.launch(VERB, Job(len(jobs), swept, debug), [*flags, "-m", *extras, *where, *words])
+        hydra_app.launch(VERB, Job(len(jobs), swept, debug), [*flags, "-m", *extras, *where, *words])
     except (Stopped, KeyboardInterrupt) as error:
         code = error.exit_code if isinstance(error, Stopped) else 130
         raise Interrupted("the sweep was stopped", f"go on with: {again}", code) from error
@@ -253,7 +253,7 @@ def _run(
 
 def _report(folder: Path, words: Sequence[str]) -> str | None:
     """Write the sweep's report.html unless `report=false` was given; its path."""
-    asked = [word.value() for word in compose.parse(words, VERB) if word.key_or_group == "report"]
+    asked = [word.value() for word in hydra_app.parse(words, VERB) if word.key_or_group == "report"]
     if asked and asked[-1] is False:
         return None
     from svhncli.report.html.page import write_report
@@ -276,7 +276,7 @@ def expand(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     Raises:
         UsageError: a kind of sweep that cannot be listed, such as interval().
     """
-    with initialize_config_dir(str(catalog.conf_dir()), **compose.VERSION_BASE):
+    with initialize_config_dir(str(catalog.conf_dir()), **hydra_app.VERSION_BASE):
         overrides = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(
             list(words)
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 
-from svhncli import catalog, compose, mistakes
+from svhncli.cli import catalog, hydra_app, suggest
 from svhncli.core.errors import UsageError
 
 
@@ -32,21 +32,21 @@ def run(
     Raises:
         SvhnError: what a person can mend.
     """
-    overrides = compose.parse(words, verb)
-    compose.load_plugins(overrides)
+    overrides = hydra_app.parse(words, verb)
+    hydra_app.load_plugins(overrides)
     multirun = multirun or "hydra.mode=MULTIRUN" in words
     if not multirun:
-        mistakes.refuse_several(overrides, verb)
+        suggest.refuse_several(overrides, verb)
     prints = catalog.prints(verb) and all(word.key_or_group != "out" for word in overrides)
     if prints and as_json:
         raise UsageError("the CSV and --json both go to standard output", "give out=FILE for the CSV")
     if {"--cfg", "--info", "--hydra-help"} & {*flags}:
         if multirun:
             raise UsageError(f"{flags[0]} shows one config", "leave -m out and give each key one value")
-        compose.launch(verb, compose.Single(verb), [*flags, *words])
+        hydra_app.launch(verb, hydra_app.Single(verb), [*flags, *words])
         return 0
 
-    from svhncli import sweep
+    from svhncli.cli import sweep
 
     if catalog.is_trainer(verb):
         resume, overrides = _resume_key(resume, overrides)
@@ -54,11 +54,11 @@ def run(
         target = sweep.find(resume, multirun)
         if target is not None and sweep.is_sweep(target):
             return sweep.resume(target, flags, overrides, as_json, debug)
-        summary = compose.command(verb).resume(str(target) if target else None, changes(overrides, verb))
+        summary = hydra_app.command(verb).resume(str(target) if target else None, changes(overrides, verb))
     elif multirun:
         return sweep.start(flags, overrides, as_json, debug)
     else:
-        summary = compose.single(verb, flags, [str(word.input_line) for word in overrides], many)
+        summary = hydra_app.single(verb, flags, [str(word.input_line) for word in overrides], many)
     if as_json:
         print(json.dumps(summary, allow_nan=False))
     else:
@@ -87,5 +87,5 @@ def changes(overrides: list[Override], verb: str) -> dict[str, Any]:
         if word.type.name != "CHANGE" or word.is_hydra_override():
             raise UsageError(f"'{word.input_line}' cannot be combined with --resume", "give key=value alone")
         if word.key_or_group not in {*catalog.keys(verb), *catalog.defaults(verb)}:
-            raise mistakes.unknown_key(word.key_or_group, verb)
+            raise suggest.unknown_key(word.key_or_group, verb)
     return {word.key_or_group: word.value() for word in overrides}
