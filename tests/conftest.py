@@ -29,6 +29,8 @@ from svhncli.runs import checkpoint
 from svhncli.runs.record import RunDir
 
 REPO = Path(__file__).resolve().parent.parent
+REAL = Path(os.environ.get("SVHN_TEST_DATA") or REPO.parent / "shared" / "data")
+"""Real data, which the project does not bring; what needs it is skipped where it is absent."""
 # Several processes share the cores; threads that spin while they wait would take them from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

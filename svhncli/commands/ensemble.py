@@ -12,7 +12,8 @@ from svhncli import registry
 from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
-from svhncli.data.digits import BLANK, DataSet
+from svhncli.core.labels import BLANK
+from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
 from svhncli.evaluation import joining, trained

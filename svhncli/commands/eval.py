@@ -10,7 +10,7 @@ import numpy as np
 from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import UsageError
-from svhncli.data.digits import DataSet
+from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
 from svhncli.evaluation import trained

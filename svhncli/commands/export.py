@@ -13,8 +13,8 @@ from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import DataError, DiskError, SvhnError
 from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
+from svhncli.core.labels import BLANK, CLASSES
 from svhncli.core.rng import numpy_generator
-from svhncli.data.digits import BLANK, CLASSES
 from svhncli.data.store.disk import digest
 from svhncli.engine import device
 from svhncli.evaluation import onnx_file, trained

@@ -14,12 +14,12 @@ from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import Interrupted, UsageError
 from svhncli.core.files import place, write_json
+from svhncli.core.labels import as_text
+from svhncli.data.dataset import val_digits
 from svhncli.report import quiz
 from svhncli.report.html.quiz_page import write_page
 from svhncli.report.quiz import Answer, Question
 from svhncli.report.terminal import Show
-from svhncli.runs.predictions import as_text
-from svhncli.training.assembly import val_digits
 
 RESULT, PAGE = "result.json", "quiz.html"
 CLEAR = "\x1b[2J\x1b[H"

@@ -18,7 +18,7 @@ from svhncli.analysis.inspect.write import (
 from svhncli.config import schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place
-from svhncli.data.digits import DataSet
+from svhncli.data.dataset import DataSet
 from svhncli.report.terminal import Show
 from svhncli.runs.predictions import COLLECTED, read_collected
 from svhncli.runs.record import RunDir, find_run

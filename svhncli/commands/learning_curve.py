@@ -12,7 +12,7 @@ from svhncli import registry
 from svhncli.config import rules, schema
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
-from svhncli.data.digits import DataSet
+from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold, growing
 from svhncli.engine import device
 from svhncli.report.figures.learning_curve import draw_learning_curve

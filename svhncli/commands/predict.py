@@ -16,11 +16,11 @@ import numpy as np
 from svhncli.config import schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, write_csv, write_rows
+from svhncli.core.labels import read
 from svhncli.data import inputs
 from svhncli.data.framing import Framing
 from svhncli.evaluation import submission, trained
 from svhncli.evaluation.trained import Trained
-from svhncli.report.readings import read
 from svhncli.report.terminal import Show
 
 GUESS = "2"

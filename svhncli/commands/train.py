@@ -15,7 +15,7 @@ from svhncli import registry
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
-from svhncli.data.digits import DataSet
+from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
 from svhncli.report.data_sheet import data_sheet
@@ -25,7 +25,6 @@ from svhncli.runs import checkpoint
 from svhncli.runs.overall import write_overall
 from svhncli.runs.record import RunDir, environment, failure, find_run, weights_file
 from svhncli.training import jobs
-from svhncli.training.assembly import val_digits
 from svhncli.training.fold import is_finished
 
 MANY = 5

@@ -22,6 +22,13 @@ _AHEAD = 3
 """Jobs for each process that are under way or done and not yet taken: more would fill memory."""
 
 
+def available_cpus() -> int:
+    """CPUs that this process may run on, where the system tells; else all of the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> Generator[Done, None, None]:
     """What `work` makes of each job, in order, in processes that end with this generator, however it ends.
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from svhncli.core.errors import DataError
-from svhncli.data.digits import DataSet, Digits
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
 from svhncli.data.store.cache import joint_fingerprint
 
 SHOWN = 3

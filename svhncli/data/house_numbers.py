@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from svhncli.core.cpus import available_cpus
+from svhncli.core.processes import available_cpus
 from svhncli.data.store.disk import Count, silent
 
 NOISE = 100.0

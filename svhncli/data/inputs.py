@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import DataError
+from svhncli.core.processes import available_cpus
 from svhncli.data.formats.images import SUFFIXES, decode
 from svhncli.data.framing import Framing
 from svhncli.data.sources import svhn

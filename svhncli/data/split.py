@@ -14,10 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from svhncli.core.errors import DataError, UsageError
+from svhncli.core.labels import BLANK
 from svhncli.core.rng import numpy_generator
-
-BLANK = 10
-"""The class that pads a short number, as in data/digits.py."""
 
 ALL = "all"
 """The fold that trains on everything, beside bootstrap replicates."""

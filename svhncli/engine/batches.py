@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from svhncli.core.rng import numpy_generator
-from svhncli.data.digits import DataSet, Digits
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
 from svhncli.data.sources.fresh import Ahead
 
 Pictures = tuple[torch.Tensor, torch.Tensor]

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import UsageError
+from svhncli.core.processes import available_cpus
 
 # mallopt's parameter numbers, from glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3

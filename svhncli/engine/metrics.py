@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BLANK = 10
-"""The class that pads a short number, as in data/digits.py."""
+from svhncli.core.labels import BLANK
 
 
 def reading(classes: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ import numpy as np
 
 from svhncli import registry
 from svhncli.core.errors import DataError, UsageError
-from svhncli.data.digits import DataSet, Digits
+from svhncli.data.dataset import DataSet, val_digits
+from svhncli.data.digits import Digits
 from svhncli.evaluation.trained import Trained
-from svhncli.training.assembly import val_digits
 
 
 def part_of(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:

@@ -17,7 +17,8 @@ from torch import nn
 from svhncli.config import rules, schema
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data import split
-from svhncli.data.digits import DataSet, Digits
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
 from svhncli.data.exclude import without
 from svhncli.data.framing import Framing
 from svhncli.data.render.world import Spec

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.core.labels import BLANK
+from svhncli.data.dataset import DataSet
 from svhncli.data.describe import describe
-from svhncli.data.digits import BLANK, DataSet, Digits
+from svhncli.data.digits import Digits
 from svhncli.data.split import Fold
 
 

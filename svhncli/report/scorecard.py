@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from svhncli.core.files import write_json
-from svhncli.data.digits import BLANK, Digits
+from svhncli.core.labels import BLANK
+from svhncli.data.digits import Digits
 from svhncli.report.figures.diagrams import draw_confusion, draw_reliability
 from svhncli.runs.mistakes import draw_mistakes
 from svhncli.runs.predictions import write_predictions

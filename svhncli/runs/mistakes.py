@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from svhncli.core.files import read_json, write_json
-from svhncli.data.digits import BLANK, Digits
+from svhncli.core.labels import BLANK, as_text
+from svhncli.data.digits import Digits
 from svhncli.runs.contact_sheet import cells, draw_captioned
-from svhncli.runs.predictions import as_text
 from svhncli.stats.scores import confidence, is_right
 
 WORST = 64

@@ -11,7 +11,8 @@ import numpy as np
 
 from svhncli.core.errors import CheckpointError
 from svhncli.core.files import write_csv
-from svhncli.data.digits import BLANK, Digits
+from svhncli.core.labels import BLANK, as_text
+from svhncli.data.digits import Digits
 from svhncli.runs.record import RunDir
 from svhncli.stats.scores import confidence
 
@@ -156,11 +157,6 @@ def read_readings(path: Path) -> Readings:
         raise CheckpointError(f"'{path}' cannot be used: {error}", "name a run that is whole") from error
     index, label, read, group, fold_names = zip(*found, strict=True)
     return Readings(np.array(index), np.array(group), np.array(label), np.array(read), np.array(fold_names))
-
-
-def as_text(classes: np.ndarray) -> str:
-    """Classes of the positions (L,) as the number that they spell; blanks are left out."""
-    return "".join(str(k) for k in classes.tolist() if k != BLANK)
 
 
 def collect_predictions(run: RunDir, names: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.data.digits import BLANK
+from svhncli.core.labels import BLANK
 from svhncli.stats.intervals import wilson
 from svhncli.stats.scores import by_class, confidence, confusion, is_right, reliability
 

@@ -12,7 +12,7 @@ from svhncli import registry
 from svhncli.config import schema
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
-from svhncli.data.digits import DataSet, Digits
+from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches, Training, batch_bounds
 from svhncli.engine.device import Machine
@@ -127,11 +127,6 @@ def _position_weights(reg: schema.Reg, positions: int, machine: Machine) -> torc
             f"give {positions}, or [] to weigh all alike",
         )
     return torch.tensor(given, dtype=torch.float32, device=machine.device)
-
-
-def val_digits(data: DataSet, fold: Fold) -> Digits:
-    """The pictures that a fold's `val` indexes."""
-    return data.val if fold.val_part == "val" and data.val is not None else data.train
 
 
 def _take_weights(network: nn.Module, source: str, show: Show) -> None:

@@ -16,9 +16,10 @@ from torch import nn
 
 from svhncli.config import rules, schema
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
+from svhncli.core.labels import as_text
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
-from svhncli.data.digits import DataSet
+from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches, batch_bounds, training_pictures
 from svhncli.engine.device import Machine
@@ -30,7 +31,7 @@ from svhncli.report.figures.dynamics import draw_film, jumps
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
 from svhncli.runs.mistakes import keep_mistakes
-from svhncli.runs.predictions import as_text, write_predictions
+from svhncli.runs.predictions import write_predictions
 from svhncli.runs.record import RunDir
 from svhncli.training.assembly import assemble
 

@@ -23,12 +23,11 @@ import torch
 
 from svhncli import registry
 from svhncli.config import schema
-from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.files import write_json
-from svhncli.core.processes import end_with_parent, interrupts_held, spawning
+from svhncli.core.processes import available_cpus, end_with_parent, interrupts_held, spawning
 from svhncli.core.signals import noted
-from svhncli.data.digits import DataSet
+from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine import device
 from svhncli.engine.device import Machine

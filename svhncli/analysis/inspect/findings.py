@@ -10,7 +10,8 @@ from svhncli.analysis.inspect import boxes, drift
 from svhncli.analysis.inspect.alike import Alike
 from svhncli.analysis.inspect.outliers import deviations
 from svhncli.analysis.inspect.parts import LEAVE_OUT, LEVELS, Finding, Item, Limits, Part, Parts
-from svhncli.data.digits import BLANK, DataSet
+from svhncli.core.labels import BLANK
+from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 
 

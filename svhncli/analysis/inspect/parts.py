@@ -10,8 +10,10 @@ import numpy as np
 
 from svhncli.analysis.inspect.duplicates import digests, thumbnails
 from svhncli.analysis.inspect.outliers import looks
+from svhncli.core.labels import BLANK
+from svhncli.data.dataset import DataSet
 from svhncli.data.describe import BATCH, describe, light, luminance
-from svhncli.data.digits import BLANK, DataSet, Digits
+from svhncli.data.digits import Digits
 from svhncli.data.split import Fold
 from svhncli.data.store.disk import Progress, silent
 

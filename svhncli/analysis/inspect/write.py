@@ -10,10 +10,11 @@ import numpy as np
 
 from svhncli.analysis.inspect.parts import Finding, Item, Parts
 from svhncli.core.files import write_csv, write_json, write_text
+from svhncli.core.labels import as_text
 from svhncli.core.rng import numpy_generator
-from svhncli.data.digits import DataSet, Digits
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
 from svhncli.runs.contact_sheet import draw_captioned, draw_sheet
-from svhncli.runs.predictions import as_text
 from svhncli.stats.confident_learning import Judged
 
 RESULT, TABLE, CLASSES = "result.json", "findings.csv", "classes.png"

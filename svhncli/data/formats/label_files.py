@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from svhncli.core.errors import DataError, UsageError
-from svhncli.data.render.renderer import Given, check
+from svhncli.data.render.photo import Given, check
 
 Row = tuple[str, tuple[int, ...], np.ndarray]
 """A picture's file name, its digits, and their boxes (L, 4): left, top, right, bottom in pixels."""

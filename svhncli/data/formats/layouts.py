@@ -16,12 +16,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import UsageError, disk_error
 from svhncli.core.files import TEMP_PREFIX, write_json
-from svhncli.core.processes import in_order
+from svhncli.core.processes import available_cpus, in_order
 from svhncli.data.formats.label_files import Labels, Row
-from svhncli.data.render.renderer import Given, Piece, draw, pieces_of, render
+from svhncli.data.render.photo import Given
+from svhncli.data.render.renderer import Piece, draw, pieces_of, render
 from svhncli.data.render.world import Spec
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent

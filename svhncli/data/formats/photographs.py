@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import DataError
 from svhncli.core.files import read_json, write_json
-from svhncli.core.processes import in_order
-from svhncli.data.digits import BLANK, DataSet
+from svhncli.core.labels import BLANK
+from svhncli.core.processes import available_cpus, in_order
+from svhncli.data.dataset import DataSet
 from svhncli.data.formats.images import decode
 from svhncli.data.framing import Box, Framing
-from svhncli.data.store.cache import Cache, create_arrays, fingerprint, shorten
-from svhncli.data.store.cache import load as load_part
+from svhncli.data.store.arrays import create_arrays, shorten
+from svhncli.data.store.arrays import load as load_part
+from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Count, Progress, silent
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svhncli.core.cpus import available_cpus
-from svhncli.core.processes import in_order
+from svhncli.core.processes import available_cpus, in_order
+from svhncli.data.render.photo import Given, Photo, check
 from svhncli.data.render.world import STREET, Spec, load
 from svhncli.data.store.cache import Cache
 
@@ -31,39 +31,11 @@ _SMALL = 2000
 _FEW = 300
 """Fewer photographs than this are."""
 
-LARGEST = 4096
-"""Pixels of the longest side of a photograph."""
-
 PIECE = 128
 """Photographs that a process draws at once: enough of them are of like size."""
 
 Job = tuple[int, str, int, int, Spec, Cache]
 Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Given:
-    """A number to be drawn. label: L digits, from 1. boxes: (L, 4), left, top, right, bottom in pixels.
-
-    size: the picture's width and height, or None where nobody knows it.
-    """
-
-    label: tuple[int, ...]
-    boxes: np.ndarray
-    size: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A photograph. image: uint8 (H, W, 3). label: L digits.
-
-    boxes: float32 (L, 4), where their ink is: left, top, right, bottom in pixels, within the picture and at
-        least one pixel wide and high.
-    """
-
-    image: np.ndarray
-    label: tuple[int, ...]
-    boxes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -195,24 +167,6 @@ def pieces_of(
         )
         for start in starts
     ]
-
-
-def check(number: Given) -> None:
-    """Refuse what cannot be drawn.
-
-    Raises:
-        ValueError: see `photographs`.
-    """
-    boxes = np.asarray(number.boxes, float)
-    if not number.label or not set(number.label) <= set(range(10)):
-        raise ValueError(f"a number has digits from 0 to 9, at least one, not {number.label}")
-    if boxes.shape != (len(number.label), 4) or not np.isfinite(boxes).all():
-        raise ValueError(f"{len(number.label)} digits need as many boxes of four finite numbers")
-    sides = boxes[:, 2:].max(axis=0) if number.size is None else np.array(number.size)
-    if sides.max() > LARGEST or (number.size is not None and sides.min() < 1):
-        raise ValueError(
-            f"a picture of {sides[0]:.0f} x {sides[1]:.0f} pixels is not 1 to {LARGEST} wide and high"
-        )
 
 
 def draw(piece: Piece) -> list[Photo]:

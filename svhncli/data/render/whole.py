@@ -15,7 +15,7 @@ from svhncli.data.render import camera
 from svhncli.data.render.chunk import painted, written
 from svhncli.data.render.dice import Dice
 from svhncli.data.render.faces import Atlas
-from svhncli.data.render.renderer import LARGEST, Given, Photo
+from svhncli.data.render.photo import LARGEST, Given, Photo
 from svhncli.data.render.scene import ROW, STACK, Layout, boxes, layout, look, outline, pose
 from svhncli.data.render.world import World
 

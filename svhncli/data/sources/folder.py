@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from svhncli.core.errors import DataError
-from svhncli.data.digits import DataSet
+from svhncli.data.dataset import DataSet
 from svhncli.data.formats import photographs
 from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.formats.labels import LONGEST

@@ -17,8 +17,9 @@ from svhncli.core.processes import end_with_parent, interrupts_held, spawning
 from svhncli.data.digits import Digits
 from svhncli.data.render.renderer import render
 from svhncli.data.render.world import STREET, Spec
-from svhncli.data.store.cache import Cache, create
-from svhncli.data.store.cache import load as load_part
+from svhncli.data.store.arrays import create
+from svhncli.data.store.arrays import load as load_part
+from svhncli.data.store.cache import Cache
 
 NICE = 10
 """How far the renderer stands back: a training step waits for its slowest thread, so a core that is shared

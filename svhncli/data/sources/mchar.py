@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from svhncli.core.errors import DataError
-from svhncli.data.digits import DataSet
+from svhncli.data.dataset import DataSet
 from svhncli.data.formats import labels, photographs
 from svhncli.data.formats.photographs import Part, Photograph
 from svhncli.data.framing import Framing

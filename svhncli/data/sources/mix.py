@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from svhncli.core.errors import DataError
-from svhncli.data.digits import DataSet
+from svhncli.data.dataset import DataSet
 from svhncli.data.render.world import STREET, Spec
 from svhncli.data.sources import synth
 from svhncli.data.sources.fresh import Fresh

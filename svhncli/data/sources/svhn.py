@@ -17,11 +17,13 @@ import numpy as np
 
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import read_json, write_json
-from svhncli.data.digits import DataSet, Digits
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
 from svhncli.data.formats import mat
 from svhncli.data.house_numbers import house_numbers
-from svhncli.data.store.cache import Cache, create, fingerprint
-from svhncli.data.store.cache import load as load_part
+from svhncli.data.store.arrays import create
+from svhncli.data.store.arrays import load as load_part
+from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Progress, silent
 from svhncli.data.store.download import fetch, md5_of
 

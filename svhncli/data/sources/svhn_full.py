@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.core.cpus import available_cpus
 from svhncli.core.errors import DataError, UsageError
-from svhncli.core.processes import in_order
-from svhncli.data.digits import DataSet
+from svhncli.core.processes import available_cpus, in_order
+from svhncli.data.dataset import DataSet
 from svhncli.data.formats import labels, photographs
 from svhncli.data.formats.photographs import Part, Photograph
 from svhncli.data.framing import Framing

@@ -6,12 +6,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from svhncli.data.digits import DataSet, Digits
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
 from svhncli.data.render.renderer import RENDERER_VERSION, render
 from svhncli.data.render.world import STREET, Spec
 from svhncli.data.sources.fresh import Fresh
-from svhncli.data.store.cache import Cache, create, fingerprint
-from svhncli.data.store.cache import load as load_part
+from svhncli.data.store.arrays import create
+from svhncli.data.store.arrays import load as load_part
+from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Progress, silent
 
 PACKAGES = ("Pillow", "matplotlib", "numpy", "scipy")

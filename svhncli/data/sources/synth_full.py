@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from svhncli.data.digits import BLANK, DataSet
+from svhncli.core.labels import BLANK
+from svhncli.data.dataset import DataSet
 from svhncli.data.framing import Framing
 from svhncli.data.render.renderer import photographs
 from svhncli.data.render.world import STREET, Spec
 from svhncli.data.render.world import load as load_world
 from svhncli.data.sources.synth import renderer
-from svhncli.data.store.cache import Cache, create_arrays, fingerprint
-from svhncli.data.store.cache import load as load_part
+from svhncli.data.store.arrays import create_arrays
+from svhncli.data.store.arrays import load as load_part
+from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Progress, silent
 
 

@@ -5,10 +5,8 @@ A folder is built beside its place and renamed into it whole: a kill at any mome
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -20,13 +18,11 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from numpy.typing import DTypeLike
 
 from svhncli import __version__
 from svhncli.core.errors import DiskError, SvhnError, disk_error
 from svhncli.core.files import TEMP_PREFIX, read_json, write_json
-from svhncli.data.digits import Digits, Numbered, Stored
-from svhncli.data.store.disk import digest, hold, no_space, require_space
+from svhncli.data.store.disk import digest, hold
 
 META = "meta.json"
 ELSEWHERE = "free some space, or choose another folder with SVHN_CACHE=FOLDER"
@@ -132,74 +128,6 @@ class Cache:
                 shutil.rmtree(temp, ignore_errors=True)
 
 
-def create(
-    folder: Path, part: str, n: int, shape: tuple[int, int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """New memory-mapped files for a part of N single digits of `shape` (C, H, W), to be filled.
-
-    Returns images uint8 (N, C, H, W), labels int64 (N, 1) and groups int64 (N,).
-
-    Raises:
-        DiskError: there is no space for them.
-    """
-    wanted = {"images": (np.uint8, (n, *shape)), "labels": (np.int64, (n, 1)), "groups": (np.int64, (n,))}
-    made = create_arrays(folder, part, wanted)
-    return made["images"], made["labels"], made["groups"]
-
-
-def create_arrays(
-    folder: Path, part: str, wanted: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
-) -> dict[str, np.ndarray]:
-    """New memory-mapped files of a part, `{part}_{name}.npy`, by name: those that `load` knows.
-
-    wanted: name -> type and shape.
-
-    Raises:
-        DiskError: there is no space for them.
-    """
-    size = sum(math.prod(dims) * np.dtype(kind).itemsize for kind, dims in wanted.values())
-    require_space(folder.parent, size)
-    arrays: dict[str, np.ndarray] = {}
-    for name, (kind, dims) in wanted.items():
-        path = folder / f"{part}_{name}.npy"
-        arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=dims)
-        try:
-            _allocate(path)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise no_space(folder.parent, size) from error
-    return arrays
-
-
-def shorten(path: Path, n: int) -> None:
-    """Keep the first n rows of an array's file, in place."""
-    array = np.load(path, mmap_mode="r")
-    header = {"descr": array.dtype.str, "fortran_order": False, "shape": (n, *array.shape[1:])}
-    with path.open("r+b") as file:
-        np.lib.format.write_array_header_1_0(file, header)  # padded, so that its length does not change
-        file.truncate(file.tell() + n * array[:1].nbytes)
-
-
-def load(folder: Path, part: str, prefix: str, first_group: int = 0) -> Digits:
-    """A part of a prepared data set: images and names mapped read-only, the rest in memory.
-
-    prefix: names are `prefix/0`, `prefix/1`, … where the part has none of its own.
-    first_group: is added to the groups, so that those of several parts are distinct.
-    """
-
-    def own(name: str) -> np.ndarray | None:
-        path = folder / f"{part}_{name}.npy"
-        return np.load(path) if path.exists() else None
-
-    images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
-    labels = np.load(folder / f"{part}_labels.npy")
-    groups = np.load(folder / f"{part}_groups.npy") + first_group
-    stored = folder / f"{part}_names.npy"
-    names = Stored(np.load(stored, mmap_mode="r")) if stored.exists() else Numbered(prefix, len(images))
-    return Digits(images, labels, groups, names, own("boxes"), own("sizes"))
-
-
 def fingerprint(*folders: Path) -> str:
     """SHA-256 over pictures and labels of prepared data sets, by the digests taken when they were built."""
     digests = [
@@ -237,13 +165,6 @@ def _facts(path: Path) -> dict[str, Any]:
         array = np.lib.format.open_memmap(path, mode="r")
         facts |= {"dtype": array.dtype.str, "shape": list(array.shape)}
     return facts
-
-
-def _allocate(path: Path) -> None:
-    """Take the file's blocks from the disk; one that fills up later kills who writes to a map (SIGBUS)."""
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _sync(path: Path) -> None:

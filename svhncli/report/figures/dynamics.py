@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from svhncli.core.files import write_atomic
-from svhncli.report.readings import read
+from svhncli.core.labels import read
 
 LATE = 4
 """The last quarter of a run is what is judged: early on, every prediction moves."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from svhncli.core.errors import NotFiniteError
+from svhncli.core.labels import as_text
 from svhncli.report.diagnosis import turns
 from svhncli.report.terminal import percent
 from svhncli.runs.overall import BOOTSTRAP
-from svhncli.runs.predictions import as_text
 from svhncli.runs.reader import Run
 
 

@@ -12,13 +12,14 @@ from torch import nn
 
 from svhncli.config import schema
 from svhncli.core.rng import numpy_generator
-from svhncli.data.digits import DataSet, Digits, Numbered
+from svhncli.data.dataset import DataSet, val_digits
+from svhncli.data.digits import Digits, Numbered
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
 from svhncli.engine.loop import Epoch, Plan, State, fit
 from svhncli.report.terminal import Show
-from svhncli.training.assembly import assemble, val_digits
+from svhncli.training.assembly import assemble
 
 N_TRAIN, N_VAL = 10_240, 1_040
 """Pictures that the small trainings see at most; validation ends with a small batch."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli.data.digits import BLANK
+from svhncli.core.labels import BLANK
 from svhncli.engine.batches import Batches
 from svhncli.engine.forward import logits
 from svhncli.engine.loop import Plan, State, Tick, evaluate, fit, train_step

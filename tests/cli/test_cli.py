@@ -1,0 +1,381 @@
+"""The command line: flags, verbs, and mistakes answered in a few lines."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from conftest import REPO
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from svhncli import __version__
+from svhncli.cli import catalog, dispatch, hydra_app, overview
+from svhncli.cli import main as cli
+from svhncli.config import schema
+from svhncli.core.errors import SvhnError, UsageError
+from svhncli.runs.record import reserve
+
+ENV = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def svhn(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "svhncli", *words],
+        env=ENV,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# ----------------------------------------------------------------------------- taking a line apart
+
+
+def test_flags_may_stand_anywhere_and_leave_the_words_in_order() -> None:
+    line = cli.parse(["--json", "train", "lr=1", "-q", "model=cnn", "--debug"])
+    assert line.words == ["train", "lr=1", "model=cnn"]
+    assert line.flags == {"--json", "--quiet", "--debug"}
+
+
+@pytest.mark.parametrize("words", [["--cfg", "job"], ["-c", "job"], ["--cfg=job"]])
+def test_a_flag_of_hydra_keeps_its_value(words: list[str]) -> None:
+    line = cli.parse(["train", *words, "lr=1"])
+    assert (line.hydra, line.words) == (["--cfg", "job"], ["train", "lr=1"])
+
+
+def test_info_takes_no_override_for_its_value() -> None:
+    assert cli.parse(["train", "--info", "lr=1"]).hydra == ["--info", "all"]
+    assert cli.parse(["train", "--info", "defaults"]).hydra == ["--info", "defaults"]
+
+
+@pytest.mark.parametrize(
+    ("words", "resume", "left"),
+    [
+        (["--resume"], "", []),
+        (["--resume", "epochs=3"], "", ["epochs=3"]),
+        (["--resume", "some/run", "epochs=3"], "some/run", ["epochs=3"]),
+        (["--resume", "--json"], "", []),
+        (["--resume=some/run"], "some/run", []),
+        (["epochs=3"], None, ["epochs=3"]),
+    ],
+)
+def test_resume_takes_the_next_word_unless_it_is_an_override(
+    words: list[str], resume: str | None, left: list[str]
+) -> None:
+    line = cli.parse(["train", *words])
+    assert (line.resume, line.words[1:]) == (resume, left)
+
+
+def test_resume_takes_a_path_with_an_equals_sign_where_it_exists(tmp_path: Path) -> None:
+    (tmp_path / "lr=1").mkdir()
+    assert cli.parse(["train", "--resume", "lr=1"]).resume == "lr=1"
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.text(alphabet="\\'${}\"=,[] a", max_size=12)
+)
+def test_a_quoted_path_comes_back_whatever_it_contains(text: str) -> None:
+    (word,) = hydra_app.parse([f"run={hydra_app.quote(text)}"], "eval")
+    assert OmegaConf.to_container(OmegaConf.create({"run": word.value()}), resolve=True) == {"run": text}
+
+
+# ----------------------------------------------------------------------------- help
+
+
+def test_no_verb_prints_the_help_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "usage: svhn VERB" in printed.err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
+def test_help_lists_every_verb_and_flag(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 0
+    text = capsys.readouterr().out
+    assert all(word in text for word in [*schema.VERBS, *cli.FLAGS])
+
+
+def test_the_overview_has_the_verbs_of_the_schema_and_says_what_they_take() -> None:
+    assert list(overview.VERBS) == list(schema.VERBS)
+    for verb, kind in schema.VERBS.items():
+        names = {item.name for item in fields(kind)}
+        assert set(catalog.plain_keys(verb)) <= names
+        assert catalog.takes_run(verb) == ("run" in names)
+
+
+@pytest.mark.parametrize("verb", schema.VERBS)
+def test_help_of_a_verb_lists_every_key_with_meaning_and_every_choice(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([verb, "--help"]) == cli.main(["help", verb]) == 0
+    text = capsys.readouterr().out
+    flowing = " ".join(text.split())
+    for key in catalog.keys(verb).values():
+        assert f" {key.path} " in text
+        assert " ".join(key.rule["meaning"].split()[:3]) in flowing
+    for group in catalog.defaults(verb):
+        assert all(f"{group}={choice}" in text for choice in catalog.choices(group))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_help_says_ranges_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["train", "--help"])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "epochs 20 passes over the training part [int >= 1]" in lines
+    assert "split.k 5 number of folds [int >= 2]" in lines
+    assert any(line.startswith("lr from optim learning rate") for line in lines)
+
+
+def test_help_and_completion_import_nothing_heavy() -> None:
+    program = (
+        "import sys; from svhncli.cli import main\n"
+        "main(['train', '--help']); main(['--complete', 'train', '']); main(['trian'])\n"
+        "sys.exit(str({'hydra', 'omegaconf', 'torch', 'numpy', 'rich', 'yaml'} & {*sys.modules} or ''))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENV, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "svhn: error: unknown verb 'trian'\n  hint: did you mean 'train'?\n\n"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"svhn {__version__}\n"
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "svhncli", "train", "--help"],
+        env=ENV,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+# ----------------------------------------------------------------------------- showing a config
+
+
+def test_cfg_job_prints_the_config_and_leaves_nothing_behind(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    assert cli.main(["train", "lr=0.25", "--cfg", "job", "model=mlp"]) == 0
+    printed = capsys.readouterr()
+    config = schema.from_dict(schema.Train, OmegaConf.to_container(OmegaConf.create(printed.out)))
+    assert (config.lr, config.model) == (0.25, schema.Mlp())
+    assert printed.err == ""
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_config_dir_adds_choices(capsys: pytest.CaptureFixture[str], empty_folder: Path) -> None:
+    own = empty_folder / "own" / "model"
+    own.mkdir(parents=True)
+    (own / "thin.yaml").write_text("defaults: [cnn, _self_]\nwidth: 0.25\n")
+    assert cli.main(["train", "--config-dir", "own", "model=thin", "--cfg", "job"]) == 0
+    assert OmegaConf.create(capsys.readouterr().out).model == schema.Cnn(width=0.25).__dict__
+
+
+def test_a_plugin_of_the_current_folder_composes_without_a_yaml(empty_folder: Path) -> None:
+    (empty_folder / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom svhncli.registry import register\n"
+        "from svhncli.config.schema import key\n"
+        "@dataclass\nclass Mine:\n    name: str = key('mine', 'the network')\n"
+        "    depth: int = key(3, 'layers', low=1)\n"
+        "register('model', Mine, lambda *args: None)\n"
+    )
+    done = svhn("train", "plugins=[mine]", "model=mine", "model.depth=5", "--cfg", "job", cwd=empty_folder)
+    assert OmegaConf.create(done.stdout).model == {"name": "mine", "depth": 5}, done.stderr
+    unnamed = svhn("train", "model=mine", "--cfg", "job", cwd=empty_folder)
+    assert unnamed.returncode == 2
+
+
+def test_hydra_leaves_the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["before"])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    cli.main(["train", "--cfg", "job"])
+    cli.main(["train", "--cfg", "job", "nonsense=1"])
+    assert sys.argv == ["before"]
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+# ----------------------------------------------------------------------------- mistakes
+
+MISTAKES = {
+    "trian": ("unknown verb 'trian'", "did you mean 'train'?"),
+    "frobnicate": ("unknown verb", "there are: train, inspect, check"),
+    "train --jsn": ("unknown flag --jsn", "did you mean --json?"),
+    "train --cfg jib": ("--cfg jib", "job or hydra or all"),
+    "train --json=1": ("--json takes no value", ""),
+    "train --config-name x": ("not supported", "the verb is the config"),
+    "train --experimental-rerun x": ("not supported", "--resume"),
+    "train -sc query=bash": ("not supported", "svhn completion bash"),
+    "completion tcsh": ("which shell", "bash|zsh|fish"),
+    "train learning_rate=1": ("unknown key 'learning_rate'", "did you mean 'lr'?"),
+    "train optim.lr=1": ("unknown key 'optim.lr'", "did you mean 'lr'?"),
+    "train optimizer=sgd": ("unknown key 'optimizer'", "did you mean 'optim'?"),
+    "train dropout=0.5": ("unknown key 'dropout'", "did you mean 'reg.dropout'?"),
+    "train reg.augment.rotat=5": ("unknown key 'reg.augment.rotat'", "did you mean 'reg.augment.rotate'?"),
+    "train reg.augment={rotat:5}": ("unknown key 'reg.augment.rotat'", "did you mean 'reg.augment.rotate'?"),
+    "train zzz=1": ("unknown key 'zzz'", "svhn train --help"),
+    "train +epoch=1": ("unknown key 'epoch'", "did you mean 'epochs'?"),
+    "train model=cnnn": ("unknown model 'cnnn'; there are: cnn, ", "did you mean 'cnn'?"),
+    "train model=null": ("takes the name of one of its choices", ""),
+    "train ~model": ("model is not set", "model=linear|"),
+    "train epochs=abc": ("epochs=abc has the wrong type; it must be: whole number, 1 or more", "passes over"),
+    "train epochs=1e2": ("epochs=100.0 has the wrong type", "epochs=100"),
+    "train reg.patience=none": ("reg.patience=none has the wrong type", "0 never stops early"),
+    "train split.seed=none": ("split.seed=none has the wrong type", "split.seed=null"),
+    "train model=mlp model.widths=64": ("it must be: list of whole number", "model.widths=[64]"),
+    "train test=maybe": ("it must be: true or false", "score the best weights"),
+    "train reg.augment={rotate:x}": ("reg.augment.rotate=x has the wrong type", "degrees"),
+    "train epochs=0": ("epochs=0: must be 1 or more", "the verb's --help"),
+    "train epochs=0 lr=-1": ("lr=-1.0: must be above 0", "the verb's --help"),
+    "train lr=nan": ("lr=nan: must be a finite number", ""),
+    "train metric=val_acc": ("must be val_accuracy or val_loss; did you mean 'val_accuracy'?", ""),
+    "train lr=[1": ("cannot read 'lr=[1'", "bracket"),
+    "train cnn": ("'cnn' is not key=value", "did you mean 'model=cnn'?"),
+    "train epoch": ("'epoch' is not key=value", "did you mean 'epochs=...'?"),
+    "train lr=1,2": ("'lr=1,2' gives several values to one run", "svhn train -m lr=1,2"),
+    "train model=cnn,mlp": ("gives several values to one run", "-m"),
+    "train optim.momentum=0.5": ("'optim.momentum' belongs to optim=sgd or optim=rmsprop", "add optim=sgd"),
+    "train seed=${nothing}": ("'nothing' not found", ""),
+    "train plugins=[no_such_module]": ("cannot import 'no_such_module'", "current folder"),
+    "train hydra/launcher=none_such": ("unknown hydra/launcher 'none_such'", ""),
+    "train --cfg job -m lr=1,2": ("--cfg shows one config", "-m"),
+    "eval": ("which run?", "svhn eval RUN"),
+    "eval latest data.size=40": ("'data.size' belongs to data=synth", "add data=synth"),
+    "eval latest part=tset": ("did you mean 'test'?", ""),
+    "eval latest -m": ("takes neither --resume nor --multirun", ""),
+    "compare": ("which runs?", "svhn compare A B"),
+    "predict": ("which run?", "svhn predict RUN PATHS..."),
+    "predict latest": ("which pictures?", "svhn predict RUN PATHS..."),
+    "predict latest a.png tat=5": ("unknown key 'tat'", "did you mean 'tta'?"),
+    "predict latest a.png --json": ("both go to standard output", "out=FILE"),
+    "submission": ("which file?", "svhn submission FILE FOLDER"),
+    "submission a.csv": ("which folder?", "svhn submission FILE FOLDER"),
+    "submission a.csv b c": ("'c' is not key=value", "svhn submission --help"),
+    "export": ("which run?", "svhn export RUN"),
+    "eval latest zzz": ("'zzz' is not key=value", "svhn eval --help"),
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_is_answered_in_a_few_lines(
+    words: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    message, hint = MISTAKES[words]
+    assert cli.main(words.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    first, _, rest = printed.err.partition("  hint: ")
+    assert first.startswith("svhn: error: ")
+    assert message in first
+    assert hint in rest
+    assert len(printed.err.splitlines()) <= 4
+    assert "Traceback" not in printed.err
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "epochs=0", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback_and_a_full_disk_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.explain(RuntimeError("odd"), debug=False) == 1
+    assert "RuntimeError: odd\n  this is a bug of svhn" in capsys.readouterr().err
+    assert cli.explain(OSError(errno.ENOSPC, "No space left on device", "x.pt"), debug=False) == 6
+    assert capsys.readouterr().err.startswith(
+        "svhn: error: cannot write 'x.pt': No space left on device\n  hint: "
+    )
+
+
+def test_an_error_brings_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = [kind for kind in SvhnError.__subclasses__() if kind.__name__ != "Interrupted"]
+    assert sorted(cli.explain(kind("no"), debug=False) for kind in kinds) == [2, 3, 4, 5, 6, 7, 8]
+    assert capsys.readouterr().err == "svhn: error: no\n" * 7
+
+
+def test_ctrl_c_ends_without_a_traceback(empty_folder: Path) -> None:
+    (empty_folder / "pressed.py").write_text("raise KeyboardInterrupt\n")
+    done = svhn("train", "plugins=[pressed]", cwd=empty_folder)
+    assert (done.returncode, done.stderr) == (130, "svhn: interrupted\n")
+
+
+# ----------------------------------------------------------------------------- resume
+
+
+def test_changes_beside_resume_are_plain_values() -> None:
+    overrides = hydra_app.parse(["epochs=20", "model=cnn", "data.root='a b'", "model.widths=[1,2]"], "train")
+    assert dispatch.changes(overrides, "train") == {
+        "epochs": 20,
+        "model": "cnn",
+        "data.root": "a b",
+        "model.widths": [1, 2],
+    }
+
+
+@pytest.mark.parametrize("word", ["+lr=1", "~model", "hydra.verbose=true", "epoch=3"])
+def test_resume_refuses_what_is_not_a_known_key(word: str) -> None:
+    with pytest.raises(UsageError):
+        dispatch.changes(hydra_app.parse([word], "train"), "train")
+
+
+@pytest.mark.parametrize(
+    "words", [["--resume"], ["resume=latest"], ["--resume", "latest"], ["--resume", "nowhere"]]
+)
+def test_resume_without_a_run_is_a_checkpoint_error(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *words]) == 4
+    assert capsys.readouterr().err.startswith("svhn: error: there is no run")
+
+
+# ----------------------------------------------------------------------------- run directories
+
+
+def test_starts_in_the_same_instant_get_folders_of_their_own() -> None:
+    made: list[Path] = []
+    moment = datetime(2026, 11, 23, 14, 5, 9, 999_990)
+    starts = [threading.Thread(target=lambda: made.append(reserve("train", moment))) for _ in range(40)]
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join()
+    assert len(set(made)) == 40
+    assert min(made).name == "2026-11-23_14-05-09-999990"
+    assert max(made).name == "2026-11-23_14-05-10-000029"
+    assert all(path.is_dir() for path in made)
+
+
+def test_an_unused_run_directory_is_removed_and_a_used_one_stays(empty_folder: Path) -> None:
+    used, unused = reserve("train"), reserve("train")
+    (used / "config.yaml").write_text("")
+    (unused / ".hydra").mkdir()
+    hydra_app.release(used)
+    hydra_app.release(unused)
+    assert list(empty_folder.glob("outputs/train/*")) == [used.absolute()]
+    (used / "config.yaml").unlink()
+    hydra_app.release(used)
+    assert list(empty_folder.iterdir()) == []

@@ -1,0 +1,262 @@
+"""`svhn train -m`: a folder a job, failures survived and reported at once, only unfinished jobs run again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPO
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svhncli.cli import main as cli
+from svhncli.cli import sweep
+from svhncli.core import files
+from svhncli.core.errors import CheckpointError, UsageError
+
+SMALL = [
+    "data=tiny",
+    "data.n_train=120",
+    "data.n_test=40",
+    "model=linear",
+    "epochs=1",
+    "threads=1",
+    "device=cpu",
+]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def the_sweep() -> Path:
+    (folder,) = Path("outputs/sweep").iterdir()
+    return folder
+
+
+# ----------------------------------------------------------------------------- names
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=6))
+def test_a_folder_name_is_short_and_needs_no_quotes(words: list[str]) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,119}", sweep.slug(words))
+    assert not sweep.slug(words).startswith(".")
+
+
+@given(st.lists(st.text("ab/=,.-_", min_size=1), min_size=1, max_size=3), st.data())
+def test_different_overrides_have_different_folders(words: list[str], data: st.DataObject) -> None:
+    other = data.draw(
+        st.sampled_from([[*words, "a=1"], [words[0] + "/", *words[1:]], [words[0] + "x" * 200]])
+    )
+    assert sweep.slug(words) != sweep.slug(other)
+
+
+def test_a_folder_name_says_what_was_swept() -> None:
+    assert sweep.slug(["lr=0.001", "model=cnn"]) == "lr-0.001_model-cnn"
+    assert re.fullmatch(r"data.root--a-b-[0-9a-f]{8}", sweep.slug(["data.root=/a/b"]))
+
+
+def test_jobs_are_every_combination_in_order() -> None:
+    swept, jobs = sweep.expand(["lr=1e-3,3e-4", "epochs=2", "model=cnn,mlp"])
+    assert swept == ["lr", "model"]
+    assert [" ".join(job) for job in jobs] == [
+        "lr=0.001 epochs=2 model=cnn",
+        "lr=0.001 epochs=2 model=mlp",
+        "lr=0.0003 epochs=2 model=cnn",
+        "lr=0.0003 epochs=2 model=mlp",
+    ]
+
+
+def test_glob_and_range_are_sweeps() -> None:
+    assert len(sweep.expand(["optim=glob(adam*)"])[1]) == 2
+    assert len(sweep.expand(["seed=range(0,3)"])[1]) == 3
+    with pytest.raises(UsageError, match="cannot list the jobs"):
+        sweep.expand(["lr=interval(0,1)"])
+
+
+# ----------------------------------------------------------------------------- ranks
+
+
+def row(job: int, status: str, metric: str | None = None, score: float | None = None) -> dict[str, Any]:
+    return {"job": job, "status": status, "metric": metric, "score": score}
+
+
+def test_the_highest_accuracy_and_the_lowest_loss_come_first() -> None:
+    accuracies = [row(1, "done", "val_accuracy", 0.5), row(2, "failed"), row(3, "done", "val_accuracy", 0.9)]
+    assert [each["job"] for each in sweep.ranked(accuracies)] == [3, 1, 2]
+    losses = [row(1, "unfinished"), row(2, "done", "val_loss", 0.5), row(3, "done", "val_loss", 0.1)]
+    assert [each["job"] for each in sweep.ranked(losses)] == [3, 2, 1]
+
+
+# ----------------------------------------------------------------------------- whole sweeps
+
+
+def test_a_failed_job_stops_no_other_and_only_it_runs_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "-m", *SMALL, "init_from=start,null", "lr=1e-2,1e-3"]) == 1
+    first, folder = capsys.readouterr(), the_sweep()
+    assert "job 1/4 init_from=start lr=0.01 failed: " in first.err
+    assert first.err.index("job 1/4 init_from=start lr=0.01 failed") < first.err.index("job 2/4")  # at once
+    assert f"2 of 4 jobs failed; run them again with: svhn train --resume {folder}" in first.err
+    status = {path.parent.name: files.read_json(path)["status"] for path in folder.glob("*/summary.json")}
+    assert status == {
+        "init_from-start_lr-0.01": "failed",
+        "init_from-start_lr-0.001": "failed",
+        "init_from-null_lr-0.01": "done",
+        "init_from-null_lr-0.001": "done",
+    }
+    assert files.read_json(folder / "init_from-start_lr-0.01" / "summary.json")["exit_code"] == 4
+
+    with (folder / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [each["status"] for each in rows] == ["done", "done", "failed", "failed"]
+    assert float(rows[0]["score"]) >= float(rows[1]["score"])
+    assert all(each["test_accuracy"] and Path(each["run_dir"], "best.pt").is_file() for each in rows[:2])
+    assert [each["lr"] for each in rows[2:]] == ["0.01", "0.001"]
+    assert "start" in rows[2]["reason"]
+
+    shutil.copytree(folder / "init_from-null_lr-0.01", "start")
+    weights = {path: path.stat().st_mtime_ns for path in folder.glob("*/best.pt")}
+    assert cli.main(["train", "--resume", "--json"]) == 0
+    second = capsys.readouterr()
+    assert "job 3/4 init_from=null lr=0.01 is done already" in second.err
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
+    result = json.loads(second.out)
+    assert Path(result["sweep_dir"]) == folder
+    assert [each["status"] for each in result["jobs"]] == ["done"] * 4
+
+
+def test_a_mistake_that_all_jobs_share_is_refused_before_any(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    for words in (["lr=1e-3,1e-2", "nonsense=1"], ["model=cnn,cnnn"], ["lr=1e-3,1e-3"]):
+        assert cli.main(["train", "-m", *SMALL[:3], *words]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "job" not in printed.err.replace("two jobs of this sweep are the same", "")
+        assert list(empty_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_whole_sweep_and_says_how_to_go_on(
+    number: signal.Signals, code: int, empty_folder: Path
+) -> None:
+    words = [*SMALL, "epochs=1000000", "reg.patience=0", "lr=1e-3,1e-4"]
+    env = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "svhncli", "train", "-m", *words],
+        env=env,
+        cwd=empty_folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("epoch") and not any(each.startswith("epoch") for each in said[:-1]):
+                process.send_signal(number)
+            if line.startswith("job 2/2"):
+                process.kill()
+    assert process.returncode == code, said[-5:]
+    assert said[-1] == f"  hint: go on with: svhn train --resume {the_sweep()}\n"
+    assert "Traceback" not in "".join(said)
+
+
+# ----------------------------------------------------------------------------- going on
+
+
+@pytest.fixture
+def recorded(empty_folder: Path) -> Path:
+    """A sweep whose jobs are all done, by its files alone."""
+    folder = empty_folder / "outputs/sweep/2026-01-01_00-00-00-000000"
+    for lr, accuracy in (("0.01", 0.25), ("0.001", 0.75)):
+        (folder / f"lr-{lr}").mkdir(parents=True)
+        score = {"metric": "val_accuracy", "value": accuracy}
+        summary = {
+            "status": "done",
+            "score": score,
+            "best": {"epoch": 1, "val_loss": 1.0, "val_accuracy": accuracy},
+        }
+        files.write_json(folder / f"lr-{lr}" / "summary.json", summary)
+    files.write_json(folder / "sweep.json", {"overrides": ["lr=1e-2,1e-3"]})
+    return folder
+
+
+def test_a_finished_sweep_prints_its_table_again(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--resume", str(recorded)]) == 0
+    table = capsys.readouterr().out
+    assert 0 < table.index(" 75.00% ") < table.index(" 25.00% ")
+    with (recorded / "summary.csv").open(newline="") as file:
+        assert [each["lr"] for each in csv.DictReader(file)] == ["0.001", "0.01"]
+
+
+@pytest.mark.parametrize("words", [["--resume"], ["-m", "--resume"], ["resume=latest"]])
+def test_resume_without_a_value_finds_the_sweep_where_it_is_the_latest(
+    words: list[str], recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path("outputs/train") / "2025-12-31_00-00-00-000000").mkdir(parents=True)
+    assert cli.main(["train", *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sweep_dir"] == str(recorded.relative_to(Path.cwd()))
+
+
+def test_the_latest_of_runs_and_sweeps_is_the_one_that_began_last(recorded: Path) -> None:
+    run = Path("outputs/train/2026-01-02_00-00-00-000000")
+    run.mkdir(parents=True)
+    assert sweep.find("", sweeps_only=False) == recorded.relative_to(
+        Path.cwd()
+    )  # nothing was begun in `run` yet
+    (run / "config.yaml").write_text("")
+    assert sweep.find("", sweeps_only=False) == run
+    assert sweep.find("", sweeps_only=True) == recorded.relative_to(Path.cwd())
+
+
+def test_a_sweep_goes_on_as_it_was_given(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--resume", str(recorded), "epochs=3"]) == 2
+    assert cli.main(["train", "-m", "lr=1,2", f"hydra.sweep.dir={recorded}"]) == 2
+    printed = capsys.readouterr().err
+    assert "'epochs=3': a sweep goes on as it was given" in printed
+    assert "holds another sweep" in printed
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "plugins=[evil]",
+        "hydra.launcher._target_=os.system",
+        "++hydra.launcher._target_=os.system",
+        "hydra={launcher:{_target_:os.system}}",
+        "hydra/launcher=x",
+        "+model@hydra.launcher=cnn",
+    ],
+)
+def test_a_sweeps_record_cannot_name_code_to_run(word: str, recorded: Path) -> None:
+    files.write_json(recorded / "sweep.json", {"overrides": ["lr=1e-2,1e-3", word]})
+    with pytest.raises(CheckpointError, match="asks for plugins or Hydra settings"):
+        sweep.resume(recorded, [], [], as_json=False, debug=False)
+
+
+def test_resume_of_what_is_not_a_sweep_says_so(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "-m", "--resume", str(empty_folder)]) == 2
+    assert cli.main(["train", "-m", "--resume"]) == 4
+    printed = capsys.readouterr().err
+    assert "is not a sweep" in printed
+    assert "there is no sweep under outputs/sweep" in printed
+
+
+def test_a_job_can_be_sent_to_another_process() -> None:
+    job = sweep.Job(4, ["lr"], debug=False)
+    assert pickle.loads(pickle.dumps(job)) == job

@@ -1,0 +1,273 @@
+"""What `svhn eval` reports, through the command on a small run, and its parts on whole numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
+
+from svhncli.cli import main as cli
+from svhncli.core.errors import CheckpointError
+from svhncli.core.labels import BLANK
+from svhncli.data.digits import Digits, Numbered
+from svhncli.report.scorecard import write_report
+from svhncli.runs.predictions import read_predictions, write_predictions
+from svhncli.stats.intervals import wilson
+
+SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=30"]
+FILES = ["confusion.png", "mistakes.png", "predictions.csv", "reliability.png", "results.json"]
+UNFITTED = {"temperature": None, "fitted_on": None, "not_fitted": "why"}
+
+Evaluate = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "one"
+    assert cli.main(["train", *SMALL, f"hydra.run.dir={run}"]) == 0
+    return run
+
+
+@pytest.fixture
+def run(trained: Path, folder: Path) -> Path:
+    """A copy of a trained run, as `run` in the current folder."""
+    shutil.copytree(trained, folder / "run")
+    return Path("run")
+
+
+@pytest.fixture
+def evaluate(capsys: pytest.CaptureFixture[str]) -> Evaluate:
+    def summary(run: Path, *words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        code = cli.main(["eval", str(run), "device=cpu", *words, "--json"])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return json.loads(out)
+
+    return summary
+
+
+def columns(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, readings and probabilities of single digits, read without the tool."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    probabilities = np.array([[float(row[f"p{k}"]) for k in range(10)] for row in rows])
+    return *(np.array([int(row[name]) for row in rows]) for name in ("label", "prediction")), probabilities
+
+
+def test_the_report_is_what_scikit_learn_says_of_its_predictions(run: Path, evaluate: Evaluate) -> None:
+    summary = evaluate(run)
+    report = Path(summary["report"])
+    assert report == run / "eval" / "synth-test"
+    assert sorted(path.name for path in report.iterdir()) == FILES
+    found = summary["test"]
+    labels, read, probabilities = columns(report / "predictions.csv")
+    assert found["n"] == len(labels) == 60
+    assert found["accuracy"] == accuracy_score(labels, read)
+    assert found["mistakes"] == (labels != read).sum()
+    normed = probabilities / probabilities.sum(1, keepdims=True)
+    assert found["loss"] == pytest.approx(log_loss(labels, normed, labels=range(10)), rel=1e-4)
+    assert found["confusion"] == confusion_matrix(labels, read, labels=range(10)).tolist()
+    expected = precision_recall_fscore_support(labels, read, labels=range(10), zero_division=np.nan)
+    for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
+        told = [np.nan if one[name] is None else one[name] for one in found["classes"]]
+        assert told == pytest.approx(values, nan_ok=True), name
+    one = found["classes"][1]
+    hits = int(((labels == 1) & (read == 1)).sum())
+    assert one["recall_interval"]["low"] == wilson(hits, int((labels == 1).sum())).low
+    assert one["precision_interval"]["high"] == wilson(hits, int((read == 1).sum())).high
+    saved = json.loads((report / "results.json").read_text())
+    assert {name: saved[name] for name in found} == found
+    assert (saved["data"], saved["part"], saved["tta"]) == ("synth", "test", 1)
+    assert saved["checkpoint"] == str(run / "best.pt")
+
+
+def test_the_temperature_is_the_best_for_the_validation_part_whatever_is_scored(
+    run: Path, evaluate: Evaluate
+) -> None:
+    found = [evaluate(run, *words)[part] for words, part in (((), "test"), (("part=train",), "train"))]
+    labels, _, probabilities = columns(run / "val_predictions.csv")
+
+    def loss(temperature: float) -> float:
+        powers = np.maximum(probabilities, 1e-38) ** (1 / temperature)
+        return log_loss(labels, powers / powers.sum(1, keepdims=True), labels=range(10))
+
+    for score in found:
+        fitted = score["calibration"]
+        assert fitted["fitted_on"] == str(run / "val_predictions.csv")
+        best = loss(fitted["temperature"])
+        assert best <= min(loss(fitted["temperature"] * factor) for factor in (0.99, 1.01))
+        assert fitted["ece_after"] != fitted["ece"]
+    assert found[0]["calibration"]["temperature"] == found[1]["calibration"]["temperature"]
+
+
+@pytest.mark.parametrize(
+    "words", [["part=val"], ["part=train", "data=synth", "data.n_train=300", "data.n_test=60"]], ids=" ".join
+)
+def test_a_temperature_is_not_fitted_on_what_is_scored(
+    run: Path, evaluate: Evaluate, words: list[str]
+) -> None:
+    (score,) = (value for name, value in evaluate(run, *words).items() if name in ("train", "val"))
+    assert score["calibration"]["temperature"] is None
+    assert score["calibration"]["ece_after"] is None
+    assert score["calibration"]["not_fitted"] == "its part is scored"
+
+
+def test_without_the_predictions_of_the_validation_part_it_is_said(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "val_predictions.csv").unlink()
+    assert cli.main(["eval", str(run)]) == 0
+    assert "temperature not fitted: no val_predictions.csv" in capsys.readouterr().out
+
+
+BREAK: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "empty": (lambda text: b"", "no column 'label'"),
+    "header alone": (lambda text: text.split(b"\n")[0] + b"\n", "it has no rows"),
+    "a column less": (lambda text: text.replace(b",p9\n", b",q9\n"), "no column 'p9'"),
+    "cut off": (lambda text: text[: text.rstrip().rindex(b",")], "line 30: a probability is not a number"),
+    "a word": (lambda text: text.replace(b",0.", b",zero.", 3), "line 2: a probability is not a number"),
+    "nan": (lambda text: text.rstrip().rpartition(b",")[0] + b",nan\n", "line 30: its probabilities add up"),
+    "negative": (lambda text: text.replace(b",0.", b",-0.", 20), "line 2: its probabilities add up to"),
+    "no label": (lambda text: text.replace(b"/", b"/,", 1), "line 2: "),
+    "an unclosed quote": (lambda text: text + b'"', "unexpected end of data"),
+    "no text": (lambda text: b"\xff\xfe" + text, "codec can't decode"),
+}
+
+
+@pytest.mark.parametrize("how", BREAK)
+def test_broken_predictions_of_the_validation_part_give_one_message(
+    run: Path, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    path = run / "val_predictions.csv"
+    change, message = BREAK[how]
+    path.write_bytes(change(path.read_bytes()))
+    capsys.readouterr()
+    assert cli.main(["eval", str(run)]) == 4
+    out, err = capsys.readouterr()
+    (line,) = (line for line in err.splitlines() if "error:" in line)
+    assert line.startswith(f"svhn: error: '{path}' cannot be used: ")
+    assert message in line
+    assert "hint: remove it to go on without a temperature" in err
+    assert "Traceback" not in out + err
+    assert not (run / "eval").exists(), "nothing is evaluated first"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_person_sees_classes_calibration_and_the_folder_within_the_terminal(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert cli.main(["eval", str(run)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[0].split() == ["digit", "precision", "recall", "F1", "count"]
+    assert [line.split()[0] for line in lines[1:11]] == list("0123456789")
+    assert sum("calibration" in line and "at temperature" in line for line in lines) == 1
+    assert f"report  {run}/eval/synth-test" in lines
+
+
+def test_each_kind_of_evaluation_has_a_folder_and_out_is_another(run: Path, evaluate: Evaluate) -> None:
+    assert evaluate(run, "part=val", "tta=3")["report"] == str(run / "eval" / "synth-val-tta3")
+    summary = evaluate(run, "out=mine/first")
+    assert summary["report"] == "mine/first"
+    assert sorted(path.name for path in Path("mine/first").iterdir()) == FILES
+    assert summary["test"]["files"]["mistakes.png"] == "mine/first/mistakes.png"
+    assert [path.name for path in (run / "eval").iterdir()] == ["synth-val-tta3"]
+
+
+def test_a_file_where_the_report_should_go_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine").write_text("x")
+    assert cli.main(["eval", str(run), "out=mine"]) == 2
+    assert "out=mine is a file" in capsys.readouterr().err
+    assert cli.main(["eval", str(run), "out=mine/first"]) == 6
+    assert "choose a folder" in capsys.readouterr().err
+
+
+def test_each_fold_has_its_own_report_and_temperature(folder: Path, evaluate: Evaluate) -> None:
+    assert cli.main(["train", *SMALL, "split=kfold", "jobs=1", "split.k=2", "hydra.run.dir=folds"]) == 0
+    summary = evaluate(Path("folds"))
+    assert summary["report"] == "folds/*/eval/synth-test"
+    reports = [score["report"] for score in summary["scores"]]
+    assert sorted(map(str, Path().glob(summary["report"]))) == sorted(reports)
+    assert len(set(reports)) == len({s["calibration"]["temperature"] for s in summary["scores"]}) == 2
+    assert summary["test"]["accuracy"] == np.mean([score["accuracy"] for score in summary["scores"]])
+    elsewhere = evaluate(Path("folds"), "out=all")
+    assert [score["report"] for score in elsewhere["scores"]] == [
+        f"all/{s['fold']}" for s in summary["scores"]
+    ]
+
+
+# ----------------------------------------------------------------------------- whole numbers
+
+
+def numbers(count: int, seed: int = 0) -> tuple[Digits, np.ndarray]:
+    """Numbers of 0 to 3 digits, 64x128, and probabilities that read each of them right."""
+    draw = np.random.default_rng(seed)
+    lengths = draw.integers(0, 4, (count, 1))
+    labels = np.where(np.arange(3) < lengths, draw.integers(0, 10, (count, 3)), BLANK)
+    images = draw.integers(0, 256, (count, 3, 64, 128)).astype(np.uint8)
+    probabilities = np.full((count, 3, 11), 0.01, np.float32)
+    np.put_along_axis(probabilities, labels[..., None], 0.9, axis=-1)
+    return Digits(images, labels, np.arange(count), Numbered("n", count)), probabilities
+
+
+def test_the_surest_mistakes_come_first_and_are_not_more_than_64(tmp_path: Path) -> None:
+    digits, probabilities = numbers(100)
+    wrong = np.arange(30, 100)
+    probabilities[wrong, 0] = np.roll(probabilities[wrong, 0], 1, axis=-1)
+    sure = np.linspace(0.6, 0.8, len(wrong), dtype=np.float32)
+    probabilities[wrong, 1] = 0.2 / 10 * np.ones(11, np.float32)
+    probabilities[wrong, 1, digits.labels[wrong, 1]] = sure
+    found = write_report(tmp_path, {}, digits, np.arange(100), probabilities, UNFITTED)
+    assert found["mistakes"] == 70
+    with Image.open(tmp_path / "mistakes.png") as picture:
+        assert picture.size == (8 * (2 * 128 + 2), 14 + 8 * (2 * 64 + 14 + 2))
+        first = np.asarray(picture)[14 : 14 + 128 : 2, : 2 * 128 : 2]
+    assert (first == digits.images[99].transpose(1, 2, 0)).all()
+
+
+def test_without_mistakes_there_is_no_picture_of_them_and_an_old_one_goes(tmp_path: Path) -> None:
+    digits, probabilities = numbers(20)
+    (tmp_path / "mistakes.png").write_text("of an earlier report")
+    found = write_report(tmp_path, {}, digits, np.arange(20), probabilities, UNFITTED)
+    assert (found["mistakes"], found["files"]["mistakes.png"]) == (0, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FILES if "mist" not in name]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_picture_of_one_digit_makes_a_report(tmp_path: Path, channels: int) -> None:
+    one = Digits(np.zeros((1, channels, 32, 32), np.uint8), np.array([[3]]), np.zeros(1, np.int64), ["a"])
+    probabilities = np.zeros((1, 1, 10), np.float32)
+    probabilities[..., 4] = 1  # and all others exactly 0
+    found = write_report(tmp_path, {}, one, np.arange(1), probabilities, UNFITTED | {"temperature": 2.0})
+    assert found["calibration"]["ece"] == 1
+    assert [c["recall"] for c in found["classes"]] == [0.0 if k == 3 else None for k in range(10)]
+    assert [c["precision"] for c in found["classes"]] == [0.0 if k == 4 else None for k in range(10)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+
+
+@given(st.integers(0, 2**31), st.integers(1, 12))
+def test_numbers_come_back_from_a_file_as_they_went_in(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, count: int
+) -> None:
+    digits, _ = numbers(count, seed)
+    drawn = np.random.default_rng(seed).dirichlet(np.full(11, 0.1), (count, 3)).astype(np.float32)
+    order = np.random.default_rng(seed).permutation(count)
+    path = tmp_path_factory.mktemp("numbers") / "p.csv"
+    write_predictions(path, digits, order, drawn)
+    probabilities, labels = read_predictions(path, 3, 11)
+    assert (labels == digits.labels[order]).all()
+    assert probabilities == pytest.approx(drawn, rel=1e-5, abs=1e-30)
+    with pytest.raises(CheckpointError, match="no column 'p0'"):
+        read_predictions(path, 1, 10)

@@ -1,0 +1,488 @@
+"""`svhn inspect`: its measures against references, and planted faults found, those alone, by the command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.fft
+from conftest import write_mat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from photo_files import fields, write_mchar
+from PIL import Image
+from scipy.io import loadmat, savemat
+from scipy.stats import chi2_contingency, ks_2samp
+
+from svhncli.analysis.inspect import boxes, drift, duplicates
+from svhncli.analysis.inspect.findings import look
+from svhncli.analysis.inspect.outliers import LEAST, deviations, looks
+from svhncli.analysis.inspect.parts import Limits, Parts, parts_of
+from svhncli.cli import main as cli
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
+from svhncli.data.split import Fold
+from svhncli.runs.predictions import COLLECTED, read_collected
+from svhncli.runs.record import RunDir
+
+LIMITS = Limits(4.0, 0.96, 3.5)
+MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
+
+
+# ----------------------------------------------------------------------------- duplicates
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.integers(0, 9), st.integers(1, 60))
+def test_the_search_for_close_hashes_equals_all_pairs(seed: int, radius: int, n: int) -> None:
+    draw = np.random.default_rng(seed)
+    known = draw.integers(0, 1 << duplicates.BITS, n, dtype=np.uint64)
+    flips = draw.random((n, duplicates.BITS)) < draw.uniform(0, 0.3)
+    wanted = known ^ (flips @ (np.uint64(1) << np.arange(duplicates.BITS, dtype=np.uint64)))
+    differ = [[(int(a) ^ int(b)).bit_count() for b in known] for a in wanted]
+    found = duplicates.close_pairs(wanted, known, radius)
+    assert found.tolist() == np.argwhere(np.array(differ) <= radius).tolist()
+
+
+def test_pairs_are_found_beyond_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "BLOCK", 7)
+    known = np.array([5] * 10 + [6] * 3, np.uint64)
+    assert len(duplicates.close_pairs(known, known, 0)) == 100 + 9
+
+
+def test_a_radius_that_would_miss_pairs_is_refused() -> None:
+    with pytest.raises(ValueError, match="10 bits"):
+        duplicates.close_pairs(np.zeros(1, np.uint64), np.zeros(1, np.uint64), 10)
+
+
+def test_a_hash_is_the_signs_of_scipy_s_cosine_transform() -> None:
+    small = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
+    signs = scipy.fft.dctn(small.astype(float), axes=(1, 2))[:, :8, :8].reshape(6, -1)[:, 1:] > 0
+    expected = (signs[:, None] != signs).sum(-1)
+    found = duplicates.hashes(small)
+    assert [[(int(a) ^ int(b)).bit_count() for b in found] for a in found] == expected.tolist()
+
+
+@pytest.mark.parametrize(("size", "side"), [((64, 128), 32), ((32, 32), 8), ((30, 45), 32), ((16, 16), 32)])
+def test_areas_are_those_of_pillow(size: tuple[int, int], side: int) -> None:
+    plane = np.random.default_rng(1).random(size).astype(np.float32)
+    found = duplicates.resized(plane[None], side)[0]
+    if size[0] >= side:
+        expected = np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BOX))
+        np.testing.assert_allclose(found, expected, atol=0.02)
+    assert found.mean() == pytest.approx(plane.mean(), abs=1e-5)
+
+
+def test_equal_bytes_and_only_they_have_one_digest() -> None:
+    images = np.random.default_rng(2).integers(0, 256, (50, 3, 4, 4), dtype=np.uint8)
+    images[7] = images[3]
+    images[8] = images[3]
+    images[8, 0, 0, 0] ^= 1
+    found = duplicates.digests(images)
+    assert found[7] == found[3]
+    assert len(np.unique(found)) == 49
+
+
+def scenes(n: int, seed: int = 0) -> np.ndarray:
+    """Pictures uint8 (n, 3, 32, 32) of soft blobs, each its own."""
+    draw = np.random.default_rng(seed)
+    coarse = draw.uniform(0, 255, (n, 3, 8, 8)).astype(np.uint8).transpose(0, 2, 3, 1)
+    bicubic = Image.Resampling.BICUBIC
+    drawn = [np.asarray(Image.fromarray(one).resize((32, 32), bicubic)) for one in coarse]
+    return np.stack(drawn).transpose(0, 3, 1, 2)
+
+
+def again(picture: np.ndarray) -> np.ndarray:
+    """The picture (3, 32, 32) a pixel aside, darker and through JPEG."""
+    file = io.BytesIO()
+    moved = np.pad(picture, ((0, 0), (0, 0), (1, 0)), mode="edge")[:, :, :32] * 0.9
+    Image.fromarray(moved.astype(np.uint8).transpose(1, 2, 0)).save(file, "jpeg", quality=85)
+    return np.asarray(Image.open(file)).transpose(2, 0, 1)
+
+
+def grey(images: np.ndarray) -> np.ndarray:
+    return images.mean(1, dtype=np.float32)
+
+
+def test_a_picture_that_was_moved_lit_otherwise_and_encoded_is_a_near_duplicate_and_no_other() -> None:
+    images = scenes(60)
+    copies = np.stack([again(one) for one in images[:20]])
+    pairs, alike = duplicates.near_pairs(duplicates.thumbnails(grey(np.concatenate([images, copies]))), 0.96)
+    assert pairs.tolist() == [[i, 60 + i] for i in range(20)]
+    assert (alike >= 0.96).all()
+
+
+def test_smooth_pictures_correlate_but_are_no_duplicates() -> None:
+    draw = np.random.default_rng(3)
+    slope = np.linspace(80, 160, 32)[:, None] + np.linspace(0, 20, 32)
+    noisy = slope + draw.normal(0, 2, (40, 32, 32))
+    small = noisy.astype(np.uint8)
+    assert np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1] > 0.96  # what would be taken for equal
+    assert duplicates.similarity(small[:20], small[20:]).max() < 0.5
+    assert not len(duplicates.near_pairs(small, 0.96)[0])
+
+
+# ----------------------------------------------------------------------------- drift, outliers, boxes
+
+
+def test_where_most_pictures_are_one_and_the_same_no_other_is_an_outlier() -> None:
+    features = np.random.default_rng(0).normal(size=(200, 12)).astype(np.float32)
+    alone = deviations(features[120:])
+    features[:120] = features[120]
+    np.testing.assert_allclose(deviations(features)[120:], alone)
+
+
+counts = st.lists(st.integers(30, 500), min_size=3, max_size=10)
+
+
+@given(counts, st.integers(0, 2**31))
+def test_the_test_of_labels_is_scipy_s(one: list[int], seed: int) -> None:
+    other = np.random.default_rng(seed).integers(20, 90, len(one))
+    found = drift.of_counts(np.array([*one, 0]), np.array([*other, 0]))  # a class that neither part has
+    expected = chi2_contingency([one, other], correction=False)
+    assert found is not None
+    assert found.statistic == pytest.approx(expected.statistic, rel=1e-9)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert found.df == len(one) - 1
+    assert found.effect == pytest.approx(np.sqrt(expected.statistic / (sum(one) + other.sum())))
+
+
+def test_rare_classes_are_counted_together() -> None:
+    found = drift.of_counts(np.array([90, 80, 2, 3]), np.array([100, 70, 1, 4]))
+    expected = chi2_contingency([[90, 80, 5], [100, 70, 5]], correction=False)
+    assert found is not None
+    assert (found.statistic, found.df) == (pytest.approx(expected.statistic), 2)
+    assert drift.of_counts(np.array([9, 0]), np.array([7, 0])) is None
+
+
+def test_the_test_of_brightness_is_scipy_s() -> None:
+    draw = np.random.default_rng(4)
+    one, other = draw.normal(0, 1, 300), draw.normal(0.2, 1, 200)
+    found, expected = drift.of_values(one, other), ks_2samp(one, other, method="asymp")
+    assert found is not None
+    assert (found.effect, found.p) == (expected.statistic, expected.pvalue)
+    assert drift.of_values(one, other[:19]) is None
+
+
+def test_holm_s_correction_worked_out_by_hand() -> None:
+    found = drift.holm(np.array([0.01, 0.9, 0.021, 0.02]))
+    assert found == pytest.approx([0.04, 0.9, 0.06, 0.06])
+    assert len(drift.holm(np.empty(0))) == 0
+
+
+def test_a_difference_is_bad_where_it_is_neither_chance_nor_small() -> None:
+    draw = np.random.default_rng(5)
+    small = drift.of_values(draw.normal(0, 1, 90_000), draw.normal(0.05, 1, 90_000))
+    assert small is not None
+    assert small.p < 1e-9
+    assert drift.level(small, small.p) == "good"  # of 90,000 pictures everything is significant
+    large = drift.of_values(draw.normal(0, 1, 900), draw.normal(1, 1, 900))
+    assert large is not None
+    assert drift.level(large, large.p) == "bad"
+    assert drift.level(large, 0.02) == "good"
+
+
+def test_pictures_unlike_the_others_are_far_and_few_of_the_others_are() -> None:
+    draw = np.random.default_rng(6)
+    images = draw.normal(120, 10, (400, 3, 32, 32)).clip(0, 255)
+    images += draw.normal(0, 25, (400, 3, 1, 1))
+    images = images.clip(0, 255).astype(np.uint8)
+    odd = [3, 77, 200]
+    images[odd, :, :16] = 255
+    images[odd, :, 16:] = 0
+    far = deviations(looks(images))
+    assert np.argsort(-far)[:3].tolist() in ([a, b, c] for a in odd for b in odd for c in odd)
+    assert (far[odd] > 10).all()
+    assert (far > 3.5).sum() <= 5
+    assert not deviations(looks(images[: LEAST - 1])).any()
+    assert np.isfinite(deviations(np.ones((LEAST, 12), np.float32))).all()
+
+
+def test_boxes_without_size_and_outside() -> None:
+    nan = np.nan
+    some = np.array(
+        [
+            [[1, 2, 5, 9], [nan] * 4],
+            [[1, 2, 1, 9], [3, 3, 9, 9]],
+            [[-4, 2, 5, 9], [nan] * 4],
+            [[1, 2, 5, 23], [0, 0, 12, 9]],
+            [[nan] * 4, [nan] * 4],
+        ]
+    )
+    assert boxes.empty(some).tolist() == [4, 0, 7, 4, np.inf]
+    assert boxes.outside(some, np.tile([10, 20], (5, 1))).tolist() == [0, 0, 4, 3, 0]
+
+
+# ----------------------------------------------------------------------------- findings
+
+
+def data(images: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> DataSet:
+    """The first half trains, the second one is the test part."""
+    half = len(images) // 2
+    ids = np.arange(len(images)) if groups is None else groups
+
+    def part(name: str, rows: slice) -> Digits:
+        some = images[rows]
+        return Digits(some, labels[rows, None], ids[rows], [f"{name}/{i}" for i in range(len(some))])
+
+    return DataSet("some", part("train", slice(half)), "f", part("test", slice(half, None)))
+
+
+def found_in(made: DataSet, fold: Fold) -> dict[str, Any]:
+    parts = Parts(parts_of(made, fold))
+    findings, _ = look(made, fold, parts, LIMITS)
+    return {finding.name: finding for finding in findings}
+
+
+FOLD = Fold("holdout", np.arange(40), np.arange(40, 50))
+LABELS = np.arange(100) % 10
+
+
+def test_pictures_without_faults_are_good() -> None:
+    found = found_in(data(scenes(100), LABELS), FOLD)
+    assert {name: one.level for name, one in found.items() if one.level != "good"} == {}
+    assert not any(one.mend for one in found.values())
+
+
+def test_one_wrong_label_among_many_duplicates_is_one_contradiction() -> None:
+    images, labels = scenes(100), LABELS.copy()
+    for place in (12, 22, 55, 75):
+        images[place] = images[2]
+        labels[place] = labels[2]
+    labels[12] = 9
+    found = found_in(data(images, labels), FOLD)
+    assert [item.place for item in found["contradictions"].items] == [12]
+    assert found["contradictions"].level == "bad"
+    labels[12], labels[2] = 2, 9  # also where the first one of them is the wrong one
+    assert [item.place for item in found_in(data(images, labels), FOLD)["contradictions"].items] == [2]
+
+
+def test_leakage_names_the_picture_in_the_later_part_and_its_partner() -> None:
+    images = scenes(100)
+    images[45], images[60], images[71], images[20] = images[3], again(images[4]), images[46], images[21]
+    found = found_in(data(images, LABELS), FOLD)
+    assert {(item.place, item.partner) for item in found["leakage"].items} == {(45, 3), (60, 4), (71, 46)}
+    assert {item.place for item in found["exact_duplicates"].items} == {21, 45, 71}
+    assert {item.place for item in found["near_duplicates"].items} == {60}
+
+
+def test_a_house_number_on_both_sides_of_a_fold_is_found_and_ids_of_other_parts_are_not_compared() -> None:
+    groups = np.arange(100) // 2
+    groups[50:] -= 25  # the test part counts anew
+    assert found_in(data(scenes(100), LABELS, groups), FOLD)["torn_numbers"].items == []
+    torn = Fold("holdout", np.delete(np.arange(50), [7, 8]), np.array([7, 8]))
+    found = found_in(data(scenes(100), LABELS, groups), torn)["torn_numbers"]
+    assert (found.level, len(found.items)) == ("bad", 2)
+
+
+def test_parts_that_differ_in_light_and_labels_drift() -> None:
+    images, labels = scenes(400), np.arange(400) % 10
+    images[200:] //= 3
+    labels[200:] //= 2
+    made = data(images, labels)
+    fold = Fold("holdout", np.arange(150), np.arange(150, 200))
+    _, tests = look(made, fold, Parts(parts_of(made, fold)), LIMITS)
+    level = {(test["what"], test["parts"][1]): test["level"] for test in tests}
+    assert {key for key, value in level.items() if value == "bad"} == {
+        ("labels", "test"),
+        ("brightness", "test"),
+        ("contrast", "test"),
+    }
+    assert len(level) == 6
+
+
+# ----------------------------------------------------------------------------- the command
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_command_writes_what_it_found_and_replaces_only_its_own(
+    folder: Path, spawn: Callable[..., Popen[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, n, seed in (("train", 300, 0), ("test", 80, 1)):
+        write_mat(folder / "d", part, n, seed)
+    train, test = (loadmat(folder / "d" / f"{part}_32x32.mat") for part in ("train", "test"))
+    train["X"][..., 5] = 90
+    test["X"][..., 7], test["y"][7] = train["X"][..., 9], train["y"][9]
+    for part, mat in (("train", train), ("test", test)):
+        savemat(folder / "d" / f"{part}_32x32.mat", {"X": mat["X"], "y": mat["y"]})
+
+    process = spawn("inspect", *MAT, "--json")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    told = json.loads(out)
+    result = json.loads((folder / "outputs" / "inspect" / "result.json").read_text())
+    assert told == {**result, "out": "outputs/inspect"}
+    assert {*result} >= {"data", "fingerprint", "split", "seed", "parts", "findings", "drift"}
+    sizes = {name: part["n"] for name, part in result["parts"].items()}
+    assert (sizes["train"] + sizes["val"], sizes["test"]) == (300, 80)
+    by_name = {one["name"]: one for one in result["findings"]}
+    assert {name: one["count"] for name, one in by_name.items() if one["count"]} == {
+        "leakage": 1,
+        "exact_duplicates": 1,
+        "blank": 1,
+    }
+    levels = [one["level"] for one in result["findings"]]
+    assert levels == sorted(levels, key=["bad", "look", "good"].index)
+    listed = {row["finding"]: row for row in rows_of(folder / "outputs/inspect/findings.csv")}
+    assert (listed["leakage"]["name"], listed["leakage"]["partner_name"]) == ("test/7", "train/9")
+    assert listed["blank"]["name"] == "train/5"
+    for one in result["findings"]:
+        assert (one["sheet"] is not None) == (one["count"] > 0)
+        assert one["sheet"] is None or (folder / "outputs" / "inspect" / one["sheet"]).is_file()
+
+    assert cli.main(["inspect", *MAT]) == 0
+    shown = capsys.readouterr().out
+    assert "leakage between parts" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+    (folder / "outputs" / "inspect" / "mine.txt").touch()
+    assert cli.main(["inspect", *MAT]) == 2
+    assert "holds other things" in capsys.readouterr().err
+
+
+def test_photographs_with_broken_files_and_bad_boxes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = write_mchar(folder / "m", "train", 60, 0)
+    write_mchar(folder / "m", "val", 30, 1)
+    labels = json.loads((folder / "m" / "mchar_train.json").read_text())
+    labels["000004.png"]["width"][0] = 0
+    labels["000005.png"]["left"][0] = 900
+    assert labels["000006.png"] == fields(*found[5][1:])
+    (folder / "m" / "mchar_train.json").write_text(json.dumps(labels))
+    (folder / "m" / "mchar_train" / "000009.png").write_bytes(b"no picture")
+    assert cli.main(["inspect", "data=mchar", "data.root=m", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert {*result["parts"]} == {"train", "val"}  # those that the data brings
+    assert result["parts"]["train"]["n"] == 59
+    assert 40 <= result["parts"]["train"]["sizes"]["width"]["min"] < 70
+    listed = {(row["finding"], row["name"]) for row in rows_of(folder / "outputs/inspect/findings.csv")}
+    assert listed >= {
+        ("broken", "mchar_train/000009.png"),
+        ("empty_boxes", "mchar_train/000004.png"),
+        ("outside_boxes", "mchar_train/000005.png"),
+    }
+    assert not listed & {
+        ("empty_boxes", "mchar_train/000006.png"),
+        ("outside_boxes", "mchar_train/000006.png"),
+    }
+
+
+@pytest.mark.parametrize("words", [[], ["latest", "data=tiny"]])
+def test_either_data_or_a_run_is_inspected(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert cli.main(["inspect", *words]) == 2
+    assert "svhn inspect RUN" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------------------- the labels of a run
+
+
+def test_a_picture_out_of_several_bags_has_the_mean_of_what_was_said(tmp_path: Path) -> None:
+    lines = ["fold,index,name,label,prediction,confidence," + ",".join(f"p{k}" for k in range(10))]
+    for fold, index, label, p in ((0, 7, 3, 0.5), (0, 2, 1, 0.9), (1, 7, 3, 0.1)):
+        rest = [f"{(1 - p) / 9:.9f}"] * 9
+        lines.append(f"fold{fold},{index},x,{label},3,1," + ",".join([f"{p}", *rest]))
+    (tmp_path / COLLECTED).write_text("\n".join(lines))
+    rows, said, labels = read_collected(RunDir(tmp_path), 1, 10)
+    assert rows.tolist() == [2, 7]
+    assert said[:, 0, 0] == pytest.approx([0.9, 0.3])
+    assert labels.tolist() == [[1], [3]]
+
+
+TRAIN = [*MAT, "model=linear", "lr=0.01", "device=cpu", "threads=1", "watch=0", "test=false", "batch_size=32"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
+    """A folder with data of which 12 labels are swapped and a run of folds on it; the names of those."""
+    place = tmp_path_factory.mktemp("trained")
+    write_mat(place / "d", "train", 400, 0)
+    mat = loadmat(place / "d" / "train_32x32.mat")
+    swapped = np.arange(10, 400, 34)
+    mat["y"][swapped] = mat["y"][swapped] % 10 + 1
+    savemat(place / "d" / "train_32x32.mat", {"X": mat["X"], "y": mat["y"]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        words = ["split=kfold", "jobs=1", "split.k=3", "epochs=12", "hydra.run.dir=run"]
+        assert cli.main(["train", *TRAIN, *words]) == 0
+    return place, {f"train/{row}" for row in swapped}
+
+
+def test_a_run_of_folds_finds_swapped_labels_and_its_list_leaves_them_out(
+    trained: tuple[Path, set[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, swapped = trained
+    monkeypatch.chdir(place)
+    assert cli.main(["inspect", "run", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["judged"], result["of"]) == (400, 400)
+    assert result["estimated_errors"] == pytest.approx(len(swapped), rel=0.5)
+    assert result["read_as_labelled"] == pytest.approx(1 - len(swapped) / 400, abs=0.03)
+    ranked = rows_of(place / "run" / "inspect" / "labels.csv")
+    assert len(swapped & {row["name"] for row in ranked[: len(swapped)]}) >= len(swapped) - 1
+    assert all(row["label"] != row["suggested"] for row in ranked if row["name"] in swapped)
+    assert (place / "run" / "inspect" / "labels.png").is_file()
+
+    file = place / "run" / "inspect" / "exclude.txt"
+    first = {line for line in file.read_text().splitlines() if not line.startswith("#")}
+    assert first == {row["name"] for row in ranked if row["likely_error"] == "1"}
+    assert cli.main(["inspect", "run"]) == 0
+    assert "400 of 400 labels judged" in capsys.readouterr().out
+    words = ["train", *TRAIN, f"data.exclude={file}", "split=bootstrap", "jobs=1", "split.n=2", "epochs=1"]
+    assert cli.main([*words, "hydra.run.dir=again"]) == 0
+    capsys.readouterr()
+    assert cli.main(["inspect", "again", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["of"] == 400 - len(first)
+    assert result["judged"] < result["of"]  # some were in both bags
+    lines = (place / "again" / "inspect" / "exclude.txt").read_text().splitlines()
+    second = {line for line in lines if not line.startswith("#")}
+    assert second > first  # a network of one epoch doubts others, and none of those are there any more
+    judged = {row["name"] for row in rows_of(place / "again" / "inspect" / "labels.csv")}
+    assert not judged & first
+
+
+def test_a_run_whose_data_changed_is_refused(
+    trained: tuple[Path, set[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, _ = trained
+    monkeypatch.chdir(place)
+    before = (place / "d" / "train_32x32.mat").read_bytes()
+    write_mat(place / "d", "train", 400, 5)
+    assert cli.main(["inspect", "run"]) == 3
+    assert "has changed since it was trained" in capsys.readouterr().err
+    (place / "d" / "train_32x32.mat").write_bytes(before)
+
+
+def test_a_run_of_one_fold_is_refused_with_the_way_to_folds(
+    folder: Path, spawn: Callable[..., Popen[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "run").mkdir()
+    config = ["lr: 0.1", "data: {name: synth}", "split: {name: holdout}", "model: {name: linear}"]
+    config += ["optim: {name: sgd}", "schedule: {name: constant}", "reg: {name: none}"]
+    (folder / "run" / "config.yaml").write_text("\n".join(config))
+    process = spawn("inspect", "run")
+    _, err = process.communicate()
+    assert process.returncode == 2
+    assert "svhn train split=kfold" in err
+    assert len(err.splitlines()) == 2
+    (folder / "run" / "config.yaml").write_text("\n".join(config).replace("holdout", "kfold"))
+    assert cli.main(["inspect", "run"]) == 2
+    assert "svhn train --resume run" in capsys.readouterr().err
+
+
+def test_a_split_beside_a_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", "run", "split=kfold"]) == 2
+    assert "a run brings its own split" in capsys.readouterr().err

@@ -1,0 +1,331 @@
+"""Rendered data sets on disk: each layout as others read it, whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import REAL, shared_cache
+from PIL import Image
+from scipy.io import loadmat
+
+from svhncli.cli import main as cli
+from svhncli.core.errors import DataError, UsageError
+from svhncli.data.formats import digit_struct, label_files
+from svhncli.data.formats.label_files import Labels
+from svhncli.data.formats.layouts import Order, write
+from svhncli.data.render.renderer import photographs, render
+from svhncli.data.render.world import STREET
+
+needs_real = pytest.mark.skipif(
+    not (REAL / "full_numbers_mini").is_dir(), reason=f"no real numbers at {REAL} (set SVHN_TEST_DATA)"
+)
+
+ROWS: list[label_files.Row] = [
+    ("b.png", (0, 5), np.array([[10.0, 5, 20, 25], [22, 5.5, 31, 25]])),
+    ("a.png", (7,), np.array([[4.0, 3, 14, 30]])),
+    ("c.png", (1, 0, 0), np.array([[10.0, 4, 10, 20], [12, 4, 20, 20], [-3, 4, 40, 20]])),
+    ("d.png", (3, 9), np.array([[1.0, 2, 3, 4], [3, 2, 5, 4]])),
+    ("e.png", (0,), np.array([[4.0, 30, 14, 3]])),
+]
+Found = dict[str, tuple[list[int], list[list[float]]]]
+
+
+def order(**more: object) -> Order:
+    return Order(**{"seed": 0, "size": 32, "spec": STREET, "cache": shared_cache(), "workers": 1, **more})  # type: ignore[arg-type]
+
+
+def of_digit_struct(path: Path) -> Found:
+    """Names, labels as the file has them, and left, top, width, height; read as MATLAB's rules have it."""
+    with h5py.File(path) as file:
+
+        def values(data: h5py.Dataset) -> list[float]:
+            cells = data[()].ravel()
+            return [float(file[cell][0, 0]) for cell in cells] if data.dtype == h5py.ref_dtype else [*cells]
+
+        struct = file["digitStruct"]
+        found = {}
+        for name, bbox in zip(struct["name"][:, 0], struct["bbox"][:, 0], strict=True):
+            fields = {
+                field: values(file[bbox][field]) for field in ("label", "left", "top", "width", "height")
+            }
+            columns = [fields[field] for field in ("left", "top", "width", "height")]
+            text = "".join(map(chr, file[name][()].ravel()))
+            found[text] = [int(v) for v in fields["label"]], [list(row) for row in zip(*columns, strict=True)]
+        return found
+
+
+def drawn(count: int, part: str) -> list[tuple[np.ndarray, tuple[int, ...]]]:
+    made = photographs(count, seed=0, part=part, cache=shared_cache(), workers=1)
+    return [(photo.image, photo.label) for photo in made]
+
+
+def test_mat_holds_the_embedded_pictures_as_scipy_reads_it(tmp_path: Path) -> None:
+    written = write("mat", tmp_path / "new" / "out", {"train": 40, "test": 20}, order())
+    assert written == [tmp_path / "new" / "out" / f"{part}_32x32.mat" for part in ("train", "test")]
+    for path, count in zip(written, (40, 20), strict=True):
+        images, labels = np.empty((count, 3, 32, 32), np.uint8), np.empty((count, 1), np.int64)
+        part = path.name.split("_")[0]
+        render(images, labels, np.empty(count, np.int64), seed=0, part=part, cache=shared_cache(), workers=1)
+        found = loadmat(path)
+        np.testing.assert_array_equal(found["X"], images.transpose(2, 3, 1, 0))
+        assert found["X"].dtype == np.uint8
+        np.testing.assert_array_equal(found["y"] % 10, labels)
+        assert set(found["y"].ravel()) <= set(range(1, 11))
+
+
+def test_folder_holds_every_crop_under_its_class(tmp_path: Path) -> None:
+    write("folder", tmp_path / "out", {"train": 60, "test": 5}, order(size=24))
+    images, labels = np.empty((60, 3, 24, 24), np.uint8), np.empty((60, 1), np.int64)
+    render(images, labels, np.empty(60, np.int64), seed=0, part="train", cache=shared_cache(), workers=1)
+    assert sorted(path.name for path in (tmp_path / "out" / "train").iterdir()) == list("0123456789")
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 65
+    for place, (image, label) in enumerate(zip(images, labels[:, 0], strict=True)):
+        found = Image.open(tmp_path / "out" / "train" / str(label) / f"{place:06d}.png")
+        np.testing.assert_array_equal(np.asarray(found), image.transpose(1, 2, 0))
+
+
+def test_mchar_has_a_json_for_train_and_val_and_none_for_test(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write("mchar", out, {"train": 12, "val": 4, "test": 3}, order())
+    assert sorted(path.name for path in out.iterdir()) == [
+        "mchar_test_a", "mchar_train", "mchar_train.json", "mchar_val", "mchar_val.json"
+    ]  # fmt: skip
+    for part, count in (("train", 12), ("val", 4)):
+        labels = json.loads((out / f"mchar_{part}.json").read_text())
+        assert list(labels) == [f"{i:06d}.png" for i in range(count)]
+        for (name, entry), (image, label) in zip(labels.items(), drawn(count, part), strict=True):
+            np.testing.assert_array_equal(np.asarray(Image.open(out / f"mchar_{part}" / name)), image)
+            assert entry["label"] == list(label)
+            assert list(entry) == ["height", "label", "left", "top", "width"]
+            assert all(isinstance(value, int) for column in entry.values() for value in column)
+            right = np.add(entry["left"], entry["width"])
+            assert (right <= image.shape[1]).all()
+            assert min(entry["width"] + entry["height"]) >= 1
+    assert len(list((out / "mchar_test_a").iterdir())) == 3
+
+
+def test_svhn_full_numbers_its_pictures_from_1(tmp_path: Path) -> None:
+    write("svhn_full", tmp_path / "out", {"train": 7, "test": 2}, order())
+    found = of_digit_struct(tmp_path / "out" / "train" / "digitStruct.mat")
+    assert list(found) == [f"{i + 1}.png" for i in range(7)]
+    for (name, (label, _)), (image, true) in zip(found.items(), drawn(7, "train"), strict=True):
+        assert [digit % 10 for digit in label] == list(true)
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "train" / name)), image)
+
+
+def test_digit_struct_keeps_names_digits_and_boxes(tmp_path: Path) -> None:
+    digit_struct.write(tmp_path / "digitStruct.mat", ROWS)
+    found = of_digit_struct(tmp_path / "digitStruct.mat")
+    assert list(found) == [name for name, _, _ in ROWS]
+    for name, label, boxes in ROWS:
+        assert found[name][0] == [10 if digit == 0 else digit for digit in label]
+        ends = np.array(found[name][1])
+        np.testing.assert_array_equal(np.hstack([ends[:, :2], ends[:, :2] + ends[:, 2:]]), boxes)
+    head = (tmp_path / "digitStruct.mat").read_bytes()[:128]
+    assert head.startswith(b"MATLAB 7.3 MAT-file")
+    assert head.endswith(b"\x00\x02IM")
+
+
+def shape(thing: h5py.HLObject, file: h5py.File) -> object:
+    """What a struct is made of, down through its references: kinds, shapes' rank and MATLAB's attributes."""
+    kind = thing.attrs.get("MATLAB_class")
+    if isinstance(thing, h5py.Group):
+        fields = [b"".join(field).decode() for field in thing.attrs["MATLAB_fields"]]
+        return kind, fields, {name: shape(thing[name], file) for name in fields}
+    if thing.dtype == h5py.ref_dtype:
+        return "references", thing.ndim, thing.shape[1], shape(file[thing[0, 0]], file)
+    return kind, thing.dtype, thing.ndim, thing.attrs.get("MATLAB_int_decode")
+
+
+@needs_real
+def test_digit_struct_is_built_as_the_official_file(tmp_path: Path) -> None:
+    digit_struct.write(tmp_path / "own.mat", ROWS)
+    official = REAL / "full_numbers_mini" / "train" / "digitStruct.mat"
+    with h5py.File(tmp_path / "own.mat") as own, h5py.File(official) as other:
+        assert own.userblock_size == other.userblock_size
+        assert shape(own["digitStruct"], own) == shape(other["digitStruct"], other)
+
+
+@pytest.mark.parametrize("form", ["mchar", "svhn_full"])
+@pytest.mark.parametrize("layout", ["mchar", "svhn_full"])
+def test_pictures_are_drawn_for_the_labels_of_either_file(tmp_path: Path, form: str, layout: str) -> None:
+    """A file of the layout itself is copied, and its names kept; of another, its numbers and boxes."""
+    file = tmp_path / "given"
+    file.write_bytes(b"the very same")
+    out = tmp_path / "out"
+    write(layout, out, {"train": Labels(file, form, ROWS)}, order())
+    folder = out / ("mchar_train" if layout == "mchar" else "train")
+    target = out / "mchar_train.json" if layout == "mchar" else folder / "digitStruct.mat"
+    pictures = {path.name for path in folder.glob("*.png")}
+    if form == layout:
+        assert target.read_bytes() == b"the very same"
+        assert pictures == {name for name, _, _ in ROWS}
+    elif layout == "mchar":
+        entries = list(json.loads(target.read_text()).values())
+        assert [tuple(entry["label"]) for entry in entries] == [label for _, label, _ in ROWS]
+        assert entries[0] == {
+            "height": [20, 19.5], "label": [0, 5], "left": [10, 22], "top": [5, 5.5], "width": [10, 9]
+        }  # fmt: skip
+        assert pictures == {f"{i:06d}.png" for i in range(len(ROWS))}
+    else:
+        assert next(iter(of_digit_struct(target).values()))[0] == [10, 5]
+        assert pictures == {f"{i + 1}.png" for i in range(len(ROWS))}
+
+
+def test_processes_write_the_same_files_as_none(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        write("mchar", tmp_path / str(workers), {"train": 150}, order(workers=workers))
+    one, two = (sorted((tmp_path / name).rglob("*.*")) for name in "12")
+    assert len(one) == 151
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+# Whole or not there
+
+
+def test_a_part_is_added_to_others_but_never_over_itself(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    write("mchar", out, {"val": 2}, order())
+    write("mchar", out, {"train": 2}, order())
+    before = sorted(out.rglob("*"))
+    with pytest.raises(UsageError, match="mchar_val' is already there"):
+        write("mchar", out, {"val": 2}, order())
+    assert sorted(out.rglob("*")) == before
+
+
+def test_a_folder_with_anything_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(UsageError, match="not empty"):
+        write("mat", tmp_path, {"train": 5, "test": 5}, order())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_interrupted_one_leaves_nothing(tmp_path: Path) -> None:
+    def interrupt(what: str, done: int, total: int | None) -> None:
+        if what == "render val":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write("mchar", tmp_path / "out", {"train": 3, "val": 3, "test": 3}, order(), interrupt)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_killed_one_leaves_nothing_that_the_next_does_not_remove(
+    tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    words = ("render", "layout=mchar", f"out={tmp_path / 'out'}", "part=train")
+    process = spawn(*words, "data.n_train=100000")
+    assert process.stderr is not None
+    assert process.stderr.readline() == "render train ...\n"  # a first piece is written
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".writing-")
+    assert list((left / "mchar_train").glob("*.png"))
+    write("mchar", tmp_path / "out", {"train": 2}, order())
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("out", ["file", "file/out"])
+def test_a_file_in_the_folders_place_is_said(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="file' is a file"):
+        write("mat", tmp_path / out, {"train": 5}, order())
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize(
+    ("layout", "parts", "size", "says"),
+    [
+        ("mat", {"val": 5}, 32, "no part 'val'"),
+        ("mat", {"train": 5}, 24, "32 x 32"),
+        ("folder", {"train": Labels(Path("x.json"), "mchar", ROWS)}, 32, "single digits"),
+    ],
+)
+def test_what_a_layout_does_not_hold_is_refused(
+    tmp_path: Path, layout: str, parts: dict[str, int | Labels], size: int, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        write(layout, tmp_path / "out", parts, order(size=size))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "part"),
+    [("mchar_train.json", "train"), ("my_val.json", "val"), ("a/test/digitStruct.mat", "test")],
+)
+def test_a_label_file_says_by_its_name_which_part_it_is(file: str, part: str) -> None:
+    assert label_files.part_of(Path(file)) == part
+
+
+def test_a_label_file_that_does_not_say_its_part_is_asked_for_it() -> None:
+    with pytest.raises(UsageError, match="which part"):
+        label_files.part_of(Path("labels.json"))
+
+
+def entry(**changes: object) -> dict[str, object]:
+    return {"height": [20], "label": [5], "left": [4], "top": [3], "width": [10], **changes}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("../a.png", {}, "no name of a file"),
+        ("a.jpg", {}, "no name of a PNG"),
+        ("a.png", {"left": [90_000]}, "wide and high"),
+    ],
+)
+def test_labels_that_cannot_be_drawn_are_refused_by_the_picture(
+    tmp_path: Path, name: str, changes: dict[str, object], says: str
+) -> None:
+    (tmp_path / "mchar_train.json").write_text(json.dumps({name: entry(**changes)}))
+    with pytest.raises(DataError, match=says) as caught:
+        label_files.read_labels(tmp_path / "mchar_train.json")
+    assert name in caught.value.message
+
+
+def test_the_command_draws_the_labels_of_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = json.dumps({"000003.png": entry(), "000001.png": entry(label=[0], left=[6.0])})
+    Path("mchar_val.json").write_text(text)
+    assert cli.main(["render", "layout=mchar", "labels=mchar_val.json", "out=there", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"written": ["there/mchar_val", "there/mchar_val.json"]}
+    assert Path("there/mchar_val.json").read_text() == text
+    assert sorted(path.name for path in Path("there/mchar_val").iterdir()) == ["000001.png", "000003.png"]
+
+
+def test_the_command_writes_all_parts(folder: Path) -> None:
+    assert cli.main(["render", "layout=svhn_full", "out=there", "data.n_train=20", "data.n_test=0"]) == 0
+    assert [path.name for path in Path("there").iterdir()] == ["train"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["labels=x.json"], 2, "for data sets"),
+        (["part=train"], 2, "for data sets"),
+        (["layout=mat", "sheet=true"], 2, "without a layout"),
+        (["layout=mat", "part=val"], 2, "no part 'val'"),
+        (["layout=mchar", "labels=x.csv", "part=val"], 2, "neither"),
+        (["layout=mchar", "labels=x.json"], 2, "which part"),
+        (["layout=mchar", "part=test", "data.n_test=0"], 2, "no pictures"),
+        (["layout=tar"], 2, "must be none or mat"),
+    ],
+)
+def test_words_that_do_not_go_together_are_said(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, says: str
+) -> None:
+    assert cli.main(["render", *words]) == code
+    assert says in capsys.readouterr().err
+    assert not list(folder.iterdir())

@@ -1,0 +1,408 @@
+"""The renderer of the embedded data set: what a seed means, and that labels are what the pictures show."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPO, installed_faces, shared_cache
+from PIL import Image, ImageFont
+
+from svhncli.core.rng import numpy_generator
+from svhncli.data.render import camera, chunk, scene
+from svhncli.data.render.chunk import CHUNK, render_chunk
+from svhncli.data.render.dice import Dice
+from svhncli.data.render.faces import DIGITS, FLAT_THREE, PLAIN_ONE, Atlas, fonts, holes, mask, usable
+from svhncli.data.render.renderer import render
+from svhncli.data.render.scene import CLIMB, ROW, STACK
+from svhncli.data.render.world import STREET, Spec, World, load
+
+WORLD = load(STREET)
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def drawn(
+    count: int, *, seed: int = 0, part: str = "train", size: int = 32, workers: int | None = 1
+) -> Drawn:
+    """Render into arrays that begin full of rubbish, so that nothing can be left unfilled unseen."""
+    images = np.full((count, 3, size, size), 77, np.uint8)
+    labels = np.full((count, 1), -5, np.int64)
+    groups = np.full(count, -5, np.int64)
+    render(images, labels, groups, seed=seed, part=part, cache=shared_cache(), workers=workers)
+    return images, labels, groups
+
+
+def equal(one: Drawn, other: Drawn) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture(scope="module")
+def several() -> Drawn:
+    return drawn(8 * CHUNK)
+
+
+@pytest.fixture(scope="module")
+def some(several: Drawn) -> Drawn:
+    count = 2 * CHUNK + 100
+    images, labels, groups = (array[:count] for array in several)
+    return images, labels, groups
+
+
+# What a seed means
+
+
+def test_the_same_seed_gives_the_same_bits(some: Drawn) -> None:
+    images, labels, groups = (array[:300] for array in some)
+    assert equal(drawn(300), (images, labels, groups))
+
+
+@pytest.mark.parametrize("count", [1, CHUNK, CHUNK + 1])
+def test_a_longer_set_begins_with_the_shorter_one(some: Drawn, count: int) -> None:
+    images, labels, groups = (array[:count] for array in some)
+    assert equal(drawn(count), (images, labels, groups))
+
+
+def test_processes_give_the_same_bits_as_none(several: Drawn) -> None:
+    count = 2000 + 7  # enough for processes, and no multiple of a chunk
+    images, labels, groups = several
+    assert equal(drawn(count, workers=2), (images[:count], labels[:count], groups[:count]))
+
+
+def test_a_chunk_does_not_depend_on_what_was_drawn_before_it(some: Drawn) -> None:
+    images, labels, groups = render_chunk(0, "train", 1, 32, WORLD, installed_faces())
+    assert np.array_equal(images, some[0][CHUNK : 2 * CHUNK])
+    assert np.array_equal(labels, some[1][CHUNK : 2 * CHUNK, 0])
+    assert np.array_equal(groups, some[2][CHUNK : 2 * CHUNK] - some[2][CHUNK])
+
+
+@pytest.mark.parametrize(("seed", "part", "index"), [(1, "train", 0), (0, "test", 0), (0, "train", 1)])
+def test_seeds_parts_and_chunks_share_no_picture(some: Drawn, seed: int, part: str, index: int) -> None:
+    first = {image.tobytes() for image in some[0][:CHUNK]}
+    assert len(first) == CHUNK
+    other, _, _ = render_chunk(seed, part, index, 32, WORLD, installed_faces())
+    assert first.isdisjoint(image.tobytes() for image in other)
+
+
+# What is returned
+
+
+def test_images_use_the_range_and_are_coloured(some: Drawn) -> None:
+    images = some[0]
+    assert images.min() < 10
+    assert images.max() > 245
+    assert 70 < images.mean() < 170
+    assert (images.std(axis=(1, 2, 3)) > 1).all(), "an empty picture"
+    assert np.abs(images[:, 0].astype(int) - images[:, 2]).mean() > 4
+
+
+def test_groups_count_from_0_stand_together_and_hold_at_most_5(some: Drawn) -> None:
+    groups = some[2]
+    assert groups[0] == 0
+    assert set(np.diff(groups)) == {0, 1}
+    assert np.bincount(groups).max() <= 5
+
+
+def test_crops_of_one_number_look_alike_and_those_of_neighbours_do_not(some: Drawn) -> None:
+    images, _, groups = some
+    colours = images.mean(axis=(2, 3))
+    step = np.abs(np.diff(colours, axis=0)).mean(axis=1)
+    same = np.diff(groups) == 0
+    assert np.median(step[same]) < np.median(step[~same]) / 3
+
+
+def test_classes_and_lengths_follow_svhn() -> None:
+    drawn_numbers = [chunk.numbers_of(numpy_generator(0, "lengths", i), WORLD)[0] for i in range(100)]
+    numbers = [number for some in drawn_numbers for number in some]
+    classes = np.bincount(np.concatenate(numbers), minlength=10)
+    official = [0.068, 0.189, 0.144, 0.116, 0.102, 0.094, 0.078, 0.076, 0.069, 0.064]
+    np.testing.assert_allclose(classes / classes.sum(), official, atol=0.007)
+    lengths = np.bincount([len(number) for number in numbers], minlength=6)[1:] / len(numbers)
+    np.testing.assert_allclose(lengths, [0.154, 0.542, 0.260, 0.043, 0.001], atol=0.01)
+
+
+def test_progress_adds_up_to_the_number_of_images() -> None:
+    steps: list[int] = []
+    count = CHUNK + 10
+    arrays = np.empty((count, 3, 8, 8), np.uint8), np.empty((count, 1), np.int64), np.empty(count, np.int64)
+    render(*arrays, seed=0, part="train", cache=shared_cache(), progress=steps.append)
+    assert steps == [CHUNK, 10]
+
+
+def test_an_empty_set_is_no_error() -> None:
+    assert [len(array) for array in drawn(0)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("size", [8, 24, 64, 128])
+@pytest.mark.parametrize(("length", "kind"), [(1, ROW), (5, ROW), (5, CLIMB), (5, STACK)])
+def test_every_size_length_and_layout_is_drawn(size: int, length: int, kind: int) -> None:
+    digits = np.tile(np.arange(length), (8, 1))
+    crops = chunk.crops(Dice(numpy_generator(0, "sizes"), 8, WORLD), digits, kind, size, installed_faces())
+    assert crops.shape == (8, length, 3, size, size)
+    assert crops.std() > 20
+
+
+def test_a_memory_map_is_filled_in_place(tmp_path: Path, some: Drawn) -> None:
+    images = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (50, 3, 32, 32))
+    render(
+        images,
+        np.empty((50, 1), np.int64),
+        np.empty(50, np.int64),
+        seed=0,
+        part="train",
+        cache=shared_cache(),
+    )
+    images.flush()
+    assert np.array_equal(np.load(tmp_path / "x.npy"), some[0][:50])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "groups", "name"),
+    [
+        (np.empty((4, 32, 32, 3), np.uint8), np.empty((4, 1), np.int64), np.empty(4, np.int64), "images"),
+        (np.empty((4, 3, 32, 32), np.float32), np.empty((4, 1), np.int64), np.empty(4, np.int64), "images"),
+        (np.empty((4, 3, 32, 32), np.uint8), np.empty(4, np.int64), np.empty(4, np.int64), "labels"),
+        (np.empty((4, 3, 32, 32), np.uint8), np.empty((4, 1), np.int64), np.empty(3, np.int64), "groups"),
+    ],
+)
+def test_arrays_of_another_shape_are_refused_by_name(
+    images: np.ndarray, labels: np.ndarray, groups: np.ndarray, name: str
+) -> None:
+    with pytest.raises(ValueError, match=name):
+        render(images, labels, groups, seed=0, part="train", cache=shared_cache())
+
+
+# Faces
+
+
+def test_every_face_has_ten_distinct_digits() -> None:
+    faces = fonts(100)
+    assert len(faces) >= 10
+    assert "Pillow" in faces
+    for font in faces.values():
+        assert len({(ink.shape, ink.tobytes()) for ink in (mask(font, digit) for digit in DIGITS)}) == 10
+
+
+@pytest.mark.parametrize("file", ["LastResortHE-Regular", "STIXNonUni", "cmex10", "cmsy10", "DejaVuSansMono"])
+def test_faces_that_lack_digits_or_show_other_signs_are_dropped(file: str) -> None:
+    import matplotlib
+
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{file}.ttf")
+    if not path.exists():
+        pytest.skip(f"this matplotlib ships no {file}")
+    assert not usable(ImageFont.truetype(path, 100))
+    assert file not in fonts(100)
+
+
+@pytest.mark.parametrize("lacks", [True, False])
+def test_a_face_whose_5_is_absent_or_another_digit_is_dropped(tmp_path: Path, lacks: bool) -> None:
+    """The other sign has a 5's counters, so that only its likeness gives it away."""
+    tools = pytest.importorskip("fontTools.ttLib")
+    import matplotlib
+
+    font = tools.TTFont(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
+    for table in font["cmap"].tables:
+        if ord("5") in table.cmap:
+            table.cmap[ord("5")] = ".notdef" if lacks else "three"
+    font["glyf"][".notdef"] = font["glyf"]["S"]
+    font.save(tmp_path / "broken.ttf")
+    assert not usable(ImageFont.truetype(tmp_path / "broken.ttf", 100))
+
+
+def test_holes_counts_counters_and_sees_broken_pieces() -> None:
+    ring = np.pad(np.zeros((6, 6), bool), 3, constant_values=True)
+    assert holes(ring) == 1
+    assert holes(np.concatenate([ring, ring])) == 2
+    assert holes(np.concatenate([ring, np.zeros((2, 12), bool), ring])) == -1
+    assert holes(np.zeros((0, 0), bool)) == -1
+
+
+def test_some_faces_bring_a_bare_1_and_a_flat_3_and_the_others_keep_their_own() -> None:
+    faces = installed_faces()
+    for digit, form in ((1, PLAIN_ONE), (3, FLAT_THREE)):
+        same = [np.array_equal(cells[digit], cells[form]) for cells in faces.distance]
+        assert any(same)
+        assert not all(same)
+    sans = faces.names.index("DejaVuSans-Bold")
+    left, top, right, bottom = faces.boxes[sans, PLAIN_ONE]
+    assert bottom - top > 2 * (right - left)
+    assert (faces.distance[sans, FLAT_THREE] > 0).sum() != (faces.distance[sans, 3] > 0).sum()
+
+
+def test_the_distance_fields_are_distances() -> None:
+    """The outline reaches the ink's box, and no step between cells is longer than a cell."""
+    faces = installed_faces()
+    assert np.isfinite(faces.distance).all()
+    for field, box in zip(faces.distance.reshape(-1, 64, 64), faces.boxes.reshape(-1, 4), strict=True):
+        rows, columns = np.nonzero(field > -0.5 / 40)
+        ends = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / 40
+        np.testing.assert_allclose(ends - [0.8, 0.3, 0.8, 0.3], box, atol=0.03)
+        assert np.abs(np.diff(field, axis=1)).max() <= 1.05 / 40
+        assert np.abs(np.diff(field, axis=0)).max() <= 1.05 / 40
+
+
+# Labels and pictures
+
+
+def nearest_digit(field: np.ndarray, faces: Atlas, face: int) -> int:
+    """The digit of a face whose ink a picture of one upright digit resembles most."""
+    ink = faces.distance[face, :10] > 0
+    scores = (ink & field).sum(axis=(1, 2)) / (ink | field).sum(axis=(1, 2))
+    return int(scores.argmax())
+
+
+def test_a_field_shows_its_digit_by_an_independent_drawing() -> None:
+    """Pillow draws each digit again, at another size; its class's field must be the nearest of the ten."""
+    faces = installed_faces()
+    found = []
+    for face, (name, font) in enumerate(fonts(200).items()):
+        assert name == faces.names[face]
+        for digit in range(10):
+            left, top, right, bottom = faces.boxes[face, digit]
+            wide, high = round((right - left) * 40), round((bottom - top) * 40)
+            ink = Image.fromarray(mask(font, str(digit))).resize((wide, high), Image.Resampling.NEAREST)
+            field = np.zeros((64, 64), bool)
+            y, x = round((top + 0.3) * 40), round((left + 0.8) * 40)
+            field[y : y + high, x : x + wide] = np.asarray(ink)
+            found.append(nearest_digit(field, faces, face) == digit)
+    assert np.mean(found) > 0.99, "only hairlines that the small picture loses are misread"
+
+
+def boxed_ink(digits: np.ndarray, kind: int, world: World) -> tuple[np.ndarray, np.ndarray]:
+    """Each digit's box in posed scenes, stretched over a square: bool (B, L, 40, 40); and the faces (B,)."""
+    faces = installed_faces()
+    dice = Dice(numpy_generator(0, "boxed"), len(digits), world)
+    numbers = scene.layout(dice, digits, kind, faces)
+    seen = scene.view(dice, numbers, 50)
+    fields = scene.distances(seen, numbers, faces)
+    shares = scene.boxes(seen.frames, numbers, scene.corners(numbers, faces)) / (fields.shape[:0:-1] * 2)
+    pictures = [Image.fromarray(field > 0).convert("RGB") for field in fields]
+    pairs = zip(pictures, shares, strict=True)
+    return np.stack([camera.crop(picture, share, 40)[:, 0] > 127 for picture, share in pairs]), numbers.face
+
+
+def read(ink: np.ndarray, face: int) -> int:
+    """The digit of a face whose ink, stretched over a square, overlaps most with bool (40, 40)."""
+    faces = installed_faces()
+    boxes = (faces.boxes[face] + np.array([0.8, 0.3, 0.8, 0.3])) * 40
+    cells = [Image.fromarray(field > 0).convert("L") for field in faces.distance[face]]
+    forms = [
+        np.asarray(cell.resize((40, 40), Image.Resampling.BILINEAR, box=tuple(box.clip(0, 64).tolist())))
+        > 127
+        for cell, box in zip(cells, boxes, strict=True)
+    ]
+    best = int(np.argmax([(form & ink).sum() / (form | ink).sum() for form in forms]))
+    return {PLAIN_ONE: 1, FLAT_THREE: 3}.get(best, best)
+
+
+def test_what_lies_behind_the_camera_beyond_a_picture_has_a_place_too() -> None:
+    frames = np.linalg.inv([[[1.0, 0, 0], [0, 1, 0], [-2, 0, 1]]])  # depth 0 at the first pixel, then less
+    seen = scene.look(frames, np.array([[4, 8]]), np.ones(1))
+    assert np.isfinite(seen.u).all()
+    assert np.isfinite(seen.v).all()
+
+
+@pytest.mark.parametrize(
+    ("length", "kind"), [*((length, ROW) for length in range(1, 6)), (3, CLIMB), (3, STACK)]
+)
+def test_each_box_holds_the_digit_of_its_label(length: int, kind: int) -> None:
+    digits = np.random.default_rng(length).integers(0, 10, (30, length))
+    upright = load(Spec(without=("bend", "italic", "tilt", "pose", "loose", "climb")))
+    for world, least in ((upright, 0.99), (WORLD, 0.7)):  # this reader fails where digits lean or are bent
+        inks, faces = boxed_ink(digits, kind, world)
+        found = np.array(
+            [[read(ink, int(face)) for ink in row] for row, face in zip(inks, faces, strict=True)]
+        )
+        assert (found == digits).mean() > least
+        assert (found == (digits + 1) % 10).mean() < 0.2
+
+
+def linear_reader(images: np.ndarray, classes: np.ndarray, train: int) -> float:
+    """Held-out accuracy of ridge regression on how much each pixel differs from its picture's middle."""
+    grey = images.mean(axis=1).reshape(len(images), -1)
+    pixels = np.abs(grey - np.median(grey, axis=1, keepdims=True))
+    pixels = pixels / pixels.std(axis=1, keepdims=True)
+    pixels -= pixels.mean(axis=0)
+    known, targets = pixels[:train], np.eye(10)[classes[:train]]
+    weights = np.linalg.solve(known.T @ known + 300 * np.eye(known.shape[1]), known.T @ (targets - 0.1))
+    return float(((pixels[train:] @ weights).argmax(axis=1) == classes[train:]).mean())
+
+
+def test_labels_can_be_read_from_the_pictures_but_not_easily(several: Drawn) -> None:
+    images, labels, groups = several
+    score = linear_reader(images, labels[:, 0], 1500)
+    assert 0.30 < score < 0.80
+    mirrored = np.concatenate([labels[groups == group, 0][::-1] for group in range(groups[-1] + 1)])
+    assert linear_reader(images, mirrored, 1500) < score - 0.1, "order within a number makes no difference"
+    shifted = np.roll(labels[:, 0], 1)
+    assert linear_reader(images, shifted, 1500) < 0.2
+
+
+# Processes
+
+
+SCRIPT = """
+import os
+import signal
+import sys
+
+if __name__ == "__mp_main__":  # in a child, before it has imported anything
+    os.write(1, b"child\\n")  # at once: both children write
+
+import numpy as np
+from svhncli.data.store.cache import Cache, default_root
+from svhncli.data.render.renderer import render
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    count = 600_000
+    images, labels = np.empty((count, 3, 32, 32), np.uint8), np.empty((count, 1), np.int64)
+    render(images, labels, np.empty(count, np.int64), seed=0, part="train", cache=Cache(default_root()),
+           workers=2, progress=lambda n: print(n, "torch" in sys.modules, flush=True))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and process groups")
+@pytest.mark.parametrize(
+    ("lines", "how"),
+    [
+        (["child"] * 2, signal.SIGINT),
+        (["child"] * 2 + [f"{CHUNK} False"], signal.SIGINT),
+        (["child"] * 2 + [f"{CHUNK} False"], signal.SIGKILL),
+    ],
+    ids=["Ctrl-C at the start", "Ctrl-C at work", "killed"],
+)
+def test_no_process_outlives_an_interrupted_or_killed_parent(
+    tmp_path: Path, lines: list[str], how: signal.Signals
+) -> None:
+    """After some lines of output, a signal. The children hold the pipe too: it ends when they all have."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    root = str(REPO)
+    with subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdout is not None
+        try:
+            assert [parent.stdout.readline().rstrip() for _ in lines] == lines
+            if how == signal.SIGINT:
+                os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: children get it, too
+            else:
+                parent.kill()
+            _, errors = parent.communicate(timeout=60)
+        except BaseException:
+            os.killpg(parent.pid, signal.SIGKILL)
+            raise
+    assert parent.returncode != 0
+    if how == signal.SIGINT:
+        assert errors.count("Traceback") == 1
+        assert errors.rstrip().endswith("KeyboardInterrupt")

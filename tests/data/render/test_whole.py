@@ -1,0 +1,239 @@
+"""The renderer's whole photographs: what a seed means, how they are framed, what is given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import installed_faces, shared_cache
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svhncli.core.processes import in_order
+from svhncli.data.render import whole
+from svhncli.data.render.photo import LARGEST, Given, Photo
+from svhncli.data.render.renderer import photographs
+from svhncli.data.render.world import STREET, Spec, load
+
+WORLD = load(STREET)
+BARE = Spec(without=tuple(WORLD.factors))
+"""Digits on a bare wall, seen sharply, all as in the middle of what the world has."""
+
+REAL = [  # boxes as those of SVHN: left, top, right, bottom; width and height of the picture
+    ((1, 9), [(246, 77, 327, 296), (323, 81, 419, 300)], (741, 350)),
+    ((2, 3), [(77, 29, 100, 61), (98, 25, 124, 57)], (199, 83)),
+    ((2, 5), [(17, 5, 25, 20), (25, 5, 34, 20)], (52, 23)),
+    ((4, 7, 8), [(24, 70, 62, 120), (54, 40, 90, 90), (78, 22, 122, 72)], (166, 141)),  # climbs a stair
+    ((7, 2, 4), [(60, 5, 75, 25), (62, 27, 75, 47), (63, 50, 78, 70)], (140, 80)),  # one below the other
+    ((1, 1, 0, 3), [(20, 12, 24, 30), (27, 12, 31, 30), (33, 11, 43, 29), (44, 11, 54, 29)], (80, 44)),
+    ((5,), [(30, 8, 48, 33)], (64, 40)),
+    ((1, 2, 3, 4, 5, 6), [(9 * i + 5, 9, 9 * i + 14, 26) for i in range(6)], (70, 36)),
+]
+
+
+def some(
+    count: int, *, seed: int = 0, part: str = "train", spec: Spec = STREET,
+    numbers: list[Given] | None = None, workers: int | None = 1,
+) -> list[Photo]:  # fmt: skip
+    return list(
+        photographs(
+            count, seed=seed, part=part, spec=spec, cache=shared_cache(), workers=workers, given=numbers
+        )
+    )
+
+
+def equal(one: list[Photo], other: list[Photo]) -> bool:
+    return len(one) == len(other) and all(
+        np.array_equal(a.image, b.image) and a.label == b.label and np.array_equal(a.boxes, b.boxes)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (L, 4)."""
+    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+    both = sides.clip(0).prod(axis=1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (one, other)]
+    return both / (areas[0] + areas[1] - both)
+
+
+@pytest.fixture(scope="module")
+def several() -> list[Photo]:
+    return some(400)
+
+
+# What a seed means
+
+
+def test_a_longer_set_begins_with_the_shorter_one(several: list[Photo]) -> None:
+    for count in (1, 130):
+        assert equal(some(count), several[:count])
+
+
+@pytest.mark.parametrize("start", [0, 37, 301])
+def test_a_photograph_is_the_same_alone_and_in_company(several: list[Photo], start: int) -> None:
+    for place in range(start, start + 12):
+        alone = whole.photographs(0, "train", place, 1, WORLD, installed_faces())
+        assert equal(alone, several[place : place + 1]), place
+
+
+def test_processes_give_the_same_bits_as_none(several: list[Photo]) -> None:
+    assert equal(some(400, workers=2), several)
+
+
+@pytest.mark.parametrize(("seed", "part"), [(1, "train"), (0, "test")])
+def test_seeds_and_parts_share_no_photograph(several: list[Photo], seed: int, part: str) -> None:
+    first = {photo.image.tobytes() for photo in several}
+    assert len(first) == len(several)
+    assert first.isdisjoint(photo.image.tobytes() for photo in some(20, seed=seed, part=part))
+
+
+def test_few_results_wait_in_memory() -> None:
+    class Jobs(list[int]):
+        taken = 0
+
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            for job in super().__iter__():
+                self.taken += 1
+                yield job
+
+    jobs = Jobs(range(-1000, 0))
+    done = in_order(abs, jobs, 2)
+    assert next(done) == 1000
+    assert jobs.taken < 20
+    assert list(done) == list(range(999, 0, -1))
+
+
+# How they are framed
+
+
+def test_boxes_lie_in_the_picture_and_pictures_use_the_range(several: list[Photo]) -> None:
+    for photo in several:
+        height, width, channels = photo.image.shape
+        assert (photo.image.dtype, channels, photo.boxes.dtype) == (np.uint8, 3, np.float32)
+        assert photo.boxes.shape == (len(photo.label), 4)
+        assert (photo.boxes >= 0).all()
+        assert (photo.boxes[:, 2:] <= (width, height)).all()
+        assert (photo.boxes[:, 2:] - photo.boxes[:, :2] >= 1).all()
+        assert photo.image.std() > 1
+    assert min(photo.image.min() for photo in several) < 10
+    assert max(photo.image.max() for photo in several) > 245
+
+
+def test_they_are_framed_as_svhns_training_part(several: list[Photo]) -> None:
+    """Medians that were taken from the published boxes of 33,402 pictures."""
+    sizes = np.array([photo.image.shape[1::-1] for photo in several], float)
+    heights = np.array([np.median(photo.boxes[:, 3] - photo.boxes[:, 1]) for photo in several])
+    pairs = np.array([len(photo.label) == 2 for photo in several])
+    middle = np.array([photo.boxes[:, [0, 2]].mean() for photo in several])
+    assert np.median(sizes, axis=0) == pytest.approx([104, 47], rel=0.15)
+    assert np.mean(sizes, axis=0) == pytest.approx([128, 57], rel=0.2)
+    assert np.median(heights) == pytest.approx(30, rel=0.12)
+    assert np.median(heights / sizes[:, 1]) == pytest.approx(0.67, abs=0.05)
+    assert np.median(sizes[pairs, 0] / sizes[pairs, 1]) == pytest.approx(2.2, rel=0.06)
+    assert np.median(middle / sizes[:, 0]) == pytest.approx(0.5, abs=0.03)
+    lengths = np.bincount([len(photo.label) for photo in several], minlength=6)[1:] / len(several)
+    np.testing.assert_allclose(lengths, [0.154, 0.542, 0.260, 0.043, 0.001], atol=0.08)
+
+
+def test_labels_can_be_read_where_boxes_say_they_are(several: list[Photo]) -> None:
+    """The middle column of a 1 is of one tone, others' is not: where boxes or labels shift, this is lost."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for photo in several:
+        for digit, box in zip(photo.label, photo.boxes, strict=True):
+            left, top, right, bottom = box.round().astype(int)
+            ink = photo.image[top + 1 : bottom - 1, (left + right) // 2].mean(axis=-1)
+            if len(ink) > 8:
+                spread = photo.image[top:bottom, left:right].mean(axis=-1).std()
+                found[digit == 1].append(ink.std() / max(spread, 1))
+    assert np.median(found[True]) < 0.8 * np.median(found[False])
+
+
+# Numbers and boxes that are given
+
+
+def test_digits_stand_in_the_boxes_that_are_given() -> None:
+    numbers = [Given(label, np.array(boxes), size) for label, boxes, size in REAL * 5]
+    drawn = some(len(numbers), numbers=numbers)
+    for number, photo in zip(numbers, drawn, strict=True):
+        assert photo.label == number.label
+        assert photo.image.shape[1::-1] == number.size
+    overlaps = [overlap(photo.boxes, number.boxes) for photo, number in zip(drawn, numbers, strict=True)]
+    assert np.concatenate(overlaps).mean() > 0.98
+    assert np.concatenate(overlaps).min() > 0.7
+
+
+def test_the_pixels_show_ink_in_the_given_box_and_nowhere_else() -> None:
+    """By a threshold on pictures of digits on a bare wall: within two pixels on each side."""
+    box = (20, 12, 52, 60)
+    for digit in range(10):
+        (photo,) = some(1, seed=digit, spec=BARE, numbers=[Given((digit,), np.array([box]), (90, 80))])
+        grey = photo.image.astype(float).mean(axis=-1)
+        apart = np.abs(grey - grey[0, 0])
+        ink = apart > 0.4 * apart.max()
+        rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+        ends = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        np.testing.assert_allclose(ends, box, atol=2.1)
+
+
+def test_without_a_size_the_picture_has_room_on_all_sides() -> None:
+    numbers = [Given(label, np.array(boxes)) for label, boxes, _ in REAL]
+    for photo, number in zip(some(len(REAL), numbers=numbers), numbers, strict=True):
+        height, width = photo.image.shape[:2]
+        right, bottom = number.boxes[:, 2:].max(axis=0)
+        left = number.boxes[:, 0].min()
+        assert width == pytest.approx(right + left, rel=0.4)
+        assert height >= bottom
+
+
+def test_what_is_drawn_for_a_number_does_not_depend_on_its_neighbours() -> None:
+    numbers = [Given(label, np.array(boxes), size) for label, boxes, size in REAL]
+    together = some(len(numbers), numbers=numbers)
+    assert equal(some(3, numbers=numbers[:3]), together[:3])
+
+
+side = st.floats(-60, 260, width=32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), side, side, side, side), min_size=1, max_size=6),
+    st.none() | st.tuples(st.integers(1, 300), st.integers(1, 200)),
+)
+def test_any_boxes_give_a_picture(
+    rows: list[tuple[int, float, float, float, float]], size: tuple[int, int] | None
+) -> None:
+    """Of no width, upside down, or out of the picture: cut to it, at least a pixel wide and high."""
+    number = Given(tuple(row[0] for row in rows), np.array([row[1:] for row in rows]), size)
+    (photo,) = some(1, numbers=[number])
+    height, width = photo.image.shape[:2]
+    assert size is None or (width, height) == size
+    assert np.isfinite(photo.boxes).all()
+    assert (photo.boxes >= 0).all()
+    assert (photo.boxes[:, 2:] <= (width, height)).all()
+    assert (photo.boxes[:, 2:] - photo.boxes[:, :2] >= 0.999).all()
+
+
+BOX = np.array([[1.0, 2.0, 5.0, 9.0]])
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (Given((), np.empty((0, 4))), "at least one"),
+        (Given((10,), BOX), "0 to 9"),
+        (Given((1, 2), BOX), "as many boxes"),
+        (Given((1,), BOX[0]), "as many boxes"),
+        (Given((1,), BOX * np.nan), "finite"),
+        (Given((1,), BOX * LARGEST), "wide and high"),
+        (Given((1,), BOX, (0, 5)), "wide and high"),
+        (Given((1,), BOX, (LARGEST + 1, 5)), "wide and high"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(number: Given, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        some(1, numbers=[number])
+
+
+def test_as_many_numbers_are_given_as_are_drawn() -> None:
+    with pytest.raises(ValueError, match="1 numbers"):
+        some(2, numbers=[Given((1,), BOX)])

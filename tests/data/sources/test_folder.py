@@ -1,0 +1,178 @@
+"""Pictures of one's own: class folders or a labels.csv."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from photo_files import leftovers
+from PIL import Image
+
+from svhncli.core.errors import DataError
+from svhncli.data.dataset import DataSet
+from svhncli.data.framing import Framing
+from svhncli.data.sources import folder as source
+from svhncli.data.store.cache import Cache
+
+FRAMING = Framing(8, 8)
+
+
+def picture(path: Path, value: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (10, 9), (value, value, value)).save(path)
+
+
+def load(root: Path, **more: bool) -> DataSet:
+    return source.load(root, FRAMING, cache=Cache(root.parent / "cache"), **more)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "mine").mkdir()
+    return tmp_path / "mine"
+
+
+def numbers(data: DataSet) -> list[str]:
+    return ["".join(str(k) for k in row if k != 10) for row in data.train.labels.tolist()]
+
+
+def with_csv(root: Path, content: str | bytes, pictures: tuple[str, ...] = ("a.png", "b.png")) -> Path:
+    for value, name in enumerate(pictures):
+        picture(root / name, value)
+    raw = content if isinstance(content, bytes) else content.encode()
+    (root / "labels.csv").write_bytes(raw)
+    return root
+
+
+def test_class_folders_give_single_digits(root: Path) -> None:
+    for digit in (0, 3, 9):
+        for i in range(2):
+            picture(root / str(digit) / f"{i}.png", 10 * digit + i)
+    data = load(root)
+    assert data.train.labels.ravel().tolist() == [0, 0, 3, 3, 9, 9]
+    assert data.train.classes == 10
+    assert data.train.images[:, 0, 0, 0].tolist() == [0, 1, 30, 31, 90, 91]
+    assert data.train.names[2] == "mine/3/0.png"
+    assert data.test is None
+    assert data.val is None
+
+
+def test_other_files_are_left_out_and_counted(
+    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Hydra, in another test, may silence it.
+    monkeypatch.setattr("svhncli.data.sources.folder.log.disabled", False)
+    picture(root / "4" / "a.PNG", 1)
+    picture(root / "4" / "b.jpeg", 1)
+    for name in ("notes.txt", "Thumbs.db", ".DS_Store"):
+        (root / "4" / name).write_bytes(b"x")
+    with caplog.at_level(logging.WARNING):
+        assert len(load(root).train) == 2
+    assert caplog.messages == [f"2 files in '{root}' have no picture's suffix and are left out"]
+
+
+def test_parts_lie_in_folders_of_their_own(root: Path) -> None:
+    for value, part in enumerate(("train", "val", "test")):
+        picture(root / part / "5" / "a.png", value)
+    data = load(root)
+    found = [part.images[0, 0, 0, 0] for part in (data.train, data.val, data.test)]
+    assert found == [0, 1, 2]
+    assert len({int(part.groups[0]) for part in (data.train, data.val, data.test)}) == 3
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_labels_keep_their_leading_zeros(root: Path, start: bytes, end: str) -> None:
+    text = end.join(["file,label", "b.png,007", "sub/c.png,12", "", '"a.png",0', ""])
+    with_csv(root, start + text.encode(), ("a.png", "b.png", "sub/c.png"))
+    data = load(root)
+    assert numbers(data) == ["007", "12", "0"]
+    assert data.train.labels.shape == (3, 3)
+    assert data.train.images[:, 0, 0, 0].tolist() == [1, 2, 0]
+
+
+def test_a_csv_of_single_digits_has_ten_classes(root: Path) -> None:
+    assert load(with_csv(root, "file,label\na.png,1\nb.png,2\n")).train.classes == 10
+
+
+BAD = {
+    "empty": ("", "is empty"),
+    "another header": ("name,label\na.png,1\n", "begins with"),
+    "no header": ("a.png,1\n", "begins with"),
+    "one field": ("file,label\na.png\n", "row 2: 1 fields"),
+    "three fields": ("file,label\na.png,1,2\n", "row 2: 3 fields"),
+    "no label": ("file,label\na.png,1\nb.png,\n", "row 3: label ''"),
+    "a letter": ("file,label\na.png,1x\n", "label '1x'"),
+    "negative": ("file,label\na.png,-1\n", "label '-1'"),
+    "a fraction": ("file,label\na.png,1.0\n", "label '1.0'"),
+    "a space": ("file,label\na.png, 1\n", "label ' 1'"),
+    "other digits": ("file,label\na.png,٣\n", "label '٣'"),
+    "power": ("file,label\na.png,²\n", "label '²'"),
+    "5,000 digits": ("file,label\na.png," + "7" * 5000, "label '777"),
+    "twice": ("file,label\na.png,1\n./a.png,2\n", "'a.png' stands there twice"),
+    "above": ("file,label\n../a.png,1\n", "file '../a.png'"),
+    "above in the middle": ("file,label\nsub/../../a.png,1\n", "file 'sub/../../a.png'"),
+    "absolute": ("file,label\n/etc/passwd,1\n", "file '/etc/passwd'"),
+    "no file": ("file,label\n,1\n", "file ''"),
+    "zero byte": ("file,label\na\0.png,1\n", ""),
+    "open quote": ('file,label\n"a.png,1\n', "no CSV"),
+    "latin-1": ("file,label\n\xe4.png,1\n".encode("latin-1"), "no CSV in UTF-8"),
+    "header alone": ("file,label\n", "no pictures"),
+    "missing picture": ("file,label\nnone.png,1\n", "none.png': No such file"),
+    "a folder": ("file,label\n.,1\n", "Is a directory"),
+    "the csv itself": ("file,label\nlabels.csv,1\n", "no picture"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD.keys())
+def test_a_bad_csv_is_one_data_error(root: Path, content: str | bytes, words: str) -> None:
+    with_csv(root, content)
+    with pytest.raises(DataError) as caught:
+        load(root)
+    assert words in caught.value.message
+    assert str(root) in caught.value.message
+    assert caught.value.hint
+    assert len(caught.value.message) < 300
+    assert leftovers(root.parent / "cache") == []
+
+
+def test_other_layouts_are_refused(root: Path) -> None:
+    with pytest.raises(DataError, match=r"neither folders 0 to 9 nor a labels\.csv"):
+        load(root)
+    with pytest.raises(DataError, match="there is no folder"):
+        load(root / "none")
+    (root / "4").mkdir()
+    with pytest.raises(DataError, match="no pictures"):
+        load(root)
+
+
+def test_pictures_of_one_s_own_have_no_boxes_to_be_seen_by(root: Path) -> None:
+    picture(root / "4" / "a.png", 1)
+    with pytest.raises(DataError, match="no boxes") as caught:
+        source.load(root, Framing(8, 8, "boxes"), cache=Cache(root.parent / "cache"))
+    assert "data.crop=whole" in caught.value.hint
+
+
+cells = st.text(max_size=6) | st.sampled_from(["a.png", "b.png", "1", "007", "../x", "file", "label"])
+tables = st.lists(st.lists(cells, max_size=3), max_size=4).map(
+    lambda rows: "\n".join(["file,label", *(",".join(row) for row in rows)])
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=(tables | st.text(max_size=40)).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_a_malformed_csv_is_refused_or_read(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    root = tmp_path_factory.getbasetemp() / "folder" / "mine"
+    root.mkdir(parents=True, exist_ok=True)
+    with_csv(root, content)
+    try:
+        data = load(root, skip_broken=True)
+    except DataError as error:
+        assert str(root) in error.message  # noqa: PT017
+    else:
+        assert np.isin(data.train.labels, np.arange(11)).all()
+    assert leftovers(root.parent / "cache") == []

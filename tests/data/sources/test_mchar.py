@@ -1,0 +1,152 @@
+"""The street-character contest's files, read strictly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REAL
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from photo_files import assert_labels, fields, leftovers, write_mchar
+
+from svhncli.core.errors import DataError
+from svhncli.data.formats.labels import LONGEST
+from svhncli.data.framing import Framing
+from svhncli.data.sources import mchar
+from svhncli.data.store.cache import Cache
+
+WHOLE = Framing(12, 20)
+ROW = fields((0, 7), ((1.0, 2.0, 5.0, 9.0), (6.0, 2.0, 11.0, 9.5)))
+
+
+def written(path: Path, content: Any) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_both_parts_are_read_and_there_is_no_test_part(tmp_path: Path) -> None:
+    train, val = (write_mchar(tmp_path, part, n, n) for part, n in (("train", 7), ("val", 4)))
+    data = mchar.load(tmp_path, WHOLE, cache=Cache(tmp_path / "cache"))
+    assert_labels(data.train, train)
+    assert_labels(data.val, val)
+    assert data.test is None
+    assert data.train.names[0] == "mchar_train/000001.png"
+
+
+def test_the_validation_part_may_be_missing(tmp_path: Path) -> None:
+    write_mchar(tmp_path, "train", 3, 0)
+    assert mchar.load(tmp_path, WHOLE, cache=Cache(tmp_path / "cache")).val is None
+
+
+def test_floats_are_taken_as_numbers(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.json", {"a.png": ROW | {"label": [0.0, 7]}})
+    assert mchar.read_labels(path) == [("a.png", (0, 7), ((1.0, 2.0, 5.0, 9.0), (6.0, 2.0, 11.0, 9.5)))]
+
+
+def nested(depth: int) -> str:
+    return '{"a.png": ' + "[" * depth + "]" * depth + "}"
+
+
+BAD = {
+    "empty": ("", "no JSON"),
+    "list": ([1], "no object"),
+    "number": ("7", "no object"),
+    "cut": ('{"a.png": {"label": [1', "no JSON"),
+    "double picture": ('{"a.png": 1, "a.png": 2}', "'a.png' stands there twice"),
+    "double field": ('{"a.png": {"label": [1], "label": [2]}}', "'label' stands there twice"),
+    "nan": ('{"a.png": {"label": [NaN]}}', "NaN is no number"),
+    "infinity": ('{"a.png": {"left": [-Infinity]}}', "-Infinity is no number"),
+    "deep": (nested(100_000), "nested too deeply"),
+    "long integer": ('{"a.png": {"label": [' + "7" * 5000 + "]}}", "no JSON"),
+    "rather long integer": (json.dumps({"a.png": ROW}).replace("7.5", "9" * 400), "'a.png'"),
+    "lengths": ({"a.png": ROW | {"left": [1]}}, "2 in 'label', but 1 in 'left'"),
+    "missing field": ({"a.png": {"label": [1]}}, "'left' is missing"),
+    "label 10": ({"a.png": ROW | {"label": [1, 10]}}, "label 10"),
+    "label -1": ({"a.png": ROW | {"label": [1, -1]}}, "label -1"),
+    "label 1.5": ({"a.png": ROW | {"label": [1, 1.5]}}, "label 1.5"),
+    "label text": ({"a.png": ROW | {"label": ["1", "2"]}}, "'label' holds"),
+    "label null": ({"a.png": ROW | {"label": [None, 2]}}, "'label' holds"),
+    "label true": ({"a.png": ROW | {"label": [True, 2]}}, "'label' holds"),
+    "no digits": ({"a.png": {name: [] for name in ROW}}, "0 digits"),
+    "many digits": ({"a.png": {name: [1] * (LONGEST + 1) for name in ROW}}, f"{LONGEST + 1} digits"),
+    "fields are numbers": ({"a.png": dict.fromkeys(ROW, 1)}, "no lists"),
+    "row is a list": ({"a.png": [1]}, "no lists"),
+    "huge": (json.dumps({"a.png": ROW}).replace("7.5", "1e999"), "'height' holds"),
+    "far": ({"a.png": ROW | {"left": [1e9, 1]}}, "'left' holds"),
+    "negative size": ({"a.png": ROW | {"width": [-1, 1]}}, "negative size"),
+    "path": ({"../a.png": ROW}, "no name of a file"),
+    "bytes": (None, "no JSON"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD.keys())
+def test_a_bad_label_file_is_one_data_error(tmp_path: Path, content: Any, words: str) -> None:
+    path = tmp_path / "a.json"
+    if content is None:
+        path.write_bytes(b"\xff\xfe\x00")
+    else:
+        written(path, content)
+    with pytest.raises(DataError, match=r"a\.json") as caught:
+        mchar.read_labels(path)
+    assert words in caught.value.message
+    assert caught.value.hint
+    assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize("gone", ["mchar_train.json", "mchar_train"])
+def test_missing_files_are_told_with_their_place(tmp_path: Path, gone: str) -> None:
+    write_mchar(tmp_path, "train", 2, 0)
+    (tmp_path / gone).rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=f"/{gone}'"):
+        mchar.load(tmp_path, WHOLE, cache=Cache(tmp_path / "cache"))
+
+
+numbers = (
+    st.integers(-5, 12) | st.floats() | st.none() | st.booleans() | st.text(max_size=2) | st.just(10**400)
+)
+rows = st.dictionaries(st.sampled_from([*ROW, "other"]), st.lists(numbers, max_size=3) | numbers)
+files = st.dictionaries(st.text(max_size=4), rows | numbers, max_size=2) | numbers
+texts = files.map(json.dumps) | st.text(max_size=30)
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=texts, spoil=st.integers(0, 10**6), sign=st.integers(0, 255))
+@example(content=json.dumps({"a.png": ROW}), spoil=3, sign=0)
+def test_a_malformed_label_file_is_refused_or_read(
+    tmp_path_factory: pytest.TempPathFactory, content: str, spoil: int, sign: int
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "mchar"
+    folder.mkdir(exist_ok=True)
+    for raw in (content, json.dumps({"a.png": ROW})):
+        data = bytearray(raw.encode("utf-8", "surrogatepass") or b" ")
+        if raw is not content:
+            data[spoil % len(data)] = sign
+        (folder / "mchar_train.json").write_bytes(data)
+        try:
+            found = mchar.read_labels(folder / "mchar_train.json")
+        except DataError as error:
+            assert "mchar_train.json" in error.message  # noqa: PT017
+        else:
+            assert all(0 <= digit <= 9 for _, label, _ in found for digit in label)
+
+
+def test_a_bad_file_leaves_no_partial_cache(tmp_path: Path) -> None:
+    write_mchar(tmp_path, "train", 3, 0)
+    for content, _ in BAD.values():
+        if content is not None:
+            written(tmp_path / "mchar_train.json", content)
+            with pytest.raises(DataError):
+                mchar.load(tmp_path, WHOLE, cache=Cache(tmp_path / "cache"))
+            assert leftovers(tmp_path / "cache") == []
+
+
+@pytest.mark.skipif(not (REAL / "labels").is_dir(), reason=f"no real data in {REAL}")
+def test_the_contest_s_own_files_are_read() -> None:
+    found = mchar.read_labels(REAL / "labels" / "mchar_train.json")
+    lengths = [len(label) for _, label, _ in found]
+    assert [lengths.count(length) for length in range(1, 7)] == [4636, 16262, 7813, 1280, 8, 1]
+    assert found[0] == ("000000.png", (1, 9), ((246.0, 77.0, 327.0, 296.0), (323.0, 81.0, 419.0, 300.0)))
+    assert len(mchar.read_labels(REAL / "labels" / "mchar_val.json")) == 10_000

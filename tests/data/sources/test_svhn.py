@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import REAL, REPO
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.io import loadmat, savemat
+
+from svhncli.core.errors import DataError, UsageError
+from svhncli.core.files import TEMP_PREFIX
+from svhncli.core.rng import numpy_generator
+from svhncli.data.dataset import DataSet
+from svhncli.data.sources import svhn
+from svhncli.data.store.cache import Cache
+
+COUNTS = {"train": 31, "test": 12, "extra": 23}
+
+
+def pictures(part: str, n: int, size: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """X uint8 (H, W, 3, N) and y uint8 (N, 1) in 1-10, as the official files hold them."""
+    draw = numpy_generator(0, "svhn", part)
+    return draw.integers(0, 256, (size, size, 3, n), np.uint8), draw.integers(1, 11, (n, 1), np.uint8)
+
+
+def write(path: Path, x: Any, y: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, {"X": x, "y": y}, do_compression=True)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for part, n in COUNTS.items():
+        write(tmp_path / "data" / f"{part}_32x32.mat", *pictures(part, n))
+    return tmp_path / "data"
+
+
+def load(root: Path, cache: Path | None = None, **options: Any) -> DataSet:
+    defaults: dict[str, Any] = {"check_md5": False, "cache": Cache(cache or root.parent / "cache")}
+    return svhn.load(root, **(defaults | options))
+
+
+def assert_equals_mat(digits: Any, *paths: Path) -> None:
+    start = 0
+    for path in paths:
+        reference = loadmat(path)
+        labels = reference["y"].ravel().astype(int)
+        labels[labels == 10] = 0
+        rows = slice(start, start + len(labels))
+        assert digits.labels[rows, 0].tolist() == labels.tolist()
+        assert np.array_equal(digits.images[rows], reference["X"].transpose(3, 2, 0, 1))
+        start += len(labels)
+    assert len(digits) == start
+
+
+def test_pictures_and_labels_are_those_that_scipy_reads(root: Path) -> None:
+    data = load(root)
+    assert_equals_mat(data.train, root / "train_32x32.mat")
+    assert_equals_mat(data.test, root / "test_32x32.mat")
+    assert data.val is None
+    assert data.train.images.dtype == np.uint8
+    assert data.train.labels.dtype == data.train.groups.dtype == np.int64
+    assert data.train.names[3] == "train/3"
+
+
+def test_more_pictures_than_a_block_holds_are_all_converted(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{part}_32x32.mat", *pictures(part, 2500, 4)) for part in ("train", "test")]
+    assert_equals_mat(load(tmp_path, tmp_path / "cache").train, paths[0])
+
+
+def test_ten_is_zero_and_the_others_stay(tmp_path: Path) -> None:
+    x, _ = pictures("train", 10)
+    for part in ("train", "test"):
+        write(tmp_path / f"{part}_32x32.mat", x, np.arange(1, 11).reshape(10, 1))
+    assert load(tmp_path, tmp_path / "cache").train.labels.ravel().tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+
+
+@pytest.mark.parametrize("kind", ["f8", "i2", "u1"])
+@pytest.mark.parametrize("across", [False, True])
+def test_labels_of_any_number_type_in_a_column_or_a_row_are_read(root: Path, kind: str, across: bool) -> None:
+    x, y = pictures("train", 9)
+    path = write(root / "train_32x32.mat", x, (y.T if across else y).astype(kind))
+    assert_equals_mat(load(root).train, path)
+
+
+@pytest.mark.parametrize("label", [0, 11, 255, -1, 3.5, np.nan, np.inf])
+def test_other_labels_are_refused_with_their_row(root: Path, label: float) -> None:
+    x, y = pictures("train", 9)
+    y = y.astype(float)
+    y[6] = label
+    path = write(root / "train_32x32.mat", x, y)
+    with pytest.raises(DataError, match="row 6 ") as caught:
+        load(root)
+    assert str(path) in caught.value.message
+    assert "10 is the digit 0" in caught.value.hint
+
+
+X, Y = pictures("layout", 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"X": X}, "lacks the variable y: it holds X is uint8 8×8×3×5"),
+        ({"y": Y}, "lacks the variable X: it holds y is uint8 5×1"),
+        ({}, "it holds no arrays"),
+        ({"X": X.astype(float), "y": Y}, "X is double 8×8×3×5"),
+        ({"X": X.transpose(3, 2, 0, 1), "y": Y}, "X is uint8 5×3×8×8"),
+        ({"X": X[:, :, :1], "y": Y}, "X is uint8 8×8×1×5"),
+        ({"X": X[:4], "y": Y}, "X is uint8 4×8×3×5"),
+        ({"X": X[..., :0], "y": Y[:0]}, "X is uint8 8×8×3×0"),
+        ({"X": X, "y": Y[:4]}, "X is uint8 8×8×3×5, but y is uint8 4×1"),
+        ({"X": X, "y": np.hstack([Y, Y])}, "but y is uint8 5×2"),
+        ({"X": X, "y": np.array(list("abcde"), object).reshape(5, 1)}, "but y is cell 5×1"),
+        ({"X": X, "y": Y.astype(complex)}, "but y is complex double 5×1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_another_layout_is_refused_with_what_was_found(
+    root: Path, content: dict[str, Any], words: str
+) -> None:
+    savemat(root / "test_32x32.mat", content)
+    with pytest.raises(DataError) as caught:
+        load(root)
+    assert words in caught.value.message
+    assert str(root / "test_32x32.mat") in caught.value.message
+    assert "side×side×3×N" in caught.value.hint
+
+
+def test_one_picture_whose_last_dimension_was_dropped_is_read(root: Path) -> None:
+    path = write(root / "test_32x32.mat", X[..., 0], Y[:1])
+    digits = load(root).test
+    assert digits is not None
+    assert digits.labels.tolist() == [[loadmat(path)["y"][0, 0] % 10]]
+    assert np.array_equal(digits.images[0], X[..., 0].transpose(2, 0, 1))
+
+
+def test_parts_of_different_sizes_are_refused(root: Path) -> None:
+    write(root / "test_32x32.mat", *pictures("test", 5, size=6))
+    with pytest.raises(DataError, match=r"8×8 in .*train_32x32\.mat', but 6×6 in .*test_32x32\.mat'"):
+        load(root)
+    write(root / "test_32x32.mat", *pictures("test", 5))
+    write(root / "extra_32x32.mat", *pictures("extra", 5, size=6))
+    for extra in ("train", "val"):
+        with pytest.raises(DataError, match=r"8×8 in .*train_32x32\.mat', but 6×6 in .*extra_32x32\.mat'"):
+            load(root, extra=extra)
+
+
+def test_extra_is_appended_to_train_or_becomes_the_validation_part(root: Path) -> None:
+    appended = load(root, extra="train")
+    assert_equals_mat(appended.train, root / "train_32x32.mat", root / "extra_32x32.mat")
+    assert appended.val is None
+    apart = load(root, extra="val")
+    assert_equals_mat(apart.train, root / "train_32x32.mat")
+    assert_equals_mat(apart.val, root / "extra_32x32.mat")
+
+
+def test_a_file_that_the_user_names_becomes_the_validation_part(root: Path) -> None:
+    mine = write(root.parent / "mine.mat", *pictures("mine", 6))
+    assert_equals_mat(load(root, val_file=mine).val, mine)
+    with pytest.raises(DataError, match=r"none\.mat"):
+        load(root, val_file=root / "none.mat")
+    with pytest.raises(UsageError):
+        load(root, val_file=mine, extra="val")
+
+
+def test_groups_of_all_parts_and_files_are_distinct(root: Path) -> None:
+    appended = load(root, extra="train")
+    assert appended.test is not None
+    train, extra = np.split(appended.train.groups, [COUNTS["train"]])
+    apart = load(root, extra="val")
+    assert apart.test is not None
+    assert apart.val is not None
+    for groups in ([train, extra, appended.test.groups], [train, apart.test.groups, apart.val.groups]):
+        seen = [number for part in groups for number in np.unique(part)]
+        assert len(seen) == len(set(seen))
+
+
+def stages(root: Path, **options: Any) -> set[str]:
+    told: set[str] = set()
+    load(root, progress=lambda what, done, total: told.add(what), **options)
+    return told
+
+
+def test_a_file_is_converted_once_also_where_it_was_moved(root: Path) -> None:
+    assert {"check train_32x32.mat", "convert test_32x32.mat"} <= stages(root)
+    assert stages(root) == set()
+    moved = root.rename(root.parent / "moved")
+    assert stages(moved) == set()
+    assert stages(moved, extra="val") >= {"convert extra_32x32.mat"}
+
+
+def test_a_changed_file_is_noticed(root: Path) -> None:
+    before = load(root).fingerprint
+    x, y = pictures("train", COUNTS["train"])
+    x[0, 0, 0, 0] ^= 1
+    path = write(root / "train_32x32.mat", x, y)
+    after = load(root)
+    assert_equals_mat(after.train, path)
+    assert after.fingerprint != before
+
+
+def test_a_file_of_the_same_size_and_time_is_not_taken_for_another(root: Path) -> None:
+    path = root / "train_32x32.mat"
+    x, y = pictures("train", COUNTS["train"])
+    savemat(path, {"X": x, "y": y})
+    os.utime(path, ns=(0, 0))
+    load(root)
+    size = path.stat().st_size
+    savemat(path, {"X": 255 - x, "y": y})
+    os.utime(path, ns=(0, 0))
+    assert path.stat().st_size == size
+    assert_equals_mat(load(root).train, path)
+
+
+def test_the_fingerprint_is_that_of_pictures_and_labels(root: Path) -> None:
+    mark = load(root).fingerprint
+    assert load(root, root.parent / "other").fingerprint == mark
+    x, y = pictures("test", COUNTS["test"])
+    write(root / "test_32x32.mat", x, y % 10 + 1)
+    assert load(root).fingerprint != mark
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def make_official(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    for part in COUNTS:
+        name = f"{part}_32x32.mat"
+        monkeypatch.setitem(svhn.FILES, part, (name, md5(root / name)))
+
+
+def test_files_other_than_the_official_ones_are_refused_and_the_key_is_named(root: Path) -> None:
+    for _ in ("fresh", "after they were cached unchecked"):
+        with pytest.raises(DataError, match=md5(root / "train_32x32.mat")) as caught:
+            load(root, check_md5=True)
+        assert "data.check_md5=false" in caught.value.hint
+        load(root, check_md5=False)
+
+
+def test_official_files_pass_and_are_summed_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_official(monkeypatch, root)
+    assert "check train_32x32.mat" in stages(root, check_md5=True)
+    assert stages(root, check_md5=True) == set()
+    write(root / "mine.mat", *pictures("mine", 6))
+    load(root, check_md5=True, val_file=root / "mine.mat")
+
+
+def test_the_md5s_are_those_of_torchvision() -> None:
+    spec = importlib.util.find_spec("torchvision")  # found, not imported: the import takes seconds
+    assert spec is not None
+    assert spec.origin is not None
+    source = "".join((Path(spec.origin).parent / "datasets" / "svhn.py").read_text().split())
+    for part, (name, found) in svhn.FILES.items():
+        assert f'"{part}":["{svhn.BASE_URL}/{name}","{name}","{found}",]' in source
+
+
+@pytest.mark.parametrize("part", ["train", "test", "extra"])
+def test_a_missing_official_file_is_named_with_three_ways_to_mend_it(root: Path, part: str) -> None:
+    (root / f"{part}_32x32.mat").unlink()
+    with pytest.raises(DataError) as caught:
+        load(root, extra="train", check_md5=True)
+    assert caught.value.exit_code == 3
+    assert str(root / f"{part}_32x32.mat") in caught.value.message
+    for way in ("data.download=true", "data.root=", "put it there"):
+        assert way in caught.value.hint
+
+
+def test_official_files_are_never_fetched_beside_files_of_one_s_own(root: Path) -> None:
+    """SVHN's test part would say nothing of other pictures; files of one's own may have none."""
+    (root / "test_32x32.mat").unlink()
+    assert load(root, download=True, base_url="http://127.0.0.1:9").test is None
+    (root / "train_32x32.mat").unlink()
+    with pytest.raises(DataError) as caught:
+        load(root, download=True, base_url="http://127.0.0.1:9")
+    assert "data.download" not in caught.value.hint
+
+
+@pytest.fixture
+def base_url(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    handler = functools.partial(Handler, directory=str(root))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_missing_files_are_downloaded_where_that_is_allowed(
+    root: Path, tmp_path: Path, base_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_official(monkeypatch, root)
+    empty = tmp_path / "new" / "folder"
+    options: dict[str, Any] = {"download": True, "base_url": base_url, "check_md5": True}
+    assert "download train_32x32.mat" in stages(empty, **options)
+    assert_equals_mat(load(empty, **options).train, root / "train_32x32.mat")
+    assert not (empty / "extra_32x32.mat").exists()
+    assert stages(empty, extra="val", **options) >= {"download extra_32x32.mat"}
+
+
+def test_a_download_of_another_file_than_the_official_one_is_not_kept(tmp_path: Path, base_url: str) -> None:
+    with pytest.raises(DataError, match="md5"):
+        load(tmp_path / "new", download=True, base_url=base_url, check_md5=True)
+    assert [path for path in (tmp_path / "new").iterdir() if path.suffix != ".lock"] == []
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_a_damaged_file_is_a_data_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    whole = write(folder / "test_32x32.mat", *pictures("test", 4, 4)).read_bytes()
+    damaged = bytearray(whole)
+    damaged[data.draw(st.integers(136, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    (folder / "train_32x32.mat").write_bytes(damaged[: data.draw(st.integers(1, len(whole)))])
+    with pytest.raises(DataError):
+        load(folder, folder / "cache")
+    assert not list((folder / "cache").glob("*/"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from svhncli.data.store.cache import Cache
+from svhncli.data.sources.svhn import load
+
+def progress(what, done, total):
+    if what == sys.argv[3] and done == total:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+load(Path(sys.argv[1]), check_md5=False, cache=Cache(Path(sys.argv[2])), progress=progress)
+"""
+
+
+@pytest.mark.parametrize(
+    "stage", ["check train_32x32.mat", "convert train_32x32.mat", "find house numbers in test_32x32.mat"]
+)
+def test_a_kill_during_the_conversion_costs_nothing_but_time(root: Path, stage: str) -> None:
+    cache = root.parent / "killed"
+    command = [sys.executable, "-c", KILLED, str(root), str(cache), stage]
+    assert subprocess.run(command, cwd=REPO).returncode == -9
+    assert list(cache.glob(f"{TEMP_PREFIX}*"))
+    data = load(root, cache)
+    assert not list(cache.glob(f"{TEMP_PREFIX}*"))
+    assert_equals_mat(data.train, root / "train_32x32.mat")
+    assert_equals_mat(data.test, root / "test_32x32.mat")
+    assert data.fingerprint == load(root).fingerprint
+
+
+def real(folder: str) -> Path:
+    if not (path := Path(REAL) / folder).is_dir():
+        pytest.skip(f"no real data in {path}")
+    return path
+
+
+@pytest.mark.parametrize(("folder", "n"), [("svhn32_real", (601, 198)), ("meter32_real", (5600, 1401))])
+def test_real_files_are_read_as_scipy_reads_them(tmp_path: Path, folder: str, n: tuple[int, int]) -> None:
+    root = real(folder)
+    data = load(root, tmp_path / "cache")
+    for digits, part, count in zip((data.train, data.test), ("train", "test"), n, strict=True):
+        assert digits is not None
+        assert len(digits) == count
+        assert digits.shape == (3, 32, 32)
+        assert_equals_mat(digits, root / f"{part}_32x32.mat")
+        raw = np.bincount(loadmat(root / f"{part}_32x32.mat")["y"].ravel(), minlength=11)
+        assert digits.class_counts() == [raw[10], *raw[1:10]]

@@ -1,0 +1,287 @@
+"""SVHN's whole numbers: digitStruct.mat, archives and folders, the real files where they are at hand."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import gzip
+import http.server
+import io
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from conftest import REAL
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from photo_files import assert_labels, leftovers, rows, write_digit_struct, write_svhn_full
+
+from svhncli.core.errors import DataError, UsageError
+from svhncli.data.dataset import DataSet
+from svhncli.data.framing import Framing
+from svhncli.data.sources import svhn_full
+from svhncli.data.store.cache import Cache
+
+FRAMING = Framing(12, 20, "boxes", 0.1, 0.1)
+COUNTS = {"train": 9, "test": 5, "extra": 4}
+
+
+def load(root: Path, **more: Any) -> DataSet:
+    return svhn_full.load(root, FRAMING, **({"cache": Cache(root.parent / "cache")} | more))
+
+
+def pack(root: Path, target: Path, *parts: str) -> None:
+    target.mkdir(exist_ok=True)
+    for part in parts:
+        with tarfile.open(target / f"{part}.tar.gz", "w:gz") as archive:
+            archive.add(root / part, part)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for seed, (part, n) in enumerate(COUNTS.items()):
+        write_svhn_full(tmp_path / "data", part, n, seed)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def packed(root: Path, tmp_path: Path) -> Path:
+    pack(root, tmp_path / "packed", *COUNTS)
+    return tmp_path / "packed"
+
+
+def assert_whole(data: DataSet) -> None:
+    assert_labels(data.train, rows(COUNTS["train"], 0, width=1))
+    assert_labels(data.test, rows(COUNTS["test"], 1, width=1))
+
+
+def test_labels_and_boxes_are_those_of_the_file(tmp_path: Path) -> None:
+    found = rows(30, 0, longest=5)
+    write_digit_struct(tmp_path / "a.mat", found)
+    assert svhn_full.read_labels(tmp_path / "a.mat") == found
+
+
+def test_several_processes_read_what_one_reads(tmp_path: Path) -> None:
+    found = rows(1100, 0)
+    write_digit_struct(tmp_path / "a.mat", found)
+    for workers in (1, 2):
+        assert svhn_full.read_labels(tmp_path / "a.mat", workers) == found
+
+
+def test_ten_is_zero_and_other_labels_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    box = ((0.0, 0.0, 5.0, 5.0),)
+    write_digit_struct(path, [("1.png", (0,), box)])
+    with h5py.File(path) as file:
+        assert file[file["digitStruct/bbox"][0, 0]]["label"][0, 0] == 10
+    assert svhn_full.read_labels(path) == [("1.png", (0,), box)]
+    for label in (11, -1, 1.5):
+        write_digit_struct(path, [("1.png", (label,), box)])
+        with pytest.raises(DataError, match=f"'1.png': label {label}") as caught:
+            svhn_full.read_labels(path)
+        assert "10 is the digit 0" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["../1.png", "a/b.png", "..", "", "/etc/passwd", "a\\b.png"])
+def test_pictures_outside_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+    write_digit_struct(tmp_path / "a.mat", [(name or "\0", (1,), ((0.0, 0.0, 5.0, 5.0),))])
+    with pytest.raises(DataError, match="no name of a file"):
+        svhn_full.read_labels(tmp_path / "a.mat")
+
+
+def test_folders_are_read(root: Path) -> None:
+    data = load(root)
+    assert_whole(data)
+    assert data.val is None
+    assert data.framing == FRAMING
+    assert data.train.names[0] == "train/1.png"
+
+
+def test_the_extra_part_trains_or_validates(root: Path) -> None:
+    data = load(root, extra="val")
+    assert_labels(data.val, rows(COUNTS["extra"], 2, width=1))
+    data = load(root, extra="train")
+    assert_labels(data.train, rows(COUNTS["train"], 0, width=1) + rows(COUNTS["extra"], 2, width=1))
+    with pytest.raises(UsageError, match="extra is 'all'"):
+        load(root, extra="all")
+
+
+def test_archives_are_unpacked_once(packed: Path) -> None:
+    assert_whole(load(packed))
+    assert {path.name for path in packed.iterdir() if not path.name.startswith(".")} == {
+        "train",
+        "test",
+        *(f"{part}.tar.gz" for part in COUNTS),
+    }
+    for path in packed.glob("*.tar.gz"):
+        path.write_bytes(b"")
+    assert_whole(load(packed))
+
+
+def test_files_of_your_own_may_have_no_test_part(root: Path) -> None:
+    for path in (root / "test").iterdir():
+        path.unlink()
+    (root / "test").rmdir()
+    assert load(root).test is None
+
+
+def test_missing_files_are_told_with_their_place(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"/none/train' nor train\.tar\.gz") as caught:
+        load(tmp_path / "none")
+    assert "data.download=true" in caught.value.hint
+    (tmp_path / "none" / "train").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"digitStruct\.mat': No such file"):
+        load(tmp_path / "none")
+    assert leftovers(tmp_path / "cache") == []
+
+
+@pytest.fixture
+def server(packed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    handler = functools.partial(Handler, directory=str(packed))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as http_server:
+        thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{http_server.server_address[1]}"
+        http_server.shutdown()
+        thread.join()
+
+
+def test_what_is_missing_is_downloaded(server: str, tmp_path: Path) -> None:
+    told: set[str] = set()
+    data = load(
+        tmp_path / "new", download=True, base_url=server, progress=lambda what, done, total: told.add(what)
+    )
+    assert_whole(data)
+    assert {"download train", "unpack train.tar.gz", "decode svhn_full train"} <= told
+    assert not (tmp_path / "new" / "extra.tar.gz").exists()
+
+
+# ----------------------------------------------------------------------------- damage
+
+
+def test_an_archive_cannot_write_outside_its_folder(packed: Path, tmp_path: Path) -> None:
+    with tarfile.open(packed / "train.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("train/../../../escaped")
+        member.size = 1
+        archive.addfile(member, io.BytesIO(b"x"))
+    with pytest.raises(DataError, match=r"train\.tar\.gz' is damaged"):
+        load(packed)
+    assert not list(tmp_path.rglob("escaped"))
+    assert not list(packed.glob(".writing-*"))
+    assert not (packed / "train").exists()
+
+
+def test_a_link_in_an_archive_is_refused(packed: Path) -> None:
+    with tarfile.open(packed / "train.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("train/link")
+        member.type, member.linkname = tarfile.SYMTYPE, "/"
+        archive.addfile(member)
+    with pytest.raises(DataError, match="no file or folder below its own"):
+        load(packed)
+    assert not (packed / "train").exists()
+
+
+def test_an_archive_of_something_else_is_refused(packed: Path) -> None:
+    with tarfile.open(packed / "train.tar.gz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("other"))
+    with pytest.raises(DataError, match="no folder train/"):
+        load(packed)
+
+
+@pytest.mark.parametrize("place", [-1, -8], ids=["length", "checksum"])
+def test_an_archive_is_read_to_its_checksum(packed: Path, place: int) -> None:
+    content = bytearray((packed / "train.tar.gz").read_bytes())
+    content[place] ^= 1
+    (packed / "train.tar.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"train\.tar\.gz' is damaged"):
+        load(packed)
+    assert not (packed / "train").exists()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_archive_is_refused_and_leaves_nothing(packed: Path, data: st.DataObject) -> None:
+    whole = (packed / "test.tar.gz").read_bytes()
+    content = bytearray(whole)
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    else:  # the header's first bytes hold a time and a name, which nobody needs
+        content[data.draw(st.integers(len(whole) // 50, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    (packed / "train.tar.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"train\.tar\.gz"):
+        load(packed)
+    assert not (packed / "train").exists()
+    assert not list(packed.glob(".writing-*"))
+    assert leftovers(packed.parent / "cache") == []
+
+
+@pytest.fixture(scope="module")
+def struct(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("struct") / "a.mat"
+    write_digit_struct(path, rows(3, 0))
+    return path
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_damaged_label_file_gives_rows_or_a_data_error(struct: Path, data: st.DataObject) -> None:
+    content = bytearray(struct.read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(512, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    path = struct.with_name("damaged.mat")
+    path.write_bytes(content)
+    try:
+        found = svhn_full.read_labels(path, 1)
+    except DataError as error:
+        assert str(path) in error.message  # noqa: PT017
+    else:
+        assert all(len(label) == len(boxes) > 0 for _, label, boxes in found)
+
+
+# ----------------------------------------------------------------------------- the real files
+
+real = pytest.mark.skipif(not (REAL / "full_numbers_mini").is_dir(), reason=f"no real data in {REAL}")
+NINE = {
+    "train": [(1, 9), (2, 3), (2, 5)],
+    "test": [(5,), (2, 1, 0), (6,)],
+    "val": [(4, 7, 8), (7, 1), (1, 7, 4)],
+}
+
+
+@real
+def test_the_nine_real_photographs_have_their_numbers(tmp_path: Path) -> None:
+    root = REAL / "full_numbers_mini"
+    data = svhn_full.load(root, FRAMING, extra="val", skip_broken=True, cache=Cache(tmp_path))
+    for part, labels in NINE.items():
+        digits = getattr(data, part)
+        assert [tuple(k for k in row if k != 10) for row in digits.labels.tolist()] == labels
+        assert (digits.boxes[:, 0, 2] > digits.boxes[:, 0, 0]).all()
+    assert data.train.sizes.tolist() == [[741, 350], [199, 83], [52, 23]]
+    with pytest.raises(DataError, match=r"train/4\.png': No such file"):
+        svhn_full.load(root, FRAMING, cache=Cache(tmp_path))
+
+
+@real
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_the_real_label_files_say_what_the_tables_of_boxes_say(part: str) -> None:
+    expected: dict[str, list[list[float]]] = {}
+    with gzip.open(REAL / "labels" / f"svhn_{part}_boxes.csv.gz", "rt") as file:
+        for row in csv.DictReader(file):
+            values = [float(row[name]) for name in ("digit", "xmin", "ymin", "xmax", "ymax")]
+            expected.setdefault(row["image"], []).append(values)
+    found = svhn_full.read_labels(REAL / "full_numbers_mini" / part / "digitStruct.mat")
+    assert len(found) >= 39
+    for name, label, boxes in found:
+        assert np.column_stack([label, boxes]).tolist() == expected[name]

@@ -1,0 +1,166 @@
+"""Pictures that are left out: which, what of them, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_mat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from photo_files import write_mchar
+
+from svhncli import registry
+from svhncli.cli import main as cli
+from svhncli.config import schema
+from svhncli.core.errors import DataError
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
+from svhncli.data.exclude import without
+from svhncli.data.store.disk import silent
+
+
+def digits(part: str, n: int, positions: int = 2) -> Digits:
+    draw = np.random.default_rng(n)
+    labels = np.arange(n * positions).reshape(n, positions) % 10
+    return Digits(
+        draw.integers(0, 256, (n, 3, 4, 5), dtype=np.uint8),
+        labels,
+        np.arange(n) // 3,
+        [f"{part}/{i}" for i in range(n)],
+        draw.random((n, positions, 4), np.float32),
+        draw.integers(10, 20, (n, 2), dtype=np.int32),
+    )
+
+
+def data() -> DataSet:
+    return DataSet("some", digits("train", 40), "f", digits("test", 10), digits("val", 30))
+
+
+def listed(folder: Path, *lines: str) -> Path:
+    file = folder / "exclude.txt"
+    file.write_text("\n".join(lines))
+    return file
+
+
+@settings(max_examples=30)
+@given(st.sets(st.integers(0, 39), min_size=1, max_size=9))
+def test_all_that_is_known_of_the_kept_pictures_stays_with_them(
+    tmp_path_factory: pytest.TempPathFactory, rows: set[int]
+) -> None:
+    before = data().train
+    file = listed(tmp_path_factory.mktemp("x"), *(f"train/{row}" for row in rows))
+    after = without(data(), file).train
+    kept = [row for row in range(40) if row not in rows]
+    assert list(after.names) == [f"train/{row}" for row in kept]
+    for name in ("images", "labels", "groups", "boxes", "sizes"):
+        assert (getattr(after, name) == getattr(before, name)[kept]).all(), name
+
+
+def test_validation_pictures_go_where_they_are_named_and_test_pictures_never(tmp_path: Path) -> None:
+    found = without(data(), listed(tmp_path, "val/3", "train/7"))
+    assert (len(found.train), len(found.val or ()), len(found.test or ())) == (39, 29, 10)
+    assert found.excluded == ("val/3", "train/7")
+    with pytest.raises(DataError, match="names pictures of the test part: 'test/1'"):
+        without(data(), listed(tmp_path, "train/7", "test/1"))
+
+
+def test_comments_empty_lines_and_order_do_not_matter_but_the_names_do(tmp_path: Path) -> None:
+    marks = [
+        without(data(), listed(tmp_path, *lines)).fingerprint
+        for lines in (
+            ["train/1", "train/2"],
+            ["# why", "", "  train/2\t", "train/1\r", "train/1"],
+            ["\ufefftrain/1", "train/2"],
+            ["train/1"],
+            ["# nothing"],
+        )
+    ]
+    assert len(set(marks[:3])) == 1
+    assert len({*marks, "f"}) == 3
+    assert marks[4] == "f"
+
+
+def test_a_name_that_begins_like_a_comment_is_one_where_a_picture_has_it(tmp_path: Path) -> None:
+    part = replace(data().train, names=["#5", *data().train.names[1:]])
+    found = without(replace(data(), train=part), listed(tmp_path, "#5", "#6"))
+    assert found.excluded == ("#5",)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["train/99", "train/1"], "names 1 pictures that some does not have: 'train/99'"),
+        ([f"train/{i}" for i in range(40)], "leaves no picture of the training part"),
+        ([f"train/{i}" for i in range(0, 40, 5)], "leaves no training picture of class 0"),
+    ],
+)
+def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        without(data(), listed(tmp_path, *lines))
+    assert caught.value.hint
+
+
+def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot read the exclude list"):
+        without(data(), tmp_path / "nowhere.txt")
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="UTF-8"):
+        without(data(), tmp_path / "bytes")
+
+
+@pytest.mark.parametrize("name", list(schema.CHOICES["data"]))
+def test_every_data_source_has_the_key(name: str) -> None:
+    assert schema.CHOICES["data"][name]().exclude is None
+
+
+def test_photographs_and_rendered_pictures_beside_real_ones(folder: Path) -> None:
+    write_mchar(folder / "m", "train", 40, 0)
+    write_mchar(folder / "m", "val", 20, 1)
+    found = listed(folder, "mchar_train/000003.png", "mchar_val/000001.png")
+    config = schema.Mchar(root="m", exclude=str(found), crop="boxes")
+    loaded = registry.data(config, None, "cache", silent)
+    assert (len(loaded.train), len(loaded.val or ())) == (39, 19)
+    assert loaded.train.names[2] == "mchar_train/000004.png"
+    assert loaded.train.boxes is not None
+
+    write_mat(folder / "d", "train", 60, 0)
+    mix = schema.Mix(root="d", check_md5=False, download=False, n_rendered=20)
+    whole = registry.data(mix, None, "cache", silent)
+    mixed = registry.data(replace(mix, exclude=str(listed(folder, "train/5"))), None, "cache", silent)
+    assert mixed.extra_train is not None
+    assert (len(mixed.train), len(mixed.extra_train)) == (59, 20)  # one of both kinds has this name
+    assert mixed.fingerprint != whole.fingerprint
+
+
+TRAIN = [
+    "data=svhn",
+    "data.root=d",
+    "data.check_md5=false",
+    "model=linear",
+    "device=cpu",
+    "threads=1",
+    "watch=0",
+]
+
+
+def test_a_run_goes_on_with_its_list_wherever_it_lies_and_not_with_another(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mat(folder / "d", "train", 200, 0)
+    file = listed(folder, "train/5", "train/6")
+    words = ["train", *TRAIN, f"data.exclude={file.name}", "hydra.run.dir=run"]
+    assert cli.main([*words, "epochs=1"]) == 0
+    assert "198 training" in capsys.readouterr().err
+    config = (folder / "run" / "config.yaml").read_text()
+    assert f"exclude: {file}" in config  # whole, so that it is found from elsewhere
+    file.rename(folder / "moved.txt")
+    assert cli.main(["train", "--resume", "run", "epochs=2"]) == 3
+    assert "cannot read the exclude list" in capsys.readouterr().err
+    assert cli.main(["train", "--resume", "run", "epochs=2", "data.exclude=moved.txt"]) == 0
+    (folder / "moved.txt").write_text("train/5\n")
+    capsys.readouterr()
+    assert cli.main(["train", "--resume", "run", "epochs=3", "data.exclude=moved.txt"]) == 3
+    assert "pictures or labels have changed" in capsys.readouterr().err

@@ -1,0 +1,78 @@
+"""Every choice under conf/ composes and becomes the object that it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from svhncli import registry
+from svhncli.cli import catalog
+from svhncli.cli.hydra_app import VERSION_BASE
+from svhncli.config import schema
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits, Numbered
+
+
+def config(*words: str) -> schema.Train:
+    with initialize_config_dir(str(catalog.conf_dir()), **VERSION_BASE):
+        values: Any = OmegaConf.to_container(compose("train", list(words)), resolve=True)
+    return schema.from_dict(schema.Train, values)
+
+
+def choices(group: str) -> list[str]:
+    return list(catalog.choices(group))
+
+
+def digits(n: int = 40) -> Digits:
+    return Digits(
+        np.zeros((n, 3, 32, 32), np.uint8), np.arange(n)[:, None] % 10, np.arange(n), Numbered("x", n)
+    )
+
+
+@pytest.mark.parametrize("name", choices("model"))
+def test_a_model_reads_pictures(name: str) -> None:
+    made = registry.model(config(f"model={name}").model, (3, 32, 32), 1, 10, 0.1)
+    assert made.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 1, 10)
+
+
+def test_a_resnet_has_the_depth_that_its_name_says() -> None:
+    with torch.device("meta"):
+        made = [
+            registry.model(config(f"model=resnet{depth}").model, (3, 32, 32), 1, 10, 0)
+            for depth in (18, 34, 50)
+        ]
+    layers = [
+        sum(isinstance(m, torch.nn.Conv2d) and m.kernel_size != (1, 1) for m in model.modules())
+        for model in made
+    ]
+    assert layers == [1 + 16, 1 + 32, 1 + 16]  # of 50's bottlenecks the middle one
+
+
+@pytest.mark.parametrize("name", choices("optim"))
+def test_an_optimiser_has_its_lr(name: str) -> None:
+    found = config(f"optim={name}")
+    made = registry.optimizer(found.optim, torch.nn.Linear(2, 2), found.lr)
+    assert {group["lr"] for group in made.param_groups} == {found.lr}
+
+
+@pytest.mark.parametrize("name", choices("schedule"))
+def test_a_schedule_gives_a_factor(name: str) -> None:
+    made = registry.schedule(config(f"schedule={name}", "schedule.warmup=1").schedule, 10)
+    assert all(0 <= made.factor(step, 100) <= 1 for step in range(100))
+
+
+@pytest.mark.parametrize("name", choices("split"))
+def test_a_split_gives_folds(name: str) -> None:
+    data = DataSet("x", digits(200), "x", val=digits(20))
+    assert registry.folds(config(f"split={name}").split, data, 0)
+
+
+@pytest.mark.parametrize("name", choices("reg"))
+def test_a_regularisation_augments(name: str) -> None:
+    made = registry.augment(config(f"reg={name}").reg.augment)
+    assert made(torch.rand(2, 3, 32, 32), 1).shape == (2, 3, 32, 32)

@@ -1,0 +1,324 @@
+"""`svhn check`: every check catches the training that was broken for it; one that is whole passes all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_mat
+from torch import nn
+
+from svhncli import registry
+from svhncli.cli import main as cli
+from svhncli.commands.check import RESULT
+from svhncli.config import schema
+from svhncli.config.schema.verbs import Measures
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits, Numbered
+from svhncli.data.split import Fold
+from svhncli.engine import device, loop, optim
+from svhncli.engine.batches import Batches, Pictures
+from svhncli.engine.metrics import Tally
+from svhncli.report.terminal import Show
+from svhncli.training.checks import bench, learning
+from svhncli.training.checks.bench import Bench
+from svhncli.training.checks.suite import CHECKS
+
+Patch = pytest.MonkeyPatch
+
+
+def bars(count: int, seed: int) -> Digits:
+    """A short bar, whose row shows the class; as it is brighter or darker than the noise, no linear model
+    reads it."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(0, 10, count)
+    images = draw.integers(96, 160, (count, 3, 32, 32)).astype(np.uint8)
+    for image, label, left in zip(images, labels, draw.integers(0, 16, count), strict=True):
+        image[:, 3 * label + 1 : 3 * label + 3, left : left + 16] = draw.choice([0, 255])
+    return Digits(images, labels[:, None], np.arange(count), Numbered("bar", count))
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: Patch) -> None:
+    """These pictures are learned sooner than photographs."""
+    monkeypatch.setattr(learning, "MEMORY", 200)
+    monkeypatch.setattr(learning, "SHUFFLED_STEPS", 200)
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+
+
+@pytest.fixture
+def config() -> schema.Check:
+    return schema.Check(
+        lr=0.003,
+        batch_size=32,
+        device="cpu",
+        precision="fp32",
+        threads=1,
+        data=schema.Synth(),
+        split=schema.Holdout(),
+        model=schema.Cnn(width=0.25),
+        optim=schema.Adam(),
+        schedule=schema.Cosine(),
+        reg=schema.Reg(dropout=0.1, augment=schema.Augment(translate=0.03, brightness=0.1)),
+        check=Measures(delta=0.15, steps=60),
+    )
+
+
+def failing(config: schema.Check, folder: Path, fold: Fold | None = None) -> set[str]:
+    """The checks that do not pass, on 1,000 pictures that train and 600 that validate."""
+    machine = device.resolve("cpu", "fp32", 1)
+    fold = fold or Fold("holdout", np.arange(1000), np.arange(1000, 1600))
+    data = DataSet("bars", bars(1600, 0), "bars")
+    small = Bench(config, machine, data, [fold], folder, Show())
+    return {name for name, check in CHECKS.items() if not check(small).passed}
+
+
+# ----------------------------------------------------------------------------- breakages
+
+
+class Wrapped(nn.Module):
+    """A network with something done to its pictures and its logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.passes = 0
+
+    def before(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+    def after(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.after(self.network(self.before(images)))
+
+
+class Small(Wrapped):
+    def after(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits / 100
+
+
+class Clipped(Wrapped):
+    def after(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.clamp(-1, 1)
+
+
+class Sure(Wrapped):
+    def after(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits * 8
+
+
+class Mixing(Wrapped):
+    def before(self, images: torch.Tensor) -> torch.Tensor:
+        return images - 0.02 * images.mean(0)
+
+
+class Forgetful(Wrapped):
+    """Its steps are counted beside the state dict."""
+
+    def after(self, logits: torch.Tensor) -> torch.Tensor:
+        self.passes += self.training
+        return logits * (1 + 1e-3 * self.passes) if self.passes <= 10 else logits
+
+
+def of_network(change: Callable[[nn.Module], nn.Module]) -> Callable[[Patch], None]:
+    def sabotage(patch: Patch) -> None:
+        whole = registry.model
+        patch.setattr(registry, "model", lambda *words, **more: change(whole(*words, **more)))
+
+    return sabotage
+
+
+def freeze_a_layer(network: nn.Module) -> nn.Module:
+    next((one for one in network.modules() if isinstance(one, nn.Conv2d)), nn.Identity()).requires_grad_(
+        False
+    )
+    return network
+
+
+def start_anywhere(network: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        next(network.parameters()).add_(1e-4 * np.random.default_rng().standard_normal())
+    return network
+
+
+def resize_val(patch: Patch) -> None:
+    whole = loop.logits
+
+    def small(model: nn.Module, images: torch.Tensor, *more: object) -> torch.Tensor:
+        return whole(model, nn.functional.avg_pool2d(images.float(), 2).to(torch.uint8), *more)
+
+    patch.setattr(loop, "logits", small)
+
+
+def sum_the_loss(patch: Patch) -> None:
+    whole = loop.objective
+    patch.setattr(
+        loop, "objective", lambda logits, *more: (1 + torch.is_grad_enabled()) * whole(logits, *more)
+    )
+
+
+def mean_of_batch_means(patch: Patch) -> None:
+    add, result = Tally.add, Tally.result
+    batches: WeakKeyDictionary[Tally, list[float]] = WeakKeyDictionary()
+
+    def note(self: Tally, losses: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        batches.setdefault(self, []).append(float(losses.mean()))
+        add(self, losses, logits, labels)
+
+    patch.setattr(Tally, "add", note)
+    patch.setattr(Tally, "result", lambda self: result(self) | {"loss": float(np.mean(batches[self]))})
+
+
+def train_the_head_alone(patch: Patch) -> None:
+    patch.setattr(
+        optim,
+        "param_groups",
+        lambda network, *_: [{"params": list(network.parameters())[-2:], "weight_decay": 0}],
+    )
+
+
+def write_labels_into_pictures(patch: Patch) -> None:
+    whole = Batches.take
+
+    def take(self: Batches, positions: np.ndarray) -> Pictures:
+        images, labels = whole(self, positions)
+        for image, (label,) in zip(images, labels.tolist(), strict=True):
+            image[:, 0, 3 * label : 3 * label + 3] = 255
+        return images, labels
+
+    patch.setattr(Batches, "take", take)
+
+
+def labels_of_others(patch: Patch) -> None:
+    whole = Batches.take
+
+    def take(self: Batches, positions: np.ndarray) -> Pictures:
+        images, labels = whole(self, positions)
+        return images, labels.roll(1, 0)
+
+    patch.setattr(Batches, "take", take)
+
+
+ALSO = {"labels of other pictures": {"capacity", "augmentation"}}
+"""Checks that the same breakage may fail, as chance has it."""
+
+BREAKAGES: dict[str, tuple[Callable[[Patch], None], set[str]]] = {
+    "logits that cannot be large": (of_network(Clipped), {"one batch"}),
+    "logits multiplied by 8": (of_network(Sure), {"loss at start"}),
+    "the loss counts twice": (sum_the_loss, {"loss at start"}),
+    "validation is resized otherwise": (resize_val, {"one preprocessing"}),
+    "the network looks at the whole batch": (of_network(Mixing), {"samples alone"}),
+    "a frozen layer": (of_network(freeze_a_layer), {"gradients"}),
+    "start weights without a seed": (of_network(start_anywhere), {"one seed"}),
+    "state beside the state dict": (of_network(Forgetful), {"resume"}),
+    "labels of other pictures": (labels_of_others, {"learns", "one batch", "averages"}),
+    "the mean of batch means": (mean_of_batch_means, {"averages"}),
+    "the optimiser has the head alone": (train_the_head_alone, {"capacity"}),
+    "the label is written into the picture": (
+        write_labels_into_pictures,
+        {"blank pictures", "shuffled labels"},
+    ),
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_broken_training_is_caught(
+    breakage: str, config: schema.Check, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    sabotage, caught = BREAKAGES[breakage]
+    sabotage(monkeypatch)
+    assert failing(config, tmp_path) - ALSO.get(breakage, set()) == caught
+
+
+def test_logits_divided_by_100_are_caught(config: schema.Check, tmp_path: Path, monkeypatch: Patch) -> None:
+    of_network(Small)(monkeypatch)  # a tenth of the others' lr: Adam makes up for any factor in time
+    caught = failing(replace(config, lr=3e-4), tmp_path)
+    assert "one batch" in caught
+    assert caught <= {"one batch", "learns", "capacity"}
+
+
+def test_what_is_whole_passes_every_check(config: schema.Check, tmp_path: Path) -> None:
+    assert not failing(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("breakage", "caught"),
+    [
+        ({"augment": schema.Augment(vflip=True)}, {"augmentation"}),
+        ({"augment": schema.Augment(rotate=180)}, {"augmentation"}),
+    ],
+)
+def test_a_change_that_makes_other_digits_is_caught(
+    breakage: dict[str, schema.Augment], caught: set[str], config: schema.Check, tmp_path: Path
+) -> None:
+    assert failing(replace(config, reg=schema.Reg(**breakage)), tmp_path) == caught
+
+
+def test_pictures_on_both_sides_are_caught(config: schema.Check, tmp_path: Path) -> None:
+    both = Fold("holdout", np.arange(1600), np.arange(1000, 1600))
+    assert failing(config, tmp_path, both) == {"shuffled labels"}
+
+
+def test_a_validation_part_that_cannot_show_the_difference_is_caught(
+    config: schema.Check, tmp_path: Path
+) -> None:
+    assert failing(replace(config, check=Measures(delta=0.005, steps=60)), tmp_path) == {"validation size"}
+
+
+@pytest.fixture
+def words(folder: Path) -> list[str]:
+    """`svhn check` on a few pictures in the current folder."""
+    for part, count, seed in (("train", 300, 0), ("test", 60, 1)):
+        write_mat(folder / "d", part, count, seed)
+    data = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
+    return ["check", *data, "check.steps=20", "threads=1", "precision=fp32"]
+
+
+def test_the_command_writes_what_it_found_and_exits_8_where_a_check_fails(
+    folder: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*words, "model.width=0.25", "batch_size=32", "check.delta=0.001"]) == 8
+    told = capsys.readouterr().err
+    found = json.loads((folder / "outputs/check" / RESULT).read_text())
+    assert [one["name"] for one in found["checks"]] == list(CHECKS)
+    assert not found["passed"]
+    assert "FAIL  validation size" in told
+    assert "Traceback" not in told
+    assert (folder / "outputs/check/augmented.png").is_file()
+    assert found["data"] == "svhn"
+    assert found["fingerprint"]
+
+
+def test_a_loss_that_is_not_finite_fails_a_check_and_not_the_command(
+    folder: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*words, "optim=sgd", "lr=1e30"]) == 8
+    assert "Traceback" not in capsys.readouterr().err
+    found = json.loads((folder / "outputs/check" / RESULT).read_text())
+    assert "finite" in next(one for one in found["checks"] if one["name"] == "one batch")["expected"]
+
+
+def test_every_check_has_a_breakage_that_it_catches() -> None:
+    caught = set().union(*(names for _, names in BREAKAGES.values()))
+    assert {*CHECKS} - caught == {"validation size", "augmentation"}  # whose breakages are configs, below
+
+
+def test_guessing_is_that_of_all_positions(config: schema.Check, tmp_path: Path) -> None:
+    """Of whole numbers most last places are blank: they alone would be guessed far too well."""
+    digits = bars(400, 1)
+    labels = np.concatenate([digits.labels, np.full_like(digits.labels, 10)], 1)
+    fold = Fold("holdout", np.arange(300), np.arange(300, 400))
+    data = DataSet("bars", replace(digits, labels=labels), "bars")
+    small = Bench(config, device.resolve("cpu", "fp32", 1), data, [fold], tmp_path, Show())
+    commonest = np.bincount(small.data.train.labels[small.fold.val, 0]).max() / 100
+    assert f"guessing by shares {small.guessing(small.fold.val).mean():.3f} ({(1 + commonest) / 2:.1%})" in (
+        CHECKS["learns"](small).measured
+    )

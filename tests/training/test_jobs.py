@@ -1,0 +1,403 @@
+"""Folds and seeds side by side: the bits of one after another, whatever happens to the processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from svhncli.cli import main as cli
+from svhncli.config import schema
+from svhncli.core.errors import UsageError
+from svhncli.data.split import Fold
+from svhncli.report.board import Board, Relay
+from svhncli.report.terminal import Show
+from svhncli.runs import checkpoint
+from svhncli.training import jobs
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+
+SMALL = ["data.n_train=400", "data.n_test=60", "epochs=3", "threads=1", "device=cpu", "model.width=0.25"]
+FOLDS = [*SMALL, "split=kfold", "split.k=4"]
+
+
+def bits(run: Path, *names: str) -> dict[str, str]:
+    """Hashes of everything that a run's trainings made and that must not differ."""
+    found = {"oof": hashlib.sha256((run / "oof_predictions.csv").read_bytes()).hexdigest()}
+    for name in names:
+        folder = run / name
+        found[f"{name} best"] = checkpoint.digest(checkpoint.load(folder / "best.pt")["weights"])
+        found[f"{name} last"] = checkpoint.digest(checkpoint.load(folder / "last.pt")["state"])
+        for file in ("metrics.csv", "val_predictions.csv", "split.json"):
+            found[f"{name} {file}"] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    return found
+
+
+def four(run: Path) -> dict[str, str]:
+    return bits(run, *(f"fold{i}" for i in range(4)))
+
+
+def summary_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def in_turn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four folds, one after another in this process."""
+    run = tmp_path_factory.mktemp("in_turn") / "run"
+    assert cli.main(["train", f"hydra.run.dir={run}", *FOLDS, "jobs=1"]) == 0
+    return run
+
+
+def seen_until(process: subprocess.Popen[str], pattern: str) -> str:
+    assert process.stderr is not None
+    seen = ""
+    for line in process.stderr:
+        seen += line
+        if re.search(pattern, line):
+            return seen
+    raise AssertionError(f"'{pattern}' was never printed:\n{seen}")
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Processes that train: those of the parent's children which are not multiprocessing's helper."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether processes end; a minute is far more than they need."""
+    end = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
+        os.sched_yield()
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.parametrize("at_once", [2, 3])
+def test_folds_side_by_side_have_the_bits_of_folds_in_turn(
+    in_turn: Path, tmp_path: Path, at_once: int
+) -> None:
+    run = tmp_path / "run"
+    assert cli.main(["train", f"hydra.run.dir={run}", *FOLDS, f"jobs={at_once}"]) == 0
+    assert four(run) == four(in_turn)
+    one, other = summary_of(run), summary_of(in_turn)
+    for key in ("val_accuracy", "val_loss", "test_accuracy", "score"):
+        assert one[key] == other[key], key
+    log = (run / "train.log").read_text()
+    for fold in range(4):  # every line of the log names its fold
+        assert re.findall(rf"fold{fold} +epoch (\d)/3", log) == ["1", "2", "3"]
+        assert len(re.findall(rf"fold{fold} +done: val \d", log)) == 1
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_folds_are_saved_and_go_on_to_the_same_bits(
+    spawn: Spawn, tmp_path: Path, in_turn: Path, number: signal.Signals, exit_code: int
+) -> None:
+    run = tmp_path / "run"
+    process = spawn("train", f"hydra.run.dir={run}", *FOLDS, "jobs=2", start_new_session=True)
+    seen_until(process, "epoch 2/3")
+    workers = children(process)
+    assert len(workers) == 2
+    os.killpg(process.pid, number)  # as a terminal does it: the workers are asked, too
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == exit_code, err
+    assert f"svhn train --resume {run}" in err
+    assert "Traceback" not in err
+    assert gone(workers)
+    assert summary_of(run)["status"] == "interrupted"
+    states = [json.loads(path.read_text())["status"] for path in run.glob("fold*/status.json")]
+    assert "interrupted" in states, "a training was let save its state"
+    assert cli.main(["train", "--resume", str(run), "jobs=3"]) == 0
+    assert four(run) == four(in_turn)
+
+
+def test_no_process_outlives_a_killed_parent_and_the_run_goes_on(
+    spawn: Spawn, tmp_path: Path, in_turn: Path
+) -> None:
+    run = tmp_path / "run"
+    process = spawn("train", f"hydra.run.dir={run}", *FOLDS, "jobs=2")
+    seen_until(process, "epoch 2/3")
+    workers = children(process)
+    process.kill()
+    process.communicate(timeout=60)
+    assert workers
+    assert gone(workers)
+    assert cli.main(["train", "--resume", str(run)]) == 0
+    assert four(run) == four(in_turn)
+
+
+IN_STEP_5 = """
+import multiprocessing, os, signal, torch
+
+steps = []
+
+def count(module, _):
+    if type(module).__name__ == "Cnn" and module.training and multiprocessing.parent_process():
+        steps.append(1)
+        if len(steps) == 5:
+            try:
+                os.open("first", os.O_CREAT | os.O_EXCL)
+            except FileExistsError:
+                second()
+            else:
+                first()
+
+torch.nn.modules.module.register_module_forward_pre_hook(count)
+"""
+"""A plugin: in its fifth step the process that comes first calls `first`, every other one `second`."""
+
+KILLED = (
+    IN_STEP_5
+    + """
+def first():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def second():
+    pass
+"""
+)
+
+
+def test_a_process_that_is_killed_is_named_and_the_others_are_saved(
+    spawn: Spawn, folder: Path, in_turn: Path
+) -> None:
+    """As the kernel does where memory runs out; a plugin does it, so the plugin is there, too."""
+    (folder / "kills.py").write_text(KILLED)
+    process = spawn("train", "hydra.run.dir=run", *FOLDS, "jobs=2", "plugins=[kills]")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert re.search(r"the process that trained fold\d was ended by SIGKILL", err), err
+    assert "svhn train --resume run jobs=1" in err
+    assert "Traceback" not in err
+    assert cli.main(["train", "--resume", "run"]) == 0
+    assert four(folder / "run") == four(in_turn)
+
+
+def test_a_fold_that_fails_ends_the_run_with_its_own_message_and_code(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *FOLDS, "optim=sgd", "lr=1e30", "jobs=2"]) == 7
+    err = capsys.readouterr().err
+    assert "became" in err
+    assert "Traceback" not in err
+    run = next((folder / "outputs" / "train").iterdir())
+    assert summary_of(run)["status"] == "failed"
+
+
+BOTH_FAIL = (
+    IN_STEP_5
+    + """
+def first():
+    while not os.path.exists("second"):
+        os.sched_yield()
+    raise ZeroDivisionError("the first")
+
+def second():
+    open("second", "w").close()
+    while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # until it is asked to stop
+        os.sched_yield()
+    raise ZeroDivisionError("the second")
+"""
+)
+
+
+def test_a_fold_that_fails_while_it_is_asked_to_stop_is_not_waited_for(spawn: Spawn, folder: Path) -> None:
+    (folder / "both_fail.py").write_text(BOTH_FAIL)
+    process = spawn("train", "hydra.run.dir=run", *FOLDS, "jobs=2", "plugins=[both_fail]")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "ZeroDivisionError: the first" in err
+
+
+BROKEN = """
+from dataclasses import dataclass
+from svhncli import registry
+
+@dataclass
+class Broken:
+    name: str = "broken"
+
+def make(config, in_shape, positions, classes, dropout):
+    raise ZeroDivisionError("made on purpose")
+
+registry.register("model", Broken, make)
+"""
+
+
+def test_a_bug_in_another_process_is_shown_with_its_traceback(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a plugin that was named here is there, too."""
+    (folder / "broken_parts.py").write_text(BROKEN)
+    words = ["data=tiny", "epochs=1", "split=kfold", "plugins=[broken_parts]", "model=broken", "jobs=2"]
+    assert cli.main(["train", *words]) == 1
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError: made on purpose" in err
+    assert "in make" in err
+
+
+IN_JOBLIB = """
+import joblib
+from svhncli import cli
+
+words = ["train", "data.n_train=70", "data.n_test=0", "epochs=1", "model=linear"]
+words += ["split=kfold", "split.k=2", "jobs=2", "threads=1", "cache=cache"]
+
+def train(extra):
+    return cli.main([*words, extra])
+
+if __name__ == "__main__":
+    print("codes", joblib.Parallel(2)(joblib.delayed(train)(f"hydra.run.dir=run{i}") for i in range(2)))
+"""
+
+
+def test_in_a_process_of_joblib_pictures_are_rendered_and_folds_trained(folder: Path) -> None:
+    """As its launcher for Hydra runs jobs: its processes have a start method that new ones do not know."""
+    (folder / "launch.py").write_text(IN_JOBLIB)
+    found = subprocess.run([sys.executable, "launch.py"], capture_output=True, text=True, timeout=120)
+    assert "codes [0, 0]" in found.stdout, found.stderr
+    assert (folder / "run1" / "oof_predictions.csv").is_file()
+
+
+# ----------------------------------------------------------------------------- seeds
+
+
+def test_a_repeat_is_the_run_of_its_seed_on_the_split_of_the_first(folder: Path) -> None:
+    assert cli.main(["train", "hydra.run.dir=run", *SMALL, "seed=5", "repeats=3", "jobs=2"]) == 0
+    assert cli.main(["train", "hydra.run.dir=alone", *SMALL, "seed=6", "split.seed=5"]) == 0
+    for file in ("metrics.csv", "val_predictions.csv"):
+        assert (folder / "run" / "seed6" / file).read_bytes() == (folder / "alone" / file).read_bytes()
+    one, other = (checkpoint.load(folder / name / "best.pt") for name in ("run/seed6", "alone"))
+    assert checkpoint.digest(one["weights"]) == checkpoint.digest(other["weights"])
+    summary = summary_of(folder / "run")
+    assert [(one["name"], one["seed"], one["fold"]) for one in summary["folds"]] == [
+        (f"seed{seed}", seed, "holdout") for seed in (5, 6, 7)
+    ]
+    accuracies = [one["best"]["val_accuracy"] for one in summary["folds"]]
+    assert summary["seeds"] == {
+        "n": 3,
+        "mean": pytest.approx(np.mean(accuracies)),
+        "sd": pytest.approx(np.std(accuracies, ddof=1)),
+    }
+
+
+def test_more_seeds_can_be_added_and_those_that_are_done_stay(folder: Path) -> None:
+    words = [*SMALL[:2], "epochs=1", "threads=1", "model=linear"]
+    assert cli.main(["train", "hydra.run.dir=run", *words, "repeats=2"]) == 0
+    before = (folder / "run" / "seed0" / "last.pt").stat().st_mtime_ns
+    assert cli.main(["train", "--resume", "run", "repeats=3"]) == 0
+    assert (folder / "run" / "seed0" / "last.pt").stat().st_mtime_ns == before
+    assert [one["seed"] for one in summary_of(folder / "run")["folds"]] == [0, 1, 2]
+    assert cli.main(["train", "--resume", "run", "repeats=2"]) == 2
+
+
+def test_a_run_of_one_seed_cannot_become_one_of_several(folder: Path, capsys: Any) -> None:
+    assert cli.main(["train", "hydra.run.dir=run", "data=tiny", "epochs=1", "model=linear"]) == 0
+    capsys.readouterr()
+    assert cli.main(["train", "--resume", "run", "repeats=3"]) == 2
+    assert "repeats" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------------------- the plan
+
+CONFIG = schema.Train(lr=0.1, split=schema.Kfold(k=2), seed=3)
+TWO = [Fold(f"fold{i}", np.arange(5) + 5 * (1 - i), np.arange(5) + 5 * i) for i in range(2)]
+
+
+def test_one_fold_with_one_seed_is_one_job_with_the_config_as_it_is() -> None:
+    (job,) = jobs.plan(CONFIG, TWO[:1])
+    assert (job.name, job.config) == ("fold0", CONFIG)
+
+
+def test_seeds_times_folds_are_named_by_both_and_keep_the_split_s_seed() -> None:
+    found = jobs.plan(replace(CONFIG, repeats=2), TWO)
+    assert [job.name for job in found] == ["seed3-fold0", "seed3-fold1", "seed4-fold0", "seed4-fold1"]
+    assert [(job.config.seed, job.config.split.seed, job.config.repeats) for job in found] == [
+        (3, 3, 1),
+        (3, 3, 1),
+        (4, 3, 1),
+        (4, 3, 1),
+    ]
+
+
+def test_repeats_of_a_bootstrap_are_refused() -> None:
+    with pytest.raises(UsageError, match="repetitions already"):
+        jobs.plan(replace(CONFIG, split=schema.Bootstrap(n=2), repeats=2), TWO)
+
+
+def test_as_many_at_once_as_keep_all_cpus_busy_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    for (cpus, wanted, count, threads), expected in {
+        (2, "auto", 5, 0): 3,  # 3 + 2
+        (2, "auto", 6, 0): 2,
+        (8, "auto", 5, 0): 5,
+        (8, "auto", 20, 0): 10,  # 10 + 10
+        (8, "auto", 12, 0): 12,
+        (8, "auto", 9, 2): 5,  # 5 + 4, each with two threads
+        (8, "auto", 5, 16): 1,
+        (1, "auto", 5, 0): 1,
+        (2, 2, 5, 0): 2,
+        (8, 3, 5, 0): 3,
+        (8, 9, 5, 8): 5,
+    }.items():
+        monkeypatch.setattr(jobs, "available_cpus", lambda cpus=cpus: cpus)
+        assert jobs.how_many(wanted, count, on_gpu=False, threads=threads) == expected
+
+
+# ----------------------------------------------------------------------------- what is seen
+
+
+def test_the_board_shows_who_trains_how_far_and_what_is_left() -> None:
+    console = Console(force_terminal=True, width=80, height=24, record=True)
+    show = Show()
+    show.console = console
+    table = Board(show, ["fold0", "fold1", "fold2"], epochs=10)
+    row = {
+        "epoch": 4,
+        "lr": 1e-3,
+        "train_loss": 1.0,
+        "train_accuracy": 0.5,
+        "val_loss": 0.9,
+        "val_accuracy": 0.6,
+    }
+    with table:
+        table.begin("fold0")
+        table.begin("fold1")
+        table.take("fold0", "epoch", row, 10, 1234.0, True)
+        table.take("fold1", "step", "epoch 1/10 train", 1, 4)
+        console.print(table.live.get_renderable())
+    text = console.export_text()
+    assert re.search(r"fold0 +4/10 +60\.00% +4 +1,234 +\d", text)
+    assert re.search(r"fold1 +0/10 .*epoch 1/10 train 25%", text)
+    assert "0 of 3 done, 2 under way, 1 waiting; at most" in text
+
+
+def test_a_relay_sends_what_a_voice_would_say() -> None:
+    sent: list[tuple[Any, ...]] = []
+    relay = Relay(lambda *told: sent.append(told))
+    relay.say("hello")
+    relay.warn("careful")
+    relay.tell("prose")
+    relay.step("epoch 1/2 train", 1, 9)
+    relay.step("epoch 1/2 train", 2, 9)  # too soon after the one before
+    with relay.bars():
+        relay.epoch({"epoch": 1}, 2, 10.0, True)
+    assert sent == [
+        ("say", "hello", ""),
+        ("say", "warning: careful", "yellow"),
+        ("tell", "prose"),
+        ("step", "epoch 1/2 train", 1, 9),
+        ("epoch", {"epoch": 1}, 2, 10.0, True),
+    ]
