@@ -1,0 +1,72 @@
+"""Results as JSON and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svhncli.core.plain import from_plain, keyed, optional, to_plain
+
+
+@dataclass(frozen=True)
+class Inner:
+    low: float
+    of: str = keyed("class")
+
+
+@dataclass(frozen=True)
+class Outer:
+    n: int
+    share: float | None
+    inner: Inner | None = optional()
+    rows: tuple[Inner, ...] = ()
+    named: dict[str, float] | None = optional()
+    path: Path | None = None
+
+
+INNER = st.builds(Inner, low=st.floats(allow_nan=False), of=st.text())
+OUTER = st.builds(
+    Outer,
+    n=st.integers(),
+    share=st.none() | st.floats(allow_nan=False),
+    inner=st.none() | INNER,
+    rows=st.lists(INNER).map(tuple),
+    named=st.none() | st.dictionaries(st.text(), st.floats(allow_nan=False)),
+    path=st.none() | st.just(Path("runs/a")),
+)
+
+
+@given(OUTER)
+def test_what_is_written_is_read_back(outer: Outer) -> None:
+    assert from_plain(Outer, json.loads(json.dumps(to_plain(outer)))) == outer
+
+
+def test_keys_are_the_fields_in_their_order_but_for_optional_and_renamed_ones() -> None:
+    assert list(to_plain(Outer(1, None))) == ["n", "share", "rows", "path"]
+    assert to_plain(Inner(0.5, "x")) == {"low": 0.5, "class": "x"}
+
+
+def test_a_key_of_a_later_version_is_passed_over() -> None:
+    assert from_plain(Inner, {"low": 1, "class": "x", "new": []}) == Inner(1.0, "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"share": 1}, "it has no 'n'"),
+        ({"n": "1", "share": 1}, "'n' is '1', not int"),
+        ({"n": True, "share": 1}, "'n' is True, not int"),
+        ({"n": 1, "share": "x"}, "'share' is 'x', not float"),
+        ({"n": 1, "share": 1, "rows": [{"low": 1}]}, r"it has no 'rows\[0\].class'"),
+        ({"n": 1, "share": 1, "inner": {"low": [], "class": ""}}, r"'inner.low' is \[\], not float"),
+        ([], r"'' is \[\], not Outer"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_its_key(value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_plain(Outer, value)
