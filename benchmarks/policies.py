@@ -17,7 +17,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.groups.reg import AugmentConfig
 
 BATCH, LEAST_SECONDS = 128, 0.3
 
@@ -34,7 +34,7 @@ def cases() -> dict[str, Callable[[int], object]]:
     }
     found: dict[str, Callable[[int], object]] = {}
     for name, each in theirs.items():
-        policy = registry.policy(schema.Augment(policy=name))
+        policy = registry.policy(AugmentConfig(policy=name))
         assert policy is not None
         found[f"{name}, svhn"] = lambda key, policy=policy: policy(floats, key)
         found[f"{name}, torchvision, tensors"] = lambda _, each=each: [each(one) for one in stored]

@@ -19,7 +19,13 @@ import torch
 from scipy.io import savemat
 
 from svhncli import registry
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.groups.data import SvhnConfig
+from svhncli.config.groups.optim import SgdConfig
+from svhncli.config.groups.reg import RegConfig
+from svhncli.config.groups.schedule import ConstantConfig
+from svhncli.config.groups.split import HoldoutConfig
+from svhncli.config.verbs import TrainConfig
 from svhncli.data.framing import Framing
 from svhncli.data.render.faces import Atlas, atlas
 from svhncli.data.render.world import STREET, load
@@ -65,15 +71,15 @@ def write_mat(folder: Path, part: str, count: int, seed: int) -> None:
 
 def write_run(folder: Path, framing: Framing, positions: int, model: Any, grey: bool = False) -> Path:
     """A run as training leaves it, but for what it learned: random weights, a checkpoint, a config."""
-    config = schema.Train(
+    config = TrainConfig(
         lr=0.1,
         precision="fp32",
-        data=schema.Svhn(root=str(folder / "nowhere"), download=False),
-        split=schema.Holdout(),
+        data=SvhnConfig(root=str(folder / "nowhere"), download=False),
+        split=HoldoutConfig(),
         model=model,
-        optim=schema.Sgd(),
-        schedule=schema.Constant(),
-        reg=schema.Reg(),
+        optim=SgdConfig(),
+        schedule=ConstantConfig(),
+        reg=RegConfig(),
     )
     channels, classes = (1 if grey else 3), (10 if positions == 1 else 11)
     preprocess = Preprocess(framing, grey, (0.4,) * channels, (0.2,) * channels)

@@ -12,8 +12,10 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from svhncli.cli.overview import VERBS
-from svhncli.config import rules, schema
+from svhncli.cli import overview
+from svhncli.config import rules
+from svhncli.config.choices import CHOICES
+from svhncli.config.verbs import VERBS
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,17 @@ def conf_dir() -> Path:
 
 def is_trainer(verb: str) -> bool:
     """Whether a verb makes runs: a folder of its own, resume, sweeps."""
-    return "resume" in {item.name for item in fields(schema.VERBS[verb])}
+    return "resume" in {item.name for item in fields(VERBS[verb])}
 
 
 def plain_keys(verb: str) -> list[str]:
     """The keys whose values are the plain words after a verb, in order: `run`, then `paths`."""
-    return re.findall(r"\w+", VERBS[verb][0].lower())
+    return re.findall(r"\w+", overview.VERBS[verb][0].lower())
 
 
 def many_key(verb: str) -> str | None:
     """The key that takes all plain words that are left; None where no key does."""
-    return plain_keys(verb)[-1] if VERBS[verb][0].endswith("...") else None
+    return plain_keys(verb)[-1] if overview.VERBS[verb][0].endswith("...") else None
 
 
 def takes_run(verb: str) -> bool:
@@ -80,7 +82,7 @@ def defaults(verb: str) -> dict[str, str]:
 def choices(group: str) -> dict[str, str]:
     """Choice -> one line about it; a plugin's choices, which have no file, come last."""
     found = {path.stem: _first_comment(path) for path in sorted((conf_dir() / group).glob("*.yaml"))}
-    kinds = {} if group == "reg" else schema.CHOICES.get(group, {})
+    kinds = {} if group == "reg" else CHOICES.get(group, {})
     named = {name: found.get(name, (kind.__doc__ or "").split("\n")[0]) for name, kind in kinds.items()}
     return named | found
 
@@ -94,11 +96,11 @@ def keys(verb: str) -> dict[str, Key]:
     """Path -> key, for the verb and for every choice of its groups."""
     found: dict[str, Key] = {}
     groups = defaults(verb)
-    for key in walk(schema.VERBS[verb]):
+    for key in walk(VERBS[verb]):
         if key.path not in groups:
             found[key.path] = key
     for group in groups:
-        for choice, kind in schema.CHOICES.get(group, {}).items():
+        for choice, kind in CHOICES.get(group, {}).items():
             for key in walk(kind, f"{group}."):
                 owners = (*found[key.path].owners, choice) if key.path in found else (choice,)
                 found.setdefault(key.path, key)

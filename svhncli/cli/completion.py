@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from svhncli.cli import catalog
-from svhncli.config import schema
+from svhncli.config.choices import CHOICES
+from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
 
 BASH = r"""# svhn completion for bash: eval "$(svhn completion bash)"
@@ -93,12 +94,12 @@ def candidates(
     elif previous in values:
         found = dict.fromkeys(values[previous], "")
     elif not verb:
-        found = dict.fromkeys([*schema.VERBS, "help", "completion"], "")
+        found = dict.fromkeys([*VERBS, "help", "completion"], "")
     elif verb == "completion":
         found = dict.fromkeys(SCRIPTS, "")
     elif verb == "help":
-        found = dict.fromkeys(schema.VERBS, "")
-    elif verb in schema.VERBS:
+        found = dict.fromkeys(VERBS, "")
+    elif verb in VERBS:
         found = _values(verb, current) if "=" in current else _keys(verb, current, plain[1:])
         named = any("=" not in word for word in plain[1:])
         wants_run = (catalog.takes_run(verb) and not named) or catalog.many_key(verb) == "runs"
@@ -115,7 +116,7 @@ def _keys(verb: str, current: str, words: Iterable[str]) -> dict[str, str]:
     for path, key in catalog.keys(verb).items():
         group = path.partition(".")[0]
         active = chosen.get(group)
-        is_active = not key.owners or active in key.owners or active not in schema.CHOICES.get(group, {})
+        is_active = not key.owners or active in key.owners or active not in CHOICES.get(group, {})
         if is_active and (current or not key.owners):
             found[f"{path}="] = key.rule["meaning"]
     return found

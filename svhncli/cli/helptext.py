@@ -5,17 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from svhncli.cli import catalog
-from svhncli.cli.overview import VERBS, WIDTH, columns, flag_rows, together
-from svhncli.config import rules, schema
+from svhncli.cli import catalog, overview
+from svhncli.cli.overview import WIDTH, columns, flag_rows, together
+from svhncli.config import rules
+from svhncli.config.choices import CHOICES
+from svhncli.config.verbs import VERBS
 
 
 def of_verb(verb: str, flags: dict[str, str], short: dict[str, str]) -> str:
     """Every key and choice of a verb."""
     groups = catalog.defaults(verb)
-    run, meaning = VERBS[verb]
-    root = [key for key in catalog.walk(schema.VERBS[verb]) if key.path not in groups]
-    meanings = {key.path: key.rule["meaning"] for key in catalog.walk(schema.VERBS[verb])}
+    run, meaning = overview.VERBS[verb]
+    root = [key for key in catalog.walk(VERBS[verb]) if key.path not in groups]
+    meanings = {key.path: key.rule["meaning"] for key in catalog.walk(VERBS[verb])}
     lines = [
         *textwrap.wrap(f"svhn {verb}{run}: {meaning}", WIDTH),
         "",
@@ -32,7 +34,7 @@ def of_verb(verb: str, flags: dict[str, str], short: dict[str, str]) -> str:
 
 def _group(group: str) -> Iterable[str]:
     """The choices of a group, the keys that all of them have, then those of each."""
-    kinds = schema.CHOICES.get(group, {})
+    kinds = CHOICES.get(group, {})
     yield from columns((f"{group}={name}", text) for name, text in catalog.choices(group).items())
     keys = {name: list(catalog.walk(kind, f"{group}.")) for name, kind in kinds.items()}
     shared = [key for key in next(iter(keys.values()), []) if all(key in each for each in keys.values())]

@@ -25,7 +25,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from svhncli.cli import catalog, suggest
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.choices import CHOICES
+from svhncli.config.loading import from_dict
+from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
 from svhncli.runs.record import reserve
 
@@ -85,12 +88,12 @@ def quote(text: str) -> str:
 def register() -> None:
     """Tell Hydra of the choices without a YAML file, which are a plugin's: they compose by their dataclass.
 
-    The schema itself is not registered: `schema.from_dict` checks every key and type once, after composition,
+    The schema itself is not registered: `from_dict` checks every key and type once, after composition,
     and Hydra would take a tenth of a second to do it a second time.
     """
     replace: dict[str, Any] = {} if IS_HYDRA_1_3 else {"replace": True}
     store = partial(ConfigStore.instance().store, **replace)
-    for group, kinds in schema.CHOICES.items():
+    for group, kinds in CHOICES.items():
         for name, kind in kinds.items():
             if group != "reg" and not (catalog.conf_dir() / group / f"{name}.yaml").is_file():
                 store(group=group, name=name, node=kind)
@@ -150,10 +153,10 @@ def execute(
     except OmegaConfBaseException as error:
         raise suggest.composition(error, verb) from error
     for group, default in catalog.defaults(verb).items():
-        if group in schema.CHOICES and group not in values and default != "null":
+        if group in CHOICES and group not in values and default != "null":
             raise suggest.missing(group, verb)  # taken away with ~group
     try:
-        config = schema.from_dict(schema.VERBS[verb], values)
+        config = from_dict(VERBS[verb], values)
     except rules.WrongType as error:
         raise suggest.wrong_type(error.path, str(error.value), verb) from error
     config = replace(config, **many)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.verbs import CheckConfig
 from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.engine import device
@@ -19,7 +19,7 @@ from svhncli.training.checks.suite import CHECKS
 RESULT = "result.json"
 
 
-def run(config: schema.Check) -> dict[str, Any]:
+def run(config: CheckConfig) -> dict[str, Any]:
     """Run every check on a few pictures of the first fold and write what they found into a folder.
 
     Returns:

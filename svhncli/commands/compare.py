@@ -7,7 +7,7 @@ from typing import Any
 
 from svhncli.analysis.compare import changes, sides, verdict
 from svhncli.analysis.compare.pairing import pair
-from svhncli.config import schema
+from svhncli.config.verbs import CompareConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.report.differences import draw
@@ -16,7 +16,7 @@ from svhncli.report.terminal import Show
 RESULT, PICTURE = "result.json", "differences.png"
 
 
-def run(config: schema.Compare) -> dict[str, Any]:
+def run(config: CompareConfig) -> dict[str, Any]:
     """Compare runs with the first or with each other, on the pictures that both read.
 
     Returns:

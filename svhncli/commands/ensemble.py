@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from svhncli import registry
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.verbs import EnsembleConfig
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
 from svhncli.core.labels import BLANK
@@ -31,7 +32,7 @@ SEED = 0
 """Of the bootstrap."""
 
 
-def run(config: schema.Ensemble) -> dict[str, Any]:
+def run(config: EnsembleConfig) -> dict[str, Any]:
     """Join networks, score them and the ensemble, and write it as a folder that is read like a run's.
 
     They are scored on the test part, or where there is none on the pictures that validated in all of them.
@@ -104,7 +105,7 @@ def _members(units: list[Unit], shares: list[float], scores: list[dict[str, Any]
 # ----------------------------------------------------------------------------- scores
 
 
-def _scored(config: schema.Ensemble, networks: list[Trained], joined: Trained, show: Show) -> dict[str, Any]:
+def _scored(config: EnsembleConfig, networks: list[Trained], joined: Trained, show: Show) -> dict[str, Any]:
     """{"data": its name, "on", "members": a score each, "ensemble": {part: score}, "gain"}; why there is none
     is said."""
     nothing: dict[str, Any] = {"on": None, "members": [{} for _ in networks], "ensemble": {}, "gain": None}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.verbs import EvalConfig
 from svhncli.core.errors import UsageError
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
@@ -23,7 +23,7 @@ from svhncli.runs.record import evaluation_folder
 from svhncli.stats.scores import fit_temperature
 
 
-def run(config: schema.Eval) -> dict[str, Any]:
+def run(config: EvalConfig) -> dict[str, Any]:
     """Score a run's best weights (of every fold, where it has several) on one part of a data set.
 
     Returns:
@@ -83,7 +83,7 @@ def run(config: schema.Eval) -> dict[str, Any]:
     }
 
 
-def _folder(config: schema.Eval, data: DataSet, beside: Path, fold: str) -> Path:
+def _folder(config: EvalConfig, data: DataSet, beside: Path, fold: str) -> Path:
     """Where the report of a fold goes: `out`, in which each of several folds has a folder, or beside it."""
     if config.out is not None:
         return Path(config.out).expanduser() / fold

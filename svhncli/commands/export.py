@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.verbs import ExportConfig
 from svhncli.core.errors import DataError, DiskError, SvhnError
 from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
 from svhncli.core.labels import BLANK, CLASSES
@@ -32,7 +32,7 @@ TOLERANCE = 1e-4
 """How far their probabilities may differ."""
 
 
-def run(config: schema.Export) -> dict[str, Any]:
+def run(config: ExportConfig) -> dict[str, Any]:
     """Write model.onnx, model.safetensors, config.yaml, preprocess.json and model_card.md into one folder.
 
     Returns:
@@ -76,7 +76,7 @@ def run(config: schema.Export) -> dict[str, Any]:
     }
 
 
-def _pictures(model: Trained, config: schema.Export, show: Show) -> tuple[np.ndarray, str]:
+def _pictures(model: Trained, config: ExportConfig, show: Show) -> tuple[np.ndarray, str]:
     """At most CHECKED stored pictures, uint8 (N, 3, *stored), and which: the run's own where it has them."""
     trained_on, stored = model.config, model.preprocess.framing.stored
     try:

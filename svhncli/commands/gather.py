@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
+from svhncli.config.loading import FREE, from_dict
+from svhncli.config.verbs import GatherConfig, TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import new_folder, place, read_json, write_json
 from svhncli.data.split import ALL
@@ -30,14 +33,14 @@ class _Part:
     """A finished job: what it trained."""
 
     run: RunDir
-    config: schema.Train
+    config: TrainConfig
     fold: str
     split_seed: int | None
     fingerprint: str
     summary: dict[str, Any]
 
 
-def run(config: schema.Gather) -> dict[str, Any]:
+def run(config: GatherConfig) -> dict[str, Any]:
     """Link or copy the jobs' files into a run directory of several folds, and sum up what they say together.
 
     The result is what `svhn train` makes of the same config with `jobs`: for eval, predict, report, compare
@@ -93,7 +96,7 @@ def _parts(folder: Path, out: Path) -> list[_Part]:
             raise CheckpointError(
                 f"'{one.path}' is not finished", f"go on with: svhn train --resume {folder}"
             )
-        config = schema.from_dict(schema.Train, one.config())
+        config = from_dict(TrainConfig, one.config())
         if "folds" in summary:
             raise UsageError(f"'{one.path}' is a run of several trainings", "gather takes jobs of one each")
         split_seed = getattr(config.split, "seed", None)
@@ -137,9 +140,9 @@ def _demand_one_run(parts: Sequence[_Part]) -> None:
     for seed in sorted(seeds):
         there = {part.fold for part in parts if part.config.seed == seed}
         wanted = len({part.fold for part in parts})
-        if isinstance(split, schema.Kfold):
+        if isinstance(split, KfoldConfig):
             wanted = split.k * split.repeats
-        elif isinstance(split, schema.Bootstrap):
+        elif isinstance(split, BootstrapConfig):
             wanted, there = split.n, there - {ALL}
         if len(there) < wanted:
             raise CheckpointError(
@@ -152,11 +155,11 @@ def _demand_one_run(parts: Sequence[_Part]) -> None:
 
 def _settings(part: _Part) -> dict[str, Any]:
     """What all jobs of a run share."""
-    flat = {k: v for k, v in rules.flat(rules.to_dict(part.config)).items() if k not in schema.FREE | OWN}
+    flat = {k: v for k, v in rules.flat(rules.to_dict(part.config)).items() if k not in FREE | OWN}
     return flat | {"split.seed": part.split_seed, "data": part.fingerprint}
 
 
-def _joined(config: schema.Train, seeds: Sequence[int]) -> schema.Train:
+def _joined(config: TrainConfig, seeds: Sequence[int]) -> TrainConfig:
     """The config of all jobs together."""
     own = {name: None for name in ("fold",) if hasattr(config.split, name)}
     if len(seeds) > 1 and getattr(config.split, "seed", None) == seeds[0]:

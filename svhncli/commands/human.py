@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.verbs import HumanConfig
 from svhncli.core.errors import Interrupted, UsageError
 from svhncli.core.files import place, write_json
 from svhncli.core.labels import as_text
@@ -28,7 +28,7 @@ ENDS = {"\x03": 130, "\x04": 0, "q": 0}
 """Keys that end the quiz, and the exit code."""
 
 
-def run(config: schema.Human) -> dict[str, Any]:
+def run(config: HumanConfig) -> dict[str, Any]:
     """Ask a person for pictures of a first fold's validation part.
 
     Returns:

@@ -15,7 +15,10 @@ from svhncli.analysis.inspect.write import (
     write_findings,
     write_label_errors,
 )
-from svhncli.config import schema
+from svhncli.config.groups.data import FilesConfig
+from svhncli.config.groups.split import BootstrapConfig, HoldoutConfig, KfoldConfig, OfficialConfig
+from svhncli.config.loading import from_dict
+from svhncli.config.verbs import InspectConfig, TrainConfig
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place
 from svhncli.data.dataset import DataSet
@@ -27,7 +30,7 @@ from svhncli.stats.confident_learning import judge
 OUT = "outputs/inspect"
 
 
-def run(config: schema.Inspect) -> dict[str, Any]:
+def run(config: InspectConfig) -> dict[str, Any]:
     """Inspect a data set, or the labels of a run's training part; write what is found into a folder.
 
     Returns:
@@ -50,11 +53,11 @@ def run(config: schema.Inspect) -> dict[str, Any]:
     return _of_data(config) if config.run is None else _of_run(config, config.run)
 
 
-def _of_data(config: schema.Inspect) -> dict[str, Any]:
+def _of_data(config: InspectConfig) -> dict[str, Any]:
     show, out = Show(), place(config.out or OUT)
     with show.bars():
         data = _load(config, show)
-        split = config.split or (schema.Official() if data.val is not None else schema.Holdout())
+        split = config.split or (OfficialConfig() if data.val is not None else HoldoutConfig())
         fold = registry.folds(split, data, config.seed)[0]
         parts = Parts(parts_of(data, fold), show.work)
         show.work("compare pictures", 0, None)
@@ -72,20 +75,20 @@ def _of_data(config: schema.Inspect) -> dict[str, Any]:
     return {**result, "out": str(out)}
 
 
-def _load(config: schema.Inspect, show: Show) -> DataSet:
+def _load(config: InspectConfig, show: Show) -> DataSet:
     """The data; where a file of it is broken, without all such files, which are a finding."""
     try:
         return registry.data(config.data, config.split, config.cache, show.work)
     except DataError:
-        if not isinstance(config.data, schema.Files) or config.data.skip_broken:
+        if not isinstance(config.data, FilesConfig) or config.data.skip_broken:
             raise
         without = replace(config.data, skip_broken=True)
         return registry.data(without, config.split, config.cache, show.work)
 
 
-def _of_run(config: schema.Inspect, word: str) -> dict[str, Any]:
+def _of_run(config: InspectConfig, word: str) -> dict[str, Any]:
     show, record = Show(), RunDir(find_run(word))
-    saved = schema.from_dict(schema.Train, record.config())
+    saved = from_dict(TrainConfig, record.config())
     if not (record.path / COLLECTED).is_file():
         raise _no_predictions(record, saved)
     out = place(config.out or str(record.path / "inspect"))
@@ -104,11 +107,11 @@ def _of_run(config: schema.Inspect, word: str) -> dict[str, Any]:
     return {**result, "out": str(out)}
 
 
-def _no_predictions(record: RunDir, saved: schema.Train) -> UsageError:
+def _no_predictions(record: RunDir, saved: TrainConfig) -> UsageError:
     """Why a run has no predictions of pictures that its networks did not train on, of the whole training
     part."""
     split = saved.split
-    several = isinstance(split, (schema.Kfold, schema.Bootstrap)) and getattr(split, "fold", None) is None
+    several = isinstance(split, (KfoldConfig, BootstrapConfig)) and getattr(split, "fold", None) is None
     if several and (record.summary() or {}).get("status") != "done":
         return UsageError(
             f"'{record.path}' is not finished, so not every label was judged",

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from svhncli import registry
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.loading import FREE
+from svhncli.config.verbs import LearningCurveConfig, TrainConfig, TrainingConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
 from svhncli.data.dataset import DataSet
@@ -32,7 +34,7 @@ UNFIT = 0.5
 """Share of the validation error that training pictures have, too, from which on the model is to blame."""
 
 
-def run(config: schema.LearningCurve) -> dict[str, Any]:
+def run(config: LearningCurveConfig) -> dict[str, Any]:
     """Train on each size several times, each time on another draw, with the same validation part.
 
     All sizes train for as many steps as the whole does: what differs is how many pictures there are. The
@@ -83,10 +85,10 @@ def run(config: schema.LearningCurve) -> dict[str, Any]:
     return result
 
 
-def _refuse_another(record: RunDir, config: schema.LearningCurve) -> None:
+def _refuse_another(record: RunDir, config: LearningCurveConfig) -> None:
     before = rules.flat(record.config())
     now = rules.flat(rules.to_dict(config))
-    free = schema.FREE | {"out", "sizes"}
+    free = FREE | {"out", "sizes"}
     changed = [
         name for name in sorted(before | now) if name not in free and before.get(name) != now.get(name)
     ]
@@ -95,10 +97,10 @@ def _refuse_another(record: RunDir, config: schema.LearningCurve) -> None:
         raise UsageError(f"'{record.path}' holds another curve: {told}", "name another folder with out=")
 
 
-def _plan(config: schema.LearningCurve, data: DataSet, fold: Fold, fractions: Sequence[float]) -> list[Job]:
+def _plan(config: LearningCurveConfig, data: DataSet, fold: Fold, fractions: Sequence[float]) -> list[Job]:
     """Every size with every seed, the smallest first."""
-    shared = {item.name: getattr(config, item.name) for item in fields(schema.Training)}
-    first = schema.Train(**shared, metric=config.metric, test=False, watch=0)
+    shared = {item.name: getattr(config, item.name) for item in fields(TrainingConfig)}
+    first = TrainConfig(**shared, metric=config.metric, test=False, watch=0)
     draws = {
         seed: growing(fold, data.train.groups, fractions=fractions, seed=seed)
         for seed in range(config.seed, config.seed + config.repeats)

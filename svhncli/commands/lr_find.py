@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.verbs import LrFindConfig
 from svhncli.core.errors import NotFiniteError, UsageError
 from svhncli.core.files import new_folder, place, write_csv
 from svhncli.engine import device
@@ -21,7 +21,7 @@ from svhncli.training.assembly import assemble
 CURVE, TABLE = "curve.png", "curve.csv"
 
 
-def run(config: schema.LrFind) -> dict[str, Any]:
+def run(config: LrFindConfig) -> dict[str, Any]:
     """Train a first fold's network while lr rises, and write the curve into a folder.
 
     Returns:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.config import schema
+from svhncli.config.verbs import PredictConfig
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, write_csv, write_rows
 from svhncli.core.labels import read
@@ -40,7 +40,7 @@ class Tally:
     without_digits: int = 0
 
 
-def run(config: schema.Predict) -> dict[str, Any]:
+def run(config: PredictConfig) -> dict[str, Any]:
     """Read pictures; several folds read together, by the mean of their probabilities.
 
     Returns:
@@ -91,7 +91,7 @@ def run(config: schema.Predict) -> dict[str, Any]:
     }
 
 
-def _files(config: schema.Predict) -> list[str]:
+def _files(config: PredictConfig) -> list[str]:
     if not config.paths:
         raise UsageError(
             "which pictures?",
@@ -105,7 +105,7 @@ def _files(config: schema.Predict) -> list[str]:
     return inputs.find(config.paths, sys.stdin.buffer)
 
 
-def _framing(config: schema.Predict, trained_on: Framing) -> Framing:
+def _framing(config: PredictConfig, trained_on: Framing) -> Framing:
     if config.crop == "whole":
         return Framing(trained_on.height, trained_on.width)
     if trained_on.crop == "boxes":
@@ -118,7 +118,7 @@ def _framing(config: schema.Predict, trained_on: Framing) -> Framing:
 
 
 def _read(
-    config: schema.Predict,
+    config: PredictConfig,
     folds: list[Trained],
     pictures: Iterator[inputs.Stored],
     total: int,

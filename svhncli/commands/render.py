@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.groups.data import SynthConfig
+from svhncli.config.verbs import RenderConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.rng import numpy_generator
 from svhncli.data.formats import label_files, layouts
@@ -33,7 +34,7 @@ HANDS = 40
 """Painters, whose digits are looked through in the same way."""
 
 
-def run(config: schema.Render) -> dict[str, Any]:
+def run(config: RenderConfig) -> dict[str, Any]:
     """Draw a sheet of the world, and with `sheet` one of each factor; or with `layout` write a data set.
 
     Returns:
@@ -45,7 +46,7 @@ def run(config: schema.Render) -> dict[str, Any]:
         DataError: the world, its fonts, or the files `beside` or `labels` are not as they should be.
         DiskError: the folder cannot be written.
     """
-    if not isinstance(config.data, schema.Synth):
+    if not isinstance(config.data, SynthConfig):
         raise UsageError(
             f"data={config.data.name} is not what svhn render draws from",
             "leave it out: layout says whether crops or whole photographs are drawn",
@@ -61,7 +62,7 @@ def run(config: schema.Render) -> dict[str, Any]:
     return _write(config, config.data, out, cache, show)
 
 
-def _write(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
+def _write(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
     """A data set on disk: all of its parts, or one of them."""
     order = layouts.Order(data.seed, data.size, registry.world(data), cache)
     parts: dict[str, int | label_files.Labels]
@@ -81,7 +82,7 @@ def _write(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, s
     return {"written": [str(path) for path in written]}
 
 
-def _look(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
+def _look(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
     """Sheets of the world, and of its factors."""
     spec, sheets = registry.world(data), [out / "world.png"]
     pictures = _drawn(data, spec, cache, CHUNK)
@@ -100,7 +101,7 @@ def _look(config: schema.Render, data: schema.Synth, out: Path, cache: Cache, sh
     return {"sheets": [str(path) for path in sheets], "world": str(OWN)}
 
 
-def _drawn(data: schema.Synth, spec: Spec, cache: Cache, count: int) -> np.ndarray:
+def _drawn(data: SynthConfig, spec: Spec, cache: Cache, count: int) -> np.ndarray:
     """Crops, uint8 (count, 3, size, size)."""
     world = load(spec)
     images, _, _ = render_chunk(
@@ -109,7 +110,7 @@ def _drawn(data: schema.Synth, spec: Spec, cache: Cache, count: int) -> np.ndarr
     return images
 
 
-def _compared(data: schema.Synth, spec: Spec, factor: str, cache: Cache) -> list[tuple[str, np.ndarray]]:
+def _compared(data: SynthConfig, spec: Spec, factor: str, cache: Cache) -> list[tuple[str, np.ndarray]]:
     """The same scenes without a factor and with it: those that it changes the most."""
     specs = replace(spec, without=(*spec.without, factor)), replace(spec, always=(factor,))
     if factor in painter.OF_A_HAND:
@@ -121,7 +122,7 @@ def _compared(data: schema.Synth, spec: Spec, factor: str, cache: Cache) -> list
     return [(f"without {factor}", without[shown]), (f"with {factor}", always[shown])]
 
 
-def _specimens(data: schema.Synth, spec: Spec) -> np.ndarray:
+def _specimens(data: SynthConfig, spec: Spec) -> np.ndarray:
     """Digits of painters, black on white, uint8 (10 * HANDS, 3, size, size)."""
     hands = painter.hands(Dice(numpy_generator(data.seed, "specimens"), HANDS, load(spec)))
     side = 4 * data.size  # drawn larger, so that edges are soft

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from svhncli.config import schema
+from svhncli.config.verbs import ReportConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import place
 from svhncli.report.html.page import Beside, write_report
 from svhncli.runs.reader import Run, find
 
 
-def run(config: schema.Report) -> dict[str, Any]:
+def run(config: ReportConfig) -> dict[str, Any]:
     """Write the report from what the run's folder holds; the data itself is not needed.
 
     Returns:

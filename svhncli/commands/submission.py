@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from svhncli.config import schema
+from svhncli.config.verbs import SubmissionConfig
 from svhncli.data import inputs
 from svhncli.evaluation import submission
 
 
-def run(config: schema.Submission) -> dict[str, Any]:
+def run(config: SubmissionConfig) -> dict[str, Any]:
     """Check a submission.
 
     Returns:

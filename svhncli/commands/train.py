@@ -12,7 +12,13 @@ import numpy as np
 import torch
 
 from svhncli import registry
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.choices import CHOICES
+from svhncli.config.groups.data import FolderConfig, McharConfig, SourceConfig, SvhnConfig, SvhnFullConfig
+from svhncli.config.groups.model import NetworkConfig
+from svhncli.config.groups.split import OfficialConfig
+from svhncli.config.loading import FREE, from_dict
+from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.data.dataset import DataSet, val_digits
@@ -31,7 +37,7 @@ MANY = 5
 """Trainings of which each gets a verdict of its own."""
 
 
-def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
+def run(config: TrainConfig, run_dir: Path) -> dict[str, Any]:
     """Train in `run_dir`; where it holds this very run already, go on with it, or say that it is finished.
 
     Returns:
@@ -46,7 +52,7 @@ def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
             raise UsageError(f"'{run_dir}' is an ensemble, which is not trained", "name a run of its members")
         config = _settled(config, record)
         if record.started:
-            saved = schema.from_dict(schema.Train, record.config())  # keys that are newer have their defaults
+            saved = from_dict(TrainConfig, record.config())  # keys that are newer have their defaults
             _refuse_changes(rules.to_dict(saved), rules.to_dict(config), run_dir)
         if (summary := record.summary()) is not None and is_finished(summary, config):
             show.say(f"'{run_dir}' is finished: {summary['reason']}")
@@ -62,7 +68,7 @@ def run(config: schema.Train, run_dir: Path) -> dict[str, Any]:
         return summary | _report(config, record, show)
 
 
-def _report(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
+def _report(config: TrainConfig, record: RunDir, show: Show) -> dict[str, Any]:
     """Write report.html where it is asked for; its path, as a part of what the command returns."""
     if not config.report:
         return {}
@@ -100,17 +106,17 @@ def resume(target: str | None, changes: dict[str, Any]) -> dict[str, Any]:
     path = find_run(target)
     saved = RunDir(path).config()
     changes = {"plugins": []} | changes  # modules are imported as this command line names them, not the run
-    config = schema.from_dict(schema.Train, _changed(saved, changes))
+    config = from_dict(TrainConfig, _changed(saved, changes))
     rules.validate(config)
     return run(config, path)
 
 
 def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    saved = rules.to_dict(schema.from_dict(schema.Train, saved))  # with keys that are newer than the run
+    saved = rules.to_dict(from_dict(TrainConfig, saved))  # with keys that are newer than the run
     values: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in saved.items()}
     known = rules.flat(saved)
     for name, value in changes.items():
-        if name in schema.CHOICES:
+        if name in CHOICES:
             if value != saved[name]["name"]:
                 raise _other_run([f"{name}: this run has {saved[name]['name']}, not {value}"])
             continue
@@ -126,7 +132,7 @@ def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _settled(config: schema.Train, record: RunDir) -> schema.Train:
+def _settled(config: TrainConfig, record: RunDir) -> TrainConfig:
     """Paths as they are meant now: whole, so that the current folder does not matter later, and `init_from`
     as the file that `latest` or a folder meant when the run began."""
     if (source := config.init_from) is not None:
@@ -136,13 +142,13 @@ def _settled(config: schema.Train, record: RunDir) -> schema.Train:
             config = replace(config, init_from=str(path))
         elif source == "latest" or not Path(source).is_file():
             config = replace(config, init_from=record.config()["init_from"])
-    if isinstance(config.data, (schema.Svhn, schema.SvhnFull, schema.Mchar, schema.Folder)):
+    if isinstance(config.data, (SvhnConfig, SvhnFullConfig, McharConfig, FolderConfig)):
         root = str(Path(config.data.root).expanduser().absolute())
         config = replace(config, data=replace(config.data, root=root))
-    if isinstance(config.data, schema.Source) and config.data.exclude is not None:
+    if isinstance(config.data, SourceConfig) and config.data.exclude is not None:
         file = str(Path(config.data.exclude).expanduser().absolute())
         config = replace(config, data=replace(config.data, exclude=file))
-    if isinstance(config.split, schema.Official) and config.split.file is not None:
+    if isinstance(config.split, OfficialConfig) and config.split.file is not None:
         file = str(Path(config.split.file).expanduser().absolute())
         config = replace(config, split=replace(config.split, file=file))
     return config
@@ -153,7 +159,7 @@ def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -
     changed = [
         f"{name}: this run has {before.get(name)}, not {after.get(name)}"
         for name in sorted(before | after)
-        if name not in schema.FREE and before.get(name) != after.get(name)
+        if name not in FREE and before.get(name) != after.get(name)
     ]
     if changed:
         raise _other_run(changed)
@@ -177,7 +183,7 @@ def _other_run(changed: list[str]) -> UsageError:
     )
 
 
-def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
+def _train(config: TrainConfig, record: RunDir, show: Show) -> dict[str, Any]:
     machine = _machine(config, record, show)
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)
@@ -205,7 +211,7 @@ def _train(config: schema.Train, record: RunDir, show: Show) -> dict[str, Any]:
     return summary | {"next": _next(record.path, summary)}
 
 
-def _machine(config: schema.Train, record: RunDir, show: Show) -> device.Machine:
+def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
     """A run that is resumed computes as it did before, whatever `auto` would mean today."""
     if not record.started:
         return device.resolve(config.device, config.precision, config.threads)
@@ -224,7 +230,7 @@ def _machine(config: schema.Train, record: RunDir, show: Show) -> device.Machine
 
 
 def _header(
-    config: schema.Train,
+    config: TrainConfig,
     machine: device.Machine,
     data: DataSet,
     folds: list[Fold],
@@ -258,7 +264,7 @@ def _header(
         beside = ", and one fit on all of it" if folds[-1].name == ALL else ""
         show.say(f"split    {config.split.name}: {len(folds) - bool(beside)} folds{beside}")
     network = config.model.name
-    if isinstance(config.model, schema.Network) and config.model.stn:
+    if isinstance(config.model, NetworkConfig) and config.model.stn:
         network += " behind a spatial transformer"
     show.say(
         f"model    {network}; {config.optim.name} lr {config.lr:g}, {config.schedule.name}; "

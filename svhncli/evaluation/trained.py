@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.loading import from_dict
+from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError
 from svhncli.data.framing import Framing
 from svhncli.data.split import ALL
@@ -35,7 +36,7 @@ class Trained:
 
     path: Path
     meta: dict[str, Any]
-    config: schema.Train
+    config: TrainConfig
     network: nn.Module
     preprocess: Preprocess
 
@@ -71,7 +72,7 @@ def load(path: Path) -> Trained:
         UsageError: its config is none of this version, or needs a plugin.
     """
     meta, weights = checkpoint.load_weights(path)
-    config = schema.from_dict(schema.Train, meta["config"])
+    config = from_dict(TrainConfig, meta["config"])
     network = network_of(meta)
     try:
         network.load_state_dict(weights)
@@ -94,7 +95,7 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
             for one in joined["members"]
         ]
         return Ensemble(members, joined["shares"], vote=joined["how"] == "vote")
-    config = schema.from_dict(schema.Train, meta["config"])
+    config = from_dict(TrainConfig, meta["config"])
     shape, positions, classes = tuple(meta["in_shape"]), meta["positions"], meta["classes"]
     gated = config.reg.l0 > 0
     return registry.model(
@@ -122,7 +123,7 @@ def probabilities(folds: Sequence[Trained], images: np.ndarray, machine: Machine
     return torch.stack(said).mean(0).cpu().numpy()
 
 
-def machine(where: str, config: schema.Train) -> Machine:
+def machine(where: str, config: TrainConfig) -> Machine:
     """Where a trained network computes: in the precision of its training, where that was on the same device.
 
     Raises:

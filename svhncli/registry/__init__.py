@@ -14,7 +14,34 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.groups.data import (
+    FolderConfig,
+    McharConfig,
+    MixConfig,
+    PhotographsConfig,
+    RenderedConfig,
+    SvhnConfig,
+    SvhnFullConfig,
+    SynthConfig,
+    SynthFullConfig,
+)
+from svhncli.config.groups.optim import AdamConfig, AdamwConfig, RmspropConfig, SgdConfig
+from svhncli.config.groups.reg import AugmentConfig
+from svhncli.config.groups.schedule import (
+    ConstantConfig,
+    CosineConfig,
+    OneCycleConfig,
+    PlateauConfig,
+    StepConfig,
+)
+from svhncli.config.groups.split import (
+    BootstrapConfig,
+    HoldoutConfig,
+    KfoldConfig,
+    OfficialConfig,
+    OrderedConfig,
+)
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data import split
 from svhncli.data.dataset import DataSet
@@ -60,7 +87,7 @@ def data(
         DataError: missing or bad files, or an exclude list that does not fit them.
     """
     val_file = getattr(split_config, "file", None)
-    if val_file is not None and not isinstance(config, schema.Svhn):
+    if val_file is not None and not isinstance(config, SvhnConfig):
         raise UsageError(
             "split.file is for data=svhn and data=mix", "leave split.file out, or use another split"
         )
@@ -82,8 +109,8 @@ def _same(one: Digits, other: Digits) -> bool:
     return one.images.shape == other.images.shape and np.array_equal(one.images, other.images)
 
 
-@builder(schema.Synth)
-def _synth(config: schema.Synth, sources: Sources) -> DataSet:
+@builder(SynthConfig)
+def _synth(config: SynthConfig, sources: Sources) -> DataSet:
     from svhncli.data.sources import synth
 
     return synth.load(
@@ -98,7 +125,7 @@ def _synth(config: schema.Synth, sources: Sources) -> DataSet:
     )
 
 
-def world(config: schema.Rendered) -> Spec:
+def world(config: RenderedConfig) -> Spec:
     """Which world the renderer draws."""
 
     def path(text: str | None) -> Path | None:
@@ -107,8 +134,8 @@ def world(config: schema.Rendered) -> Spec:
     return Spec(path(config.world), tuple(config.without), path(config.fonts))
 
 
-@builder(schema.Svhn)
-def _svhn(config: schema.Svhn, sources: Sources) -> DataSet:
+@builder(SvhnConfig)
+def _svhn(config: SvhnConfig, sources: Sources) -> DataSet:
     from svhncli.data.sources import svhn
 
     return svhn.load(
@@ -122,8 +149,8 @@ def _svhn(config: schema.Svhn, sources: Sources) -> DataSet:
     )
 
 
-@builder(schema.Mix)
-def _mix(config: schema.Mix, sources: Sources) -> DataSet:
+@builder(MixConfig)
+def _mix(config: MixConfig, sources: Sources) -> DataSet:
     from svhncli.data.sources import mix
 
     return mix.add_rendered(
@@ -138,14 +165,14 @@ def _mix(config: schema.Mix, sources: Sources) -> DataSet:
     )
 
 
-def _framing(config: schema.Photographs, sources: Sources) -> Framing:
+def _framing(config: PhotographsConfig, sources: Sources) -> Framing:
     if sources.framing is not None:
         return sources.framing
     return Framing(config.height, config.width, config.crop, config.widen, config.jitter)
 
 
-@builder(schema.SynthFull)
-def _synth_full(config: schema.SynthFull, sources: Sources) -> DataSet:
+@builder(SynthFullConfig)
+def _synth_full(config: SynthFullConfig, sources: Sources) -> DataSet:
     from svhncli.data.sources import synth_full
 
     return synth_full.load(
@@ -159,8 +186,8 @@ def _synth_full(config: schema.SynthFull, sources: Sources) -> DataSet:
     )
 
 
-@builder(schema.SvhnFull)
-def _svhn_full(config: schema.SvhnFull, sources: Sources) -> DataSet:
+@builder(SvhnFullConfig)
+def _svhn_full(config: SvhnFullConfig, sources: Sources) -> DataSet:
     from svhncli.data.sources import svhn_full
 
     return svhn_full.load(
@@ -174,12 +201,12 @@ def _svhn_full(config: schema.SvhnFull, sources: Sources) -> DataSet:
     )
 
 
-@builder(schema.Mchar)
-@builder(schema.Folder)
-def _of_files(config: schema.Mchar | schema.Folder, sources: Sources) -> DataSet:
+@builder(McharConfig)
+@builder(FolderConfig)
+def _of_files(config: McharConfig | FolderConfig, sources: Sources) -> DataSet:
     from svhncli.data.sources import folder, mchar
 
-    load = mchar.load if isinstance(config, schema.Mchar) else folder.load
+    load = mchar.load if isinstance(config, McharConfig) else folder.load
     return load(
         Path(config.root).expanduser(),
         _framing(config, sources),
@@ -202,16 +229,16 @@ def folds(config: Any, data: DataSet, seed: int) -> list[split.Fold]:
     return BUILDERS[type(config)](config, data, seed if own_seed is None else own_seed)
 
 
-@builder(schema.Holdout)
-def _holdout(config: schema.Holdout, data: DataSet, seed: int) -> list[split.Fold]:
+@builder(HoldoutConfig)
+def _holdout(config: HoldoutConfig, data: DataSet, seed: int) -> list[split.Fold]:
     part = data.train
     return split.holdout(
         part.labels, part.groups, fraction=config.fraction, seed=seed, stratify=config.stratify
     )
 
 
-@builder(schema.Kfold)
-def _kfold(config: schema.Kfold, data: DataSet, seed: int) -> list[split.Fold]:
+@builder(KfoldConfig)
+def _kfold(config: KfoldConfig, data: DataSet, seed: int) -> list[split.Fold]:
     part = data.train
     found = split.kfold(
         part.labels, part.groups, k=config.k, repeats=config.repeats, seed=seed, stratify=config.stratify
@@ -219,8 +246,8 @@ def _kfold(config: schema.Kfold, data: DataSet, seed: int) -> list[split.Fold]:
     return _chosen(found, config.fold)
 
 
-@builder(schema.Bootstrap)
-def _bootstrap(config: schema.Bootstrap, data: DataSet, seed: int) -> list[split.Fold]:
+@builder(BootstrapConfig)
+def _bootstrap(config: BootstrapConfig, data: DataSet, seed: int) -> list[split.Fold]:
     found = split.bootstrap(data.train.labels, data.train.groups, n=config.n, seed=seed)
     if config.n > 1:
         found.append(split.everything(len(data.train)))
@@ -240,8 +267,8 @@ def _chosen(folds: list[split.Fold], one: int | None) -> list[split.Fold]:
     return [folds[one]]
 
 
-@builder(schema.Official)
-def _official(config: schema.Official, data: DataSet, seed: int) -> list[split.Fold]:
+@builder(OfficialConfig)
+def _official(config: OfficialConfig, data: DataSet, seed: int) -> list[split.Fold]:
     if data.val is None:
         raise UsageError(
             f"split=official: the data ({data.name}) brings no validation part",
@@ -251,8 +278,8 @@ def _official(config: schema.Official, data: DataSet, seed: int) -> list[split.F
     return split.official(len(data.train), len(data.val))
 
 
-@builder(schema.Ordered)
-def _ordered(config: schema.Ordered, data: DataSet, seed: int) -> list[split.Fold]:
+@builder(OrderedConfig)
+def _ordered(config: OrderedConfig, data: DataSet, seed: int) -> list[split.Fold]:
     return split.ordered(data.train.labels, data.train.groups, fraction=config.fraction)
 
 
@@ -266,24 +293,24 @@ def optimizer(config: Any, network: nn.Module, lr: float) -> torch.optim.Optimiz
     return BUILDERS[type(config)](config, groups, lr)
 
 
-@builder(schema.Sgd)
-def _sgd(config: schema.Sgd, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+@builder(SgdConfig)
+def _sgd(config: SgdConfig, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
     nesterov = config.nesterov and config.momentum > 0  # torch refuses Nesterov without momentum
     return torch.optim.SGD(groups, lr, momentum=config.momentum, nesterov=nesterov, fused=True)
 
 
-@builder(schema.Adam)
-def _adam(config: schema.Adam, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+@builder(AdamConfig)
+def _adam(config: AdamConfig, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
     return torch.optim.Adam(groups, lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
 
 
-@builder(schema.Adamw)
-def _adamw(config: schema.Adamw, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+@builder(AdamwConfig)
+def _adamw(config: AdamwConfig, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
 
 
-@builder(schema.Rmsprop)
-def _rmsprop(config: schema.Rmsprop, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+@builder(RmspropConfig)
+def _rmsprop(config: RmspropConfig, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
     return torch.optim.RMSprop(
         groups, lr, alpha=config.alpha, eps=config.eps, momentum=config.momentum, foreach=True
     )
@@ -296,41 +323,41 @@ def schedule(config: Any, steps_per_epoch: int) -> optimisers.Schedule:
     return optimisers.Warmup(planned, warmup) if warmup else planned
 
 
-@builder(schema.Constant)
-def _constant(config: schema.Constant, steps_per_epoch: int) -> optimisers.Schedule:
+@builder(ConstantConfig)
+def _constant(config: ConstantConfig, steps_per_epoch: int) -> optimisers.Schedule:
     return optimisers.Constant()
 
 
-@builder(schema.Cosine)
-def _cosine(config: schema.Cosine, steps_per_epoch: int) -> optimisers.Schedule:
+@builder(CosineConfig)
+def _cosine(config: CosineConfig, steps_per_epoch: int) -> optimisers.Schedule:
     return optimisers.Cosine(config.final, config.cycles)
 
 
-@builder(schema.OneCycle)
-def _one_cycle(config: schema.OneCycle, steps_per_epoch: int) -> optimisers.Schedule:
+@builder(OneCycleConfig)
+def _one_cycle(config: OneCycleConfig, steps_per_epoch: int) -> optimisers.Schedule:
     return optimisers.OneCycle(config.peak, config.start_div, config.end_div)
 
 
-@builder(schema.Step)
-def _step(config: schema.Step, steps_per_epoch: int) -> optimisers.Schedule:
+@builder(StepConfig)
+def _step(config: StepConfig, steps_per_epoch: int) -> optimisers.Schedule:
     return optimisers.Step(config.every, config.gamma, steps_per_epoch, config.at)
 
 
-@builder(schema.Plateau)
-def _plateau(config: schema.Plateau, steps_per_epoch: int) -> optimisers.Schedule:
+@builder(PlateauConfig)
+def _plateau(config: PlateauConfig, steps_per_epoch: int) -> optimisers.Schedule:
     return optimisers.Plateau(config.gamma, config.patience, config.threshold, config.min_factor)
 
 
 # ----------------------------------------------------------------------------- augmentation
 
 
-def augment(config: schema.Augment) -> Augment:
+def augment(config: AugmentConfig) -> Augment:
     """The changes of the training pictures that follow the policy."""
     own = {item.name for item in fields(Augment)}
     return Augment(**{name: value for name, value in rules.to_dict(config).items() if name in own})
 
 
-def policy(config: schema.Augment) -> Policy | None:
+def policy(config: AugmentConfig) -> Policy | None:
     """The policy of the training pictures; None where there is none."""
     if config.policy == "randaugment":
         return Policy(RANDAUGMENT, config.policy_ops, config.policy_magnitude / 10, warp)

@@ -7,7 +7,18 @@ from typing import Any, Literal
 
 from torch import nn
 
-from svhncli.config import schema
+from svhncli.config.groups.model import (
+    CnnConfig,
+    DatawhaleConfig,
+    LinearConfig,
+    MlpConfig,
+    NetworkConfig,
+    Resnet18Config,
+    Resnet34Config,
+    Resnet50Config,
+    ResnetConfig,
+    WideResnetConfig,
+)
 from svhncli.core.errors import UsageError
 from svhncli.registry.table import BUILDERS, builder
 
@@ -36,7 +47,7 @@ def model(
     if not fresh and getattr(config, "pretrained", False):
         config = replace(config, pretrained=False)
     channels, height, width = in_shape
-    if not isinstance(config, schema.Network):  # a plugin's network need not have a transformer's keys
+    if not isinstance(config, NetworkConfig):  # a plugin's network need not have a transformer's keys
         network = BUILDERS[type(config)](config, in_shape, positions, classes, dropout)
         return _gated(network, config) if gated else network
     if config.stn_size:
@@ -67,24 +78,22 @@ def _gated(network: nn.Module, config: Any) -> nn.Module:
     return network
 
 
-@builder(schema.Linear)
-def _linear(
-    config: schema.Linear, in_shape: Shape, positions: int, classes: int, dropout: float
-) -> nn.Module:
+@builder(LinearConfig)
+def _linear(config: LinearConfig, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
     from svhncli.models.linear import Linear
 
     return Linear(in_shape, positions, classes, degree=config.degree, pool=config.pool, dropout=dropout)
 
 
-@builder(schema.Mlp)
-def _mlp(config: schema.Mlp, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+@builder(MlpConfig)
+def _mlp(config: MlpConfig, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
     from svhncli.models.mlp import Mlp
 
     return Mlp(in_shape, positions, classes, widths=config.widths, dropout=dropout)
 
 
-@builder(schema.Cnn)
-def _cnn(config: schema.Cnn, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
+@builder(CnnConfig)
+def _cnn(config: CnnConfig, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
     from svhncli.models.cnn import Cnn
 
     return Cnn(
@@ -98,24 +107,22 @@ def _cnn(config: schema.Cnn, in_shape: Shape, positions: int, classes: int, drop
     )
 
 
-@builder(schema.Datawhale)
+@builder(DatawhaleConfig)
 def _datawhale(
-    config: schema.Datawhale, in_shape: Shape, positions: int, classes: int, dropout: float
+    config: DatawhaleConfig, in_shape: Shape, positions: int, classes: int, dropout: float
 ) -> nn.Module:
     from svhncli.models.datawhale import Datawhale
 
     return Datawhale(in_shape, positions, classes, dropout=dropout)
 
 
-RESNETS: dict[type, Literal[18, 34, 50]] = {schema.Resnet18: 18, schema.Resnet34: 34, schema.Resnet50: 50}
+RESNETS: dict[type, Literal[18, 34, 50]] = {Resnet18Config: 18, Resnet34Config: 34, Resnet50Config: 50}
 
 
-@builder(schema.Resnet18)
-@builder(schema.Resnet34)
-@builder(schema.Resnet50)
-def _resnet(
-    config: schema.Resnet, in_shape: Shape, positions: int, classes: int, dropout: float
-) -> nn.Module:
+@builder(Resnet18Config)
+@builder(Resnet34Config)
+@builder(Resnet50Config)
+def _resnet(config: ResnetConfig, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:
     from svhncli.models.resnet import ResNet
 
     return ResNet(
@@ -129,9 +136,9 @@ def _resnet(
     )
 
 
-@builder(schema.WideResnet)
+@builder(WideResnetConfig)
 def _wide_resnet(
-    config: schema.WideResnet, in_shape: Shape, positions: int, classes: int, dropout: float
+    config: WideResnetConfig, in_shape: Shape, positions: int, classes: int, dropout: float
 ) -> nn.Module:
     from svhncli.models.wide_resnet import WideResNet
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from svhncli.config import schema
+from svhncli.config.choices import CHOICES
 
 BUILDERS: dict[type, Callable[..., Any]] = {}
 
@@ -22,7 +22,7 @@ def register(group: str, kind: type, builder: Callable[..., Any]) -> None:
             optim(config, parameter groups, lr) -> Optimizer, schedule(config, steps_per_epoch) -> Schedule.
     """
     name = str(next(item.default for item in fields(kind) if item.name == "name"))
-    schema.CHOICES[group][name] = kind
+    CHOICES[group][name] = kind
     BUILDERS[kind] = builder
 
 

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.groups.model import NetworkConfig
+from svhncli.config.groups.reg import RegConfig
+from svhncli.config.verbs import TrainingConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
 from svhncli.data.dataset import DataSet, val_digits
@@ -26,7 +28,7 @@ from svhncli.runs import checkpoint
 
 
 def assemble(
-    config: schema.Training,
+    config: TrainingConfig,
     machine: Machine,
     data: DataSet,
     fold: Fold,
@@ -83,7 +85,7 @@ def assemble(
         gated=config.reg.l0 > 0,
         fresh=fresh,
     )
-    if fresh and isinstance(config.model, schema.Network) and config.model.init_bias:
+    if fresh and isinstance(config.model, NetworkConfig) and config.model.init_bias:
         _start_from_shares(network, part.labels[fold.train], classes)
     if config.init_from is not None and fresh:
         _take_weights(network, config.init_from, show)
@@ -115,7 +117,7 @@ def _start_from_shares(network: nn.Module, labels: np.ndarray, classes: int) -> 
     head.start_from(torch.from_numpy(counts / counts.sum(1, keepdims=True)))
 
 
-def _position_weights(reg: schema.Reg, positions: int, machine: Machine) -> torch.Tensor | None:
+def _position_weights(reg: RegConfig, positions: int, machine: Machine) -> torch.Tensor | None:
     """What each position counts in the training loss, float32 (positions,); None: all alike."""
     given = reg.position_weights
     if not given:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.labels import as_text
 from svhncli.core.rng import numpy_generator
@@ -46,7 +47,7 @@ WORTH_SAYING = 0.01
 
 
 def train_fold(
-    config: schema.Train,
+    config: TrainConfig,
     machine: Machine,
     data: DataSet,
     fold: Fold,
@@ -89,7 +90,7 @@ def train_fold(
     return summary
 
 
-def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
+def is_finished(summary: dict[str, Any], config: TrainConfig) -> bool:
     """Whether there is nothing left to do: every epoch and seed that is asked for, and the test part if it
     is."""
     seeds = {one.get("seed") for one in summary.get("folds", ())} or {config.seed}
@@ -104,7 +105,7 @@ def is_finished(summary: dict[str, Any], config: schema.Train) -> bool:
 # ----------------------------------------------------------------------------- start
 
 
-def _meta(config: schema.Train, data: DataSet, fold: Fold, plan: Plan) -> dict[str, Any]:
+def _meta(config: TrainConfig, data: DataSet, fold: Fold, plan: Plan) -> dict[str, Any]:
     """What a checkpoint says beside its tensors."""
     return {
         "config": rules.to_dict(config) | {"resume": None},
@@ -118,7 +119,7 @@ def _meta(config: schema.Train, data: DataSet, fold: Fold, plan: Plan) -> dict[s
     }
 
 
-def _watched(config: schema.Train, count: int) -> np.ndarray:
+def _watched(config: TrainConfig, count: int) -> np.ndarray:
     """Places of the validation pictures that are followed, drawn by the seed."""
     drawn = numpy_generator(config.seed, "watch").permutation(count)[: config.watch]
     return np.sort(drawn)
@@ -166,7 +167,7 @@ def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: 
 
 
 def _train(
-    config: schema.Train, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show, again: str
+    config: TrainConfig, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show, again: str
 ) -> str:
     """Train to the end; returns in words why it ended."""
     saved_at = time.monotonic()
@@ -219,7 +220,7 @@ def _record(event: Epoch, plan: Plan, state: State, meta: dict[str, Any], run: R
 
 
 def _keep_snapshot(
-    config: schema.Train, event: Epoch, state: State, meta: dict[str, Any], run: RunDir
+    config: TrainConfig, event: Epoch, state: State, meta: dict[str, Any], run: RunDir
 ) -> None:
     """Keep the weights where one of `snapshots` equal stretches of the run ends (Huang et al. 2017).
 
@@ -237,7 +238,7 @@ def _keep_snapshot(
 
 
 def _finish(
-    config: schema.Train,
+    config: TrainConfig,
     plan: Plan,
     state: State,
     fold: Fold,

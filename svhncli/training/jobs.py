@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.groups.split import BootstrapConfig
+from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.files import write_json
 from svhncli.core.processes import available_cpus, end_with_parent, interrupts_held, spawning
@@ -49,10 +50,10 @@ class Job:
 
     name: str
     fold: Fold
-    config: schema.Train
+    config: TrainConfig
 
 
-def plan(config: schema.Train, folds: Sequence[Fold]) -> list[Job]:
+def plan(config: TrainConfig, folds: Sequence[Fold]) -> list[Job]:
     """Every fold with every seed.
 
     With `repeats` only the training's chance varies: the folds stay those of the first seed. So a job is the
@@ -62,7 +63,7 @@ def plan(config: schema.Train, folds: Sequence[Fold]) -> list[Job]:
         UsageError: repeats of bootstrap replicates.
     """
     several_seeds = config.repeats > 1
-    if several_seeds and isinstance(config.split, schema.Bootstrap):
+    if several_seeds and isinstance(config.split, BootstrapConfig):
         raise UsageError(
             "repeats trains every fold anew, and bootstrap replicates are repetitions already",
             "raise split.n instead",
@@ -82,7 +83,7 @@ def name(seed: int, fold: str, several_seeds: bool, several_folds: bool) -> str:
     return "-".join(words) or fold
 
 
-def with_seed(config: schema.Train, seed: int) -> schema.Train:
+def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
     """The config of one training with this seed, on the split of the config's own."""
     split = config.split
     if getattr(split, "seed", 0) is None:

@@ -20,7 +20,9 @@ from omegaconf import OmegaConf
 from svhncli import __version__
 from svhncli.cli import catalog, dispatch, hydra_app, overview
 from svhncli.cli import main as cli
-from svhncli.config import schema
+from svhncli.config.groups.model import CnnConfig, MlpConfig
+from svhncli.config.loading import from_dict
+from svhncli.config.verbs import VERBS, TrainConfig
 from svhncli.core.errors import SvhnError, UsageError
 from svhncli.runs.record import reserve
 
@@ -109,18 +111,18 @@ def test_no_verb_prints_the_help_as_an_error(capsys: pytest.CaptureFixture[str])
 def test_help_lists_every_verb_and_flag(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(words) == 0
     text = capsys.readouterr().out
-    assert all(word in text for word in [*schema.VERBS, *cli.FLAGS])
+    assert all(word in text for word in [*VERBS, *cli.FLAGS])
 
 
 def test_the_overview_has_the_verbs_of_the_schema_and_says_what_they_take() -> None:
-    assert list(overview.VERBS) == list(schema.VERBS)
-    for verb, kind in schema.VERBS.items():
+    assert list(overview.VERBS) == list(VERBS)
+    for verb, kind in VERBS.items():
         names = {item.name for item in fields(kind)}
         assert set(catalog.plain_keys(verb)) <= names
         assert catalog.takes_run(verb) == ("run" in names)
 
 
-@pytest.mark.parametrize("verb", schema.VERBS)
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_of_a_verb_lists_every_key_with_meaning_and_every_choice(
     verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,8 +184,8 @@ def test_cfg_job_prints_the_config_and_leaves_nothing_behind(
 ) -> None:
     assert cli.main(["train", "lr=0.25", "--cfg", "job", "model=mlp"]) == 0
     printed = capsys.readouterr()
-    config = schema.from_dict(schema.Train, OmegaConf.to_container(OmegaConf.create(printed.out)))
-    assert (config.lr, config.model) == (0.25, schema.Mlp())
+    config = from_dict(TrainConfig, OmegaConf.to_container(OmegaConf.create(printed.out)))
+    assert (config.lr, config.model) == (0.25, MlpConfig())
     assert printed.err == ""
     assert list(empty_folder.iterdir()) == []
 
@@ -193,13 +195,13 @@ def test_config_dir_adds_choices(capsys: pytest.CaptureFixture[str], empty_folde
     own.mkdir(parents=True)
     (own / "thin.yaml").write_text("defaults: [cnn, _self_]\nwidth: 0.25\n")
     assert cli.main(["train", "--config-dir", "own", "model=thin", "--cfg", "job"]) == 0
-    assert OmegaConf.create(capsys.readouterr().out).model == schema.Cnn(width=0.25).__dict__
+    assert OmegaConf.create(capsys.readouterr().out).model == CnnConfig(width=0.25).__dict__
 
 
 def test_a_plugin_of_the_current_folder_composes_without_a_yaml(empty_folder: Path) -> None:
     (empty_folder / "mine.py").write_text(
         "from dataclasses import dataclass\nfrom svhncli.registry import register\n"
-        "from svhncli.config.schema import key\n"
+        "from svhncli.config.rules import key\n"
         "@dataclass\nclass Mine:\n    name: str = key('mine', 'the network')\n"
         "    depth: int = key(3, 'layers', low=1)\n"
         "register('model', Mine, lambda *args: None)\n"

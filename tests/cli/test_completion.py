@@ -17,7 +17,7 @@ from conftest import REPO
 
 from svhncli.cli import catalog, completion
 from svhncli.cli import main as cli
-from svhncli.config import schema
+from svhncli.config.verbs import VERBS, TrainConfig
 
 DEADLINE = 20  # seconds, after which a shell that does not answer has failed
 
@@ -73,7 +73,7 @@ def read_until(terminal: int, wanted: str) -> str:
 
 
 def test_first_word_is_a_verb() -> None:
-    assert offered("") == [*schema.VERBS, "help", "completion"]
+    assert offered("") == [*VERBS, "help", "completion"]
     assert offered("tr") == ["train"]
 
 
@@ -88,7 +88,7 @@ def test_every_choice_of_every_group_is_offered() -> None:
 
 def test_every_root_key_and_group_is_offered_for_an_empty_word() -> None:
     words = {word.rstrip("=") for word in offered("train", "")}
-    assert words == set(schema.Train.__dataclass_fields__) | {"experiment", "debug"}
+    assert words == set(TrainConfig.__dataclass_fields__) | {"experiment", "debug"}
 
 
 def test_keys_are_those_of_the_active_choice() -> None:

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose
 from scipy.io import loadmat
 
 from svhncli.cli import main as cli
-from svhncli.config import schema
+from svhncli.config.groups.model import DatawhaleConfig, LinearConfig
 from svhncli.data.framing import Framing
 from svhncli.data.sources.svhn import load_file
 from svhncli.engine import device
@@ -331,7 +331,7 @@ def test_whole_numbers_are_mixed_position_by_position(
 ) -> None:
     framing = Framing(32, 64, "boxes", 0.15, 0.1)
     for name in ("a", "b", "c"):
-        write_run(folder / name, framing, 4, schema.Datawhale())
+        write_run(folder / name, framing, 4, DatawhaleConfig())
     found = join("[abc]", "out=whole")
     assert (found["scored_on"], found["gain"]) == (None, None)
     images = np.random.default_rng(0).integers(0, 256, (20, 3, *framing.stored), dtype=np.uint8)
@@ -373,9 +373,9 @@ def test_what_cannot_be_joined_is_refused_in_words_and_nothing_is_written(
 
 
 def test_networks_of_other_tasks_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_run(folder / "digit", Framing(12, 12), 1, schema.Linear())
-    write_run(folder / "larger", Framing(14, 12), 1, schema.Linear())
-    write_run(folder / "number", Framing(12, 12), 3, schema.Linear())
+    write_run(folder / "digit", Framing(12, 12), 1, LinearConfig())
+    write_run(folder / "larger", Framing(14, 12), 1, LinearConfig())
+    write_run(folder / "number", Framing(12, 12), 3, LinearConfig())
     for other, what in (("larger", "part of a photograph"), ("number", "positions: 1 and 3")):
         code, err = refused(capsys, "ensemble", "digit", other, "how=weights")
         assert (code, f"do not read the same {what}" in err) == (2, True)

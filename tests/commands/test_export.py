@@ -20,7 +20,8 @@ from svhncli import registry
 from svhncli.cli import catalog
 from svhncli.cli import main as cli
 from svhncli.commands.export import CARD, FILES
-from svhncli.config import schema
+from svhncli.config.choices import CHOICES
+from svhncli.config.groups.model import DatawhaleConfig, LinearConfig
 from svhncli.core.rng import numpy_generator
 from svhncli.data.framing import Framing
 from svhncli.engine import device
@@ -70,7 +71,7 @@ def train(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Pat
 def test_every_network_says_the_same_as_onnx_for_any_number_of_pictures(
     tmp_path: Path, choice: str, framing: Framing
 ) -> None:
-    config = schema.CHOICES["model"][choice](**KEYS.get(choice, {}))
+    config = CHOICES["model"][choice](**KEYS.get(choice, {}))
     positions, classes = (1, 10) if framing.crop == "whole" else (6, 11)
     grey = framing.crop == "whole"
     preprocess = Preprocess(framing, grey, (0.4,) * (1 if grey else 3), (0.2,) * (1 if grey else 3))
@@ -178,7 +179,7 @@ def test_weights_are_the_run_s_and_the_same_bytes_every_time(train: Callable[...
 def test_the_card_tells_how_to_cut_a_number_out_and_how_to_read_it(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = write_run(folder / "run", CUT, 5, schema.Datawhale())
+    run = write_run(folder / "run", CUT, 5, DatawhaleConfig())
     assert cli.main(["export", "run"]) == 0
     printed = capsys.readouterr()
     assert "checked on random ones" in printed.err
@@ -199,7 +200,7 @@ def test_the_card_tells_how_to_cut_a_number_out_and_how_to_read_it(
 def test_an_export_replaces_an_older_one_and_nothing_else(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_run(folder / "run", Framing(12, 12), 1, schema.Linear())
+    write_run(folder / "run", Framing(12, 12), 1, LinearConfig())
     (folder / "mine").mkdir()
     (folder / "mine" / "thesis.txt").write_text("years of work")
     assert cli.main(["export", "run", "out=mine"]) == 2
@@ -243,7 +244,7 @@ register("model", Restless, lambda config, shape, n, k, dropout: Net(shape, n, k
     )
     monkeypatch.syspath_prepend(str(folder))
     kind = importlib.import_module(name).Restless
-    monkeypatch.setitem(schema.CHOICES["model"], name, schema.CHOICES["model"].pop(name))
+    monkeypatch.setitem(CHOICES["model"], name, CHOICES["model"].pop(name))
     write_run(folder / "run", Framing(12, 12), 1, kind())
     assert cli.main(["export", "run", f"plugins=[{name}]"]) == 1
     assert "PyTorch differ by" in capsys.readouterr().err
@@ -254,7 +255,7 @@ def test_a_run_of_several_folds_is_refused_with_what_to_name(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for fold in range(2):
-        write_run(folder / "run" / f"fold{fold}", Framing(12, 12), 1, schema.Linear())
+        write_run(folder / "run" / f"fold{fold}", Framing(12, 12), 1, LinearConfig())
     (folder / "run" / "config.yaml").write_text("{}")
     assert cli.main(["export", "run"]) == 4
     assert "one of the folds" in capsys.readouterr().err
@@ -264,7 +265,7 @@ def test_a_run_of_several_folds_is_refused_with_what_to_name(
 def test_a_package_that_is_missing_is_named_with_what_installs_it(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_run(folder / "run", Framing(12, 12), 1, schema.Linear())
+    write_run(folder / "run", Framing(12, 12), 1, LinearConfig())
     monkeypatch.setattr(onnx_file, "PACKAGES", (*onnx_file.PACKAGES, "no_such_package"))
     assert cli.main(["export", "run"]) == 2
     err = capsys.readouterr().err

@@ -24,7 +24,7 @@ from scipy.io import loadmat
 
 from svhncli.cli import main as cli
 from svhncli.commands.predict import GUESS
-from svhncli.config import schema
+from svhncli.config.groups.model import DatawhaleConfig
 from svhncli.core.rng import numpy_generator
 from svhncli.data.formats.images import decode
 from svhncli.data.framing import Framing
@@ -46,7 +46,7 @@ def numbers(folder: Path) -> Path:
     """A folder `photos` of 20 pictures and a run for numbers of up to 4 digits."""
     for seed in range(20):
         picture(folder / "photos" / f"{seed:02}.png", seed)
-    return write_run(folder / "run", NUMBERS, 4, schema.Datawhale())
+    return write_run(folder / "run", NUMBERS, 4, DatawhaleConfig())
 
 
 def predict(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, str]]:
@@ -124,7 +124,7 @@ def test_a_picture_reads_the_same_as_in_training_whatever_file_holds_it(
 def test_folds_read_together_by_the_mean_of_their_probabilities(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [write_run(Path("kfold") / f"fold{i}", NUMBERS, 4, schema.Datawhale()) for i in range(3)]
+    runs = [write_run(Path("kfold") / f"fold{i}", NUMBERS, 4, DatawhaleConfig()) for i in range(3)]
     (runs[0] / "config.yaml").rename("kfold/config.yaml")
     model = [trained.load(run / "best.pt") for run in runs]
     pixels = torch.from_numpy(
@@ -144,7 +144,7 @@ def test_folds_read_together_by_the_mean_of_their_probabilities(
 
 
 def test_a_grey_network_reads_coloured_pictures(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_run(Path("grey"), NUMBERS, 2, schema.Datawhale(), grey=True)
+    write_run(Path("grey"), NUMBERS, 2, DatawhaleConfig(), grey=True)
     assert len(predict(capsys, "grey", "photos")) == 20
 
 
@@ -161,7 +161,7 @@ def test_views_are_averaged_and_batches_of_any_size_read_the_same(
 def test_a_network_of_cut_out_numbers_needs_to_be_told_that_pictures_are_such(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_run(Path("cut"), BOXES, 4, schema.Datawhale())
+    write_run(Path("cut"), BOXES, 4, DatawhaleConfig())
     assert cli.main(["predict", "cut", "photos"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -16,11 +16,16 @@ from omegaconf import OmegaConf
 
 from svhncli.cli import catalog
 from svhncli.cli.hydra_app import VERSION_BASE, register
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.choices import CHOICES
+from svhncli.config.groups.data import SvhnConfig
+from svhncli.config.groups.reg import RegConfig
+from svhncli.config.loading import from_dict
+from svhncli.config.verbs import VERBS
 
 CONF = catalog.conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
-CHOICES = [(group, choice) for group in catalog.defaults("train") for choice in catalog.choices(group)]
+LISTED = [(group, choice) for group in catalog.defaults("train") for choice in catalog.choices(group)]
 LR = {"sgd": 0.05, "adam": 3e-4, "adamw": 1e-3, "rmsprop": 3e-4}
 
 
@@ -35,7 +40,7 @@ def hydra() -> Iterator[None]:
 def composed(verb: str, *words: str) -> Any:
     """The config dataclass that a command line makes."""
     values = OmegaConf.to_container(compose(verb, list(words)), resolve=True)
-    config = schema.from_dict(schema.VERBS[verb], values)
+    config = from_dict(VERBS[verb], values)
     rules.validate(config)
     return config
 
@@ -44,20 +49,20 @@ def named(path: Path) -> str:
     return path.relative_to(CONF).with_suffix("").as_posix()
 
 
-@pytest.mark.parametrize(("group", "choice"), CHOICES)
+@pytest.mark.parametrize(("group", "choice"), LISTED)
 def test_every_choice_composes_and_has_the_defaults_of_its_dataclass(group: str, choice: str) -> None:
     config = composed("train", f"{group}={choice}")
-    if choice in schema.CHOICES.get(group, {}):
-        assert getattr(config, group) == schema.CHOICES[group][choice]()
+    if choice in CHOICES.get(group, {}):
+        assert getattr(config, group) == CHOICES[group][choice]()
 
 
 def test_reg_none_is_the_dataclass_of_regularisation() -> None:
-    assert asdict(composed("train", "reg=none").reg) == asdict(schema.Reg()) | {"name": "none"}
+    assert asdict(composed("train", "reg=none").reg) == asdict(RegConfig()) | {"name": "none"}
 
 
-@pytest.mark.parametrize("verb", schema.VERBS)
+@pytest.mark.parametrize("verb", VERBS)
 def test_the_root_keys_and_their_dataclass_have_the_same_defaults(verb: str) -> None:
-    keys = list(catalog.walk(schema.VERBS[verb]))
+    keys = list(catalog.walk(VERBS[verb]))
     plain = catalog.plain_keys(verb)
     config = composed(
         verb, *(f"{key.path}=x" for key in keys if key.path in plain and key.default == rules.UNSET)
@@ -93,7 +98,7 @@ def test_a_choice_file_writes_out_every_key_of_its_dataclass(path: Path) -> None
     schema_name = re.search(r"/schema/(\w+)/(\w+)@", path.read_text(encoding="utf-8"))
     if schema_name is None:
         return
-    kind = schema.CHOICES[schema_name[1]][schema_name[2]]
+    kind = CHOICES[schema_name[1]][schema_name[2]]
     values = OmegaConf.to_container(OmegaConf.load(path))
     own = values["optim"] if group == "optim" else values
     written = set(
@@ -111,7 +116,7 @@ def test_debug_fast_is_short_and_yields_to_the_command_line() -> None:
     assert config.epochs <= 2
     assert config.data.n_train <= 1000
     assert composed("train", "debug=fast", "epochs=3").epochs == 3
-    assert type(composed("train", "debug=fast", "data=svhn").data) is schema.Svhn
+    assert type(composed("train", "debug=fast", "data=svhn").data) is SvhnConfig
 
 
 def test_no_config_can_name_code_to_run() -> None:

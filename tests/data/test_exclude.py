@@ -14,7 +14,8 @@ from photo_files import write_mchar
 
 from svhncli import registry
 from svhncli.cli import main as cli
-from svhncli.config import schema
+from svhncli.config.choices import CHOICES
+from svhncli.config.groups.data import McharConfig, MixConfig
 from svhncli.core.errors import DataError
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
@@ -111,23 +112,23 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         without(data(), tmp_path / "bytes")
 
 
-@pytest.mark.parametrize("name", list(schema.CHOICES["data"]))
+@pytest.mark.parametrize("name", list(CHOICES["data"]))
 def test_every_data_source_has_the_key(name: str) -> None:
-    assert schema.CHOICES["data"][name]().exclude is None
+    assert CHOICES["data"][name]().exclude is None
 
 
 def test_photographs_and_rendered_pictures_beside_real_ones(folder: Path) -> None:
     write_mchar(folder / "m", "train", 40, 0)
     write_mchar(folder / "m", "val", 20, 1)
     found = listed(folder, "mchar_train/000003.png", "mchar_val/000001.png")
-    config = schema.Mchar(root="m", exclude=str(found), crop="boxes")
+    config = McharConfig(root="m", exclude=str(found), crop="boxes")
     loaded = registry.data(config, None, "cache", silent)
     assert (len(loaded.train), len(loaded.val or ())) == (39, 19)
     assert loaded.train.names[2] == "mchar_train/000004.png"
     assert loaded.train.boxes is not None
 
     write_mat(folder / "d", "train", 60, 0)
-    mix = schema.Mix(root="d", check_md5=False, download=False, n_rendered=20)
+    mix = MixConfig(root="d", check_md5=False, download=False, n_rendered=20)
     whole = registry.data(mix, None, "cache", silent)
     mixed = registry.data(replace(mix, exclude=str(listed(folder, "train/5"))), None, "cache", silent)
     assert mixed.extra_train is not None

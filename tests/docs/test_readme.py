@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from svhncli.cli import main as cli
-from svhncli.config import schema
+from svhncli.config.choices import CHOICES
 
 README = (REPO / "README.md").read_text()
 
@@ -113,7 +113,7 @@ def test_there_are_examples_of_everything() -> None:
 @pytest.mark.parametrize("group", ["data", "split"])
 def test_the_tables_name_every_choice(group: str) -> None:
     table = README[README.index(f"| `{group}=`") :].split("\n\n")[0]
-    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(schema.CHOICES[group])
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(CHOICES[group])
 
 
 def test_the_make_targets_of_the_readme_exist() -> None:

@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.groups.reg import AugmentConfig
 from svhncli.engine.augment import warp
 from svhncli.engine.policies import (
     LEVELS,
@@ -353,13 +353,13 @@ def test_trivialaugment_draws_31_levels_and_both_signs() -> None:
 
 @pytest.mark.parametrize("magnitude", [0.0, 4.5, 10.0])
 def test_randaugment_takes_its_magnitude_on_the_paper_s_scale(magnitude: float) -> None:
-    made = registry.policy(schema.Augment(policy="randaugment", policy_ops=7, policy_magnitude=magnitude))
+    made = registry.policy(AugmentConfig(policy="randaugment", policy_ops=7, policy_magnitude=magnitude))
     assert made is not None
     assert (made.space, made.ops) == (RANDAUGMENT, 7)
     assert draws(made, 400)[1].abs().unique().tolist() == pytest.approx([magnitude / 10])
 
 
 def test_the_builder_makes_what_the_key_says() -> None:
-    assert registry.policy(schema.Augment()) is None
-    made = registry.policy(schema.Augment(policy="trivialaugment", policy_ops=7, policy_magnitude=3.0))
+    assert registry.policy(AugmentConfig()) is None
+    made = registry.policy(AugmentConfig(policy="trivialaugment", policy_ops=7, policy_magnitude=3.0))
     assert made == Policy(TRIVIALAUGMENT, 1, None, warp)

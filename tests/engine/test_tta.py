@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from svhncli.config import schema
+from svhncli.config.verbs import EvalConfig
 from svhncli.engine.tta import VIEWS, views
 
 
@@ -63,5 +63,5 @@ def test_a_picture_s_views_are_the_same_in_any_batch() -> None:
 
 
 def test_as_many_may_be_asked_for_as_there_are() -> None:
-    rule = next(item.metadata for item in fields(schema.Eval) if item.name == "tta")
+    rule = next(item.metadata for item in fields(EvalConfig) if item.name == "tta")
     assert (rule["low"], rule["high"]) == (1, len(VIEWS))

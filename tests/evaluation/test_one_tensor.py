@@ -26,7 +26,8 @@ from torch.nn import functional
 
 from svhncli import registry
 from svhncli.cli import main as cli
-from svhncli.config import schema
+from svhncli.config.loading import from_dict
+from svhncli.config.verbs import TrainConfig
 from svhncli.data.digits import Digits
 from svhncli.data.formats.images import decode
 from svhncli.data.sources.svhn_full import load
@@ -64,7 +65,7 @@ class Reader:
     def __init__(self, run: Path) -> None:
         meta, weights = checkpoint.load_weights(run / "best.pt")
         self.preprocess = Preprocess.from_dict(meta["preprocess"])
-        config = schema.from_dict(schema.Train, meta["config"])
+        config = from_dict(TrainConfig, meta["config"])
         shape = tuple(meta["in_shape"])
         self.network = registry.model(config.model, shape, meta["positions"], meta["classes"], 0.0)
         self.network.load_state_dict(weights)
@@ -243,5 +244,5 @@ def test_broken_pictures_are_left_out_where_that_was_asked_for(
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_trained_network_computes_in_the_precision_that_its_training_asked_for(precision: str) -> None:
-    config = schema.Train(device="cpu", precision=precision)
+    config = TrainConfig(device="cpu", precision=precision)
     assert [trained.machine(where, config).precision for where in ("auto", "cpu")] == [precision] * 2

@@ -10,21 +10,29 @@ import torch
 from torch import nn
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.groups.model import (
+    CnnConfig,
+    DatawhaleConfig,
+    LinearConfig,
+    MlpConfig,
+    NetworkConfig,
+    Resnet18Config,
+    WideResnetConfig,
+)
 from svhncli.core.errors import UsageError
 from svhncli.models.gates import GatedRelu, count_open, expected_open, remove_closed
 
 GATEABLE = (
-    schema.Cnn(width=0.5),
-    schema.Cnn(depth=2, hidden=24),
-    schema.Mlp(widths=[20, 12]),
-    schema.Datawhale(),
-    schema.WideResnet(depth=10, width=1),
-    schema.Cnn(stn=True),
+    CnnConfig(width=0.5),
+    CnnConfig(depth=2, hidden=24),
+    MlpConfig(widths=[20, 12]),
+    DatawhaleConfig(),
+    WideResnetConfig(depth=10, width=1),
+    CnnConfig(stn=True),
 )
 
 
-def gated(config: schema.Network, dropout: float = 0.0) -> nn.Module:
+def gated(config: NetworkConfig, dropout: float = 0.0) -> nn.Module:
     """A network whose gates are spread from closed to open and whose norms have seen pictures."""
     torch.manual_seed(1)
     network = registry.model(config, (3, 32, 32), 2, 11, dropout, gated=True)
@@ -65,14 +73,14 @@ def test_a_fresh_network_with_gates_has_the_weights_of_one_without() -> None:
     both = []
     for gates in (False, True):
         torch.manual_seed(3)
-        both.append(registry.model(schema.Cnn(), (3, 32, 32), 1, 10, 0.0, gated=gates).state_dict())
+        both.append(registry.model(CnnConfig(), (3, 32, 32), 1, 10, 0.0, gated=gates).state_dict())
     plain, with_gates = both
     assert all(torch.equal(plain[name], with_gates[name]) for name in plain)
     assert {name.rpartition(".")[2] for name in with_gates.keys() - plain.keys()} == {"openness"}
 
 
 @pytest.mark.parametrize("config", GATEABLE, ids=lambda config: f"{config.name}{'-stn' * config.stn}")
-def test_a_network_without_its_closed_units_gives_the_same_answers(config: schema.Network) -> None:
+def test_a_network_without_its_closed_units_gives_the_same_answers(config: NetworkConfig) -> None:
     network = gated(config)
     smaller = copy.deepcopy(network)
     remove_closed(smaller)
@@ -87,7 +95,7 @@ def test_a_network_without_its_closed_units_gives_the_same_answers(config: schem
 
 
 def test_a_layer_whose_units_are_all_closed_keeps_one_that_says_nothing() -> None:
-    network = gated(schema.Mlp(widths=[20, 12]))
+    network = gated(MlpConfig(widths=[20, 12]))
     with torch.no_grad():
         next(one for one in network.modules() if isinstance(one, GatedRelu)).openness.fill_(-1)
     smaller = copy.deepcopy(network)
@@ -109,7 +117,7 @@ def test_the_penalty_closes_gates_of_units_that_do_not_matter() -> None:
     assert gate.values().tolist() == [1.0, 0.0]
 
 
-@pytest.mark.parametrize("config", [schema.Linear(), schema.Resnet18(), schema.Mlp(widths=[])])
-def test_a_network_without_units_to_gate_is_refused(config: schema.Network) -> None:
+@pytest.mark.parametrize("config", [LinearConfig(), Resnet18Config(), MlpConfig(widths=[])])
+def test_a_network_without_units_to_gate_is_refused(config: NetworkConfig) -> None:
     with pytest.raises(UsageError, match=r"reg\.l0.*no units"):
         registry.model(config, (3, 32, 32), 1, 10, 0.0, gated=True)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.choices import CHOICES
+from svhncli.config.groups.model import CnnConfig
 from svhncli.core.errors import UsageError
 from svhncli.models.linear import Linear
 from svhncli.models.stn import CAUTION, LIMITS, SpatialTransformer, in_front
@@ -38,12 +39,12 @@ def test_at_the_start_a_picture_stays_as_it_is(size: tuple[int, int], tolerance:
     torch.testing.assert_close(SpatialTransformer(3, size)(batch), batch, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", schema.CHOICES["model"])
+@pytest.mark.parametrize("name", CHOICES["model"])
 def test_every_network_starts_with_the_weights_and_logits_that_it_has_without(name: str) -> None:
     networks = []
     for stn in (False, True):
         torch.manual_seed(0)
-        config = schema.CHOICES["model"][name]()
+        config = CHOICES["model"][name]()
         config.stn = stn
         networks.append(registry.model(config, (3, 32, 32), 2, 11, 0.1).eval())
     without, behind = networks[0], networks[1].network
@@ -85,9 +86,9 @@ def test_a_smaller_answer_is_the_same_place_in_fewer_pixels() -> None:
     np.testing.assert_allclose(found[1, :, 0], 0.5 + rows * math.exp(zoom_y) + down / 2, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", schema.CHOICES["model"])
+@pytest.mark.parametrize("name", CHOICES["model"])
 def test_every_network_is_built_for_the_pictures_that_the_transformer_makes(name: str) -> None:
-    config = schema.CHOICES["model"][name](stn=True, stn_size=[32, 48])
+    config = CHOICES["model"][name](stn=True, stn_size=[32, 48])
     network = registry.model(config, (3, 64, 128), 2, 11, 0.1).eval()
     with torch.no_grad():
         assert network.stn(pictures(1, 3, 64, 128)).shape == (1, 3, 32, 48)
@@ -97,7 +98,7 @@ def test_every_network_is_built_for_the_pictures_that_the_transformer_makes(name
 @pytest.mark.parametrize(("stn", "size"), [(False, [32, 48]), (True, [32]), (True, [32, 48, 3])])
 def test_a_size_that_is_none_is_refused(stn: bool, size: list[int]) -> None:
     with pytest.raises(UsageError, match=r"model\.stn_size"):
-        registry.model(schema.Cnn(stn=stn, stn_size=size), (3, 64, 128), 2, 11, 0.0)
+        registry.model(CnnConfig(stn=stn, stn_size=size), (3, 64, 128), 2, 11, 0.0)
 
 
 def test_reduced_precision_does_not_move_the_picture() -> None:

@@ -13,15 +13,16 @@ from omegaconf import OmegaConf
 from svhncli import registry
 from svhncli.cli import catalog
 from svhncli.cli.hydra_app import VERSION_BASE
-from svhncli.config import schema
+from svhncli.config.loading import from_dict
+from svhncli.config.verbs import TrainConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, Numbered
 
 
-def config(*words: str) -> schema.Train:
+def config(*words: str) -> TrainConfig:
     with initialize_config_dir(str(catalog.conf_dir()), **VERSION_BASE):
         values: Any = OmegaConf.to_container(compose("train", list(words)), resolve=True)
-    return schema.from_dict(schema.Train, values)
+    return from_dict(TrainConfig, values)
 
 
 def choices(group: str) -> list[str]:

@@ -17,8 +17,13 @@ from torch import nn
 from svhncli import registry
 from svhncli.cli import main as cli
 from svhncli.commands.check import RESULT
-from svhncli.config import schema
-from svhncli.config.schema.verbs import Measures
+from svhncli.config.groups.data import SynthConfig
+from svhncli.config.groups.model import CnnConfig
+from svhncli.config.groups.optim import AdamConfig
+from svhncli.config.groups.reg import AugmentConfig, RegConfig
+from svhncli.config.groups.schedule import CosineConfig
+from svhncli.config.groups.split import HoldoutConfig
+from svhncli.config.verbs import CheckConfig, MeasuresConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, Numbered
 from svhncli.data.split import Fold
@@ -53,24 +58,24 @@ def _quick(monkeypatch: Patch) -> None:
 
 
 @pytest.fixture
-def config() -> schema.Check:
-    return schema.Check(
+def config() -> CheckConfig:
+    return CheckConfig(
         lr=0.003,
         batch_size=32,
         device="cpu",
         precision="fp32",
         threads=1,
-        data=schema.Synth(),
-        split=schema.Holdout(),
-        model=schema.Cnn(width=0.25),
-        optim=schema.Adam(),
-        schedule=schema.Cosine(),
-        reg=schema.Reg(dropout=0.1, augment=schema.Augment(translate=0.03, brightness=0.1)),
-        check=Measures(delta=0.15, steps=60),
+        data=SynthConfig(),
+        split=HoldoutConfig(),
+        model=CnnConfig(width=0.25),
+        optim=AdamConfig(),
+        schedule=CosineConfig(),
+        reg=RegConfig(dropout=0.1, augment=AugmentConfig(translate=0.03, brightness=0.1)),
+        check=MeasuresConfig(delta=0.15, steps=60),
     )
 
 
-def failing(config: schema.Check, folder: Path, fold: Fold | None = None) -> set[str]:
+def failing(config: CheckConfig, folder: Path, fold: Fold | None = None) -> set[str]:
     """The checks that do not pass, on 1,000 pictures that train and 600 that validate."""
     machine = device.resolve("cpu", "fp32", 1)
     fold = fold or Fold("holdout", np.arange(1000), np.arange(1000, 1600))
@@ -231,46 +236,48 @@ BREAKAGES: dict[str, tuple[Callable[[Patch], None], set[str]]] = {
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_a_broken_training_is_caught(
-    breakage: str, config: schema.Check, tmp_path: Path, monkeypatch: Patch
+    breakage: str, config: CheckConfig, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     sabotage, caught = BREAKAGES[breakage]
     sabotage(monkeypatch)
     assert failing(config, tmp_path) - ALSO.get(breakage, set()) == caught
 
 
-def test_logits_divided_by_100_are_caught(config: schema.Check, tmp_path: Path, monkeypatch: Patch) -> None:
+def test_logits_divided_by_100_are_caught(config: CheckConfig, tmp_path: Path, monkeypatch: Patch) -> None:
     of_network(Small)(monkeypatch)  # a tenth of the others' lr: Adam makes up for any factor in time
     caught = failing(replace(config, lr=3e-4), tmp_path)
     assert "one batch" in caught
     assert caught <= {"one batch", "learns", "capacity"}
 
 
-def test_what_is_whole_passes_every_check(config: schema.Check, tmp_path: Path) -> None:
+def test_what_is_whole_passes_every_check(config: CheckConfig, tmp_path: Path) -> None:
     assert not failing(config, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("breakage", "caught"),
     [
-        ({"augment": schema.Augment(vflip=True)}, {"augmentation"}),
-        ({"augment": schema.Augment(rotate=180)}, {"augmentation"}),
+        ({"augment": AugmentConfig(vflip=True)}, {"augmentation"}),
+        ({"augment": AugmentConfig(rotate=180)}, {"augmentation"}),
     ],
 )
 def test_a_change_that_makes_other_digits_is_caught(
-    breakage: dict[str, schema.Augment], caught: set[str], config: schema.Check, tmp_path: Path
+    breakage: dict[str, AugmentConfig], caught: set[str], config: CheckConfig, tmp_path: Path
 ) -> None:
-    assert failing(replace(config, reg=schema.Reg(**breakage)), tmp_path) == caught
+    assert failing(replace(config, reg=RegConfig(**breakage)), tmp_path) == caught
 
 
-def test_pictures_on_both_sides_are_caught(config: schema.Check, tmp_path: Path) -> None:
+def test_pictures_on_both_sides_are_caught(config: CheckConfig, tmp_path: Path) -> None:
     both = Fold("holdout", np.arange(1600), np.arange(1000, 1600))
     assert failing(config, tmp_path, both) == {"shuffled labels"}
 
 
 def test_a_validation_part_that_cannot_show_the_difference_is_caught(
-    config: schema.Check, tmp_path: Path
+    config: CheckConfig, tmp_path: Path
 ) -> None:
-    assert failing(replace(config, check=Measures(delta=0.005, steps=60)), tmp_path) == {"validation size"}
+    assert failing(replace(config, check=MeasuresConfig(delta=0.005, steps=60)), tmp_path) == {
+        "validation size"
+    }
 
 
 @pytest.fixture
@@ -311,7 +318,7 @@ def test_every_check_has_a_breakage_that_it_catches() -> None:
     assert {*CHECKS} - caught == {"validation size", "augmentation"}  # whose breakages are configs, below
 
 
-def test_guessing_is_that_of_all_positions(config: schema.Check, tmp_path: Path) -> None:
+def test_guessing_is_that_of_all_positions(config: CheckConfig, tmp_path: Path) -> None:
     """Of whole numbers most last places are blank: they alone would be guessed far too well."""
     digits = bars(400, 1)
     labels = np.concatenate([digits.labels, np.full_like(digits.labels, 10)], 1)

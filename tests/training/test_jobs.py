@@ -20,7 +20,8 @@ import pytest
 from rich.console import Console
 
 from svhncli.cli import main as cli
-from svhncli.config import schema
+from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
+from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import UsageError
 from svhncli.data.split import Fold
 from svhncli.report.board import Board, Relay
@@ -313,7 +314,7 @@ def test_a_run_of_one_seed_cannot_become_one_of_several(folder: Path, capsys: An
 
 # ----------------------------------------------------------------------------- the plan
 
-CONFIG = schema.Train(lr=0.1, split=schema.Kfold(k=2), seed=3)
+CONFIG = TrainConfig(lr=0.1, split=KfoldConfig(k=2), seed=3)
 TWO = [Fold(f"fold{i}", np.arange(5) + 5 * (1 - i), np.arange(5) + 5 * i) for i in range(2)]
 
 
@@ -335,7 +336,7 @@ def test_seeds_times_folds_are_named_by_both_and_keep_the_split_s_seed() -> None
 
 def test_repeats_of_a_bootstrap_are_refused() -> None:
     with pytest.raises(UsageError, match="repetitions already"):
-        jobs.plan(replace(CONFIG, split=schema.Bootstrap(n=2), repeats=2), TWO)
+        jobs.plan(replace(CONFIG, split=BootstrapConfig(n=2), repeats=2), TWO)
 
 
 def test_as_many_at_once_as_keep_all_cpus_busy_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from svhncli.analysis.compare.sides import Side
-from svhncli.config import schema
+from svhncli.config.choices import CHOICES
 
 
 def table(sides: Sequence[Side]) -> list[dict[str, Any]]:
@@ -83,4 +83,4 @@ def _owner(key: str, groups: set[str], keys: Container[str]) -> str:
     if key == "split.seed" and "seed" in keys:
         return "seed"
     group = key.partition(".")[0]
-    return group if group in groups and group in schema.CHOICES else key
+    return group if group in groups and group in CHOICES else key

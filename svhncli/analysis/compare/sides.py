@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.config import rules, schema
+from svhncli.config import rules
+from svhncli.config.loading import NEUTRAL, from_dict
+from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
 from svhncli.data.split import Fold
@@ -178,11 +180,11 @@ def _evaluated(folder: Path, command: str) -> str:
 def _config(saved: dict[str, Any]) -> dict[str, Any]:
     """A run's keys, with the defaults of those that are newer than it, and the seed that its split had."""
     with suppress(UsageError):  # a plugin's part, whose defaults nobody here knows
-        saved = rules.to_dict(schema.from_dict(schema.Train, saved))
+        saved = rules.to_dict(from_dict(TrainConfig, saved))
     flat = rules.flat(saved)
     if flat.get("split.seed", "") is None:
         flat["split.seed"] = flat.get("seed")
-    return {name: value for name, value in flat.items() if name not in schema.NEUTRAL}
+    return {name: value for name, value in flat.items() if name not in NEUTRAL}
 
 
 def _environment(env: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from svhncli.config import schema
+from svhncli.config.groups.reg import RegConfig
+from svhncli.config.groups.schedule import OneCycleConfig
+from svhncli.config.verbs import CheckConfig, TrainingConfig
 from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.digits import Digits, Numbered
@@ -53,7 +55,7 @@ class Bench:
 
     def __init__(
         self,
-        config: schema.Check,
+        config: CheckConfig,
         machine: Machine,
         data: DataSet,
         folds: list[Fold],
@@ -69,12 +71,12 @@ class Bench:
         self.shuffled, self.shuffled_fold = _few(data, folds[0], N_SHUFFLED, N_SHUFFLED, config.seed)
 
     @property
-    def plain(self) -> schema.Check:
+    def plain(self) -> CheckConfig:
         """The config without regularisation, which makes learning by heart harder."""
-        return replace(self.config, reg=schema.Reg(), schedule=schema.OneCycle())
+        return replace(self.config, reg=RegConfig(), schedule=OneCycleConfig())
 
     def start(
-        self, config: schema.Training, data: DataSet | None = None, fold: Fold | None = None
+        self, config: TrainingConfig, data: DataSet | None = None, fold: Fold | None = None
     ) -> tuple[Plan, State]:
         """A fresh training, on the bench's pictures where no others are given."""
         data, fold = data or self.data, fold or self.fold
@@ -83,7 +85,7 @@ class Bench:
 
     def train(
         self,
-        config: schema.Training,
+        config: TrainingConfig,
         steps: int,
         data: DataSet | None = None,
         fold: Fold | None = None,

@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from svhncli import registry
-from svhncli.config import schema
+from svhncli.config.groups.model import LinearConfig
+from svhncli.config.groups.reg import AugmentConfig
+from svhncli.config.groups.schedule import OneCycleConfig
 from svhncli.core.rng import numpy_generator
 from svhncli.data.split import Fold
 from svhncli.engine.loop import Plan, State, augmented, evaluate
@@ -63,7 +65,7 @@ def learns(bench: Bench) -> Result:
     majority = np.mean([np.bincount(column).max() for column in labels.T]) / len(labels)
     rivals = {"guessing by shares": (bench.guessing(bench.fold.val), np.full(len(labels), majority))}
     if bench.config.model.name != "linear":
-        linear = replace(bench.plain, model=schema.Linear())
+        linear = replace(bench.plain, model=LinearConfig())
         rivals["a linear model"] = read(*bench.train(linear, bench.steps))
     # one that fits noise, too, may read more and be too sure of it
     beaten = [_is_above(loss - own) or _is_above(hits - right) for loss, right in rivals.values()]
@@ -121,7 +123,7 @@ def blank_pictures(bench: Bench) -> Result:
     """From blanked pictures nothing can be learned but how frequent the classes are."""
     grey = replace(bench.data.train, images=np.full_like(bench.data.train.images, 128))
     reg = replace(bench.config.reg, position_weights=[])  # by which guessing would have to be weighed, too
-    config = replace(bench.config, reg=reg, schedule=schema.OneCycle())
+    config = replace(bench.config, reg=reg, schedule=OneCycleConfig())
     _, state = bench.train(config, bench.config.check.steps // 2, data=replace(bench.data, train=grey))
     last, rows = state.history[-1], bench.fold
     floors = bench.guessing(rows.train).mean(), bench.guessing(rows.val).mean()
@@ -179,7 +181,7 @@ def augmented_pictures(bench: Bench) -> Result:
     clean = plan.preprocess.seen(plan.preprocess.floats(images))
     readable = right(clean)
 
-    def kept(augment: schema.Augment) -> tuple[float, torch.Tensor]:
+    def kept(augment: AugmentConfig) -> tuple[float, torch.Tensor]:
         own = replace(plan, augment=registry.augment(augment), policy=registry.policy(augment))
         pixels = augmented(own, images, (0, 0))
         moved = readable & ((pixels - clean).abs().amax((1, 2, 3)) > 1 / 255)[:, None]
@@ -209,10 +211,10 @@ def augmented_pictures(bench: Bench) -> Result:
     )
 
 
-def _each_alone(augment: schema.Augment) -> Iterator[tuple[str, schema.Augment]]:
+def _each_alone(augment: AugmentConfig) -> Iterator[tuple[str, AugmentConfig]]:
     """Every change that is on, and an augmentation with it alone; a policy is none of these."""
     for item in fields(augment):
         value = getattr(augment, item.name)
         if value and item.name != "elastic_sigma" and not item.name.startswith("policy"):
-            one = schema.Augment(elastic_sigma=augment.elastic_sigma)
+            one = AugmentConfig(elastic_sigma=augment.elastic_sigma)
             yield item.name, replace(one, **{item.name: value})

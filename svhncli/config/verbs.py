@@ -17,7 +17,7 @@ def _jobs() -> Any:
 
 
 @dataclass
-class Training:
+class TrainingConfig:
     """What trains a network, whatever the verb."""
 
     epochs: int = key(20, "passes over the training part", low=1)
@@ -42,7 +42,7 @@ class Training:
 
 
 @dataclass
-class Train(Training):
+class TrainConfig(TrainingConfig):
     """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
 
     repeats: int = key(1, "train with so many seeds, from `seed` on, on the folds of the first", low=1)
@@ -63,7 +63,7 @@ class Train(Training):
 
 
 @dataclass
-class LrFind(Training):
+class LrFindConfig(TrainingConfig):
     """`svhn lr-find`: the learning rate range test (Smith 2017)."""
 
     low: float = key(1e-6, "lr of the first step", above=0)
@@ -73,7 +73,7 @@ class LrFind(Training):
 
 
 @dataclass
-class LearningCurve(Training):
+class LearningCurveConfig(TrainingConfig):
     """`svhn learning-curve`: would more data help, or a larger model?"""
 
     sizes: list[float] = key(
@@ -86,7 +86,7 @@ class LearningCurve(Training):
 
 
 @dataclass
-class Measures:
+class MeasuresConfig:
     """What the checks of `svhn check` are measured by."""
 
     delta: float = key(
@@ -97,15 +97,15 @@ class Measures:
 
 
 @dataclass
-class Check(Training):
+class CheckConfig(TrainingConfig):
     """`svhn check`: small trainings that show whether a large one can be trusted (Karpathy 2019)."""
 
-    check: Measures = key(Measures, "what the checks are measured by")
+    check: MeasuresConfig = key(MeasuresConfig, "what the checks are measured by")
     out: str = key("outputs/check", "folder for the results")
 
 
 @dataclass
-class Human:
+class HumanConfig:
     """`svhn human`: a person reads pictures of the validation part."""
 
     n: int = key(50, "pictures", low=1)
@@ -119,7 +119,7 @@ class Human:
 
 
 @dataclass
-class Inspect:
+class InspectConfig:
     """`svhn inspect`: what is wrong or odd in a data set and its split, or which labels a run doubts."""
 
     run: str | None = key(
@@ -139,7 +139,7 @@ class Inspect:
 
 
 @dataclass
-class Eval:
+class EvalConfig:
     """`svhn eval RUN`: scores, calibration and worst mistakes of a trained run."""
 
     run: str = key(UNSET, "a run's folder, a .pt file, or latest")
@@ -153,7 +153,7 @@ class Eval:
 
 
 @dataclass
-class Compare:
+class CompareConfig:
     """`svhn compare RUNS...`: whether runs differ by more than chance."""
 
     runs: list[str] = key(
@@ -172,7 +172,7 @@ class Compare:
 
 
 @dataclass
-class Render:
+class RenderConfig:
     """`svhn render`: look at what the renderer draws, or write a data set of it."""
 
     layout: str = key(
@@ -193,7 +193,7 @@ class Render:
 
 
 @dataclass
-class Gather:
+class GatherConfig:
     """`svhn gather DIR`: jobs that trained one fold or seed each become one run of several."""
 
     dir: str = key(UNSET, "a sweep's folder, or any folder of such runs")
@@ -202,7 +202,7 @@ class Gather:
 
 
 @dataclass
-class Report:
+class ReportConfig:
     """`svhn report RUN`: everything about a run or a sweep as one HTML page."""
 
     run: str = key(UNSET, "a run's, fold's or sweep's folder, a file in it, or latest")
@@ -213,7 +213,7 @@ class Report:
 
 
 @dataclass
-class Ensemble:
+class EnsembleConfig:
     """`svhn ensemble`: several trained networks as one."""
 
     runs: list[str] = key([], "runs, .pt files, folders of them such as RUN/snapshots, or globs")
@@ -229,7 +229,7 @@ class Ensemble:
 
 
 @dataclass
-class Predict:
+class PredictConfig:
     """`svhn predict`: what a trained run reads in pictures."""
 
     run: str = key(UNSET, "a run's folder, a .pt file, or latest; folds are averaged")
@@ -247,7 +247,7 @@ class Predict:
 
 
 @dataclass
-class Submission:
+class SubmissionConfig:
     """`svhn submission`: whether a file is a valid submission to the Tianchi contest."""
 
     file: str = key(UNSET, "the file: file_name,file_code")
@@ -255,10 +255,29 @@ class Submission:
 
 
 @dataclass
-class Export:
+class ExportConfig:
     """`svhn export`: a trained network as ONNX and safetensors, with a model card."""
 
     run: str = key(UNSET, "a run's or fold's folder, a .pt file, or latest")
     out: str | None = key(None, "the folder to write; null is RUN/export")
     cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
     plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+
+
+VERBS: dict[str, type] = {
+    "train": TrainConfig,
+    "inspect": InspectConfig,
+    "check": CheckConfig,
+    "lr-find": LrFindConfig,
+    "learning-curve": LearningCurveConfig,
+    "human": HumanConfig,
+    "eval": EvalConfig,
+    "compare": CompareConfig,
+    "gather": GatherConfig,
+    "report": ReportConfig,
+    "ensemble": EnsembleConfig,
+    "predict": PredictConfig,
+    "submission": SubmissionConfig,
+    "export": ExportConfig,
+    "render": RenderConfig,
+}

@@ -1,4 +1,4 @@
-"""Keys of where pictures come from, and of which of them validate."""
+"""Keys of where images come from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from svhncli.config.rules import key
 
 
 @dataclass
-class Source:
+class SourceConfig:
     """What all data sources share."""
 
     exclude: str | None = key(
@@ -17,7 +17,7 @@ class Source:
 
 
 @dataclass
-class Rendered(Source):
+class RenderedConfig(SourceConfig):
     """What all rendered pictures share."""
 
     world: str | None = key(None, "a YAML that changes the renderer's distributions (see svhn render)")
@@ -26,7 +26,7 @@ class Rendered(Source):
 
 
 @dataclass
-class Synth(Rendered):
+class SynthConfig(RenderedConfig):
     """Street-number digits rendered from fonts: the embedded data, nothing to download."""
 
     name: str = key("synth", "the data source")
@@ -38,7 +38,7 @@ class Synth(Rendered):
 
 
 @dataclass
-class Svhn(Source):
+class SvhnConfig(SourceConfig):
     """The official cropped digits: train_32x32.mat, test_32x32.mat and optionally extra_32x32.mat."""
 
     name: str = key("svhn", "the data source")
@@ -53,7 +53,7 @@ class Svhn(Source):
 
 
 @dataclass
-class Mix(Svhn, Rendered):
+class MixConfig(SvhnConfig, RenderedConfig):
     """The pictures of data=svhn, with rendered ones beside them that only train, never validate or test."""
 
     name: str = key("mix", "the data source")
@@ -64,7 +64,7 @@ class Mix(Svhn, Rendered):
 
 
 @dataclass
-class Photographs(Source):
+class PhotographsConfig(SourceConfig):
     """What photographs of whole numbers share: which part of them is seen, in how many pixels."""
 
     height: int = key(64, "rows of pixels that the network sees", low=8, high=1024)
@@ -81,14 +81,14 @@ class Photographs(Source):
 
 
 @dataclass
-class Files(Photographs):
+class FilesConfig(PhotographsConfig):
     """What photographs in files share."""
 
     skip_broken: bool = key(False, "leave out pictures that are missing or cannot be read")
 
 
 @dataclass
-class SynthFull(Photographs, Rendered):
+class SynthFullConfig(PhotographsConfig, RenderedConfig):
     """Photographs of whole street numbers, rendered: sizes, lengths and boxes as the real ones have them."""
 
     name: str = key("synth_full", "the data source")
@@ -101,7 +101,7 @@ class SynthFull(Photographs, Rendered):
 
 
 @dataclass
-class SvhnFull(Files):
+class SvhnFullConfig(FilesConfig):
     """The official whole numbers (format 1): train.tar.gz, test.tar.gz, extra.tar.gz or their folders."""
 
     name: str = key("svhn_full", "the data source")
@@ -118,7 +118,7 @@ class SvhnFull(Files):
 
 
 @dataclass
-class Mchar(Files):
+class McharConfig(FilesConfig):
     """The Tianchi street-character contest: mchar_train/, mchar_train.json, mchar_val/, mchar_val.json."""
 
     name: str = key("mchar", "the data source")
@@ -126,63 +126,10 @@ class Mchar(Files):
 
 
 @dataclass
-class Folder(Files):
+class FolderConfig(FilesConfig):
     """Pictures of yours: class folders 0 to 9 or a labels.csv, also in train/, test/ and val/."""
 
     name: str = key("folder", "the data source")
     root: str = key("data/folder", "folder that holds the pictures")
     height: int = key(32, "rows of pixels that the network sees", low=8, high=1024)
     width: int = key(32, "columns of pixels that the network sees", low=8, high=1024)
-
-
-# ----------------------------------------------------------------------------- split
-
-
-@dataclass
-class Holdout:
-    """One validation part, drawn at random."""
-
-    name: str = key("holdout", "the split")
-    fraction: float = key(0.1, "share of the training part that validates", above=0, below=1)
-    stratify: bool = key(True, "keep the class shares equal on both sides")
-    seed: int | None = key(None, "which draw; null follows the run's seed", low=0)
-
-
-@dataclass
-class Kfold:
-    """k runs; every picture validates once."""
-
-    name: str = key("kfold", "the split")
-    k: int = key(5, "number of folds", low=2)
-    repeats: int = key(1, "repeat with another partition", low=1)
-    fold: int | None = key(None, "train this fold alone (counted from 0); null trains all", low=0)
-    stratify: bool = key(True, "keep the class shares equal in every fold")
-    seed: int | None = key(None, "which partition; null follows the run's seed", low=0)
-
-
-@dataclass
-class Bootstrap:
-    """n runs, each trained on a resample; what was not drawn (out of bag) validates. One on all, for .632."""
-
-    name: str = key("bootstrap", "the split")
-    n: int = key(20, "number of replicates", low=1)
-    fold: int | None = key(
-        None, "train this replicate alone (from 0; n: the one on all the data); null trains all", low=0
-    )
-    seed: int | None = key(None, "which resamples; null follows the run's seed", low=0)
-
-
-@dataclass
-class Official:
-    """A validation part that the data set brings, or a file that you name."""
-
-    name: str = key("official", "the split")
-    file: str | None = key(None, "a .mat of the cropped layout that validates (data=svhn)")
-
-
-@dataclass
-class Ordered:
-    """The last pictures validate: for data with time in it."""
-
-    name: str = key("ordered", "the split")
-    fraction: float = key(0.1, "share at the end that validates", above=0, below=1)

@@ -1,0 +1,75 @@
+"""From plain values, as saved in a run, to config dataclasses; and which keys a resumed run may change."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+from svhncli.config.choices import CHOICES
+from svhncli.config.groups.reg import RegConfig
+from svhncli.config.rules import closest, typed
+from svhncli.core.errors import UsageError
+
+NEUTRAL = {
+    "jobs",
+    "repeats",
+    "save_minutes",
+    "cache",
+    "test",
+    "report",
+    "resume",
+    "data.root",
+    "data.download",
+}
+"""Keys that change nothing of what a training computes."""
+
+FREE = NEUTRAL | {"epochs", "plugins", "data.exclude"}
+"""Keys that a resumed run may change: none of them changes what an epoch computes. Which pictures an exclude
+list names is part of the data's fingerprint, where its file lies is not."""
+
+
+def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
+    """A config dataclass from plain values, as saved in a run or a checkpoint.
+
+    A saved config is data from outside: unknown keys, wrong types and interpolations are refused, and the
+    choice of a group is looked up by its `name` in `CHOICES`, never imported.
+
+    Raises:
+        UsageError: naming the key.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {item.name: item for item in fields(kind)}
+    for name in values:
+        if name not in known:
+            near = closest(name, known)
+            raise UsageError(f"unknown key '{path}{name}'", f"did you mean '{path}{near}'?" if near else "")
+    made = {}
+    for name, item in known.items():
+        where = f"{path}{name}"
+        if name not in values:
+            if item.default is MISSING and item.default_factory is MISSING:
+                raise UsageError(f"'{where}' is missing")
+            continue
+        value = values[name]
+        if not path and name in CHOICES and value is not None:
+            made[name] = _choice(name, value)
+        elif is_dataclass(hints[name]) and isinstance(value, Mapping):
+            made[name] = from_dict(typing.cast(type, hints[name]), value, f"{where}.")
+        else:
+            made[name] = typed(value, hints[name], where)
+    return kind(**made)
+
+
+def _choice(group: str, value: Any) -> Any:
+    name = value.get("name") if isinstance(value, Mapping) else None
+    kinds = CHOICES[group]
+    if group == "reg":
+        return from_dict(RegConfig, value, "reg.")
+    if name not in kinds:
+        raise UsageError(
+            f"unknown {group} '{name}'; there are: {', '.join(kinds)}",
+            "a part of your own needs its plugins=[module] on this command line, too",
+        )
+    return from_dict(kinds[name], value, f"{group}.")
