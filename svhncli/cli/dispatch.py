@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import Override
 
 from svhncli.cli import catalog, hydra_app, suggest
 from svhncli.core.errors import UsageError
+from svhncli.core.plain import to_plain
 
 
 def run(
@@ -54,17 +55,20 @@ def run(
         target = sweep.find(resume, multirun)
         if target is not None and sweep.is_sweep(target):
             return sweep.resume(target, flags, overrides, as_json, debug)
-        summary = hydra_app.command(verb).resume(str(target) if target else None, changes(overrides, verb))
+        result = hydra_app.command(verb).resume(str(target) if target else None, changes(overrides, verb))
     elif multirun:
         return sweep.start(flags, overrides, as_json, debug)
     else:
-        summary = hydra_app.single(verb, flags, [str(word.input_line) for word in overrides], many)
+        result = hydra_app.single(verb, flags, [str(word.input_line) for word in overrides], many)
     if as_json:
-        print(json.dumps(summary, allow_nan=False))
-    else:
-        from svhncli.report import terminal
+        print(json.dumps(to_plain(result), allow_nan=False))
+        return 0
+    from svhncli.report import terminal
 
-        terminal.final(summary, stderr=prints)
+    if hasattr(module := hydra_app.command(verb), "table"):
+        terminal.present(module.table(result), stderr=prints)
+    else:
+        terminal.final(result, stderr=prints)
     return 0
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from svhncli.report.differences import comparison_tables
 from svhncli.report.findings_table import tables
@@ -140,6 +141,33 @@ def percent(value: float, digits: int = 2) -> str:
     return f"{100 * value:.{digits}f}%"
 
 
+def present(parts: Iterable[RenderableType], stderr: bool = False) -> None:
+    """Print a result on stdout (or stderr): what a verb's `table` yields, one below the other."""
+    out = Console(highlight=False, soft_wrap=False, stderr=stderr)
+    for part in parts:
+        out.print(part, soft_wrap=isinstance(part, Text))  # a line of text is whole, to be copied
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> Table:
+    """Names and values, a row each."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        table.add_row(name, escape(text))
+    return table
+
+
+def labelled(name: str, text: str) -> Text:
+    """A name and a path or command, on one line however long it is."""
+    return Text.assemble((name, "bold"), "  ", text)
+
+
+def next_steps(commands: Iterable[str]) -> Iterator[Text]:
+    """Commands to copy."""
+    yield from (Text(f"  {command}") for command in commands)
+
+
 def final(summary: dict[str, Any], stderr: bool = False) -> None:
     """The result of a command as a table on stdout, then the commands that go on from here."""
     out = Console(highlight=False, soft_wrap=False, stderr=stderr)
@@ -158,12 +186,7 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
     if "comparisons" in summary:
         for found in comparison_tables(summary, out.width):
             out.print(found)
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in _result_rows(summary):
-        table.add_row(name, text)
-    out.print(table)
+    out.print(facts(_result_rows(summary)))
     for name, key in (("run", "run_dir"), ("report", "report")):
         if key in summary:
             out.print(f"[bold]{name}[/]  {escape(summary[key])}", soft_wrap=True)  # whole, to be copied
