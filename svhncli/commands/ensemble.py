@@ -20,7 +20,7 @@ from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
 from svhncli.evaluation import joining, trained
 from svhncli.evaluation.joining import Unit
-from svhncli.evaluation.parts import part_of
+from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint

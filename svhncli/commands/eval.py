@@ -1,42 +1,79 @@
-"""`svhn eval RUN`: how good the best weights of a run are, on its own data or on other, as a report."""
+"""`svhn eval RUN`: how good the best weights of a run are, on its own data or on other data, as a report."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config.verbs import EvalConfig
 from svhncli.core.errors import UsageError
-from svhncli.core.plain import to_plain
+from svhncli.core.plain import inlined, optional
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
+from svhncli.engine.device import Machine
 from svhncli.engine.loop import evaluate
 from svhncli.evaluation import trained
-from svhncli.evaluation.parts import part_of
+from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
-from svhncli.report.scorecard import write_report
-from svhncli.report.terminal import Show
+from svhncli.report.score_rows import classes_table, loss_text, score_rows
+from svhncli.report.scorecard import Evaluated, Scorecard, write_report
+from svhncli.report.terminal import Show, facts, labelled, percent
 from svhncli.runs.predictions import read_predictions
 from svhncli.runs.record import evaluation_folder
-from svhncli.stats.scores import fit_temperature
+from svhncli.stats.score import Score
+from svhncli.stats.scores import Calibration, TemperatureFit, fit_temperature
 
 
-def run(config: EvalConfig) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The score of one network, and its report. fold: its name, where the run has several."""
+
+    fold: str | None = optional()
+    score: Score = inlined()
+    scorecard: Scorecard = inlined()
+
+
+@dataclass(frozen=True)
+class MeanScore:
+    """The mean over folds; n: images of the part."""
+
+    n: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalResult:
+    """What `svhn eval` measured, under the name of the part.
+
+    tta: views of each image. scores: of several folds each by itself, whose mean is under the part's name.
+    report: the folder of the report; for several folds a pattern of their folders.
+    """
+
+    run: str
+    checkpoint: str
+    data: str
+    tta: int
+    train: Evaluation | MeanScore | None = optional()
+    val: Evaluation | MeanScore | None = optional()
+    test: Evaluation | MeanScore | None = optional()
+    scores: list[Evaluation] | None = optional()
+    report: str
+
+
+def run(config: EvalConfig) -> EvalResult:
     """Score a run's best weights (of every fold, where it has several) on one part of a data set.
-
-    Returns:
-        {"run", "checkpoint", "data", "tta" (views a picture), <part>: {"n", "loss", "accuracy", "interval"}
-        and what `write_report` gives, "report": its folder}; for several folds the mean over them under
-        <part>, each under "scores", and a pattern of the folders.
 
     Raises:
         CheckpointError: no such run, or a damaged file.
-        DataError: the data has no such part, or pictures of another kind.
+        DataError: the data has no such part, or images of another kind.
         DiskError: the report cannot be written.
-        UsageError: `out` is no folder.
+        UsageError: `out` is not a folder.
     """
     if config.out is not None and Path(config.out).expanduser().is_file():
         raise UsageError(f"out={config.out} is a file", "name a folder, which may be a new one")
@@ -49,40 +86,64 @@ def run(config: EvalConfig) -> dict[str, Any]:
     with show.bars():
         data = registry.data(chosen, split_config, config.cache, show.work, first.preprocess.framing)
     machine = trained.machine(config.device, first.config)
+    fits = [_fit(fold, _validated_on(config.part, data, fold, own_data)) for fold in folds]
+    several = len(folds) > 1
+    evaluations = [
+        _evaluated(config, data, fold, fit, machine, several) for fold, fit in zip(folds, fits, strict=True)
+    ]
+    beside, scored = first.path.parent, evaluations[0]
+    return EvalResult(
+        run=str(beside.parent if several else beside),
+        checkpoint=str(first.path),
+        data=data.name,
+        tta=config.tta,
+        scores=evaluations if several else None,
+        report=str(_folder(config, data, beside.parent / "*", "*")) if several else scored.scorecard.report,
+        **{config.part: _mean(evaluations) if several else scored},
+    )
 
-    fits = [_fit(fold, _is_seen(config.part, data, fold, own_data)) for fold in folds]
-    scores = []
-    for fold, fit in zip(folds, fits, strict=True):
-        digits, indices = part_of(config.part, data, fold, own_data)
-        network, batches = fold.network.to(machine.device), Batches(digits, indices, machine.device)
-        result, probabilities = evaluate(network, batches, fold.preprocess, machine, config.tta)
-        score = to_plain(result)
-        facts = {
-            "checkpoint": str(fold.path),
-            "data": data.name,
-            "fingerprint": data.fingerprint,
-            "part": config.part,
-            "tta": config.tta,
-        }
-        beside = fold.path.parent
-        folder = _folder(config, data, beside, beside.name if len(folds) > 1 else "")
-        report = write_report(folder, facts | score, digits, indices, probabilities, fit)
-        scores.append({**score, **report})
-    beside = first.path.parent
-    summary = {"run": str(beside), "checkpoint": str(first.path), "data": data.name, "tta": config.tta}
-    if len(scores) == 1:
-        return summary | {config.part: scores[0], "report": scores[0]["report"]}
-    names = [fold.meta["fold"] for fold in folds]
-    return summary | {
-        "run": str(beside.parent),
-        config.part: {
-            "n": scores[0]["n"],
-            "loss": float(np.mean([s["loss"] for s in scores])),
-            "accuracy": float(np.mean([s["accuracy"] for s in scores])),
-        },
-        "scores": [{"fold": name, **score} for name, score in zip(names, scores, strict=True)],
-        "report": str(_folder(config, data, beside.parent / "*", "*")),
-    }
+
+def _evaluated(
+    config: EvalConfig, data: DataSet, fold: Trained, fit: TemperatureFit, machine: Machine, several: bool
+) -> Evaluation:
+    """Score one network and write its report."""
+    digits, indices = part_of(config.part, data, fold, config.data is None)
+    network, batches = fold.network.to(machine.device), Batches(digits, indices, machine.device)
+    score, probabilities = evaluate(network, batches, fold.preprocess, machine, config.tta)
+    evaluated = Evaluated(str(fold.path), data.name, data.fingerprint, config.part, config.tta, score)
+    beside = fold.path.parent
+    folder = _folder(config, data, beside, beside.name if several else "")
+    scorecard = write_report(folder, evaluated, digits, indices, probabilities, fit)
+    return Evaluation(fold=fold.meta["fold"] if several else None, score=score, scorecard=scorecard)
+
+
+def _mean(evaluations: list[Evaluation]) -> MeanScore:
+    scores = [evaluation.score for evaluation in evaluations]
+    loss = float(np.mean([score.loss for score in scores]))
+    return MeanScore(scores[0].n, loss, float(np.mean([score.accuracy for score in scores])))
+
+
+def table(result: EvalResult) -> Iterator[RenderableType]:
+    """Scores of the classes, of the part and of its calibration; where the report is."""
+    parts = {"train": result.train, "val": result.val, "test": result.test}
+    ((part, scored),) = ((name, value) for name, value in parts.items() if value is not None)
+    rows: list[tuple[str, str]]
+    if isinstance(scored, Evaluation):
+        yield classes_table(scored.scorecard.classes)
+        rows = [*score_rows(part, scored.score), ("calibration", _calibration(scored.scorecard.calibration))]
+    else:
+        rows = [(f"{part} ({scored.n:,} images)", loss_text(scored.accuracy, scored.loss))]
+    if result.tta > 1:
+        rows.append(("views", f"{result.tta} of each image, their probabilities averaged"))
+    yield facts(rows)
+    yield labelled("report", result.report)
+
+
+def _calibration(calibration: Calibration) -> str:
+    error, fit = f"error {percent(calibration.ece)}", calibration.fit
+    if fit.temperature is None or calibration.ece_after is None:
+        return f"{error}; temperature not fitted: {fit.not_fitted}"
+    return f"{error}; {percent(calibration.ece_after)} at temperature {fit.temperature:.2f}, fitted on val"
 
 
 def _folder(config: EvalConfig, data: DataSet, beside: Path, fold: str) -> Path:
@@ -92,28 +153,22 @@ def _folder(config: EvalConfig, data: DataSet, beside: Path, fold: str) -> Path:
     return evaluation_folder(beside, data.name, config.part, config.tta)
 
 
-def _is_seen(part: str, data: DataSet, fold: Trained, own_data: bool) -> bool:
-    """Whether the part holds pictures that the run validated on; train of named data is not split."""
+def _validated_on(part: str, data: DataSet, fold: Trained, own_data: bool) -> bool:
+    """Whether the part holds images on which the run validated; train of named data is not split."""
     same = data.fingerprint == fold.meta["fingerprint"]
     return same and (part == "val" or (part == "train" and not own_data))
 
 
-def _fit(fold: Trained, seen: bool) -> dict[str, Any]:
-    """A temperature from what the best weights said of the validation part, one view a picture.
-
-    Returns:
-        {"temperature", "fitted_on": the file, "not_fitted": the reason}; what does not apply is None.
+def _fit(fold: Trained, validated: bool) -> TemperatureFit:
+    """A temperature from the best weights' predictions for the validation part, one view of each image.
 
     Raises:
         CheckpointError: the file is damaged.
     """
     file = fold.path.with_name("val_predictions.csv")
-    reason = None
-    if seen:
-        reason = "its part is scored"
-    elif fold.path.name != "best.pt" or not file.is_file():
-        reason = "no val_predictions.csv"
-    if reason is not None:
-        return {"temperature": None, "fitted_on": None, "not_fitted": reason}
-    said = read_predictions(file, fold.meta["positions"], fold.meta["classes"])
-    return {"temperature": fit_temperature(*said), "fitted_on": str(file), "not_fitted": None}
+    if validated:
+        return TemperatureFit(None, None, "its part is scored")
+    if fold.path.name != "best.pt" or not file.is_file():
+        return TemperatureFit(None, None, "no val_predictions.csv")
+    probabilities, labels = read_predictions(file, fold.meta["positions"], fold.meta["classes"])
+    return TemperatureFit(fit_temperature(probabilities, labels), str(file), None)

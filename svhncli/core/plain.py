@@ -1,7 +1,8 @@
 """Results as JSON: frozen dataclasses become plain values, and plain values become them again.
 
 A field's name is its key; `keyed` gives it another, such as `class`. A field made by `optional` is left out
-where it is None, so that a result has only the keys that apply to it.
+where it is None, so that a result has only the keys that apply to it. A field made by `inlined` puts its keys
+among those of the result that holds it.
 """
 
 from __future__ import annotations
@@ -28,14 +29,22 @@ def optional(key: str = "") -> Any:
     return field(default=None, metadata={"optional": True} | ({"key": key} if key else {}))
 
 
+def inlined() -> Any:
+    """A field that is a dataclass, whose keys become keys of the result itself."""
+    return field(metadata={"inlined": True})
+
+
 def to_plain(value: Any) -> Any:
     """Dicts, lists and primitives, in the order of the fields."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {
-            _key(item): to_plain(inner)
-            for item in fields(value)
-            if (inner := getattr(value, item.name)) is not None or not item.metadata.get("optional")
-        }
+        made: dict[str, Any] = {}
+        for item in fields(value):
+            inner = getattr(value, item.name)
+            if item.metadata.get("inlined"):
+                made |= to_plain(inner)
+            elif inner is not None or not item.metadata.get("optional"):
+                made[_key(item)] = to_plain(inner)
+        return made
     if isinstance(value, Mapping):
         return {str(name): to_plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -95,7 +104,9 @@ def _read_fields(kind: type, value: Mapping[str, Any], where: str) -> Any:
     made = {}
     hints = _hints(kind)
     for item in fields(kind):
-        if (key := _key(item)) in value:
+        if item.metadata.get("inlined"):
+            made[item.name] = _read(hints[item.name], value, where)
+        elif (key := _key(item)) in value:
             made[item.name] = _read(hints[item.name], value[key], f"{where}.{key}")
         elif item.default is MISSING and item.default_factory is MISSING:
             raise ValueError(f"it has no '{f'{where}.{key}'.lstrip('.')}'")

@@ -22,7 +22,7 @@ from svhncli.data.split import ALL, Fold
 from svhncli.runs.mistakes import kept_mistakes
 from svhncli.runs.predictions import read_predictions
 from svhncli.runs.record import SWEEP, find_run, latest_run
-from svhncli.stats.judged import Judged, judged
+from svhncli.stats.class_report import ClassReport, class_report
 from svhncli.stats.metrics import rank
 
 T = TypeVar("T")
@@ -140,8 +140,8 @@ class Run:
         return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
 
     @cached_property
-    def judged(self) -> Judged | None:
-        return None if self.said is None else judged(self.said[1], self.said[0])
+    def judged(self) -> ClassReport | None:
+        return None if self.said is None else class_report(self.said[1], self.said[0])
 
     @cached_property
     def mistakes(self) -> list[tuple[dict[str, Any], Image.Image]]:

@@ -20,13 +20,23 @@ from svhncli.cli import main as cli
 from svhncli.core.errors import CheckpointError
 from svhncli.core.labels import BLANK
 from svhncli.data.digits import Digits, Numbered
-from svhncli.report.scorecard import write_report
+from svhncli.report.scorecard import Evaluated, write_report
 from svhncli.runs.predictions import read_predictions, write_predictions
-from svhncli.stats.intervals import wilson
+from svhncli.stats.intervals import Interval, wilson
+from svhncli.stats.score import Score
+from svhncli.stats.scores import TemperatureFit
 
 SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=30"]
 FILES = ["confusion.png", "mistakes.png", "predictions.csv", "reliability.png", "results.json"]
-UNFITTED = {"temperature": None, "fitted_on": None, "not_fitted": "why"}
+UNFITTED = TemperatureFit(None, None, "why")
+EVALUATED = Evaluated(
+    "best.pt",
+    "numbers",
+    "",
+    "test",
+    1,
+    Score(loss=0, accuracy=1, n=1, interval=Interval(0, 1, 0.95, "wilson")),
+)
 
 Evaluate = Callable[..., dict[str, Any]]
 
@@ -229,8 +239,8 @@ def test_the_surest_mistakes_come_first_and_are_not_more_than_64(tmp_path: Path)
     sure = np.linspace(0.6, 0.8, len(wrong), dtype=np.float32)
     probabilities[wrong, 1] = 0.2 / 10 * np.ones(11, np.float32)
     probabilities[wrong, 1, digits.labels[wrong, 1]] = sure
-    found = write_report(tmp_path, {}, digits, np.arange(100), probabilities, UNFITTED)
-    assert found["mistakes"] == 70
+    found = write_report(tmp_path, EVALUATED, digits, np.arange(100), probabilities, UNFITTED)
+    assert found.mistakes == 70
     with Image.open(tmp_path / "mistakes.png") as picture:
         assert picture.size == (8 * (2 * 128 + 2), 14 + 8 * (2 * 64 + 14 + 2))
         first = np.asarray(picture)[14 : 14 + 128 : 2, : 2 * 128 : 2]
@@ -240,8 +250,8 @@ def test_the_surest_mistakes_come_first_and_are_not_more_than_64(tmp_path: Path)
 def test_without_mistakes_there_is_no_picture_of_them_and_an_old_one_goes(tmp_path: Path) -> None:
     digits, probabilities = numbers(20)
     (tmp_path / "mistakes.png").write_text("of an earlier report")
-    found = write_report(tmp_path, {}, digits, np.arange(20), probabilities, UNFITTED)
-    assert (found["mistakes"], found["files"]["mistakes.png"]) == (0, None)
+    found = write_report(tmp_path, EVALUATED, digits, np.arange(20), probabilities, UNFITTED)
+    assert (found.mistakes, found.files["mistakes.png"]) == (0, None)
     assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FILES if "mist" not in name]
 
 
@@ -250,10 +260,17 @@ def test_one_picture_of_one_digit_makes_a_report(tmp_path: Path, channels: int) 
     one = Digits(np.zeros((1, channels, 32, 32), np.uint8), np.array([[3]]), np.zeros(1, np.int64), ["a"])
     probabilities = np.zeros((1, 1, 10), np.float32)
     probabilities[..., 4] = 1  # and all others exactly 0
-    found = write_report(tmp_path, {}, one, np.arange(1), probabilities, UNFITTED | {"temperature": 2.0})
-    assert found["calibration"]["ece"] == 1
-    assert [c["recall"] for c in found["classes"]] == [0.0 if k == 3 else None for k in range(10)]
-    assert [c["precision"] for c in found["classes"]] == [0.0 if k == 4 else None for k in range(10)]
+    found = write_report(
+        tmp_path,
+        EVALUATED,
+        one,
+        np.arange(1),
+        probabilities,
+        TemperatureFit(2.0, "val_predictions.csv", None),
+    )
+    assert found.calibration.ece == 1
+    assert [score.recall for score in found.classes] == [0.0 if k == 3 else None for k in range(10)]
+    assert [score.precision for score in found.classes] == [0.0 if k == 4 else None for k in range(10)]
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli.core.plain import from_plain, keyed, optional, to_plain
+from svhncli.core.plain import from_plain, inlined, keyed, optional, to_plain
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,20 @@ def test_what_is_written_is_read_back(outer: Outer) -> None:
 def test_keys_are_the_fields_in_their_order_but_for_optional_and_renamed_ones() -> None:
     assert list(to_plain(Outer(1, None))) == ["n", "share", "rows", "path"]
     assert to_plain(Inner(0.5, "x")) == {"low": 0.5, "class": "x"}
+
+
+@dataclass(frozen=True)
+class Around:
+    name: str
+    inner: Inner = inlined()
+
+
+def test_an_inlined_field_puts_its_keys_among_the_others_and_is_read_back() -> None:
+    around = Around("a", Inner(0.5, "x"))
+    assert to_plain(around) == {"name": "a", "low": 0.5, "class": "x"}
+    assert from_plain(Around, to_plain(around)) == around
+    with pytest.raises(ValueError, match="it has no 'low'"):
+        from_plain(Around, {"name": "a", "class": "x"})
 
 
 def test_a_key_of_a_later_version_is_passed_over() -> None:

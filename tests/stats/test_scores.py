@@ -23,7 +23,7 @@ def drawn(seed: int, n: int, positions: int, classes: int) -> tuple[np.ndarray, 
     return probabilities.astype(np.float32), labels.astype(np.int64)
 
 
-def bins_of(confidences: list[float], right: list[bool]) -> list[dict]:
+def bins_of(confidences: list[float], right: list[bool]) -> list[scores.Bin]:
     return scores.reliability(np.array(confidences), np.array(right))
 
 
@@ -42,8 +42,8 @@ def test_confusion_and_class_scores_are_scikit_learn_s(
     )
     for one, *theirs in zip(scores.by_class(matrix), *expected, strict=True):
         for name, value in zip(("precision", "recall", "f1", "support"), theirs, strict=True):
-            assert one[name] == (None if np.isnan(value) else pytest.approx(value, rel=1e-15)), name
-        assert one["read"] == (read == one["class"]).sum()
+            assert getattr(one, name) == (None if np.isnan(value) else pytest.approx(value, rel=1e-15)), name
+        assert one.read == (read == one.label).sum()
 
 
 def test_a_reading_is_right_as_a_string_wherever_its_blanks_stand() -> None:
@@ -71,16 +71,16 @@ def test_confidence_is_the_product_over_the_positions() -> None:
 
 def test_bins_and_their_error_are_those_worked_out_by_hand() -> None:
     bins = bins_of([0.9, 0.9, 0.8, 0.35, 0.0], [True, False, True, True, False])
-    assert [one["count"] for one in bins] == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 2, 0]
-    assert bins[13] == {"low": 13 / 15, "high": 14 / 15, "count": 2, "confidence": 0.9, "accuracy": 0.5}
-    assert (bins[1]["confidence"], bins[1]["accuracy"]) == (None, None)
+    assert [one.count for one in bins] == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 2, 0]
+    assert bins[13] == scores.Bin(low=13 / 15, high=14 / 15, count=2, confidence=0.9, accuracy=0.5)
+    assert (bins[1].confidence, bins[1].accuracy) == (None, None)
     assert scores.calibration_error(bins) == pytest.approx((2 * 0.4 + 0.2 + 0.65 + 0) / 5)
 
 
 def test_the_upper_edge_belongs_to_a_bin_and_the_lower_does_not() -> None:
     edge = 6 / 15
     bins = bins_of([edge, np.nextafter(edge, 1), 1.0], [True, True, True])
-    assert [i for i, one in enumerate(bins) if one["count"]] == [5, 6, 14]
+    assert [i for i, one in enumerate(bins) if one.count] == [5, 6, 14]
 
 
 @given(st.integers(0, 2**31), st.integers(1, 200))
@@ -88,9 +88,9 @@ def test_bins_hold_every_reading_once_and_the_error_is_a_share(seed: int, n: int
     draw = np.random.default_rng(seed)
     sure, right = draw.random(n), draw.random(n) < 0.5
     bins = scores.reliability(sure, right)
-    assert sum(one["count"] for one in bins) == n
-    assert sum(one["count"] * (one["accuracy"] or 0) for one in bins) == pytest.approx(right.sum())
-    assert all(one["low"] <= one["confidence"] <= one["high"] for one in bins if one["count"])
+    assert sum(one.count for one in bins) == n
+    assert sum(one.count * (one.accuracy or 0) for one in bins) == pytest.approx(right.sum())
+    assert all(one.low <= one.confidence <= one.high for one in bins if one.count)
     assert 0 <= scores.calibration_error(bins) <= 1
 
 

@@ -1,66 +1,62 @@
-"""What was read for what, and how far confidence can be trusted, as pictures."""
+"""Confusion matrix and reliability diagram."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from svhncli.core.files import write_atomic
+from svhncli.stats.scores import Calibration, filled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def draw_confusion(path: Path, matrix: np.ndarray, blank: int) -> None:
-    """Draw counts int64 (K, K), a row a true class; the colour is the share of the row. `blank` is named."""
+    """Draw counts int64 (K, K), a row for each true class, colored by share of the row; `blank` is named."""
     figure = _figure(7, 6.4)
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (true, read), count in np.ndenumerate(matrix):
+    for (true, predicted), count in np.ndenumerate(matrix):
         if count:
-            ink = "white" if shares[true, read] > 0.5 else "black"
-            axes.text(read, true, f"{count:,}", ha="center", va="center", color=ink, fontsize=8)
+            ink = "white" if shares[true, predicted] > 0.5 else "black"
+            axes.text(predicted, true, f"{count:,}", ha="center", va="center", color=ink, fontsize=8)
     names = ["blank" if k == blank else str(k) for k in range(len(matrix))]
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("read")
+    axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     right, total = matrix.trace(), matrix.sum()
-    axes.set_title(f"{right:,} of {total:,} {'positions' if len(matrix) > blank else 'digits'} are right")
+    axes.set_title(f"{right:,} of {total:,} {'positions' if len(matrix) > blank else 'digits'} are correct")
     figure.colorbar(drawn, ax=axes, label="share of the true class", shrink=0.8)
     _save(path, figure)
 
 
-def draw_reliability(path: Path, calibration: Mapping[str, Any]) -> None:
-    """Draw accuracy over confidence, and how often each confidence occurs, before and after a temperature.
-
-    calibration: {"ece", "temperature", "ece_after", "bins", "bins_after"} (see `scores.reliability`).
-    """
+def draw_reliability(path: Path, calibration: Calibration) -> None:
+    """Draw accuracy over confidence, and how often each confidence occurs, before and after a temperature."""
     from matplotlib.ticker import PercentFormatter
 
-    kinds = [(f"as read: ECE {calibration['ece']:.2%}", calibration["bins"], "tab:blue", "o")]
-    if calibration["bins_after"] is not None:
-        label = f"temperature {calibration['temperature']:.2f}: ECE {calibration['ece_after']:.2%}"
-        kinds.append((label, calibration["bins_after"], "tab:orange", "s"))
+    kinds = [(f"as predicted: ECE {calibration.ece:.2%}", calibration.bins, "tab:blue", "o")]
+    if calibration.bins_after is not None:
+        label = f"temperature {calibration.fit.temperature:.2f}: ECE {calibration.ece_after:.2%}"
+        kinds.append((label, calibration.bins_after, "tab:orange", "s"))
     figure = _figure(6, 7)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":", label="confidence that is earned")
-    for place, (label, bins, colour, marker) in enumerate(kinds):
-        held = [one for one in bins if one["count"]]
-        sure, hits = ([one[name] for one in held] for name in ("confidence", "accuracy"))
-        upper.plot(sure, hits, colour, marker=marker, markersize=4, label=label)
-        width = (bins[0]["high"] - bins[0]["low"]) / len(kinds)
-        left = [one["low"] + place * width for one in bins]
-        lower.bar(left, [one["count"] for one in bins], width, align="edge", color=colour)
-    upper.set_ylabel("share that is right")
+    upper.plot([0, 1], [0, 1], color="gray", linewidth=0.8, linestyle=":", label="perfectly calibrated")
+    for place, (label, bins, color, marker) in enumerate(kinds):
+        sure, accuracies, _ = zip(*filled(bins), strict=True)
+        upper.plot(sure, accuracies, color, marker=marker, markersize=4, label=label)
+        width = (bins[0].high - bins[0].low) / len(kinds)
+        left = [row.low + place * width for row in bins]
+        lower.bar(left, [row.count for row in bins], width, align="edge", color=color)
+    upper.set_ylabel("accuracy")
     upper.legend(frameon=False)
-    lower.set_ylabel("readings")
-    lower.set_yscale("symlog", linthresh=1)  # nearly all readings are sure
-    lower.set_xlabel("confidence of the reading")
+    lower.set_ylabel("predictions")
+    lower.set_yscale("symlog", linthresh=1)  # nearly all predictions are confident
+    lower.set_xlabel("confidence of the prediction")
     upper.yaxis.set_major_formatter(PercentFormatter(1))
     lower.xaxis.set_major_formatter(PercentFormatter(1))
     for axes in (upper, lower):

@@ -14,6 +14,7 @@ import numpy as np
 from svhncli import __version__
 from svhncli.core.errors import DiskError
 from svhncli.core.files import read_json, write_text
+from svhncli.core.plain import to_plain
 from svhncli.report.html import facts, svg
 from svhncli.report.html.svg import Dot, Line
 from svhncli.report.terminal import percent
@@ -107,6 +108,7 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
         "wide": wide,
         "weights": (first.path / "best.pt").is_file(),
         "film": (data_url(run.film), run.film.size) if run.film else None,
+        "classes": to_plain(found.classes) if found else [],
         "ece": calibration_error(found.bins) if found else None,
         "reliability": _reliability(run),
     }

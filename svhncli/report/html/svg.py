@@ -6,11 +6,12 @@ Every text passes through `escape`. Series are told apart by dashes as well as b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup, escape
+
+from svhncli.stats.scores import Bin, filled
 
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 50, 18, 10, 32
@@ -63,23 +64,21 @@ def line_chart(
     return _svg(HEIGHT, label, parts)
 
 
-def reliability_chart(bins: Sequence[Mapping[str, Any]], label: str) -> Markup:
-    """The share that is right over confidence; below it how many readings are how sure, on a log scale."""
-    held = [one for one in bins if one["count"]]
+def reliability_chart(bins: Sequence[Bin], label: str) -> Markup:
+    """Accuracy over confidence; below it how many predictions have each confidence, on a log scale."""
+    held = filled(bins)
     height, middle = 330, 240
     x, y = _scale(0, 1, LEFT, WIDTH - RIGHT), _scale(0, 1, middle, TOP)
     steps = [0, 0.25, 0.5, 0.75, 1]
     parts = [_grid(y, steps, tick_texts(steps, share=True)), _stroke("mark", x(0), y(0), x(1), y(1))]
-    for one in held:
-        told = (
-            f"{one['accuracy']:.1%} right of {one['count']:,} readings that are {one['confidence']:.1%} sure"
-        )
-        parts.append(_circle("val", x(one["confidence"]), y(one["accuracy"]), 3, told))
-    parts.append(_polyline("val", [(x(one["confidence"]), y(one["accuracy"])) for one in held]))
-    floor, most = height - BOTTOM, max(one["count"] for one in held)
+    for sure, accuracy, row in held:
+        text = f"{accuracy:.1%} right of {row.count:,} predictions with a confidence of {sure:.1%}"
+        parts.append(_circle("val", x(sure), y(accuracy), 3, text))
+    parts.append(_polyline("val", [(x(sure), y(accuracy)) for sure, accuracy, _ in held]))
+    floor, most = height - BOTTOM, max(row.count for row in bins)
     tall = _scale(0, math.log10(most + 1), floor, middle + 14)
-    for one in held:
-        left, right, top = x(one["low"]) + 0.5, x(one["high"]) - 0.5, tall(math.log10(one["count"] + 1))
+    for _, _, row in held:
+        left, right, top = x(row.low) + 0.5, x(row.high) - 0.5, tall(math.log10(row.count + 1))
         parts.append(
             Markup('<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
                 left, top, right - left, floor - top

@@ -1,0 +1,46 @@
+"""Rows of a table that say how a part of the data was scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from svhncli.report.terminal import percent
+from svhncli.stats.intervals import Interval
+from svhncli.stats.score import Score
+from svhncli.stats.scores import ClassScore
+
+
+def score_rows(part: str, score: Score) -> Iterator[tuple[str, str]]:
+    """Accuracy and loss; of numbers also the accuracy of digits, of lengths and for each length."""
+    yield f"{part} ({score.n:,} images)", loss_text(score.accuracy, score.loss, score.interval)
+    if score.by_length is not None and score.digit_accuracy is not None and score.length_accuracy is not None:
+        digits, length = percent(score.digit_accuracy), percent(score.length_accuracy)
+        yield f"{part} digits", f"{digits} correct in their position, {length} of the correct length"
+        shares = (f"{size}: {percent(row.accuracy, 1)} of {row.n:,}" for size, row in score.by_length.items())
+        yield f"{part} by length", "  ".join(shares)
+
+
+def loss_text(accuracy: float, loss: float, interval: Interval | None = None) -> str:
+    return f"{accuracy_text(accuracy, interval)}, loss {loss:.4f}"
+
+
+def accuracy_text(accuracy: float, interval: Interval | None = None) -> str:
+    """Such as `accuracy 93.35% [92.90%, 93.80%] at 95%`."""
+    text = f"accuracy {percent(accuracy)}"
+    if interval is not None:
+        text += f" [{percent(interval.low)}, {percent(interval.high)}] at {interval.level:.0%}"
+    return text
+
+
+def classes_table(classes: Sequence[ClassScore]) -> Table:
+    """The ten digits; the blank of numbers is no digit."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("digit", "precision", "recall", "F1", "count"):
+        table.add_column(name, justify="right")
+    for score in classes[:10]:
+        shares = (score.precision, score.recall, score.f1)
+        cells = ("-" if share is None else percent(share) for share in shares)
+        table.add_row(str(score.label), *cells, f"{score.support:,}")
+    return table
