@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
+from svhncli.runs.record import RunDir
 
 from svhncli import registry
 from svhncli.config import rules
@@ -32,7 +33,6 @@ from svhncli.data.render.world import STREET, load
 from svhncli.data.store.cache import Cache, default_root
 from svhncli.engine.preprocess import Preprocess
 from svhncli.runs import checkpoint
-from svhncli.runs.record import RunDir
 
 REPO = Path(__file__).resolve().parent.parent
 REAL = Path(os.environ.get("SVHN_TEST_DATA") or REPO.parent / "shared" / "data")

@@ -1,4 +1,4 @@
-"""What a verb's words ask for: show a config, go on with a run, sweep, or run once."""
+"""From the words of a verb to what they ask for: show a config, resume a run, sweep, or run once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import Override
 from svhncli.cli import catalog, hydra_app, suggest
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import to_plain
+from svhncli.runs import locate
 
 
 def run(
@@ -31,7 +32,7 @@ def run(
         resume: None for a new run, "" for the latest one, or a run.
 
     Raises:
-        SvhnError: what a person can mend.
+        SvhnError: what a person can fix.
     """
     overrides = hydra_app.parse(words, verb)
     hydra_app.load_plugins(overrides)
@@ -52,8 +53,8 @@ def run(
     if catalog.is_trainer(verb):
         resume, overrides = _resume_key(resume, overrides)
     if resume is not None:
-        target = sweep.find(resume, multirun)
-        if target is not None and sweep.is_sweep(target):
+        target = locate.resumable(resume, multirun)
+        if target is not None and locate.is_sweep(target):
             return sweep.resume(target, flags, overrides, as_json, debug)
         result = hydra_app.command(verb).resume(str(target) if target else None, changes(overrides, verb))
     elif multirun:

@@ -30,7 +30,7 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.loading import from_dict
 from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
-from svhncli.runs.record import reserve
+from svhncli.runs.locate import reserve
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
 VERSION_BASE = {"version_base": "1.3"} if IS_HYDRA_1_3 else {}  # deprecated in 1.4

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -29,12 +29,25 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from svhncli.cli import catalog, hydra_app
 from svhncli.core import files
 from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
-from svhncli.runs import record
-from svhncli.stats.metrics import column_text, is_percent, rank, registered
+from svhncli.core.plain import to_plain
+from svhncli.runs.locate import SWEEP, is_sweep, reserve
+from svhncli.runs.results import failure
+from svhncli.runs.run_dir import RunDir
+from svhncli.runs.sweeps import (
+    TABLE,
+    SweepJob,
+    SweepSummary,
+    ranked,
+    summary_of,
+    sweep_job,
+    write_table,
+)
+from svhncli.stats.metrics import column_text, is_percent
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 VERB = "train"
-RECORD = record.SWEEP
-STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-\d{6}")
 LONGEST = 110
 
 
@@ -47,38 +60,6 @@ class Stopped(BaseException):
 
 
 # ----------------------------------------------------------------------------- folders
-
-
-def find(target: str, sweeps_only: bool) -> Path | None:
-    """The folder or file to go on with; for "" the latest under outputs/, None where there is none yet.
-
-    Raises:
-        UsageError: `-m` with something that is not a sweep.
-        CheckpointError: `-m` and there is no sweep.
-    """
-    if target:
-        if sweeps_only and not is_sweep(Path(target)):
-            raise UsageError(
-                f"'{target}' is not a sweep: it has no {RECORD}",
-                "leave -m out to go on with a single run",
-            )
-        return Path(target)
-    marks = {"sweep": RECORD} if sweeps_only else {"sweep": RECORD, "train": "config.yaml"}
-    stamped = [
-        path
-        for kind, mark in marks.items()
-        for path in Path("outputs", kind).glob("*")
-        if STAMP.fullmatch(path.name) and (path / mark).is_file()
-    ]
-    if sweeps_only and not stamped:
-        raise CheckpointError(
-            "there is no sweep under outputs/sweep", "start one: svhn train -m lr=1e-3,3e-4"
-        )
-    return max(stamped, key=lambda path: path.name, default=None)
-
-
-def is_sweep(folder: Path) -> bool:
-    return (folder / RECORD).is_file()
 
 
 def slug(words: Iterable[str]) -> str:
@@ -131,7 +112,8 @@ class Job:
         folder = hydra_app.run_dir()
         words = _plain(hydra.overrides.task)
         name = f"job {hydra.job.num + 1}/{self.total} {' '.join(swept_words(words, self.swept))}".rstrip()
-        if _summary(folder).get("status") == "done":
+        before = summary_of(folder)
+        if before is not None and before.status == "done":
             _say(f"{name} is done already")
             return "done"
         _say(name)
@@ -147,7 +129,7 @@ class Job:
             known = known or SvhnError(f"{type(error).__name__}: {error}")
             print(f"svhn: {name} failed: {known.message}", file=sys.stderr)
             if not isinstance(error, BusyError):  # the other process writes its own summary
-                files.write_json(folder / "summary.json", record.failure(known, folder))
+                RunDir(folder).write_summary(failure(known, folder))
             return "failed"
         return "done"
 
@@ -157,20 +139,13 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-def _summary(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(files.read_json(folder / "summary.json"))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
 # ----------------------------------------------------------------------------- the sweep
 
 
 def start(flags: list[str], overrides: list[Override], as_json: bool, debug: bool) -> int:
     """A new sweep in a folder of its own under outputs/sweep; the exit code."""
     given = [str(word.value()) for word in overrides if word.key_or_group == "hydra.sweep.dir"]
-    folder = Path(given[-1]) if given else record.reserve("sweep")
+    folder = Path(given[-1]) if given else reserve("sweep")
     folder.mkdir(parents=True, exist_ok=True)
     extras, words = _split(overrides)
     if is_sweep(folder) and _recorded(folder) != words:
@@ -209,12 +184,12 @@ def _split(overrides: Iterable[Override]) -> tuple[list[str], list[str]]:
 
 def _recorded(folder: Path) -> list[str]:
     try:
-        words = [str(word) for word in files.read_json(folder / RECORD)["overrides"]]
+        words = [str(word) for word in files.read_json(folder / SWEEP)["overrides"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"'{folder / RECORD}' cannot be read: {error}", "start a new sweep") from error
+        raise CheckpointError(f"'{folder / SWEEP}' cannot be read: {error}", "start a new sweep") from error
     if _split(hydra_app.parse(words, VERB))[0]:
         raise CheckpointError(
-            f"'{folder / RECORD}' asks for plugins or Hydra settings", "give them on the command line"
+            f"'{folder / SWEEP}' asks for plugins or Hydra settings", "give them on the command line"
         )
     return words
 
@@ -226,7 +201,7 @@ def _run(
     names = [slug(swept_words(job, swept)) for job in jobs]
     if len(set(names)) < len(names):
         raise UsageError("two jobs of this sweep are the same", "give each value once")
-    files.write_json(folder / RECORD, {"overrides": words})
+    files.write_json(folder / SWEEP, {"overrides": words})
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
     where = [f"hydra.sweep.dir={hydra_app.quote(str(folder))}", _subdir_override(swept)]
     try:
@@ -235,21 +210,25 @@ def _run(
         code = error.exit_code if isinstance(error, Stopped) else 130
         raise Interrupted("the sweep was stopped", f"go on with: {again}", code) from error
     rows = ranked(
-        [
-            _row(number, job, folder / name, swept)
-            for number, (job, name) in enumerate(zip(jobs, names, strict=True), 1)
-        ]
+        sweep_job(number, folder / name, _values(job, swept))
+        for number, (job, name) in enumerate(zip(jobs, names, strict=True), 1)
     )
-    files.write_csv(folder / "summary.csv", list(rows[0]), rows)
-    page = _report(folder, words)
+    write_table(folder, rows)
+    summary = SweepSummary(str(folder), rows, _report(folder, words))
     if as_json:
-        print(json.dumps({"sweep_dir": str(folder), "jobs": rows, "report": page}, allow_nan=False))
+        print(json.dumps(to_plain(summary), allow_nan=False))
     else:
-        _print(rows, swept, folder, page)
-    unfinished = sum(row["status"] != "done" for row in rows)
+        _print(summary, swept)
+    unfinished = sum(not row.is_done for row in rows)
     if unfinished:
         print(f"svhn: {unfinished} of {len(rows)} jobs failed; run them again with: {again}", file=sys.stderr)
     return 1 if unfinished else 0
+
+
+def _values(words: list[str], swept: Sequence[str]) -> dict[str, str]:
+    """Of the swept keys, in a job."""
+    values = dict(word.partition("=")[::2] for word in swept_words(words, swept))
+    return {key: values[key] for key in swept}
 
 
 def _report(folder: Path, words: Sequence[str]) -> str | None:
@@ -293,67 +272,42 @@ def expand(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
 # ----------------------------------------------------------------------------- the result
 
 
-def _row(number: int, words: list[str], folder: Path, swept: list[str]) -> dict[str, Any]:
-    summary = _summary(folder)
-    best, test, score = (summary.get(name) or {} for name in ("best", "test", "score"))
-    values = dict(word.partition("=")[::2] for word in swept_words(words, swept))
-    return {
-        "job": number,
-        "status": summary.get("status", "unfinished"),
-        **{key: values[key] for key in swept},
-        "metric": score.get("metric") or values.get("metric"),
-        "score": score.get("value"),
-        "best_epoch": best.get("epoch"),
-        **{
-            name: best.get(name, (summary.get(name) or {}).get("mean"))
-            for name in ("val_loss", "val_accuracy", *(metric.name for metric in registered()))
-        },
-        "test_accuracy": test.get("accuracy"),
-        "seconds": summary.get("seconds"),
-        "run_dir": str(folder),
-        "reason": summary.get("reason"),
-    }
-
-
-def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Best first within each metric; jobs without a score come last, in their order."""
-
-    def place(row: dict[str, Any]) -> tuple[bool, str, float]:
-        if row["status"] != "done" or row["score"] is None:
-            return True, "", row["job"]
-        return False, row["metric"], rank(row["metric"], row["score"])
-
-    return sorted(rows, key=place)
-
-
 HEADS = {"best_epoch": "epoch", "val_loss": "val loss", "val_accuracy": "val", "test_accuracy": "test"}
+HIDDEN = {"run_dir", "metric", "score", "reason"}
 
 
-def _print(rows: list[dict[str, Any]], swept: Sequence[str], folder: Path, page: str | None) -> None:
+def _print(summary: SweepSummary, swept: Sequence[str]) -> None:
     from rich.console import Console
+
+    jobs, folder = summary.jobs, Path(summary.sweep_dir)
+    # Elsewhere than on a terminal a table has the width that it needs.
+    console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
+    console.print(_table(jobs))
+    for job in jobs:
+        if not job.is_done:
+            console.print(f"job {job.job} {job.status}: {job.reason or ''}", soft_wrap=True)
+    console.print(f"table: {folder / TABLE}", soft_wrap=True)
+    if summary.report is not None:
+        console.print(f"report: {summary.report}", soft_wrap=True)
+    if jobs[0].is_done:
+        console.print(f"best:  {jobs[0].run_dir}", soft_wrap=True)
+    if {*swept} <= {"split.fold", "seed"} and all(job.is_done for job in jobs):
+        console.print(f"as one run: svhn gather {shlex.quote(str(folder))}", soft_wrap=True)
+
+
+def _table(jobs: Sequence[SweepJob]) -> Table:
     from rich.table import Table
 
-    hidden = {"run_dir", "metric", "score", "reason"}
-    columns = [name for name in rows[0] if name not in hidden and any(row[name] is not None for row in rows)]
-    jobs = "1 job" if len(rows) == 1 else f"{len(rows)} jobs"
-    table = Table(title=f"{jobs}, best {rows[0]['metric'] or 'score'} first", title_justify="left", box=None)
+    rows = [to_plain(job) for job in jobs]
+    columns = [name for name in rows[0] if name not in HIDDEN and any(row[name] is not None for row in rows)]
+    count = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
+    title = f"{count}, best {jobs[0].metric or 'score'} first"
+    table = Table(title=title, title_justify="left", box=None)
     for name in columns:
         table.add_column(HEADS.get(name, name), justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(_cell(name, row[name]) for name in columns))
-    # Elsewhere than on a terminal a table has the width that it needs.
-    console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
-    console.print(table)
-    for row in rows:
-        if row["status"] != "done":
-            console.print(f"job {row['job']} {row['status']}: {row['reason'] or ''}", soft_wrap=True)
-    console.print(f"table: {folder / 'summary.csv'}", soft_wrap=True)
-    if page is not None:
-        console.print(f"report: {page}", soft_wrap=True)
-    if rows[0]["status"] == "done":
-        console.print(f"best:  {rows[0]['run_dir']}", soft_wrap=True)
-    if {*swept} <= {"split.fold", "seed"} and all(row["status"] == "done" for row in rows):
-        console.print(f"one run of them: svhn gather {shlex.quote(str(folder))}", soft_wrap=True)
+    return table
 
 
 def _cell(name: str, value: Any) -> str:

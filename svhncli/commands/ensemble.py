@@ -14,7 +14,7 @@ from svhncli.config.verbs import EnsembleConfig
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
 from svhncli.core.labels import BLANK
-from svhncli.core.plain import to_plain
+from svhncli.core.plain import from_plain, to_plain
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
@@ -24,7 +24,10 @@ from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
-from svhncli.runs.record import RunDir, reserve
+from svhncli.runs.environment import DataUsed, Environment, MachineUsed
+from svhncli.runs.locate import reserve
+from svhncli.runs.results import EnsembleSummary
+from svhncli.runs.run_dir import RunDir
 from svhncli.stats.scores import is_right
 from svhncli.stats.significance import paired_bootstrap
 
@@ -80,9 +83,11 @@ def run(config: EnsembleConfig) -> dict[str, Any]:
     }
     with new_folder(out, FILES) as folder:
         checkpoint.save(folder / "best.pt", {"meta": joined.meta, "weights": joined.network.state_dict()})
-        data = {"name": scored["data"], "fingerprint": joined.meta["fingerprint"]}
-        RunDir(folder).write_config(rules.to_dict(joined.config) | {"resume": None}, {}, data)
-        RunDir(folder).write_summary(summary)
+        data = DataUsed(scored["data"], joined.meta["fingerprint"])
+        RunDir(folder).write_config(
+            rules.to_dict(joined.config) | {"resume": None}, Environment.of(MachineUsed(), data)
+        )
+        RunDir(folder).write_summary(from_plain(EnsembleSummary, summary))
     where = shlex.quote(str(out))
     words = ("eval {}", "predict {} PATHS...", "export {}")
     return summary | {"next": [f"svhn {word.format(where)}" for word in words]}

@@ -13,6 +13,7 @@ from svhncli import registry
 from svhncli.config.verbs import EvalConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import inlined, optional
+from svhncli.core.text import percent
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
@@ -22,9 +23,9 @@ from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
 from svhncli.report.score_rows import classes_table, loss_text, score_rows
 from svhncli.report.scorecard import Evaluated, Scorecard, write_report
-from svhncli.report.terminal import Show, facts, labelled, percent
+from svhncli.report.terminal import Show, facts, labelled
+from svhncli.runs.locate import checkpoint_files, evaluation_folder
 from svhncli.runs.predictions import read_predictions
-from svhncli.runs.record import evaluation_folder
 from svhncli.stats.score import Score
 from svhncli.stats.scores import Calibration, TemperatureFit, fit_temperature
 
@@ -78,7 +79,7 @@ def run(config: EvalConfig) -> EvalResult:
     if config.out is not None and Path(config.out).expanduser().is_file():
         raise UsageError(f"out={config.out} is a file", "name a folder, which may be a new one")
     show = Show()
-    folds = [trained.load(path) for path in trained.checkpoints(config.run)]
+    folds = [trained.load(path) for path in checkpoint_files(config.run)]
     first = folds[0]
     own_data = config.data is None
     chosen = first.config.data if own_data else config.data

@@ -22,7 +22,8 @@ from svhncli.evaluation.trained import Trained
 from svhncli.models.gates import count_open, remove_closed
 from svhncli.report.model_card import model_card
 from svhncli.report.terminal import Show
-from svhncli.runs.record import RunDir, weights_file
+from svhncli.runs.locate import checkpoint_file
+from svhncli.runs.run_dir import RunDir
 
 CARD = "model_card.md"
 FILES = ("model.onnx", "model.safetensors", "config.yaml", "preprocess.json")
@@ -48,7 +49,7 @@ def run(config: ExportConfig) -> dict[str, Any]:
     """
     onnx_file.require_packages()
     show = Show()
-    path = weights_file(config.run)
+    path = checkpoint_file(config.run)
     model = trained.load(path)
     out = path.parent / "export" if config.out is None else place(config.out)
     with show.bars():

@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from rich.console import RenderableType
 
 from svhncli.config import rules
 from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
 from svhncli.config.loading import FREE, from_dict
 from svhncli.config.verbs import GatherConfig, TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
-from svhncli.core.files import new_folder, place, read_json, write_json
+from svhncli.core.files import new_folder, place, read_json
 from svhncli.data.split import ALL
 from svhncli.report.html.page import write_report
-from svhncli.runs.overall import write_overall
-from svhncli.runs.record import RunDir
+from svhncli.report.run_table import train_table
+from svhncli.runs.results import FoldSummary, TrainResult
+from svhncli.runs.run_dir import RunDir
+from svhncli.runs.run_summary import write_run_summary
 from svhncli.training import jobs
 
 KEPT = ("best.pt", "last.pt", "metrics.csv", "timing.csv", "split.json", "status.json", "summary.json")
@@ -37,17 +41,17 @@ class _Part:
     fold: str
     split_seed: int | None
     fingerprint: str
-    summary: dict[str, Any]
+    summary: FoldSummary
 
 
-def run(config: GatherConfig) -> dict[str, Any]:
+def run(config: GatherConfig) -> TrainResult:
     """Link or copy the jobs' files into a run directory of several folds, and sum up what they say together.
 
     The result is what `svhn train` makes of the same config with `jobs`: for eval, predict, report, compare
     and ensemble it is a run like any other. The jobs stay as they are.
 
     Returns:
-        The summary, as it stands in summary.json, and "report".
+        The summary, as it stands in summary.json, and the report.
 
     Raises:
         CheckpointError: there are no jobs, one is not finished, or a fold is missing.
@@ -71,14 +75,18 @@ def run(config: GatherConfig) -> dict[str, Any]:
                 shutil.copy2(found, temp)
         summaries = []
         for part, name in zip(parts, names, strict=True):
-            told = {"name": name, "fold": part.fold, "seed": part.config.seed, "run_dir": str(out / name)}
+            own_summary = replace(
+                part.summary, name=name, fold=part.fold, seed=part.config.seed, run_dir=str(out / name)
+            )
             _take(part.run.path, temp / name)
-            write_json(temp / name / "summary.json", part.summary | told)
-            summaries.append(part.summary | told)
-        write_overall(record, summaries, out)
-    summary = RunDir(out).summary() or {}
-    report = {"report": str(write_report(out))} if config.report else {}
-    return summary | report
+            RunDir(temp / name).write_summary(own_summary)
+            summaries.append(own_summary)
+        summary = write_run_summary(record, summaries, out)
+    return TrainResult(summary=summary, report=str(write_report(out)) if config.report else None)
+
+
+def table(result: TrainResult) -> Iterator[RenderableType]:
+    return train_table(result)
 
 
 def _parts(folder: Path, out: Path) -> list[_Part]:
@@ -92,12 +100,12 @@ def _parts(folder: Path, out: Path) -> list[_Part]:
     found = []
     for one in runs:
         summary = one.summary()
-        if summary is None or summary["status"] != "done":
+        if summary is None or summary.status != "done":
             raise CheckpointError(
                 f"'{one.path}' is not finished", f"go on with: svhn train --resume {folder}"
             )
         config = from_dict(TrainConfig, one.config())
-        if "folds" in summary:
+        if not isinstance(summary, FoldSummary):
             raise UsageError(f"'{one.path}' is a run of several trainings", "gather takes jobs of one each")
         split_seed = getattr(config.split, "seed", None)
         found.append(
@@ -106,7 +114,7 @@ def _parts(folder: Path, out: Path) -> list[_Part]:
                 config,
                 read_json(one.path / "split.json")["name"],
                 config.seed if split_seed is None else split_seed,
-                one.env()["data"]["fingerprint"],
+                str(one.env().data.fingerprint),
                 summary,
             )
         )

@@ -23,8 +23,10 @@ from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place
 from svhncli.data.dataset import DataSet
 from svhncli.report.terminal import Show
+from svhncli.runs.locate import run_folder
 from svhncli.runs.predictions import COLLECTED, read_collected
-from svhncli.runs.record import RunDir, find_run
+from svhncli.runs.results import RunSummary
+from svhncli.runs.run_dir import RunDir
 from svhncli.stats.confident_learning import judge
 
 OUT = "outputs/inspect"
@@ -87,14 +89,14 @@ def _load(config: InspectConfig, show: Show) -> DataSet:
 
 
 def _of_run(config: InspectConfig, word: str) -> dict[str, Any]:
-    show, record = Show(), RunDir(find_run(word))
+    show, record = Show(), RunDir(run_folder(word))
     saved = from_dict(TrainConfig, record.config())
     if not (record.path / COLLECTED).is_file():
         raise _no_predictions(record, saved)
     out = place(config.out or str(record.path / "inspect"))
     with show.bars():
         data = registry.data(saved.data, saved.split, config.cache, show.work)
-    if data.fingerprint != record.env()["data"]["fingerprint"]:
+    if data.fingerprint != record.env().data.fingerprint:
         raise DataError(
             f"the data of '{record.path}' has changed since it was trained",
             "train anew: svhn train split=kfold …",
@@ -112,7 +114,7 @@ def _no_predictions(record: RunDir, saved: TrainConfig) -> UsageError:
     part."""
     split = saved.split
     several = isinstance(split, (KfoldConfig, BootstrapConfig)) and getattr(split, "fold", None) is None
-    if several and (record.summary() or {}).get("status") != "done":
+    if several and not isinstance(record.summary(), RunSummary):
         return UsageError(
             f"'{record.path}' is not finished, so not every label was judged",
             f"finish it: svhn train --resume {record.path}",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
 
 from svhncli import registry
 from svhncli.config import rules
@@ -14,14 +16,19 @@ from svhncli.config.loading import FREE
 from svhncli.config.verbs import LearningCurveConfig, TrainConfig, TrainingConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
+from svhncli.core.plain import to_plain
+from svhncli.core.text import bounds, percent
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold, growing
 from svhncli.engine import device
 from svhncli.report.figures.learning_curve import draw_learning_curve
-from svhncli.report.terminal import Show, percent
-from svhncli.runs.record import RunDir
+from svhncli.report.terminal import Show, facts, labelled
+from svhncli.runs.environment import DataUsed, Environment, MachineUsed
+from svhncli.runs.learning_curve import CurveSize, ExpectedError, LearningCurve
+from svhncli.runs.results import FoldSummary
+from svhncli.runs.run_dir import RunDir
 from svhncli.stats.intervals import mean_interval
-from svhncli.stats.power_law import PowerLaw, fit, predicted
+from svhncli.stats.power_law import fit, predicted
 from svhncli.training import jobs
 from svhncli.training.jobs import Job, with_seed
 
@@ -34,17 +41,11 @@ UNFIT = 0.5
 """Share of the validation error that training pictures have, too, from which on the model is to blame."""
 
 
-def run(config: LearningCurveConfig) -> dict[str, Any]:
+def run(config: LearningCurveConfig) -> LearningCurve:
     """Train on each size several times, each time on another draw, with the same validation part.
 
     All sizes train for as many steps as the whole does: what differs is how many pictures there are. The
     smaller draws are parts of the larger ones.
-
-    Returns:
-        {"sizes": [{"n", "fraction", "errors", "error" (mean), "low", "high" (None for one draw),
-        "train_error"}], "law": {"floor", "scale", "exponent"}, "ahead": [{"n", "error", "low", "high"}],
-        "expected_before": what the law of the smaller sizes expects of the largest, or None, "says":
-        sentences, "n_val", "run_dir", "plot"}.
 
     Raises:
         UsageError: fewer than 3 sizes, or `out` holds another curve.
@@ -63,13 +64,15 @@ def run(config: LearningCurveConfig) -> dict[str, Any]:
             data = registry.data(config.data, config.split, config.cache, show.work)
         fold = registry.folds(config.split, data, config.seed)[0]
         todo = _plan(config, data, fold, fractions)
-        threads = record.env()["machine"]["threads"] if record.started else config.threads
+        threads = record.env().machine.threads or config.threads if record.started else config.threads
         at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)
         show.log = record.path / "train.log"
         record.write_config(
             rules.to_dict(config),
-            {"device": machine.device.type, "precision": machine.precision, "threads": machine.threads},
-            {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train)},
+            Environment.of(
+                MachineUsed(machine.device.type, machine.precision, machine.threads),
+                DataUsed(data.name, data.fingerprint, len(data.train)),
+            ),
         )
         show.say(
             f"data     {data.name}: {len(fold.train):,} pictures to train on, {len(fold.val):,} validate; "
@@ -77,12 +80,33 @@ def run(config: LearningCurveConfig) -> dict[str, Any]:
         )
         again = "the same command"
         summaries = jobs.train(todo, at_once, machine, data, record, show, again)
-        result = {**_curve(fractions, summaries, config.seed), "n_val": len(fold.val)}
-        result |= {"run_dir": str(record.path), "plot": str(record.path / PICTURE)}
-        law = PowerLaw(**result["law"])
-        draw_learning_curve(record.path / PICTURE, result["sizes"], law, result["ahead"])
-        write_json(record.path / RESULT, result)
+        result = _curve(fractions, summaries, config.seed, len(fold.val), record.path)
+        draw_learning_curve(record.path / PICTURE, result.sizes, result.law, result.ahead)
+        write_json(record.path / RESULT, to_plain(result))
     return result
+
+
+def table(result: LearningCurve) -> Iterator[RenderableType]:
+    """A row for each size that was measured, then those that the law expects; the conclusions."""
+    rows = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("train on", "val error", "95%", "train error", ""):
+        rows.add_column(name, justify="left" if name == "" else "right")
+    for size in result.sizes:
+        draws = len(size.errors)
+        ends = "" if size.low is None or size.high is None else _range(size.low, size.high)
+        averaged = f"mean of {draws}" if draws > 1 else ""
+        rows.add_row(f"{size.n:,}", percent(size.error), ends, percent(size.train_error), averaged)
+    for further in result.ahead[1:]:
+        ends = _range(further.low, further.high)
+        rows.add_row(f"{further.n:,}", percent(further.error), ends, "", "expected")
+    yield rows
+    heads = ["conclusion", *[""] * (len(result.says) - 1)]
+    yield facts([*zip(heads, result.says, strict=True), ("plot", result.plot)])
+    yield labelled("run", result.run_dir)
+
+
+def _range(low: float, high: float) -> str:
+    return f"{percent(low)} to {percent(high)}"
 
 
 def _refuse_another(record: RunDir, config: LearningCurveConfig) -> None:
@@ -112,75 +136,72 @@ def _plan(config: LearningCurveConfig, data: DataSet, fold: Fold, fractions: Seq
     ]
 
 
-def _curve(fractions: Sequence[float], summaries: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """The measurements of each size, the law through them, and what it says."""
-    sizes = [_size(f, [one for one in summaries if one["fold"] == f"{100 * f:g}pct"]) for f in fractions]
-    n = [one["n_train"] for one in summaries]
-    errors = [1 - one["best"]["val_accuracy"] for one in summaries]
+def _curve(
+    fractions: Sequence[float], summaries: Sequence[FoldSummary], seed: int, n_val: int, folder: Path
+) -> LearningCurve:
+    """The measurements of each size, the law through them, and what follows from it."""
+    sizes = [_size(f, [run for run in summaries if run.fold == f"{100 * f:g}pct"]) for f in fractions]
+    n = [run.n_train for run in summaries]
+    errors = [1 - run.best.val_accuracy for run in summaries]
     law = fit(n, errors)
-    most = sizes[-1]["n"]
+    most = sizes[-1].n
     wanted = [most, *(times * most for times in AHEAD)]
     low, high = predicted(n, errors, wanted, seed)
     ahead = [
-        {"n": round(one), "error": float(law.at(one)), "low": float(low[i]), "high": float(high[i])}
-        for i, one in enumerate(wanted)
+        ExpectedError(round(count), float(law.at(count)), float(low[i]), float(high[i]))
+        for i, count in enumerate(wanted)
     ]
     before = None
     if len(fractions) > 3:
-        smaller = [i for i, one in enumerate(n) if one < min(sizes[-1]["counts"])]
+        smaller = [i for i, count in enumerate(n) if count < min(sizes[-1].counts)]
         before = float(fit([n[i] for i in smaller], [errors[i] for i in smaller]).at(most))
-    return {
-        "sizes": sizes,
-        "law": asdict(law),
-        "ahead": ahead,
-        "expected_before": before,
-        "says": _says(sizes[-1], ahead, before),
-    }
+    says = _says(sizes[-1], ahead, before)
+    return LearningCurve(sizes, law, ahead, before, says, n_val, str(folder), str(folder / PICTURE))
 
 
-def _size(fraction: float, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    errors = [1 - one["best"]["val_accuracy"] for one in summaries]
-    counts = [one["n_train"] for one in summaries]
+def _size(fraction: float, summaries: Sequence[FoldSummary]) -> CurveSize:
+    errors = [1 - run.best.val_accuracy for run in summaries]
+    counts = [run.n_train for run in summaries]
     interval = mean_interval(errors) if len(errors) > 1 else None
-    return {
-        "fraction": fraction,
-        "n": round(math.fsum(counts) / len(counts)),
-        "counts": counts,
-        "errors": errors,
-        "error": math.fsum(errors) / len(errors),
-        "low": max(0.0, interval.low) if interval else None,
-        "high": min(1.0, interval.high) if interval else None,
-        "train_error": math.fsum(1 - one["train"]["accuracy"] for one in summaries) / len(summaries),
-    }
+    return CurveSize(
+        fraction=fraction,
+        n=round(math.fsum(counts) / len(counts)),
+        counts=counts,
+        errors=errors,
+        error=math.fsum(errors) / len(errors),
+        low=max(0.0, interval.low) if interval else None,
+        high=min(1.0, interval.high) if interval else None,
+        train_error=math.fsum(1 - run.train.accuracy for run in summaries) / len(summaries),
+    )
 
 
-def _says(last: dict[str, Any], ahead: Sequence[dict[str, Any]], before: float | None) -> list[str]:
+def _says(last: CurveSize, ahead: Sequence[ExpectedError], before: float | None) -> list[str]:
     """Would more data help, or a larger model?"""
     now, twice = ahead[0], ahead[1]
-    gain = 1 - twice["error"] / now["error"]
+    gain = 1 - twice.error / now.error
     data_helps = gain >= HELPS
-    unfit = last["train_error"] >= UNFIT * last["error"]
-    told = [
-        f"With twice as many pictures ({twice['n']:,}) the error would be about {percent(twice['error'])} "
-        f"[{percent(twice['low'])}, {percent(twice['high'])}] instead of {percent(now['error'])}: more data "
+    underfits = last.train_error >= UNFIT * last.error
+    says = [
+        f"With twice as many images ({twice.n:,}) the error would be about {percent(twice.error)} "
+        f"{bounds(twice.low, twice.high)} instead of {percent(now.error)}: more data "
         f"would {'help' if data_helps else 'hardly help'}."
     ]
-    misread = percent(last["train_error"])
-    if unfit:
-        told.append(
-            f"It misreads {misread} of the very pictures that it trained on: a larger model, longer training "
-            "or less regularisation would help."
+    train_error = percent(last.train_error)
+    if underfits:
+        says.append(
+            f"The training error is {train_error}: a larger model, longer training or less regularization "
+            "would help."
         )
     elif data_helps:
-        told.append(f"It misreads {misread} of what it trained on: pictures are what it lacks, not size.")
+        says.append(f"The training error is {train_error}: the model lacks data, not capacity.")
     else:
-        told.append(
-            f"It misreads {misread} of what it trained on: more regularisation or augmentation would help, "
-            "or a network of another kind."
+        says.append(
+            f"The training error is {train_error}: more regularization or augmentation would help, "
+            "or a different kind of network."
         )
     if before is not None:
-        told.append(
-            f"How far to trust this: the smaller sizes alone would have let expect {percent(before)} for "
-            f"{last['n']:,} pictures; {percent(last['error'])} was measured."
+        says.append(
+            f"How far to trust this: extrapolating from the smaller sizes alone predicted an error of "
+            f"{percent(before)} for {last.n:,} images; {percent(last.error)} was measured."
         )
-    return told
+    return says

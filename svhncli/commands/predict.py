@@ -22,6 +22,7 @@ from svhncli.data.framing import Framing
 from svhncli.evaluation import submission, trained
 from svhncli.evaluation.trained import Trained
 from svhncli.report.terminal import Show
+from svhncli.runs.locate import checkpoint_files
 
 GUESS = "2"
 """The code of a picture that cannot be read. A submission lacks no row, and no whole number is more frequent
@@ -55,7 +56,7 @@ def run(config: PredictConfig) -> dict[str, Any]:
     """
     show, tally = Show(), Tally()
     files = _files(config)
-    folds = [trained.load(path) for path in trained.checkpoints(config.run)]
+    folds = [trained.load(path) for path in checkpoint_files(config.run)]
     framing = _framing(config, folds[0].preprocess.framing)
     folds = [fold.seeing(framing) for fold in folds]
     out = None if config.out is None else place(config.out)

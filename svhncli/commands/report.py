@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from rich.console import RenderableType
 
 from svhncli.config.verbs import ReportConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import place
 from svhncli.report.html.page import Beside, write_report
-from svhncli.runs.reader import Run, find
+from svhncli.report.terminal import labelled
+from svhncli.runs.locate import reported_folder
+from svhncli.runs.reader import Run
+from svhncli.runs.results import EnsembleSummary
 
 
-def run(config: ReportConfig) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ReportResult:
+    """The folder and its page."""
+
+    run_dir: str
+    report: str
+
+
+def run(config: ReportConfig) -> ReportResult:
     """Write the report from what the run's folder holds; the data itself is not needed.
-
-    Returns:
-        {"run_dir", "report"}: the folder and the page.
 
     Raises:
         CheckpointError: there is no such run.
         UsageError: `out` is a folder, or the run is an ensemble.
         DiskError: it cannot be written.
     """
-    folder = find(config.run)
-    if "members" in Run.of(folder).summary:
+    folder = reported_folder(config.run)
+    if isinstance(Run.of(folder).summary, EnsembleSummary):
         raise UsageError(
             f"'{folder}' is an ensemble: nothing was trained in it that a page could show",
             "svhn eval scores it, summary.json holds the table of its members; report on one of these",
@@ -33,4 +44,9 @@ def run(config: ReportConfig) -> dict[str, Any]:
     if out is not None and out.is_dir():
         raise UsageError(f"out={config.out} is a folder", "name a file, such as out=report.html")
     beside = Beside(Path(config.human), Path(config.check), Path(config.inspect))
-    return {"run_dir": str(folder), "report": str(write_report(folder, out, beside))}
+    return ReportResult(str(folder), str(write_report(folder, out, beside)))
+
+
+def table(result: ReportResult) -> Iterator[RenderableType]:
+    yield labelled("run", result.run_dir)
+    yield labelled("report", result.report)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config import rules
@@ -26,10 +28,21 @@ from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
 from svhncli.report.data_sheet import data_sheet
 from svhncli.report.html.page import write_report
+from svhncli.report.run_table import train_table
 from svhncli.report.terminal import Show, class_balance
 from svhncli.runs import checkpoint
-from svhncli.runs.overall import write_overall
-from svhncli.runs.record import RunDir, best_scores, environment, failure, find_run, weights_file
+from svhncli.runs.environment import DataUsed, Environment, MachineUsed, Status, version
+from svhncli.runs.locate import checkpoint_file, run_folder
+from svhncli.runs.results import (
+    BestEpoch,
+    EnsembleSummary,
+    FoldSummary,
+    RunSummary,
+    TrainResult,
+    failure,
+)
+from svhncli.runs.run_dir import RunDir
+from svhncli.runs.run_summary import write_run_summary
 from svhncli.training import jobs
 from svhncli.training.fold import is_finished
 
@@ -37,63 +50,68 @@ MANY = 5
 """Trainings of which each gets a verdict of its own."""
 
 
-def run(config: TrainConfig, run_dir: Path) -> dict[str, Any]:
-    """Train in `run_dir`; where it holds this very run already, go on with it, or say that it is finished.
+def run(config: TrainConfig, run_dir: Path) -> TrainResult:
+    """Train in `run_dir`; resume where it holds this very run already, or report that it is finished.
 
     Returns:
-        The summary, as it stands in summary.json.
+        The summary, as it stands in summary.json, with the report and the commands to go on with.
 
     Raises:
         SvhnError: of every kind; what was reached is saved and status.json says why it ended.
     """
     record, show = RunDir(run_dir), Show()
     with record.held():
-        if "members" in (record.summary() or {}):
+        summary = record.summary()
+        if isinstance(summary, EnsembleSummary):
             raise UsageError(f"'{run_dir}' is an ensemble, which is not trained", "name a run of its members")
         config = _settled(config, record)
         if record.started:
             saved = from_dict(TrainConfig, record.config())  # keys that are newer have their defaults
             _refuse_changes(rules.to_dict(saved), rules.to_dict(config), run_dir)
-        if (summary := record.summary()) is not None and is_finished(summary, config):
-            show.say(f"'{run_dir}' is finished: {summary['reason']}")
-            return summary | {"next": _next(run_dir, summary)}
+        if isinstance(summary, (FoldSummary, RunSummary)) and is_finished(summary, config):
+            show.say(f"'{run_dir}' is finished: {summary.reason}")
+            return TrainResult(summary=summary, next=_next(run_dir, summary))
         try:
             summary = _train(config, record, show)
         except BaseException as error:
             if record.started:
                 _note_end(error, record)
-                if record.read_status() == "failed":  # an interrupted run has not ended: it goes on
+                status = record.status()
+                if status is not None and status.status == "failed":  # an interrupted run can be resumed
                     _report(config, record, show)
             raise
-        return summary | _report(config, record, show)
+        report = _report(config, record, show)
+        return TrainResult(summary=summary, next=_next(run_dir, summary), report=report)
 
 
-def _report(config: TrainConfig, record: RunDir, show: Show) -> dict[str, Any]:
-    """Write report.html where it is asked for; its path, as a part of what the command returns."""
+def table(result: TrainResult) -> Iterator[RenderableType]:
+    return train_table(result)
+
+
+def _report(config: TrainConfig, record: RunDir, show: Show) -> str | None:
+    """Write report.html where it is asked for; its path."""
     if not config.report:
-        return {}
+        return None
     try:
-        return {"report": str(write_report(record.path))}
+        return str(write_report(record.path))
     except Exception as error:  # whatever it is, what was trained stands and is worth more than its report
         show.warn(
             f"no report was written: {error}; try again with: svhn report {shlex.quote(str(record.path))}"
         )
-        return {}
+        return None
 
 
 def _note_end(error: BaseException, record: RunDir) -> None:
     """Why a run ended before its time; the summary of a run that had finished before is left as it is."""
-    summary = failure(error, record.path)
-    record.status(summary["status"], reason=summary["reason"])
-    if (before := record.summary()) is None or before["status"] != "done":
-        if record.best.is_file():
-            row = checkpoint.load(record.best)["row"]
-            summary["best"] = best_scores(row)
+    best = BestEpoch.of(checkpoint.load(record.best)["row"]) if record.best.is_file() else None
+    summary = failure(error, record.path, best)
+    record.write_status(Status.now(summary.status, reason=summary.reason))
+    if (before := record.summary()) is None or before.status != "done":
         record.write_summary(summary)
 
 
-def resume(target: str | None, changes: dict[str, Any]) -> dict[str, Any]:
-    """Go on with a run, with its saved config and the few keys that may change.
+def resume(target: str | None, changes: dict[str, Any]) -> TrainResult:
+    """Resume a run with its saved config and the few keys that may change.
 
     Args:
         target: a run's folder, a file in it, or None for the latest run.
@@ -103,7 +121,7 @@ def resume(target: str | None, changes: dict[str, Any]) -> dict[str, Any]:
         CheckpointError: there is no such run.
         UsageError: a change that would make it another run.
     """
-    path = find_run(target)
+    path = run_folder(target)
     saved = RunDir(path).config()
     changes = {"plugins": []} | changes  # modules are imported as this command line names them, not the run
     config = from_dict(TrainConfig, _changed(saved, changes))
@@ -137,7 +155,7 @@ def _settled(config: TrainConfig, record: RunDir) -> TrainConfig:
     as the file that `latest` or a folder meant when the run began."""
     if (source := config.init_from) is not None:
         if not record.started:
-            path = weights_file(source).absolute()
+            path = checkpoint_file(source).absolute()
             checkpoint.load_weights(path)  # a damaged one is refused before there is a run
             config = replace(config, init_from=str(path))
         elif source == "latest" or not Path(source).is_file():
@@ -183,7 +201,7 @@ def _other_run(changed: list[str]) -> UsageError:
     )
 
 
-def _train(config: TrainConfig, record: RunDir, show: Show) -> dict[str, Any]:
+def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | RunSummary:
     machine = _machine(config, record, show)
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)
@@ -195,10 +213,12 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> dict[str, Any]:
     show.log = record.path / "train.log"
     record.write_config(
         rules.to_dict(config) | {"resume": None},
-        {"device": machine.device.type, "precision": machine.precision, "threads": machine.threads},
-        {"name": data.name, "fingerprint": data.fingerprint, "train": len(data.train)},
+        Environment.of(
+            MachineUsed(machine.device.type, machine.precision, machine.threads),
+            DataUsed(data.name, data.fingerprint, len(data.train)),
+        ),
     )
-    record.status("running")
+    record.write_status(Status.now("running"))
     if not (sheet := record.path / "data.json").is_file():
         write_json(sheet, data_sheet(data, folds[0], val_digits(data, folds[0])))
     _header(config, machine, data, folds, record, show)
@@ -207,8 +227,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> dict[str, Any]:
     again = f"svhn train --resume {shlex.quote(str(record.path))}"
     summaries = jobs.train(todo, at_once, machine, data, record, show, again)
     _say_diagnosis(summaries, show)
-    summary = summaries[0] if len(todo) == 1 else write_overall(record, summaries)
-    return summary | {"next": _next(record.path, summary)}
+    return summaries[0] if len(todo) == 1 else write_run_summary(record, summaries)
 
 
 def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
@@ -217,16 +236,18 @@ def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
         return device.resolve(config.device, config.precision, config.threads)
     before = record.env()
     for package in ("torch", "numpy"):
-        old, new = before["versions"][package], environment()["versions"][package]
+        old, new = before.versions[package], version(package)
         if old != new:
             show.warn(f"{package} was {old} when this run began and is {new} now: the bits will differ")
-    saved = before["machine"]
-    if saved["device"] == "cuda" and not torch.cuda.is_available():
+    saved = before.machine
+    if saved.device == "cuda" and not torch.cuda.is_available():
         raise CheckpointError(
             "this run was begun on a GPU, and torch sees none here",
             f"go on with it where there is one, or start a new run: svhn train init_from={record.path}",
         )
-    return device.resolve(saved["device"], saved["precision"], saved["threads"])
+    if saved.device is None or saved.precision is None or saved.threads is None:
+        raise CheckpointError(f"'{record.path / 'env.json'}' names no machine", "start a new run")
+    return device.resolve(saved.device, saved.precision, saved.threads)
 
 
 def _header(
@@ -281,23 +302,23 @@ def _header(
             show.warn(f"reg.augment.{flip}=true: a mirrored digit is another digit or none")
 
 
-def _say_diagnosis(summaries: list[dict[str, Any]], show: Show) -> None:
+def _say_diagnosis(summaries: list[FoldSummary], show: Show) -> None:
     """A verdict for every fold, or how many have which; what to try, once."""
-    folds = [one for one in summaries if one["fold"] != ALL] or summaries
+    folds = [fold for fold in summaries if fold.fold != ALL] or summaries
     if len(folds) > MANY:
-        for verdict, count in Counter(one["diagnosis"]["verdict"] for one in folds).most_common():
-            show.tell(f"{count} of {len(folds)} trainings: {verdict}")
+        for verdict, count in Counter(fold.diagnosis.verdict for fold in folds).most_common():
+            show.tell(f"{count} of {len(folds)} folds: {verdict}")
     else:
-        for one in folds:
-            name = f"{one['name']} " if len(folds) > 1 else ""
-            show.tell(f"{name}{one['diagnosis']['verdict']}: {one['diagnosis']['why']}")
-    for advice in folds[-1]["diagnosis"]["try"]:
+        for fold in folds:
+            name = f"{fold.name} " if len(folds) > 1 else ""
+            show.tell(f"{name}{fold.diagnosis.verdict}: {fold.diagnosis.why}")
+    for advice in folds[-1].diagnosis.advice:
         show.tell(f"  try {advice}")
 
 
-def _next(path: Path, summary: dict[str, Any]) -> list[str]:
+def _next(path: Path, summary: FoldSummary | RunSummary) -> list[str]:
     """Commands to copy. A run that stopped early would stop again at once, so it goes on as a new one."""
     name = shlex.quote(str(path))
-    if "folds" not in summary and summary["last"]["epoch"] < summary["epochs"]:
+    if isinstance(summary, FoldSummary) and summary.last.epoch < summary.epochs:
         return [f"svhn eval {name}", f"svhn train init_from={name} lr=..."]
-    return [f"svhn eval {name}", f"svhn train --resume {name} epochs={2 * summary['epochs']}"]
+    return [f"svhn eval {name}", f"svhn train --resume {name} epochs={2 * summary.epochs}"]

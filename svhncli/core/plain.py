@@ -2,7 +2,7 @@
 
 A field's name is its key; `keyed` gives it another, such as `class`. A field made by `optional` is left out
 where it is None, so that a result has only the keys that apply to it. A field made by `inlined` puts its keys
-among those of the result that holds it.
+among those of the result that holds it, and one made by `rest` does so with a dict.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -34,13 +35,21 @@ def inlined() -> Any:
     return field(metadata={"inlined": True})
 
 
+def rest() -> Any:
+    """A field that is a dict, whose keys become keys of the result itself.
+
+    Read back, it takes the keys that no other field knows and whose values are of its type.
+    """
+    return field(default_factory=dict, metadata={"rest": True})
+
+
 def to_plain(value: Any) -> Any:
     """Dicts, lists and primitives, in the order of the fields."""
     if is_dataclass(value) and not isinstance(value, type):
         made: dict[str, Any] = {}
         for item in fields(value):
             inner = getattr(value, item.name)
-            if item.metadata.get("inlined"):
+            if item.metadata.get("inlined") or item.metadata.get("rest"):
                 made |= to_plain(inner)
             elif inner is not None or not item.metadata.get("optional"):
                 made[_key(item)] = to_plain(inner)
@@ -106,11 +115,22 @@ def _read_fields(kind: type, value: Mapping[str, Any], where: str) -> Any:
     for item in fields(kind):
         if item.metadata.get("inlined"):
             made[item.name] = _read(hints[item.name], value, where)
+        elif item.metadata.get("rest"):
+            made[item.name] = _read_rest(kind, typing.get_args(hints[item.name])[1], value)
         elif (key := _key(item)) in value:
             made[item.name] = _read(hints[item.name], value[key], f"{where}.{key}")
         elif item.default is MISSING and item.default_factory is MISSING:
             raise ValueError(f"it has no '{f'{where}.{key}'.lstrip('.')}'")
     return kind(**made)
+
+
+def _read_rest(kind: type, of: Any, value: Mapping[str, Any]) -> dict[str, Any]:
+    known = {_key(item) for item in fields(kind)}
+    made = {}
+    for name in value.keys() - known:
+        with suppress(ValueError):  # a later version may have written another kind of value
+            made[name] = _read(of, value[name], name)
+    return {name: made[name] for name in value if name in made}
 
 
 @cache

@@ -16,8 +16,9 @@ from svhncli.core.files import read_json
 from svhncli.evaluation import trained
 from svhncli.evaluation.trained import Trained
 from svhncli.models.ensemble import Ensemble, Member
+from svhncli.runs.locate import member_files
 from svhncli.runs.predictions import COLLECTED, read_collected, read_rows
-from svhncli.runs.record import RunDir
+from svhncli.runs.run_dir import RunDir
 from svhncli.stats import scores
 
 PREDICTIONS = "val_predictions.csv"
@@ -49,7 +50,7 @@ def find(words: Sequence[str]) -> list[Unit]:
         raise UsageError(
             "which runs?", "svhn ensemble RUNS..., where RUNS are runs, .pt files or folders of them"
         )
-    files = [_files(word) for word in named]
+    files = [member_files(word) for word in named]
     found = [path.resolve() for paths in files for path in paths]
     if twice := next((path for path in found if found.count(path) > 1), None):
         raise UsageError(f"'{twice}' is named twice", "name each network once; how=weights weighs them")
@@ -70,13 +71,6 @@ def _matches(word: str) -> list[str]:
     if not found:
         raise CheckpointError(f"nothing matches '{word}'", "name runs' folders or .pt files")
     return found
-
-
-def _files(word: str) -> list[Path]:
-    folder = Path(word).expanduser()
-    is_run = any((folder / name).is_file() for name in ("config.yaml", "best.pt", "last.pt"))
-    files = [] if is_run else sorted(folder.glob("*.pt"))
-    return files or trained.checkpoints(word)
 
 
 def _refuse_unlike(first: Trained, other: Trained) -> None:

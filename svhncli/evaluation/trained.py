@@ -16,14 +16,12 @@ from svhncli.config.loading import from_dict
 from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError
 from svhncli.data.framing import Framing
-from svhncli.data.split import ALL
 from svhncli.engine import device
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import logits
 from svhncli.engine.preprocess import Preprocess
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.runs import checkpoint
-from svhncli.runs.record import find_run
 
 
 @dataclass(frozen=True)
@@ -43,25 +41,6 @@ class Trained:
     def seeing(self, framing: Framing) -> Trained:
         """The same network, of pictures that are framed otherwise."""
         return replace(self, preprocess=replace(self.preprocess, framing=framing))
-
-
-def checkpoints(target: str) -> list[Path]:
-    """The weights that a word means: a file, or a run's best.pt, or that of every fold.
-
-    Raises:
-        CheckpointError: there is no such run, or it has no weights yet.
-    """
-    path = Path(target).expanduser()
-    if path.is_file():
-        return [path]
-    if path.is_dir() and (path / "best.pt").is_file():
-        return [path / "best.pt"]
-    found = find_run(target)
-    files = [found / "best.pt"] if (found / "best.pt").is_file() else sorted(found.glob("*/best.pt"))
-    files = [file for file in files if file.parent.name != ALL]
-    if not files:
-        raise CheckpointError(f"'{found}' has no best.pt yet", f"finish it with: svhn train --resume {found}")
-    return files
 
 
 def load(path: Path) -> Trained:

@@ -15,8 +15,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from svhncli.report.html.facts import duration
-from svhncli.report.terminal import Show, epoch_line, percent
+from svhncli.core.text import duration, percent
+from svhncli.report.terminal import Show, epoch_line
+from svhncli.runs.results import FoldSummary
 
 SELDOM = 0.2
 """Seconds between two looks at how far an epoch is."""
@@ -124,12 +125,12 @@ class Board:
             self.show.say(self._named(name, text), style)
         self._draw()
 
-    def done(self, name: str, summary: dict[str, Any]) -> None:
-        row, best = self.rows.pop(name), summary["best"]
+    def done(self, name: str, summary: FoldSummary) -> None:
+        row, best = self.rows.pop(name), summary.best
         self.ended.append(row.age)
         self.show.say(
-            f"{name:{self.width}}  done: val {percent(best['val_accuracy'])}, loss {best['val_loss']:.4f} "
-            f"in epoch {best['epoch']}; {summary['seconds']:.0f} s"
+            f"{name:{self.width}}  done: val {percent(best.val_accuracy)}, loss {best.val_loss:.4f} "
+            f"in epoch {best.epoch}; {summary.seconds:.0f} s"
         )
         self._draw()
 

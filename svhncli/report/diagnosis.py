@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from svhncli.runs.results import BestEpoch, Diagnosis, EpochRow
+from svhncli.stats.score import Score
+
 GOOD = 0.98
 """Training accuracy below which a network that does not over-fit could still learn more."""
 
@@ -85,56 +88,45 @@ def turns(verdict: str, config: Mapping[str, Any]) -> list[tuple[str, str | None
     return [(text, change(config)) for text, change in TRY.get(verdict, [])]
 
 
-def diagnose(
-    history: Sequence[Mapping[str, float]],
-    best: Mapping[str, float],
-    train: Mapping[str, float],
-    val: Mapping[str, float],
-) -> dict[str, Any]:
+def diagnose(history: Sequence[EpochRow], best: BestEpoch, train: Score, val: Score) -> Diagnosis:
     """Judge a run by its best weights.
 
-    Args:
-        history: the rows of metrics.csv.
-        best: the row of the best epoch.
-        train, val: {"accuracy", "loss", "n"} of the best weights on training pictures without augmentation
-            and on the validation part. The accuracy that is logged while training would not do: it is
-            measured on distorted pictures, with dropout, and averaged over changing weights.
-
-    Returns:
-        {"verdict", "why", "try": [...], "train_accuracy", "val_accuracy", "gap"}
+    train, val: of the best weights on training images without augmentation, and on the validation part. The
+        accuracy that is logged during training would not do: it is measured on augmented images, with
+        dropout, and averaged over changing weights.
     """
-    gap = train["accuracy"] - val["accuracy"]
-    error = val["accuracy"] * (1 - val["accuracy"])
-    noise = 2 * math.sqrt(error / val["n"] + train["accuracy"] * (1 - train["accuracy"]) / train["n"])
-    figures = f"train {train['accuracy']:.2%}, val {val['accuracy']:.2%}, gap {100 * gap:.2f} points"
+    gap = train.accuracy - val.accuracy
+    error = val.accuracy * (1 - val.accuracy)
+    noise = 2 * math.sqrt(error / val.n + train.accuracy * (1 - train.accuracy) / train.n)
+    figures = f"train {train.accuracy:.2%}, val {val.accuracy:.2%}, gap {100 * gap:.2f} points"
 
-    losses = [row["val_loss"] for row in history]
-    since_best = len(history) - int(best["epoch"])
+    losses = [row.val_loss for row in history]
+    since_best = len(history) - best.epoch
     turned = since_best >= 3 and losses[-1] > 1.1 * min(losses)
     climbing = since_best == 0 and len(history) > 1 and losses[-1] < 0.98 * losses[-2]
 
-    if best["val_loss"] > DIVERGED:
+    if best.val_loss > DIVERGED:
         verdict, why = (
             "diverged",
-            f"{figures}; even the best validation loss, {best['val_loss']:.4g}, is past guessing",
+            f"{figures}; even the best validation loss, {best.val_loss:.4g}, is worse than guessing",
         )
-    elif gap > max(0.01, noise) and gap > 0.3 * (1 - val["accuracy"]):
+    elif gap > max(0.01, noise) and gap > 0.3 * (1 - val.accuracy):
         verdict, why = "over-fitting", f"{figures}; the gap is larger than chance (±{100 * noise:.2f})"
         if turned:
             why += f", and the validation loss has risen from {min(losses):.4f} to {losses[-1]:.4f}"
-    elif climbing and train["accuracy"] < 0.999:
+    elif climbing and train.accuracy < 0.999:
         verdict = SHORT
         why = f"{figures}; the last epoch still lowered the validation loss to {losses[-1]:.4f}"
-    elif train["accuracy"] < GOOD:
+    elif train.accuracy < GOOD:
         verdict = "under-fitting"
-        why = f"{figures}; the network does not even fit the pictures that it was trained on"
+        why = f"{figures}; the network does not even fit the images that it was trained on"
     else:
         verdict, why = "neither over- nor under-fitting", f"{figures} (chance alone: ±{100 * noise:.2f})"
-    return {
-        "verdict": verdict,
-        "why": why,
-        "try": [text for text, _ in TRY[verdict]],
-        "train_accuracy": train["accuracy"],
-        "val_accuracy": val["accuracy"],
-        "gap": gap,
-    }
+    return Diagnosis(
+        verdict=verdict,
+        why=why,
+        advice=[text for text, _ in TRY[verdict]],
+        train_accuracy=train.accuracy,
+        val_accuracy=val.accuracy,
+        gap=gap,
+    )

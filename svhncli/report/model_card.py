@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from svhncli.report.terminal import percent
+from svhncli.core.text import bounds, percent
+from svhncli.runs.results import EnsembleSummary, FoldSummary, Summary
 
 
 def model_card(
     facts: Mapping[str, Any],
     config: Mapping[str, Any],
-    summary: Mapping[str, Any] | None,
+    summary: Summary | None,
     sums: Mapping[str, str],
     agreement: Mapping[str, Any],
     units: Mapping[str, int] | None,
@@ -61,16 +62,16 @@ def model_card(
     )
 
 
-def _kind(config: Mapping[str, Any], summary: Mapping[str, Any] | None, what: str) -> list[str]:
+def _kind(config: Mapping[str, Any], summary: Summary | None, what: str) -> list[str]:
     name = config["model"]["name"]
-    if summary is None or "members" not in summary:
+    if not isinstance(summary, EnsembleSummary):
         return [
             f"# {name}: {what} on house fronts",
             "",
             f"A network of the kind `{name}`, trained by `svhn train` and exported by `svhn export`. Its "
             "whole config is in `config.yaml`.",
         ]
-    count, how = len(summary["members"]), summary["how"]
+    count, how = len(summary.members), summary.how
     return [
         f"# Ensemble of {count}: {what} on house fronts",
         "",
@@ -89,17 +90,17 @@ def _units(units: Mapping[str, int] | None) -> list[str]:
     ]
 
 
-def _scores(summary: Mapping[str, Any] | None) -> list[str]:
+def _scores(summary: Summary | None) -> list[str]:
     if summary is None:
         return ["- Scores: the run has no summary.json, so none are known."]
     lines = []
-    for part in ("val", "test"):
-        if score := summary.get(part):
-            interval = score["interval"]
+    scored = isinstance(summary, (FoldSummary, EnsembleSummary))
+    for part, score in (("val", summary.val), ("test", summary.test)) if scored else ():
+        if score is not None:
+            interval = score.interval
             lines.append(
-                f"- {part}: accuracy {percent(score['accuracy'])}, {interval['level']:.0%} interval "
-                f"[{percent(interval['low'])}, {percent(interval['high'])}], "
-                f"loss {score['loss']:.4f}, {score['n']:,} pictures"
+                f"- {part}: accuracy {percent(score.accuracy)}, {interval.level:.0%} interval "
+                f"{bounds(interval.low, interval.high)}, loss {score.loss:.4f}, {score.n:,} images"
             )
     return lines
 

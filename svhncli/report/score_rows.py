@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from svhncli.report.terminal import percent
+from svhncli.core.text import percent
 from svhncli.stats.intervals import Interval
 from svhncli.stats.score import Score
 from svhncli.stats.scores import ClassScore

@@ -23,10 +23,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from svhncli.core.text import percent
 from svhncli.report.differences import comparison_tables
 from svhncli.report.findings_table import tables
-from svhncli.runs.overall import BOOTSTRAP
-from svhncli.stats.metrics import added_metrics, column_text, registered
+from svhncli.stats.metrics import added_metrics
 
 PARTS = ("train", "val", "test")
 
@@ -139,10 +139,6 @@ def class_balance(counts: Sequence[int]) -> str:
     return "  ".join(f"{digit} {count / total:.0%}" for digit, count in enumerate(counts))
 
 
-def percent(value: float, digits: int = 2) -> str:
-    return f"{100 * value:.{digits}f}%"
-
-
 def present(parts: Iterable[RenderableType], stderr: bool = False) -> None:
     """Print a result on stdout (or stderr): what a verb's `table` yields, one below the other."""
     out = Console(highlight=False, soft_wrap=False, stderr=stderr)
@@ -173,15 +169,11 @@ def next_steps(commands: Iterable[str]) -> Iterator[Text]:
 def final(summary: dict[str, Any], stderr: bool = False) -> None:
     """The result of a command as a table on stdout, then the commands that go on from here."""
     out = Console(highlight=False, soft_wrap=False, stderr=stderr)
-    if "folds" in summary:
-        out.print(_folds_table(summary))
     for part in PARTS:
         if "classes" in (summary.get(part) or {}):
             out.print(_classes_table(summary[part]["classes"]))
     if "members" in summary:
         out.print(_members_table(summary))
-    if "sizes" in summary:
-        out.print(_curve_table(summary))
     if "findings" in summary:
         for found in tables(summary, out.width):
             out.print(found)
@@ -197,27 +189,6 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
 
 
 def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if best := summary.get("best"):
-        text = f"val accuracy {percent(best['val_accuracy'])}, loss {best['val_loss']:.4f}"
-        added = added_metrics([best])
-        text += "".join(f", {metric.title} {metric.text(best[metric.name])}" for metric in added)
-        yield "best epoch", f"{best['epoch']} ({text})"
-    for part in PARTS:
-        for kind in ("accuracy", "loss", "digit_accuracy", "length_accuracy"):
-            if estimate := summary.get(f"{part}_{kind}"):
-                yield f"mean {part} {kind.replace('_', ' ')}", _estimate(f"{part}_{kind}", estimate)
-    for metric in registered():
-        if estimate := summary.get(metric.name):
-            yield f"mean val {metric.title}", _estimate(metric.name, estimate)
-    if found := summary.get("unseen"):
-        yield "unseen pictures", f"{_accuracy(found)}, {_pictures(found)}"
-    if found := summary.get("bootstrap"):
-        for name, words in BOOTSTRAP.items():
-            yield words, _resampled(found[name])
-        yield "made of", _made_of(found)
-    if seeds := summary.get("seeds"):
-        spread = percent(seeds["sd"])
-        yield "seeds", f"{seeds['n']}; val accuracy differs from seed to seed by {spread} (sd)"
     for part in PARTS:
         if (score := summary.get(part)) and f"{part}_loss" not in summary:
             yield f"{part} ({score['n']:,} pictures)", _score(score)
@@ -231,16 +202,12 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", _gain(gain["over_mean"], "its members do on average")
     if checks := summary.get("checks"):
         yield "checks", f"all {len(checks)} passed"
-    for number, text in enumerate(summary.get("says", ())):
-        yield "" if number else "it says", text
     if "plot" in summary:
         yield "plot", summary["plot"]
     if "lowest" in summary:
         lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
         yield "suggested lr", f"{lr}: {summary['why']}"
         yield "schedule", "; ".join(summary["misfits"]) or "fits the epochs"
-    if jumps := summary.get("watch"):
-        yield "watched", _jumps(jumps)
     if "median_seconds" in summary:
         yield f"you ({summary['n']:,} pictures)", _accuracy(summary)
         yield "time", f"{summary['median_seconds']:.1f} s a picture (median)"
@@ -282,30 +249,6 @@ def _accuracy(score: dict[str, Any]) -> str:
     return text
 
 
-def _pictures(found: dict[str, Any]) -> str:
-    """How many pictures, and of how many house numbers where these are fewer."""
-    houses = f" of {found['groups']:,} house numbers" if found["groups"] < found["n"] else ""
-    return f"{found['n']:,} pictures{houses}"
-
-
-def _resampled(found: dict[str, Any]) -> str:
-    """An accuracy with its percentile interval, and BCa's where it was made."""
-
-    def told(interval: dict[str, Any]) -> str:
-        return f"[{percent(interval['low'])}, {percent(interval['high'])}]"
-
-    text = f"accuracy {percent(found['value'])}"
-    text += f" {told(found['percentile'])}" if found["percentile"] else ""
-    return text + (f", BCa {told(found['bca'])}" if found["bca"] else "")
-
-
-def _made_of(found: dict[str, Any]) -> str:
-    return (
-        f"training error {percent(found['train_error'])}, error without information "
-        f"{percent(found['no_information_rate'])}, overfitting R {found['relative_overfitting']:.2f}"
-    )
-
-
 def _digits(score: dict[str, Any]) -> str:
     digits, length = score["digit_accuracy"], score["length_accuracy"]
     return f"{percent(digits)} right in their place, right length {percent(length)}"
@@ -316,27 +259,11 @@ def _by_length(scores: dict[str, dict[str, Any]]) -> str:
     return "  ".join(f"{size}: {percent(s['accuracy'], 1)} of {s['n']:,}" for size, s in scores.items())
 
 
-def _jumps(found: dict[str, Any]) -> str:
-    epochs = "the last epoch" if found["epochs"] == 1 else f"each of the last {found['epochs']} epochs"
-    share = percent(found["changed"], 1)
-    return f"{share} of {found['pictures']} pictures were read otherwise after {epochs}"
-
-
 def _calibration(found: dict[str, Any]) -> str:
     error = f"error {percent(found['ece'])}"
     if found["temperature"] is None:
         return f"{error}; temperature not fitted: {found['not_fitted']}"
     return f"{error}; {percent(found['ece_after'])} at temperature {found['temperature']:.2f}, fitted on val"
-
-
-def _estimate(name: str, value: dict[str, Any]) -> str:
-    def text(number: float) -> str:
-        return column_text(name, number)
-
-    told = f"{text(value['mean'])}, sd {text(value['sd'])}"
-    if "low" in value:
-        told += f", [{text(value['low'])}, {text(value['high'])}] at {value['level']:.0%}"
-    return told
 
 
 def _classes_table(classes: list[dict[str, Any]]) -> Table:
@@ -370,38 +297,4 @@ def _members_table(summary: dict[str, Any]) -> Table:
         known = score.get("accuracy") is not None
         scores = (percent(score["accuracy"]), f"{score['loss']:.4f}") if known else ("-", "-")
         table.add_row(escape(name), weight, *scores)
-    return table
-
-
-def _curve_table(summary: dict[str, Any]) -> Table:
-    """A row for each size that was measured, then those that the law expects."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("train on", "val error", "95%", "train error", ""):
-        table.add_column(name, justify="left" if name == "" else "right")
-
-    def ends(one: dict[str, Any]) -> str:
-        return "" if one["low"] is None else f"{percent(one['low'])} to {percent(one['high'])}"
-
-    for one in summary["sizes"]:
-        count = len(one["errors"])
-        told = f"mean of {count}" if count > 1 else ""
-        table.add_row(f"{one['n']:,}", percent(one["error"]), ends(one), percent(one["train_error"]), told)
-    for one in summary["ahead"][1:]:
-        table.add_row(f"{one['n']:,}", percent(one["error"]), ends(one), "", "expected")
-    return table
-
-
-def _folds_table(summary: dict[str, Any]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("fold", "best epoch", "val accuracy", "val loss", "test accuracy"):
-        table.add_column(name, justify="left" if name == "fold" else "right")
-    for fold in summary["folds"]:
-        best, test = fold["best"], fold.get("test")
-        table.add_row(
-            fold["name"],
-            str(best["epoch"]),
-            percent(best["val_accuracy"]),
-            f"{best['val_loss']:.4f}",
-            percent(test["accuracy"]) if test else "-",
-        )
     return table

@@ -1,35 +1,47 @@
-"""The surest mistakes: as a sheet, as a list of what was read, and as single pictures again."""
+"""The misclassified images of highest confidence: as a sheet, as a list, and as single images again."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from svhncli.core.files import read_json, write_json
 from svhncli.core.labels import BLANK, as_text
+from svhncli.core.plain import from_plain, to_plain
 from svhncli.data.digits import Digits
 from svhncli.runs.contact_sheet import cells, draw_captioned
 from svhncli.stats.scores import confidence, is_right
 
 WORST = 64
-"""Mistakes that are shown: the surest ones."""
+"""How many mistakes are shown: those with the highest confidence."""
 TALL = 128
-"""Pixels of height up to which a shown picture is enlarged."""
+"""Pixels of height up to which a shown image is enlarged."""
 COLUMNS = 8
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A misclassified image. label, prediction: as text, "" where there is no digit."""
+
+    index: int
+    name: str
+    label: str
+    prediction: str
+    confidence: float
 
 
 def draw_mistakes(
     path: Path, digits: Digits, indices: np.ndarray, probabilities: np.ndarray
-) -> list[dict[str, Any]]:
-    """Draw the wrong readings that were surest, the surest first; no file where nothing is wrong.
+) -> list[Mistake]:
+    """Draw the mistakes of highest confidence, the highest first; no file where every prediction is correct.
 
     probabilities: float32 (N, L, K) of `digits[indices]`.
 
     Returns:
-        What is shown, in its order: {"index", "name", "label", "prediction", "confidence"}.
+        What is shown, in its order.
     """
     right = is_right(probabilities.argmax(-1), digits.labels[indices], BLANK)
     sure, wrong = confidence(probabilities), np.flatnonzero(~right)
@@ -37,42 +49,43 @@ def draw_mistakes(
         path.unlink(missing_ok=True)
         return []
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:WORST]
-    read = probabilities[worst].argmax(-1)
+    predicted = probabilities[worst].argmax(-1)
     shown = [
-        {
-            "index": int(index),
-            "name": digits.names[int(index)],
-            "label": as_text(digits.labels[index]),
-            "prediction": as_text(classes),
-            "confidence": float(share),
-        }
-        for index, classes, share in zip(indices[worst], read, sure[worst], strict=True)
+        Mistake(
+            int(index),
+            digits.names[int(index)],
+            as_text(digits.labels[index]),
+            as_text(classes),
+            float(share),
+        )
+        for index, classes, share in zip(indices[worst], predicted, sure[worst], strict=True)
     ]
-    below = [f"{one['label'] or '-'} > {one['prediction'] or '-'}, {one['confidence']:.1%}" for one in shown]
-    caption = f"the surest mistakes, {len(worst)} of {len(wrong):,}: true > read, confidence"
+    below = [f"{row.label or '-'} > {row.prediction or '-'}, {row.confidence:.1%}" for row in shown]
+    caption = f"the surest mistakes, {len(worst)} of {len(wrong):,}: label > prediction, confidence"
     draw_captioned(path, caption, digits.images[indices[worst]], below, _zoom(digits.shape[1]), COLUMNS)
     return shown
 
 
 def keep_mistakes(folder: Path, digits: Digits, indices: np.ndarray, probabilities: np.ndarray) -> None:
-    """Write mistakes.png and, so that its pictures can be told apart again, mistakes.json."""
+    """Write mistakes.png and mistakes.json, which says which image is where."""
     shown = draw_mistakes(folder / "mistakes.png", digits, indices, probabilities)
-    write_json(folder / "mistakes.json", {"size": list(digits.shape[1:]), "mistakes": shown})
+    write_json(folder / "mistakes.json", {"size": list(digits.shape[1:]), "mistakes": to_plain(shown)})
 
 
-def kept_mistakes(folder: Path) -> list[tuple[dict[str, Any], Image.Image]]:
-    """What `keep_mistakes` kept: each mistake with its picture.
+def kept_mistakes(folder: Path) -> list[tuple[Mistake, Image.Image]]:
+    """What `keep_mistakes` kept: each mistake with its image.
 
     Raises:
         OSError, ValueError, KeyError, TypeError: the files are not there or not of its making.
     """
     kept = read_json(folder / "mistakes.json")
     height, width = kept["size"]
-    if not kept["mistakes"]:
+    mistakes = from_plain(list[Mistake], kept["mistakes"])
+    if not mistakes:
         return []
-    count = len(kept["mistakes"])
-    pictures = cells(folder / "mistakes.png", count, (height, width), _zoom(height), COLUMNS)
-    return list(zip(kept["mistakes"], pictures, strict=True))
+    sheet = folder / "mistakes.png"
+    images = cells(sheet, len(mistakes), (height, width), _zoom(height), COLUMNS)
+    return list(zip(mistakes, images, strict=True))
 
 
 def _zoom(height: int) -> int:

@@ -13,7 +13,7 @@ from svhncli.core.errors import CheckpointError
 from svhncli.core.files import write_csv
 from svhncli.core.labels import BLANK, as_text
 from svhncli.data.digits import Digits
-from svhncli.runs.record import RunDir
+from svhncli.runs.run_dir import RunDir
 from svhncli.stats.scores import confidence
 
 COLLECTED = "oof_predictions.csv"

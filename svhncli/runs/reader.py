@@ -1,11 +1,11 @@
-"""What a run's or a sweep's folder holds, as plain values. What is missing or damaged is not there."""
+"""What a run's folder holds, for reports and comparisons; a missing or damaged file reads as none."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,12 +18,15 @@ from PIL import Image
 
 from svhncli.core.errors import CheckpointError, SvhnError
 from svhncli.core.files import read_json
+from svhncli.core.plain import from_plain
 from svhncli.data.split import ALL, Fold
-from svhncli.runs.mistakes import kept_mistakes
+from svhncli.runs.environment import Environment, Status
+from svhncli.runs.mistakes import Mistake, kept_mistakes
 from svhncli.runs.predictions import read_predictions
-from svhncli.runs.record import SWEEP, find_run, latest_run
+from svhncli.runs.results import EpochRow, FoldSummary, RunSummary, Summary, read_summary
+from svhncli.runs.sweeps import natural_order
 from svhncli.stats.class_report import ClassReport, class_report
-from svhncli.stats.metrics import rank
+from svhncli.stats.intervals import Interval
 
 T = TypeVar("T")
 UNREADABLE = (
@@ -33,24 +36,23 @@ UNREADABLE = (
 """What a file that is not as a run writes it raises on its way in."""
 
 
-def find(target: str | None) -> Path:
-    """The folder that a word means: of a sweep, of a run, or of one fold of it.
-
-    Raises:
-        CheckpointError: there is no such run.
-    """
-    if target in (None, "latest"):
-        return latest_run()
-    path = Path(str(target)).expanduser()
-    folder = path if path.is_dir() else path.parent
-    is_fold = (folder / "split.json").is_file() and (folder.parent / "config.yaml").is_file()
-    if path.exists() and (is_sweep(folder) or is_fold or (folder / "summary.json").is_file()):
-        return folder
-    return find_run(target)
+@dataclass(frozen=True)
+class CalibrationError:
+    ece: float
 
 
-def is_sweep(folder: Path) -> bool:
-    return (folder / SWEEP).is_file()
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedPart:
+    """What a report shows of the results.json that `svhn eval` writes. fold: its folder, "" for a run of one."""
+
+    data: str
+    part: str
+    tta: int
+    n: int
+    accuracy: float
+    interval: Interval
+    calibration: CalibrationError
+    fold: str = ""
 
 
 @dataclass
@@ -80,16 +82,21 @@ class Run:
         return self._read(path, lambda path: dict(read_json(path))) or {}
 
     @cached_property
-    def summary(self) -> dict[str, Any]:
-        return self._object(self.path / "summary.json")
+    def summary(self) -> Summary | None:
+        return self._read(self.path / "summary.json", lambda path: read_summary(read_json(path)))
+
+    @property
+    def finished(self) -> FoldSummary | RunSummary | None:
+        """The summary of a run or fold that was trained to its end."""
+        return self.summary if isinstance(self.summary, (FoldSummary, RunSummary)) else None
 
     @cached_property
-    def status(self) -> dict[str, Any]:
-        return self._object(self.path / "status.json")
+    def status(self) -> Status | None:
+        return self._read(self.path / "status.json", lambda path: from_plain(Status, read_json(path)))
 
     @cached_property
-    def env(self) -> dict[str, Any]:
-        return self._object(self.top / "env.json")
+    def env(self) -> Environment | None:
+        return self._read(self.top / "env.json", lambda path: from_plain(Environment, read_json(path)))
 
     @cached_property
     def sheet(self) -> dict[str, Any]:
@@ -106,15 +113,15 @@ class Run:
 
     @cached_property
     def words(self) -> list[str]:
-        """What was said on the command line beside the verb."""
-        found = self._read(self.top / ".hydra" / "overrides.yaml", _words)
-        if found is None:
-            command = self.env.get("command") or []
-            found = [word for word in command[1:] if "=" in word and not word.startswith("hydra.")]
-        return found
+        """The overrides on the command line."""
+        words = self._read(self.top / ".hydra" / "overrides.yaml", _words)
+        if words is None:
+            command = self.env.command if self.env else []
+            words = [word for word in command[1:] if "=" in word and not word.startswith("hydra.")]
+        return words
 
     @cached_property
-    def history(self) -> list[dict[str, float]]:
+    def history(self) -> list[EpochRow]:
         return self._read(self.path / "metrics.csv", _history) or []
 
     @cached_property
@@ -123,7 +130,7 @@ class Run:
         if (self.path / "metrics.csv").is_file():
             return []
         inner = (path.parent for path in self.path.glob("*/split.json") if path.parent.name != ALL)
-        return [Run(path, self.top, self.damaged) for path in sorted(inner, key=_natural)]
+        return [Run(path, self.top, self.damaged) for path in sorted(inner, key=natural_order)]
 
     @cached_property
     def split(self) -> Fold | None:
@@ -144,74 +151,28 @@ class Run:
         return None if self.said is None else class_report(self.said[1], self.said[0])
 
     @cached_property
-    def mistakes(self) -> list[tuple[dict[str, Any], Image.Image]]:
-        """The surest first, of all folds."""
+    def mistakes(self) -> list[tuple[Mistake, Image.Image]]:
+        """Those with the highest confidence first, of all folds."""
         if self.folds:
-            every = [one for fold in self.folds for one in fold.mistakes]
-            return sorted(every, key=lambda one: -one[0]["confidence"])
+            shown = [mistake for fold in self.folds for mistake in fold.mistakes]
+            return sorted(shown, key=lambda pair: -pair[0].confidence)
         file = self.path / "plots" / "mistakes.json"
         return self._read(file, lambda path: kept_mistakes(path.parent)) or []
 
     @cached_property
     def film(self) -> Image.Image | None:
-        """What was read in the watched pictures after each epoch (see `draw_film`); of the first fold."""
+        """The predictions for the watched images after each epoch (see `draw_film`); of the first fold."""
         if self.folds:
             return self.folds[0].film
         return self._read(self.path / "plots" / "watch.png", _picture)
 
     @cached_property
-    def evaluations(self) -> list[dict[str, Any]]:
-        """What `svhn eval` found since, one for each part and fold."""
-        found = sorted(self.path.glob("eval/*/results.json"))
-        own = [{"fold": "", **one} for one in map(self._object, found) if one]
-        return own + [{**one, "fold": fold.path.name} for fold in self.folds for one in fold.evaluations]
-
-
-def jobs(sweep: Path) -> list[dict[str, Any]]:
-    """Rows of a sweep's table, best first: as it was written at its end, or of what its folders hold now.
-
-    A folder that was moved since is found where it is. Values are texts, "" where there is none.
-    """
-    rows: list[dict[str, Any]] = []
-    try:
-        with (sweep / "summary.csv").open(newline="", encoding="utf-8") as file:
-            rows = [dict(row) for row in csv.DictReader(file)]
-    except UNREADABLE:
-        rows = []
-    for row in rows:
-        row["path"] = sweep / Path(row.get("run_dir") or "").name
-    return rows or sorted(_folders(sweep), key=_place)
-
-
-def _place(row: dict[str, Any]) -> tuple[bool, float]:
-    """By which jobs that are done come first, the best of them at the head."""
-    if row["status"] != "done" or not row["score"]:
-        return True, float(row["job"])
-    return False, rank(row["metric"], float(row["score"]))
-
-
-def swept_keys(rows: list[dict[str, Any]]) -> list[str]:
-    """The keys in which the jobs of a sweep differ."""
-    names = list(rows[0]) if rows else []
-    return names[names.index("status") + 1 : names.index("metric")] if rows else []
-
-
-def _folders(sweep: Path) -> Iterator[dict[str, Any]]:
-    """A row for every job that began in a sweep without a table of its own."""
-    for number, path in enumerate(sorted((one for one in sweep.iterdir() if one.is_dir()), key=_natural), 1):
-        if path.name.startswith("."):
-            continue
-        summary = Run.of(path).summary
-        score = summary.get("score") or {}
-        yield {
-            "job": str(number),
-            "status": summary.get("status", "unfinished"),
-            "folder": path.name,
-            "metric": score.get("metric", ""),
-            "score": str(score.get("value", "")),
-            "reason": summary.get("reason", ""),
-            "path": path,
-        }
+    def evaluations(self) -> list[EvaluatedPart]:
+        """What `svhn eval` has scored since, one for each part and fold."""
+        files = sorted(self.path.glob("eval/*/results.json"))
+        scored = [self._read(file, lambda path: from_plain(EvaluatedPart, read_json(path))) for file in files]
+        of_folds = [replace(part, fold=fold.path.name) for fold in self.folds for part in fold.evaluations]
+        return [part for part in scored if part is not None] + of_folds
 
 
 # ----------------------------------------------------------------------------- one file
@@ -228,9 +189,10 @@ def _words(path: Path) -> list[str]:
     return [str(word) for word in OmegaConf.to_container(OmegaConf.load(path), resolve=False) or ()]
 
 
-def _history(path: Path) -> list[dict[str, float]]:
+def _history(path: Path) -> list[EpochRow]:
     with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    return [from_plain(EpochRow, row | {"epoch": int(row["epoch"])}) for row in rows]
 
 
 def _fold(path: Path) -> Fold:
@@ -252,8 +214,3 @@ def _picture(path: Path) -> Image.Image:
     with Image.open(path) as picture:
         picture.load()
     return picture
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """fold2 before fold10."""
-    return [(int(digits or 0), text) for digits, text in re.findall(r"(\d*)(\D*)", path.name)]

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from svhncli.config import rules
 from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.labels import as_text
-from svhncli.core.plain import to_plain
+from svhncli.core.plain import from_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
 from svhncli.data.dataset import DataSet
@@ -32,9 +31,12 @@ from svhncli.report.figures.curves import draw_curves
 from svhncli.report.figures.dynamics import draw_film, jumps
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
+from svhncli.runs.environment import Status
 from svhncli.runs.mistakes import keep_mistakes
 from svhncli.runs.predictions import write_predictions
-from svhncli.runs.record import RunDir, best_scores
+from svhncli.runs.results import Achieved, BestEpoch, EpochRow, FoldSummary, RunSummary, Units
+from svhncli.runs.run_dir import RunDir, Timing
+from svhncli.stats.score import Score
 from svhncli.training.assembly import assemble
 
 CLEAN_SAMPLE = 5_000
@@ -57,8 +59,8 @@ def train_fold(
     *,
     name: str,
     again: str,
-) -> dict[str, Any]:
-    """Train one fold in `run`'s directory, or go on where it was left; returns its summary.
+) -> FoldSummary:
+    """Train one fold in `run`'s directory, or resume it; returns its summary.
 
     Args:
         name: what the training is called; where there are several, its folder's name.
@@ -70,8 +72,9 @@ def train_fold(
         CheckpointError: last.pt or init_from does not fit or is damaged.
         UsageError: the model or reg.position_weights does not fit the pictures or labels.
     """
-    if (summary := run.summary()) is not None and is_finished(summary, config):
-        return summary
+    before = run.summary()
+    if isinstance(before, FoldSummary) and is_finished(before, config):
+        return before
     with training_pictures(data, fold.train, config.epochs, machine.device) as pictures:
         plan, state = assemble(
             config, machine, data, fold, pictures, show, metric=config.metric, fresh=not run.last.is_file()
@@ -83,23 +86,21 @@ def train_fold(
             _restore(run, plan, state, meta, show)
         run.load_timing(state.epoch)
         run.write_history(state.history)
-        run.status("running", epoch=state.epoch)
+        run.write_status(Status.now("running", state.epoch))
         reason = _train(config, plan, state, meta, run, show, again)
     summary = _finish(config, plan, state, fold, data, run, name, reason)
-    if (units := summary["units"]) is not None:
-        show.say(f"l0       {units['open']:,} of {units['of']:,} units remain open")
+    if (units := summary.units) is not None:
+        show.say(f"l0       {units.open:,} of {units.of:,} units remain open")
     return summary
 
 
-def is_finished(summary: dict[str, Any], config: TrainConfig) -> bool:
-    """Whether there is nothing left to do: every epoch and seed that is asked for, and the test part if it
-    is."""
-    seeds = {one.get("seed") for one in summary.get("folds", ())} or {config.seed}
+def is_finished(summary: FoldSummary | RunSummary, config: TrainConfig) -> bool:
+    """Whether nothing is left to do: all epochs and seeds, and the score of the test part if asked for."""
+    seeds = {fold.seed for fold in summary.folds} if isinstance(summary, RunSummary) else {config.seed}
     return (
-        summary["status"] == "done"
-        and summary["epochs"] >= config.epochs
+        summary.epochs >= config.epochs
         and len(seeds) >= config.repeats
-        and (summary["test"] is not None or not config.test or not summary["has_test"])
+        and (summary.test is not None or not config.test or not summary.has_test)
     )
 
 
@@ -191,7 +192,7 @@ def _train(
                 seconds, waited = seconds + event.seconds, waited + event.waited
             if (code := signalled()) is not None:
                 save()
-                run.status("interrupted", epoch=state.epoch, step=state.step)
+                run.write_status(Status.now("interrupted", state.epoch, state.step))
                 raise Interrupted(
                     f"stopped in epoch {state.epoch + 1} of {plan.epochs}, step {state.step}; all is saved",
                     f"go on with: {again}",
@@ -216,8 +217,8 @@ def _record(event: Epoch, plan: Plan, state: State, meta: dict[str, Any], run: R
         content = {"meta": meta, "row": event.row, "weights": state.eval_model.state_dict()}
         checkpoint.save(run.best, content)
     run.write_history(state.history)
-    run.add_timing(event.row["epoch"], event.seconds, event.images_per_second)
-    run.status("running", epoch=state.epoch)
+    run.add_timing(Timing(event.row["epoch"], event.seconds, event.images_per_second))
+    run.write_status(Status.now("running", state.epoch))
 
 
 def _keep_snapshot(
@@ -247,17 +248,17 @@ def _finish(
     run: RunDir,
     name: str,
     reason: str,
-) -> dict[str, Any]:
+) -> FoldSummary:
     """Score the best weights, on the test part too, draw the curves, judge the run, sum up."""
-    best = checkpoint.load(run.best)
+    saved = checkpoint.load(run.best)
     network = state.eval_model
-    network.load_state_dict(best["weights"])
+    network.load_state_dict(saved["weights"])
+    best, history = BestEpoch.of(saved["row"]), [from_plain(EpochRow, row) for row in state.history]
 
-    def score(batches: Batches) -> tuple[dict[str, Any], np.ndarray]:
-        result, probabilities = evaluate(network, batches, plan.preprocess, plan.machine)
-        return to_plain(result), probabilities
+    def score(batches: Batches) -> tuple[Score, np.ndarray]:
+        return evaluate(network, batches, plan.preprocess, plan.machine)
 
-    seen = np.unique(fold.train)  # a bootstrap repeats pictures
+    seen = np.unique(fold.train)  # a bootstrap repeats images
     clean = seen[:: -(-len(seen) // CLEAN_SAMPLE)]
     train_score, _ = score(Batches(data.train, clean, plan.machine.device))
     val_score, probabilities = score(plan.val)
@@ -267,47 +268,39 @@ def _finish(
         everything = np.arange(len(data.test))
         test_score, _ = score(Batches(data.test, everything, plan.machine.device))
 
-    draw_curves(run.path, best["row"]["epoch"])
+    draw_curves(run.path, best.epoch)
     keep_mistakes(run.path / "plots", plan.val.digits, plan.val.indices, probabilities)
-    watched = np.stack([one.numpy() for one in state.watched])
+    watched = np.stack([images.numpy() for images in state.watched])
     if len(plan.watch):
         _draw_film(run.path, plan, watched)
-    diagnosis = diagnose(state.history, best["row"], train_score, val_score)
     seconds, images_per_second = run.speed()
-    row = best["row"]
-    summary = {
-        "status": "done",
-        "reason": reason,
-        "name": name,
-        "fold": fold.name,
-        "seed": config.seed,
-        "epochs": config.epochs,
-        "best": best_scores(row),
-        "last": state.history[-1],
-        "score": {"metric": config.metric, "value": row[config.metric]},
-        "train": train_score,
-        "val": val_score,
-        "test": test_score,
-        "has_test": data.test is not None,
-        "diagnosis": diagnosis,
-        "watch": jumps(watched) if len(plan.watch) else None,
-        "units": _units(network) if plan.l0 else None,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "seconds": seconds,
-        "images_per_second": images_per_second,
-        "n_train": len(seen),
-        "n_val": len(fold.val),
-        "run_dir": str(run.path),
-    }
+    summary = FoldSummary(
+        status="done",
+        reason=reason,
+        name=name,
+        fold=fold.name,
+        seed=config.seed,
+        epochs=config.epochs,
+        best=best,
+        last=history[-1],
+        score=Achieved(config.metric, best.scores[config.metric]),
+        train=train_score,
+        val=val_score,
+        test=test_score,
+        has_test=data.test is not None,
+        diagnosis=diagnose(history, best, train_score, val_score),
+        watch=jumps(watched) if len(plan.watch) else None,
+        units=Units(*count_open(network)) if plan.l0 else None,
+        parameters=sum(p.numel() for p in network.parameters()),
+        seconds=seconds,
+        images_per_second=images_per_second,
+        n_train=len(seen),
+        n_val=len(fold.val),
+        run_dir=str(run.path),
+    )
     run.write_summary(summary)
-    run.status("done", epoch=state.epoch)
+    run.write_status(Status.now("done", state.epoch))
     return summary
-
-
-def _units(network: nn.Module) -> dict[str, int]:
-    """What is left of the units that L0 may close: {"open", "of"}."""
-    opened, of = count_open(network)
-    return {"open": opened, "of": of}
 
 
 def _draw_film(folder: Path, plan: Plan, watched: np.ndarray) -> None:

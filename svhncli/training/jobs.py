@@ -34,7 +34,8 @@ from svhncli.engine import device
 from svhncli.engine.device import Machine
 from svhncli.report.board import Board, Relay
 from svhncli.report.terminal import Show
-from svhncli.runs.record import RunDir
+from svhncli.runs.results import FoldSummary
+from svhncli.runs.run_dir import RunDir
 from svhncli.training.fold import is_finished, train_fold
 
 LOOK = 0.2
@@ -126,7 +127,7 @@ def train(
     record: RunDir,
     show: Show,
     again: str,
-) -> list[dict[str, Any]]:
+) -> list[FoldSummary]:
     """Train what is not finished; the summaries, in the order of the jobs.
 
     again: the command that goes on with what was interrupted.
@@ -135,11 +136,12 @@ def train(
         Interrupted: a signal came; the state of every training is saved.
         SvhnError: as `train_fold`, of the first training that failed; the others are stopped and saved.
     """
-    done: dict[str, dict[str, Any]] = {}
+    done: dict[str, FoldSummary] = {}
     for job in jobs:
         folder = _folder(job, jobs, record)
         _write_split(folder.path, job.fold)
-        if (summary := folder.summary()) is not None and is_finished(summary, job.config):
+        summary = folder.summary()
+        if isinstance(summary, FoldSummary) and is_finished(summary, job.config):
             done[job.name] = summary
     left = [job for job in jobs if job.name not in done]
     if at_once < 2 or len(left) < 2:
@@ -149,13 +151,11 @@ def train(
             done[job.name] = _train(job, machine, data, folder, show, again)
     else:
         done |= _side_by_side(left, at_once, machine, record, show, again)
-    # summaries that an earlier version wrote do not say of which fold and seed they are
-    return [{"fold": job.fold.name, "seed": job.config.seed} | done[job.name] for job in jobs]
+    # summaries that an earlier version wrote do not name their fold and seed
+    return [replace(done[job.name], fold=job.fold.name, seed=job.config.seed) for job in jobs]
 
 
-def _train(
-    job: Job, machine: Machine, data: DataSet, folder: RunDir, show: Show, again: str
-) -> dict[str, Any]:
+def _train(job: Job, machine: Machine, data: DataSet, folder: RunDir, show: Show, again: str) -> FoldSummary:
     return train_fold(job.config, machine, data, job.fold, folder, show, name=job.name, again=again)
 
 
@@ -185,7 +185,7 @@ class _Worker:
 
 def _side_by_side(
     jobs: Sequence[Job], at_once: int, machine: Machine, record: RunDir, show: Show, again: str
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, FoldSummary]:
     """Train the jobs in processes; name -> summary."""
     waiting, done = deque(jobs), {}
     error: BaseException | None = None

@@ -23,6 +23,7 @@ from svhncli.data.sources.svhn import load_file
 from svhncli.engine import device
 from svhncli.evaluation import trained
 from svhncli.models.gates import count_open
+from svhncli.runs.locate import checkpoint_files
 from svhncli.stats.significance import paired_bootstrap
 
 SMALL = [
@@ -147,7 +148,7 @@ def test_the_mean_is_numpy_s_of_what_the_members_say_and_what_predict_says_of_th
     assert [row["prediction"] for row in folds] == [row["prediction"] for row in joined]
     assert_allclose(*([float(row["confidence"]) for row in found] for found in (folds, joined)), atol=2e-6)
     images = np.random.default_rng(0).integers(0, 256, (50, 3, 32, 32), dtype=np.uint8)
-    members = [trained.load(path) for path in trained.checkpoints("folds")]
+    members = [trained.load(path) for path in checkpoint_files("folds")]
     assert_allclose(
         trained.probabilities([trained.load(Path("mean/best.pt"))], images, CPU),
         trained.probabilities(members, images, CPU),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from svhncli.cli import main as cli
-from svhncli.evaluation import trained
+from svhncli.runs.locate import checkpoint_files
 
 SMALL = ["data.n_train=400", "data.n_test=60", "epochs=2", "threads=1", "device=cpu", "model=linear"]
 FOLDS = [*SMALL, "split=kfold", "split.k=3"]
@@ -93,7 +93,7 @@ def test_replicates_and_the_fit_on_all_are_gathered_with_their_estimates(folder:
     found = summary_of(folder / "run")
     assert without_times(found) == without_times(summary_of(folder / "whole"))
     assert [one["name"] for one in found["folds"]] == ["boot00", "boot01"]
-    assert [path.parent.name for path in trained.checkpoints("run")] == ["boot00", "boot01"], "without all"
+    assert [path.parent.name for path in checkpoint_files("run")] == ["boot00", "boot01"], "without all"
     assert found["bootstrap"]["632plus"]["percentile"]["low"] < found["bootstrap"]["632plus"]["value"]
 
 

@@ -20,6 +20,7 @@ from photo_files import fields, write_mchar
 from PIL import Image
 from scipy.io import loadmat, savemat
 from scipy.stats import chi2_contingency, ks_2samp
+from svhncli.runs.record import RunDir
 
 from svhncli.analysis.inspect import boxes, drift, duplicates
 from svhncli.analysis.inspect.findings import look
@@ -30,7 +31,6 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.data.split import Fold
 from svhncli.runs.predictions import COLLECTED, read_collected
-from svhncli.runs.record import RunDir
 
 LIMITS = Limits(4.0, 0.96, 3.5)
 MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]

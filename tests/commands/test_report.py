@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from svhncli.runs.record import METRICS
 
 from svhncli.core.files import write_csv
 from svhncli.report.diagnosis import diagnose
 from svhncli.report.figures.curves import draw_curves
-from svhncli.runs.record import METRICS
 
 
 def history(*val_losses: float) -> list[dict[str, float]]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from svhncli.runs.overall import write_overall
+from svhncli.runs.record import RunDir
 
 from svhncli.core.errors import CheckpointError
 from svhncli.core.files import read_json, write_csv
-from svhncli.runs.overall import write_overall
 from svhncli.runs.predictions import read_readings
-from svhncli.runs.record import RunDir
 from svhncli.stats.estimates import resampled_intervals
 from svhncli.stats.intervals import fold_interval, mean_interval
 

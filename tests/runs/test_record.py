@@ -8,10 +8,10 @@ import math
 from pathlib import Path
 
 import pytest
+from svhncli.runs.record import METRICS, RunDir, best_scores, find_run
 
 from svhncli.core.errors import BusyError, CheckpointError, DiskError
 from svhncli.core.files import write_csv, write_json, write_text
-from svhncli.runs.record import METRICS, RunDir, best_scores, find_run
 
 
 def make_run(path: Path) -> Path:

@@ -17,10 +17,14 @@ from svhncli.config.loading import NEUTRAL, from_dict
 from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
+from svhncli.core.plain import to_plain
 from svhncli.data.split import Fold
-from svhncli.runs import reader
+from svhncli.runs import locate, reader
+from svhncli.runs.environment import Environment
+from svhncli.runs.locate import evaluation_folder
 from svhncli.runs.predictions import Readings, read_readings
-from svhncli.runs.record import evaluation_folder
+from svhncli.runs.results import EnsembleSummary, RunSummary
+from svhncli.runs.sweeps import sweep_jobs
 
 ANSWERS = "result.json"
 """What `svhn human` writes."""
@@ -95,11 +99,11 @@ def find(words: Sequence[str], baseline: str | None = None) -> tuple[list[Path],
 def _named(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     found, left = [], []
     for word in words:
-        folder = _answers(word) or reader.find(word)
-        if reader.is_sweep(folder):
-            rows = sorted(reader.jobs(folder), key=lambda row: int(row["job"]))
-            found += [row["path"] for row in rows if row["status"] == "done"]
-            left += [str(row["path"]) for row in rows if row["status"] != "done"]
+        folder = _answers(word) or locate.reported_folder(word)
+        if locate.is_sweep(folder):
+            jobs = sorted(sweep_jobs(folder), key=lambda job: job.job)
+            found += [job.path for job in jobs if job.is_done]
+            left += [job.run_dir for job in jobs if not job.is_done]
         else:
             found.append(folder)
     return found, left
@@ -124,23 +128,25 @@ def read(folder: Path, part: str, tested_on: str | None = None) -> Side:
 
 def _run(folder: Path, part: str, tested_on: str | None) -> Side:
     run = reader.Run.of(folder)
-    if run.summary.get("status") != "done":
+    if run.summary is None or run.summary.status != "done":
         raise CheckpointError(
             f"'{folder}' is not finished", f"train it to its end: svhn train --resume {run.top}"
         )
     if not run.env or not run.config:
         raise CheckpointError(f"'{run.top}' has no readable config.yaml and env.json", "name a whole run")
-    if (members := run.summary.get("members")) and part != "test":
+    ensemble = run.summary if isinstance(run.summary, EnsembleSummary) else None
+    if ensemble and part != "test":
         raise UsageError(
             f"'{folder}' is an ensemble, whose members validated on pictures of their own",
             f"svhn eval {folder}, and the others, then svhn compare ... part=test",
         )
-    data, seed = run.env["data"], run.config.get("seed")
-    seeds = {one["name"]: one.get("seed", seed) for one in run.summary.get("folds", ())}
-    name = tested_on or data["name"]
+    data, seed = run.env.data, run.config.get("seed")
+    folds = run.summary.folds if isinstance(run.summary, RunSummary) else []
+    seeds = {fold.name: fold.seed for fold in folds}
+    name = tested_on or data.name
     trainings, marks, parts = [], set(), set()
     for one in run.folds or [run]:
-        if (split := one.split) is None and not members:
+        if (split := one.split) is None and not ensemble:
             raise CheckpointError(f"'{one.path}' has no readable split.json", "name a whole run")
         if part == "test":
             evaluation = evaluation_folder(one.path, name, "test")
@@ -149,15 +155,15 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
             parts.add("test")
             readings = read_readings(evaluation / "predictions.csv")
         else:
-            marks.add(data["fingerprint"])
+            marks.add(str(data.fingerprint))
             parts.add(split.val_part if split else part)
             readings = read_readings(one.path / "val_predictions.csv")
         trainings.append(_training(seeds.get(one.path.name, seed), split, readings))
     if len(marks) > 1:
         raise CheckpointError(f"the folds of '{folder}' read different pictures", f"svhn eval {folder}")
     config, environment = _config(run.config), _environment(run.env)
-    if members:  # its config is that of its first member
-        config, environment = config | {"ensemble": f"{run.summary['how']} of {len(members)}"}, {}
+    if ensemble:  # its config is that of its first member
+        config, environment = config | {"ensemble": f"{ensemble.how} of {len(ensemble.members)}"}, {}
     return Side(folder, name, marks.pop(), parts.pop(), trainings, config, environment)
 
 
@@ -187,8 +193,8 @@ def _config(saved: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flat.items() if name not in NEUTRAL}
 
 
-def _environment(env: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: env.get(name) for name in ("python", "platform", "machine", "versions")}
+def _environment(env: Environment) -> dict[str, Any]:
+    kept = {name: to_plain(getattr(env, name)) for name in ("python", "platform", "machine", "versions")}
     return rules.flat(kept)
 
 

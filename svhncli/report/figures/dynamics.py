@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from svhncli.core.files import write_atomic
 from svhncli.core.labels import read
+from svhncli.runs.results import Movement
 
 LATE = 4
 """The last quarter of a run is what is judged: early on, every prediction moves."""
@@ -22,15 +22,13 @@ _FRAMES = 30
 """The most epochs that are drawn; of longer runs as many, spread evenly."""
 
 
-def jumps(watched: np.ndarray) -> dict[str, Any] | None:
+def jumps(watched: np.ndarray) -> Movement | None:
     """How much predictions still move in the last quarter of a run, from one epoch to the next.
 
     watched: float (epochs, N, L, K), the probabilities of N pictures after each epoch.
 
     Returns:
-        {"pictures": N, "epochs": how many changes of epoch are counted, "changed": the share of readings that
-        became others, "moved": the mean total variation distance of the probabilities}; None before the
-        second epoch.
+        None before the second epoch.
     """
     count = len(watched) - 1
     if count < 1:
@@ -38,12 +36,12 @@ def jumps(watched: np.ndarray) -> dict[str, Any] | None:
     late = -(-count // LATE)
     kept = watched[-late - 1 :]
     classes = kept.argmax(-1)
-    return {
-        "pictures": watched.shape[1],
-        "epochs": late,
-        "changed": float((classes[1:] != classes[:-1]).any(-1).mean()),
-        "moved": float(np.abs(kept[1:] - kept[:-1]).sum(-1).mean() / 2),
-    }
+    return Movement(
+        pictures=watched.shape[1],
+        epochs=late,
+        changed=float((classes[1:] != classes[:-1]).any(-1).mean()),
+        moved=float(np.abs(kept[1:] - kept[:-1]).sum(-1).mean() / 2),
+    )
 
 
 def draw_film(path: Path, images: np.ndarray, labels: Sequence[str], watched: np.ndarray) -> None:

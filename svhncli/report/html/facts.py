@@ -1,10 +1,10 @@
-"""What a report says of a run: sentences, tiles, rows and commands, made of what `gather` read."""
+"""What a report says about a run: sentences, tiles, rows and commands, made from the files of its folder."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,14 @@ import numpy as np
 
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.labels import as_text
+from svhncli.core.text import bounds, duration, percent
 from svhncli.report.diagnosis import turns
-from svhncli.report.terminal import percent
-from svhncli.runs.overall import BOOTSTRAP
+from svhncli.report.run_table import bootstrap_accuracies, counted, made_of
 from svhncli.runs.reader import Run
+from svhncli.runs.results import BestEpoch, Diagnosis, EpochRow, Failure, FoldSummary, RunSummary
+from svhncli.stats.intervals import Interval
 from svhncli.stats.metrics import VAL_ACCURACY, column_text, rank
+from svhncli.stats.score import Score
 
 
 @dataclass(frozen=True)
@@ -42,135 +45,177 @@ def title(run: Run) -> str:
 
 
 def unit(run: Run) -> str:
-    """What is counted as right or wrong."""
+    """What is counted as correct or wrong."""
     return "numbers" if run.said is not None and run.said[1].shape[1] > 1 else "digits"
 
 
 def outcome(run: Run) -> str:
-    """done, failed, interrupted, or running: also what a killed run still says of itself."""
-    said = run.status.get("status")
-    return said if said == "running" else run.summary.get("status") or said or "unknown"
+    """done, failed, interrupted or running; a killed run still has the status running."""
+    status = run.status.status if run.status else None
+    if status == "running" or run.summary is None:
+        return status or "unknown"
+    return run.summary.status
 
 
 def lede(run: Run) -> list[str]:
     """The summary in sentences."""
-    summary, told = run.summary, []
     state = outcome(run)
-    if state != "done":
-        where = f" in epoch {run.history[-1]['epoch'] + 1:.0f}" if run.history else ""
-        told.append(
-            {
-                "failed": f"The run failed{where}: {summary.get('reason', 'no reason was noted')}.",
-                "interrupted": f"The run was interrupted and can go on: {summary.get('reason', '')}.",
-                "running": f"The run had not ended when this was written (its last note: "
-                f"{run.status.get('time', 'no time')}).",
-            }.get(state, "The run left no note of how it ended.")
+    sentences = [] if state == "done" else [_ending(run, state)]
+    sentences += _reached(run, state)
+    if state == "done":
+        sentences.append(
+            "The validation score is slightly optimistic, since it chose the epoch; the test part chose "
+            "nothing."
         )
-    if "folds" in summary:
-        accuracy, n = summary["val_accuracy"], [fold["n_val"] for fold in summary["folds"]]
-        told.append(
-            f"{len(n)} networks ({_network(run)}), each of other pictures or another seed, read on average "
-            f"{percent(accuracy['mean'])} of the {unit(run)} of their validation part right "
-            f"({_range(n)} each)."
+    return sentences
+
+
+def _ending(run: Run, state: str) -> str:
+    """Why a run is not done."""
+    reason = "" if run.summary is None else run.summary.reason
+    if state == "failed":
+        where = f" in epoch {run.history[-1].epoch + 1}" if run.history else ""
+        return f"The run failed{where}: {reason or 'it recorded no reason'}."
+    if state == "interrupted":
+        return f"The run was interrupted and can be resumed: {reason}."
+    if state == "running":
+        when = run.status.time if run.status else ""
+        return f"The run had not ended when this was written (its last status: {when or 'no time'})."
+    return "The run recorded no status at its end."
+
+
+def _reached(run: Run, state: str) -> Iterator[str]:
+    """How good the run is, as far as it came."""
+    summary = run.summary
+    if isinstance(summary, RunSummary):
+        accuracy = percent(summary.estimates["val_accuracy"].mean)
+        sizes = [fold.n_val for fold in summary.folds]
+        yield (
+            f"{len(sizes)} networks ({_network(run, summary)}), each trained on another fold or with another "
+            f"seed, classify on average {accuracy} of the {unit(run)} of their validation part correctly "
+            f"({_range(sizes)} each)."
         )
-    elif state == "done" and "val" in summary:
-        told.append(
-            f"A network ({_network(run)}) was trained on {summary['n_train']:,} pictures of "
-            f"{run.env.get('data', {}).get('name', 'unknown data')}; after {_epochs(summary)} it reads "
-            f"{percent(summary['val']['accuracy'])} of {summary['n_val']:,} validation {unit(run)} right."
+    elif isinstance(summary, FoldSummary) and state == "done":
+        data = run.env.data.name if run.env else "unknown data"
+        yield (
+            f"A network ({_network(run, summary)}) was trained on {summary.n_train:,} images of {data}; "
+            f"after {_epochs(summary)} it classifies {percent(summary.val.accuracy)} of {summary.n_val:,} "
+            f"validation {unit(run)} correctly."
         )
     elif run.folds:
         done = sum(outcome(fold) == "done" for fold in run.folds)
-        told.append(f"Of the {len(run.folds)} folds that began {done} are done; their scores stand below.")
-    elif best := summary.get("best"):
-        told.append(f"Its best epoch so far, the {_ordinal(best['epoch'])}, reads {_best(best)}.")
-    elif run.history:
-        metric = run.config.get("metric", VAL_ACCURACY.name)
-        best = min(run.history, key=lambda row: rank(metric, row[metric]))
-        told.append(f"Its best epoch so far, the {_ordinal(int(best['epoch']))}, reads {_best(best)}.")
-    if state == "done":
-        told.append(
-            "The validation score is a little too good, since it chose the epoch; "
-            "the test part chose nothing."
-        )
-    return told
+        yield f"Of the {len(run.folds)} folds that began, {done} are done; their scores are below."
+    elif (best := _best_so_far(run)) is not None:
+        yield f"Its best epoch so far is the {_ordinal(best.epoch)}: {_best(best)}."
+
+
+def _best_so_far(run: Run) -> BestEpoch | EpochRow | None:
+    if isinstance(run.summary, (FoldSummary, Failure)) and run.summary.best is not None:
+        return run.summary.best
+    metric = run.config.get("metric", VAL_ACCURACY.name)
+
+    def place(row: EpochRow) -> float:
+        scores = {"val_accuracy": row.val_accuracy, "val_loss": row.val_loss, **row.added}
+        return rank(metric, scores[metric])
+
+    return min(run.history, key=place, default=None)
 
 
 def tiles(run: Run, human: Mapping[str, Any] | None) -> list[Tile]:
-    """The figures that stand at the top."""
-    summary, found = run.summary, []
-    if "folds" in summary:
-        found.append(Tile("validation accuracy", percent(summary["val_accuracy"]["mean"]), _spread(summary)))
-    elif "val" in summary:
-        found.append(Tile("validation accuracy", percent(summary["val"]["accuracy"]), scored(summary["val"])))
-    if test := summary.get("test"):
-        sd = summary.get("test_accuracy")
-        detail = f"mean over folds, sd {percent(sd['sd'])}" if sd else scored(test)
-        found.append(Tile("test accuracy", percent(test["accuracy"]), detail))
-    elif outcome(run) == "done":
-        why = "test=false" if summary.get("has_test") else "this data has no test part"
-        found.append(Tile("test accuracy", "none", f"not scored: {why}"))
+    """The figures at the top."""
+    summary = run.finished
+    shown = [] if summary is None else _score_tiles(summary)
     if majority := baseline(run):
-        found.append(majority)
+        shown.append(majority)
     if human:
-        detail = f"{scored(human)}; {human['median_seconds']:.1f} s a picture"
-        found.append(Tile("a person", percent(human["accuracy"]), detail))
-    if "seconds" in summary:
-        detail = f"of training, {summary['images_per_second']:,.0f} images/s"
-        found.append(Tile("time", duration(summary["seconds"]), detail))
-    found.append(Tile("status", outcome(run), summary.get("reason", "")))
-    return found
+        detail = f"{quiz_score(human)}; {human['median_seconds']:.1f} s per image"
+        shown.append(Tile("a person", percent(human["accuracy"]), detail))
+    if summary is not None:
+        detail = f"of training, {summary.images_per_second:,.0f} images/s"
+        shown.append(Tile("time", duration(summary.seconds), detail))
+    shown.append(Tile("status", outcome(run), "" if run.summary is None else run.summary.reason))
+    return shown
+
+
+def _score_tiles(summary: FoldSummary | RunSummary) -> list[Tile]:
+    if isinstance(summary, RunSummary):
+        val = Tile("validation accuracy", percent(summary.estimates["val_accuracy"].mean), _spread(summary))
+        detail = (
+            f"mean over folds, sd {percent(summary.estimates['test_accuracy'].sd)}" if summary.test else ""
+        )
+    else:
+        val = Tile("validation accuracy", percent(summary.val.accuracy), scored(summary.val))
+        detail = scored(summary.test) if summary.test else ""
+    if summary.test is not None:
+        return [val, Tile("test accuracy", percent(summary.test.accuracy), detail)]
+    why = "test=false" if summary.has_test else "this data has no test part"
+    return [val, Tile("test accuracy", "none", f"not scored: {why}")]
 
 
 def baseline(run: Run) -> Tile | None:
-    """What one would score who always said the same."""
+    """The accuracy of always predicting the same."""
     if run.said is None:
         return None
     counts = Counter(as_text(row) for row in run.said[1])
     answer, count = counts.most_common(1)[0]
-    detail = f"always reading “{answer}”, the commonest in the validation part"
+    detail = f"always predicting “{answer}”, the commonest in the validation part"
     return Tile("majority baseline", percent(count / counts.total()), detail)
 
 
-def scored(score: Mapping[str, Any]) -> str:
-    """Such as `[92.9%, 93.8%] at 95%, 8,000 pictures`."""
-    parts = [interval(score.get("interval")), f"{score['n']:,} pictures"]
-    if "digit_accuracy" in score:
-        parts.append(
-            f"digits {percent(score['digit_accuracy'])}, lengths {percent(score['length_accuracy'])}"
-        )
-    return ", ".join(filter(None, parts))
+def scored(score: Score) -> str:
+    """Such as `[92.9%, 93.8%] at 95%, 8,000 images`."""
+    parts = [interval(score.interval), f"{score.n:,} images"]
+    if score.digit_accuracy is not None and score.length_accuracy is not None:
+        digits, lengths = percent(score.digit_accuracy), percent(score.length_accuracy)
+        parts.append(f"digits {digits}, lengths {lengths}")
+    return ", ".join(parts)
 
 
-def interval(found: Mapping[str, Any] | None, level: bool = True) -> str:
-    if not found:
+def quiz_score(human: Mapping[str, Any]) -> str:
+    """Of a person, from the result.json of `svhn human`."""
+    ends = human["interval"]
+    known = f"{bounds(ends['low'], ends['high'])} at {ends['level']:.0%}, " if ends else ""
+    return f"{known}{human['n']:,} images"
+
+
+def interval(ends: Interval | None, level: bool = True) -> str:
+    if ends is None:
         return ""
-    told = f"[{percent(found['low'])}, {percent(found['high'])}]"
-    return f"{told} at {found['level']:.0%}" if level else told
+    text = bounds(ends.low, ends.high)
+    return f"{text} at {ends.level:.0%}" if level else text
 
 
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+@dataclass(frozen=True)
+class Verdict:
+    """The diagnosis of a run or of the fold `name`."""
+
+    name: str
+    diagnosis: Diagnosis
 
 
-def verdicts(run: Run) -> list[dict[str, Any]]:
-    """The diagnosis of the run, or of each of its folds: {"name", "verdict", "why"}."""
-    inner = run.summary.get("folds") or [fold.summary for fold in run.folds] or [run.summary]
-    return [{"name": one.get("name"), **one["diagnosis"]} for one in inner if one.get("diagnosis")]
+def verdicts(run: Run) -> list[Verdict]:
+    """The diagnosis of the run, or of each of its folds."""
+    if isinstance(run.summary, RunSummary):
+        summaries = run.summary.folds
+    else:
+        summaries = [part.summary for part in run.folds or [run] if isinstance(part.summary, FoldSummary)]
+    return [Verdict(summary.name, summary.diagnosis) for summary in summaries]
+
+
+def hint(run: Run) -> str:
+    """How to fix what made a run fail, as a sentence."""
+    text = run.summary.hint if isinstance(run.summary, Failure) else ""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def next_commands(run: Run) -> list[tuple[str, str | None]]:
     """What to try by the folds' commonest verdict: words, and the whole command where one can be given."""
-    found = [one["verdict"] for one in verdicts(run)]
-    if run.summary.get("exit_code") == NotFiniteError.exit_code:
-        found = ["diverged"]
-    if not found or not run.config:
+    names = [verdict.diagnosis.verdict for verdict in verdicts(run)]
+    if isinstance(run.summary, Failure) and run.summary.exit_code == NotFiniteError.exit_code:
+        names = ["diverged"]
+    if not names or not run.config:
         return []
-    verdict = Counter(found).most_common(1)[0][0]
+    verdict = Counter(names).most_common(1)[0][0]
     return [(text, word and train_command(run, word)) for text, word in turns(verdict, run.config)]
 
 
@@ -206,26 +251,43 @@ def same_data(run: Run, verb: str, *groups: str) -> str:
     return " ".join([f"svhn {verb}", shlex.join(words)]).rstrip()
 
 
-def folds(run: Run) -> list[dict[str, Any]]:
-    """A row for every fold: what it reached, as far as it came."""
-    rows = []
-    for fold in run.folds:
-        summary = fold.summary
-        best, val, test = (summary.get(name) or {} for name in ("best", "val", "test"))
-        rows.append(
-            {
-                "name": fold.path.name,
-                "status": outcome(fold),
-                "epoch": best.get("epoch"),
-                "n": summary.get("n_val"),
-                "val": percent(best["val_accuracy"]) if best else "",
-                "interval": interval(val.get("interval"), level=False),
-                "loss": f"{best['val_loss']:.4f}" if best else "",
-                "test": percent(test["accuracy"]) if test else "",
-                "digest": fold.split.digest[:12] if fold.split else "",
-            }
-        )
-    return rows
+@dataclass(frozen=True)
+class FoldCells:
+    """What a fold reached, as far as it came, as text."""
+
+    name: str
+    status: str
+    epoch: str = ""
+    n: str = ""
+    val: str = ""
+    interval: str = ""
+    loss: str = ""
+    test: str = ""
+    digest: str = ""
+
+
+def folds(run: Run) -> list[FoldCells]:
+    """A row for every fold."""
+    return [_fold_cells(fold) for fold in run.folds]
+
+
+def _fold_cells(fold: Run) -> FoldCells:
+    name, status = fold.path.name, outcome(fold)
+    digest = fold.split.digest[:12] if fold.split else ""
+    summary = fold.summary
+    if not isinstance(summary, FoldSummary):
+        return FoldCells(name, status, digest=digest)
+    return FoldCells(
+        name,
+        status,
+        str(summary.best.epoch),
+        f"{summary.n_val:,}",
+        percent(summary.best.val_accuracy),
+        interval(summary.val.interval, level=False),
+        f"{summary.best.val_loss:.4f}",
+        percent(summary.test.accuracy) if summary.test else "",
+        digest,
+    )
 
 
 def validates_again(run: Run) -> bool:
@@ -237,96 +299,96 @@ def validates_again(run: Run) -> bool:
 def over_folds(run: Run) -> list[tuple[str, str, str, str]]:
     """Name, mean, standard deviation and interval of every score that has a mean over folds."""
     rows = []
-    for name, value in run.summary.items():
-        if isinstance(value, dict) and "sd" in value and name != "seeds":
-            mean, sd, low, high = (
-                column_text(name, value[key]) if key in value else "" for key in ("mean", "sd", "low", "high")
-            )
-            rows.append((name.replace("_", " "), mean, sd, f"[{low}, {high}]" if low else ""))
+    for name, estimate in run.summary.estimates.items() if isinstance(run.summary, RunSummary) else ():
+        mean, sd = column_text(name, estimate.mean), column_text(name, estimate.sd)
+        ends = ""
+        if estimate.low is not None and estimate.high is not None:
+            ends = f"[{column_text(name, estimate.low)}, {column_text(name, estimate.high)}]"
+        rows.append((name.replace("_", " "), mean, sd, ends))
     return rows
 
 
 def estimates(run: Run) -> list[tuple[str, str, str, str]]:
-    """Name, accuracy, interval and a word about it, of what several trainings tell of unseen pictures."""
+    """Name, accuracy, interval and an explanation of what several folds estimate for new images."""
+    if not isinstance(run.summary, RunSummary):
+        return []
     rows = []
-    if found := run.summary.get("unseen"):
-        houses = f" of {found['groups']:,} house numbers" if found["groups"] < found["n"] else ""
-        about = f"{found['n']:,} pictures{houses}, each by the share of its readings that are right; Wilson"
-        rows.append(("pictures that did not train", percent(found["accuracy"]), found["interval"], about))
-    if found := run.summary.get("bootstrap"):
-        about = (
-            f"training error {percent(found['train_error'])}, error without information "
-            f"{percent(found['no_information_rate'])}, R {found['relative_overfitting']:.2f}"
-        )
-        for name, words in BOOTSTRAP.items():
-            one = found[name]
-            text = about if name == "632plus" else ""
-            rows.append((words, percent(one["value"]), one["bca"] or one["percentile"], text))
-    if found := run.summary.get("seeds"):
-        about = f"sd {percent(found['sd'])} from seed to seed, {found['n']} seeds on the same folds"
-        rows.append(("validation accuracy of a seed", percent(found["mean"]), None, about))
-    return [(name, value, interval(bounds), about) for name, value, bounds, about in rows]
+    if (unseen := run.summary.unseen) is not None:
+        about = f"{counted(unseen)}, each by its share of correct predictions; Wilson"
+        rows.append(("held-out images", percent(unseen.accuracy), interval(unseen.interval), about))
+    if (bootstrap := run.summary.bootstrap) is not None:
+        for name, accuracy in bootstrap_accuracies(bootstrap):
+            about = made_of(bootstrap) if accuracy is bootstrap.point632plus else ""
+            ends = interval(accuracy.bca or accuracy.percentile)
+            rows.append((name, percent(accuracy.value), ends, about))
+    if (seeds := run.summary.seeds) is not None:
+        about = f"sd {percent(seeds.sd)} from seed to seed, {seeds.n} seeds on the same folds"
+        rows.append(("validation accuracy of a seed", percent(seeds.mean), "", about))
+    return rows
 
 
 def jumps(run: Run) -> list[str]:
-    """How much the predictions of the watched pictures still moved in the last quarter of the run."""
-    told = []
-    for one in run.folds or [run]:
-        if found := one.summary.get("watch"):
-            name = f"{one.path.name}: " if run.folds else ""
-            epochs = (
-                "the last epoch" if found["epochs"] == 1 else f"each of the last {found['epochs']} epochs"
+    """How much the predictions for the watched images still moved in the last quarter of the run."""
+    sentences = []
+    for part in run.folds or [run]:
+        if isinstance(part.summary, FoldSummary) and (watch := part.summary.watch) is not None:
+            name = f"{part.path.name}: " if run.folds else ""
+            epochs = "the last epoch" if watch.epochs == 1 else f"each of the last {watch.epochs} epochs"
+            sentences.append(
+                f"{name}in {epochs}, {percent(watch.changed, 1)} of {watch.pictures} predictions changed, and "
+                f"on average {percent(watch.moved, 1)} of the probability moved to other classes."
             )
-            told.append(
-                f"{name}after {epochs}, {percent(found['changed'], 1)} of {found['pictures']} pictures were "
-                f"read otherwise than before, and on average {percent(found['moved'], 1)} of the probability "
-                "moved to other classes."
-            )
-    return told
+    return sentences
 
 
 def facts_of_environment(run: Run) -> list[tuple[str, str]]:
-    """Names and values of everything on which the result rests beside the config."""
-    env, machine = run.env, run.env.get("machine", {})
-    found = [
-        ("folder", str(run.path)),
-        ("last started as", _command(env.get("command") or [])),
-        ("status noted", str(run.status.get("time", ""))),
+    """Names and values of everything on which the result rests besides the config."""
+    rows = [("folder", str(run.path))]
+    if run.env is not None:
+        rows.append(("last started as", _command(run.env.command)))
+    rows += [
+        ("status recorded", run.status.time if run.status else ""),
         ("seed", str(run.config.get("seed", ""))),
-        ("data fingerprint", str(env.get("data", {}).get("fingerprint", ""))),
-        ("split digest", run.split.digest if run.split else ""),
-        ("device", str(machine.get("device", ""))),
-        ("precision", str(machine.get("precision", ""))),
-        ("threads", str(machine.get("threads", ""))),
-        ("platform", str(env.get("platform", ""))),
-        ("python", str(env.get("python", ""))),
-        *((name, str(version)) for name, version in env.get("versions", {}).items() if version),
     ]
-    return [(name, value) for name, value in found if value]
+    digest = ("split digest", run.split.digest if run.split else "")
+    if (env := run.env) is None:
+        return [(name, value) for name, value in [*rows, digest] if value]
+    rows += [
+        ("data fingerprint", env.data.fingerprint or ""),
+        digest,
+        ("device", env.machine.device or ""),
+        ("precision", env.machine.precision or ""),
+        ("threads", str(env.machine.threads or "")),
+        ("platform", env.platform),
+        ("python", env.python),
+        *((name, version or "") for name, version in env.versions.items()),
+    ]
+    return [(name, value) for name, value in rows if value]
 
 
 # ----------------------------------------------------------------------------- pieces
 
 
-def _spread(summary: Mapping[str, Any]) -> str:
-    estimate = summary["val_accuracy"]
-    return (
-        f"{interval(estimate)} (corrected), sd {percent(estimate['sd'])} over {len(summary['folds'])} folds"
-    )
+def _spread(summary: RunSummary) -> str:
+    estimate = summary.estimates["val_accuracy"]
+    ends = ""
+    if estimate.low is not None and estimate.high is not None and estimate.level is not None:
+        ends = f"{bounds(estimate.low, estimate.high)} at {estimate.level:.0%} (corrected), "
+    return f"{ends}sd {percent(estimate.sd)} over {len(summary.folds)} folds"
 
 
-def _network(run: Run) -> str:
+def _network(run: Run, summary: FoldSummary | RunSummary) -> str:
     name = run.config["model"]["name"] if run.config else "unknown"
-    return f"{name}, {run.summary['parameters']:,} parameters"
+    return f"{name}, {summary.parameters:,} parameters"
 
 
-def _epochs(summary: Mapping[str, Any]) -> str:
-    count, best = summary["last"]["epoch"], _ordinal(summary["best"]["epoch"])
+def _epochs(summary: FoldSummary) -> str:
+    count, best = summary.last.epoch, _ordinal(summary.best.epoch)
     return "1 epoch" if count == 1 else f"the best of {count} epochs, the {best},"
 
 
-def _best(row: Mapping[str, float]) -> str:
-    return f"{percent(row['val_accuracy'])} of the validation part right (loss {row['val_loss']:.4f})"
+def _best(row: BestEpoch | EpochRow) -> str:
+    return f"validation accuracy {percent(row.val_accuracy)}, loss {row.val_loss:.4f}"
 
 
 def _key(word: str) -> str:

@@ -15,11 +15,14 @@ from svhncli import __version__
 from svhncli.core.errors import DiskError
 from svhncli.core.files import read_json, write_text
 from svhncli.core.plain import to_plain
+from svhncli.core.text import percent
 from svhncli.report.html import facts, svg
 from svhncli.report.html.svg import Dot, Line
-from svhncli.report.terminal import percent
 from svhncli.runs.contact_sheet import data_url
-from svhncli.runs.reader import UNREADABLE, Run, is_sweep, jobs, swept_keys
+from svhncli.runs.locate import SWEEP, is_sweep
+from svhncli.runs.reader import UNREADABLE, Run
+from svhncli.runs.results import Failure, FoldSummary
+from svhncli.runs.sweeps import SweepJob, sweep_jobs
 from svhncli.stats.metrics import added_metrics, column_text, is_percent
 from svhncli.stats.scores import calibration_error
 
@@ -72,8 +75,8 @@ def _environment() -> jinja2.Environment:
     return made
 
 
-def _score(value: str, metric: str) -> str:
-    return column_text(metric, float(value))
+def _score(value: float, metric: str) -> str:
+    return column_text(metric, value)
 
 
 def _where_there_is(form: Callable[..., str]) -> Callable[..., str]:
@@ -89,7 +92,7 @@ def _where_there_is(form: Callable[..., str]) -> Callable[..., str]:
 
 
 def _run(run: Run, beside: Beside) -> dict[str, Any]:
-    fingerprint = run.env.get("data", {}).get("fingerprint") or run.sheet.get("fingerprint")
+    fingerprint = (run.env.data.fingerprint if run.env else None) or run.sheet.get("fingerprint")
     first = run.folds[0] if run.folds else run
     digest = first.split.digest if first.split else None
     human = _result(beside.human, fingerprint)
@@ -107,8 +110,9 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
         ],
         "wide": wide,
         "weights": (first.path / "best.pt").is_file(),
+        "by_length": run.summary.val.by_length if isinstance(run.summary, FoldSummary) else None,
         "film": (data_url(run.film), run.film.size) if run.film else None,
-        "classes": to_plain(found.classes) if found else [],
+        "classes": found.classes if found else [],
         "ece": calibration_error(found.bins) if found else None,
         "reliability": _reliability(run),
     }
@@ -134,8 +138,10 @@ def _curves(run: Run) -> list[dict[str, Any]]:
     parts = [one for one in run.folds or [run] if one.history]
     if not parts:
         return []
-    mark = None if run.folds else (run.summary.get("best") or {}).get("epoch")
-    added = added_metrics([row for part in parts for row in part.history])
+    best = run.summary.best if isinstance(run.summary, (FoldSummary, Failure)) else None
+    mark = None if run.folds or best is None else best.epoch
+    rows = [[to_plain(row) for row in part.history] for part in parts]
+    added = added_metrics([row for history in rows for row in history])
     made = []
     for name, keys, form in (
         ("loss", ("train_loss", "val_loss"), "{:.4f}".format),
@@ -144,9 +150,9 @@ def _curves(run: Run) -> list[dict[str, Any]]:
         *((metric.title, (metric.name,), metric.text) for metric in added),
     ):
         lines = [
-            Line(key.partition("_")[0], [(row["epoch"], row[key]) for row in part.history])
+            Line(key.partition("_")[0], [(row["epoch"], row[key]) for row in history])
             for key in keys
-            for part in (parts[:1] if key == "lr" else parts)
+            for history in (rows[:1] if key == "lr" else rows)
         ]
         ends = "; ".join(
             f"{line.kind} from {form(line.points[0][1])} to {form(line.points[-1][1])}" for line in lines
@@ -195,38 +201,49 @@ def _reliability(run: Run) -> Any:
 # ----------------------------------------------------------------------------- a sweep
 
 
+@dataclass(frozen=True)
+class JobRow:
+    """A job of a sweep in the report: its values in words, and the interval of its accuracy."""
+
+    job: SweepJob
+    words: str
+    interval: str
+
+
 def _sweep(folder: Path) -> dict[str, Any]:
-    rows = jobs(folder)
-    done = [row for row in rows if row["status"] == "done" and row["score"]]
-    keys = swept_keys(rows)
-    runs = [Run.of(row["path"]) for row in rows]
-    for row, run in zip(rows, runs, strict=True):
-        row["values"] = {key: row[key] for key in keys}
-        row["told"] = ", ".join(f"{key}={row[key]}" for key in keys)
-        row["interval"] = facts.interval((run.summary.get("val") or {}).get("interval"), level=False)
+    jobs = sweep_jobs(folder)
+    done = [job for job in jobs if job.is_done and job.score is not None]
+    keys = list(jobs[0].swept) if jobs else []
     return {
-        "run": Run.of(done[0]["path"]) if done else None,
+        "run": Run.of(done[0].path) if done else None,
         "sweep": {
             "path": folder,
-            "rows": rows,
+            "rows": [_job_row(job) for job in jobs],
             "keys": keys,
             "done": len(done),
-            "metric": done[0]["metric"] if done else "score",
+            "metric": done[0].metric if done else "score",
             "charts": list(_strips(done, keys)),
             "command": _sweep_command(folder),
         },
     }
 
 
-def _strips(done: list[dict[str, Any]], keys: list[str]) -> Iterator[tuple[str, Any]]:
+def _job_row(job: SweepJob) -> JobRow:
+    summary = Run.of(job.path).summary
+    val = summary.val.interval if isinstance(summary, FoldSummary) else None
+    words = ", ".join(f"{key}={value}" for key, value in job.swept.items())
+    return JobRow(job, words, facts.interval(val, level=False))
+
+
+def _strips(done: list[SweepJob], keys: list[str]) -> Iterator[tuple[str, Any]]:
     """A chart of the score for each key, where there is more than one value of it to compare."""
-    metric = done[0]["metric"] if done else ""
-    same = [row for row in done if row["metric"] == metric]
+    metric = (done[0].metric or "") if done else ""
+    scores = [(job, job.score) for job in done if job.metric == metric and job.score is not None]
     for key in keys:
-        ordered = sorted(same, key=lambda row: _value(row[key]))
+        ordered = sorted(scores, key=lambda pair: _value(pair[0].swept[key]))
         dots = [
-            Dot(row[key], float(row["score"]), f"job {row['job']}: {_score(row['score'], metric)}")
-            for row in ordered
+            Dot(job.swept[key], score, f"job {job.job}: {column_text(metric, score)}")
+            for job, score in ordered
         ]
         if len({dot.row for dot in dots}) > 1:
             yield key, svg.strip_chart(dots, f"{metric} of every job by {key}", share=is_percent(metric))
@@ -242,6 +259,6 @@ def _value(text: str) -> tuple[bool, float, str]:
 
 def _sweep_command(folder: Path) -> str:
     try:
-        return f"svhn train -m {shlex.join(read_json(folder / 'sweep.json')['overrides'])}"
+        return f"svhn train -m {shlex.join(read_json(folder / SWEEP)['overrides'])}"
     except UNREADABLE:
         return ""

@@ -1,0 +1,179 @@
+"""What a word for a run means: its folder, a file in it, a fold, a sweep, an ensemble, or `latest`."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from svhncli.core.errors import CheckpointError, UsageError
+
+SWEEP = "sweep.json"
+"""The file that makes a folder a sweep's: what was swept."""
+LATEST = "latest"
+RUNS, SWEEPS = Path("outputs/train"), Path("outputs/sweep")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
+
+# ----------------------------------------------------------------------------- folders
+
+
+def run_folder(word: str | None) -> Path:
+    """The folder of the run that a word means: the folder itself, a file or fold in it, or the latest run.
+
+    Raises:
+        CheckpointError: there is no such run.
+    """
+    if word in (None, LATEST):
+        return latest_run()
+    path = Path(str(word)).expanduser()
+    if not path.exists():
+        raise CheckpointError(f"there is no run '{path}'", "name a run's folder, a .pt file in it, or latest")
+    folder = path if path.is_dir() else path.parent
+    for candidate in (folder, folder.parent):  # a fold's folder lies in its run's
+        if (candidate / "config.yaml").is_file():
+            return candidate
+    raise CheckpointError(
+        f"'{path}' does not belong to a run: there is no config.yaml beside it",
+        "to start a new run from a checkpoint's weights: svhn train init_from=FILE",
+    )
+
+
+def reported_folder(word: str | None) -> Path:
+    """The folder whose results a word means: that of a sweep, of a run, or of one fold of it.
+
+    Raises:
+        CheckpointError: there is no such run.
+    """
+    path = Path(str(word)).expanduser()
+    if word not in (None, LATEST) and path.exists():
+        folder = path if path.is_dir() else path.parent
+        is_fold = (folder / "split.json").is_file() and (folder.parent / "config.yaml").is_file()
+        if is_sweep(folder) or is_fold or (folder / "summary.json").is_file():
+            return folder
+    return run_folder(word)
+
+
+def resumable(word: str, sweeps_only: bool) -> Path | None:
+    """The run or sweep to resume; for "" the one under outputs/ that began last, None where there is none.
+
+    Raises:
+        UsageError: only a sweep will do, and the word means something else.
+        CheckpointError: only a sweep will do, and there is none.
+    """
+    if word:
+        if sweeps_only and not is_sweep(Path(word)):
+            raise UsageError(
+                f"'{word}' is not a sweep: it has no {SWEEP}",
+                "leave -m out to go on with a single run",
+            )
+        return Path(word)
+    begun = [path for path in _stamped(SWEEPS) if is_sweep(path)]
+    if sweeps_only and not begun:
+        raise CheckpointError(f"there is no sweep under '{SWEEPS}'", "start one: svhn train -m lr=1e-3,3e-4")
+    if not sweeps_only:
+        begun += [path for path in _stamped(RUNS) if (path / "config.yaml").is_file()]
+    return max(begun, key=lambda path: path.name, default=None)
+
+
+def latest_run(outputs: Path = RUNS) -> Path:
+    """The newest run under `outputs`, by the time in its name, that did not fail before anything was saved.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    runs = [path for path in _stamped(outputs) if _is_usable(path)]
+    if not runs:
+        raise CheckpointError(f"there is no run under '{outputs}' yet", "start one: svhn train")
+    return runs[-1]
+
+
+def is_sweep(folder: Path) -> bool:
+    return (folder / SWEEP).is_file()
+
+
+def _stamped(outputs: Path) -> list[Path]:
+    """The folders that `reserve` made, the oldest first."""
+    return sorted(path for path in outputs.glob("*") if _STAMP.match(path.name))
+
+
+def _is_usable(run: Path) -> bool:
+    saved = (run / "last.pt").is_file() or any(run.glob("*/last.pt"))  # in the folds, where there are several
+    failed = (run / "summary.json").is_file() and not saved
+    return (run / "config.yaml").is_file() and not failed
+
+
+# ----------------------------------------------------------------------------- checkpoints
+
+
+def checkpoint_file(word: str) -> Path:
+    """The one checkpoint that a word means: a file, or a run's best.pt.
+
+    Raises:
+        CheckpointError: there is no such run or file.
+    """
+    path = Path(word).expanduser()
+    if word != LATEST and path.is_file():
+        return path
+    folder = path if word != LATEST and (path / "best.pt").is_file() else run_folder(word)
+    if not (folder / "best.pt").is_file():
+        raise CheckpointError(
+            f"'{folder}' has no best.pt", "name a .pt file, or one of the folds of a run that has several"
+        )
+    return folder / "best.pt"
+
+
+def checkpoint_files(word: str) -> list[Path]:
+    """The checkpoints that a word means: a file, or a run's best.pt, or that of each of its folds.
+
+    Raises:
+        CheckpointError: there is no such run, or it has no weights yet.
+    """
+    from svhncli.data.split import ALL  # NumPy, which reserving a folder does not need
+
+    path = Path(word).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir() and (path / "best.pt").is_file():
+        return [path / "best.pt"]
+    run = run_folder(word)
+    files = [run / "best.pt"] if (run / "best.pt").is_file() else sorted(run.glob("*/best.pt"))
+    files = [file for file in files if file.parent.name != ALL]
+    if not files:
+        raise CheckpointError(f"'{run}' has no best.pt yet", f"finish it with: svhn train --resume {run}")
+    return files
+
+
+def member_files(word: str) -> list[Path]:
+    """The checkpoints that a word for members of an ensemble means: also all of a folder of .pt files.
+
+    Raises:
+        CheckpointError: there is no such run, or it has no weights yet.
+    """
+    folder = Path(word).expanduser()
+    is_run = any((folder / name).is_file() for name in ("config.yaml", "best.pt", "last.pt"))
+    files = [] if is_run else sorted(folder.glob("*.pt"))
+    return files or checkpoint_files(word)
+
+
+# ----------------------------------------------------------------------------- places for new files
+
+
+def reserve(kind: str, moment: datetime | None = None) -> Path:
+    """Make outputs/<kind>/<moment, now>: mkdir is atomic, so two starts in one instant get two folders."""
+    moment = moment or datetime.now()
+    while True:
+        folder = Path("outputs", kind, moment.strftime("%Y-%m-%d_%H-%M-%S-%f"))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process removed its empty parent just now
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                moment += timedelta(microseconds=1)
+
+
+def evaluation_folder(folder: Path, data: str, part: str, views: int = 1) -> Path:
+    """Where `svhn eval` writes its results for one part of a data set, beside the checkpoint it scored."""
+    name = f"{data}-{part}" + (f"-tta{views}" if views > 1 else "")
+    return folder / "eval" / re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)

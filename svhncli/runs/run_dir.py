@@ -1,0 +1,180 @@
+"""A run's directory: what was run, how it went, and no file that is half-written.
+
+    config.yaml  env.json  split.json     what was run, on what, on which images
+    data.json                             what these images are, in numbers
+    metrics.csv  timing.csv               one row per epoch: what is exact, and what the clock measured
+    best.pt  last.pt                      see checkpoint.py
+    summary.json  status.json  train.log  the result, the present state, the messages
+    plots/  report.html                   figures, and all of it as one page
+    fold directories of the same make     where a split has more than one fold
+
+metrics.csv is a function of config, data and machine: a resumed run's is the undisturbed run's, byte for
+byte. That is why seconds and images per second stand in timing.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
+from svhncli.core.errors import BusyError, CheckpointError
+from svhncli.core.files import read_json, sweep_temp, write_csv, write_json, write_text
+from svhncli.core.plain import from_plain, to_plain
+from svhncli.runs.environment import Environment, Status
+from svhncli.runs.results import Summary, read_summary
+
+T = TypeVar("T")
+METRICS = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+TIMING = ("epoch", "seconds", "images_per_second")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long an epoch took: a row of timing.csv."""
+
+    epoch: int
+    seconds: float
+    images_per_second: float
+
+
+class RunDir:
+    """Reads and writes the files of one run (or of one fold of it)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.best = path / "best.pt"
+        self.last = path / "last.pt"
+        self._timing: list[Timing] = []
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the directory against other processes; the lock falls with the process, however it ends.
+
+        Raises:
+            BusyError: another process works in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise BusyError(
+                f"another process is training in '{self.path}'", "wait for it, or stop it first"
+            ) from None
+        try:
+            sweep_temp(self.path)
+            yield
+        finally:
+            lock.release()
+
+    def fold(self, name: str) -> RunDir:
+        inner = RunDir(self.path / name)
+        inner.path.mkdir(exist_ok=True)
+        sweep_temp(inner.path)
+        return inner
+
+    # ---- what is run
+
+    @property
+    def started(self) -> bool:
+        return (self.path / "config.yaml").is_file()
+
+    def write_config(self, config: dict[str, Any], environment: Environment) -> None:
+        write_json(self.path / "env.json", to_plain(environment))
+        self.write_settings(config)
+
+    def write_settings(self, config: dict[str, Any]) -> None:
+        write_text(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+
+    def config(self) -> dict[str, Any]:
+        """The saved config as plain values.
+
+        Raises:
+            CheckpointError: there is none, or it cannot be read.
+        """
+        try:
+            values = OmegaConf.to_container(OmegaConf.load(self.path / "config.yaml"), resolve=False)
+        except Exception as error:
+            raise CheckpointError(f"'{self.path}' holds no readable config.yaml: {error}") from error
+        if not isinstance(values, dict):
+            raise CheckpointError(f"'{self.path / 'config.yaml'}' is not a config")
+        return {str(name): value for name, value in values.items()}
+
+    def env(self) -> Environment:
+        """Raises: CheckpointError: env.json is missing or damaged."""
+        return self._read("env.json", lambda value: from_plain(Environment, value))
+
+    # ---- how it goes
+
+    def write_status(self, status: Status) -> None:
+        write_json(self.path / "status.json", to_plain(status))
+
+    def status(self) -> Status | None:
+        """The latest status; None before the first.
+
+        Raises:
+            CheckpointError: status.json is damaged.
+        """
+        if not (self.path / "status.json").is_file():
+            return None
+        return self._read("status.json", lambda value: from_plain(Status, value))
+
+    def write_history(self, history: list[dict[str, Any]]) -> None:
+        """Write metrics.csv: the built-in columns, then those of registered metrics.
+
+        A metric that was registered only when the run was resumed has no values of earlier epochs: it is
+        left out.
+        """
+        added = [name for name in (history[-1] if history else ()) if all(name in row for row in history)]
+        columns = list(dict.fromkeys([*METRICS, *added]))
+        rows = [{name: row[name] for name in columns} for row in history]
+        write_csv(self.path / "metrics.csv", columns, rows)
+
+    def load_timing(self, epochs: int) -> None:
+        """Read back the timing of the epochs that a resumed run has behind it."""
+        path = self.path / "timing.csv"
+        if path.is_file():
+            with path.open(newline="") as file:
+                rows = [
+                    Timing(int(row["epoch"]), float(row["seconds"]), float(row["images_per_second"]))
+                    for row in csv.DictReader(file)
+                ]
+            self._timing = [row for row in rows if row.epoch <= epochs]
+
+    def add_timing(self, timing: Timing) -> None:
+        self._timing.append(timing)
+        write_csv(self.path / "timing.csv", TIMING, map(to_plain, self._timing))
+
+    def speed(self) -> tuple[float, float]:
+        """Seconds of all epochs, and the median images per second (the first epoch warms up)."""
+        rates = [row.images_per_second for row in self._timing]
+        return sum(row.seconds for row in self._timing), median(rates) if rates else 0.0
+
+    # ---- the result
+
+    def write_summary(self, summary: Summary) -> None:
+        write_json(self.path / "summary.json", to_plain(summary))
+
+    def summary(self) -> Summary | None:
+        """The summary; None where there is none yet.
+
+        Raises:
+            CheckpointError: summary.json is damaged.
+        """
+        return self._read("summary.json", read_summary) if (self.path / "summary.json").is_file() else None
+
+    def _read(self, name: str, read: Callable[[Any], T]) -> T:
+        try:
+            return read(read_json(self.path / name))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"'{self.path / name}' cannot be used: {error}", "remove it, or name another run"
+            ) from error
