@@ -24,7 +24,6 @@ from rich.table import Table
 from rich.text import Text
 
 from svhncli.report.differences import comparison_tables
-from svhncli.report.findings_table import tables
 from svhncli.runs.overall import BOOTSTRAP
 
 PARTS = ("train", "val", "test")
@@ -141,6 +140,11 @@ def percent(value: float, digits: int = 2) -> str:
     return f"{100 * value:.{digits}f}%"
 
 
+def width() -> int:
+    """Columns of standard output, for text that is wrapped before it is printed."""
+    return Console().width
+
+
 def present(parts: Iterable[RenderableType], stderr: bool = False) -> None:
     """Print a result on stdout (or stderr): what a verb's `table` yields, one below the other."""
     out = Console(highlight=False, soft_wrap=False, stderr=stderr)
@@ -180,9 +184,6 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
         out.print(_members_table(summary))
     if "sizes" in summary:
         out.print(_curve_table(summary))
-    if "findings" in summary:
-        for found in tables(summary, out.width):
-            out.print(found)
     if "comparisons" in summary:
         for found in comparison_tables(summary, out.width):
             out.print(found)

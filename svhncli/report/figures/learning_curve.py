@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.report.figures.canvas import new_figure, save
 from svhncli.stats.power_law import PowerLaw
 
 
@@ -19,12 +20,9 @@ def draw_learning_curve(
     sizes: {"n", "error", "errors", "low", "high", "train_error"} of each size; low and high may be None.
     ahead: {"n", "error", "low", "high"} from the largest on, by the law.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: no global state, no display
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 5)
     axes = figure.subplots()
     n = np.array([one["n"] for one in sizes])
     least = 0.5 / n.max()  # a logarithm has no place for 0
@@ -61,4 +59,4 @@ def draw_learning_curve(
     axes.set_ylabel("error")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    figure.savefig(file, dpi=100)
+    save(file, figure, dpi=100)
