@@ -1,17 +1,20 @@
-"""`svhn inspect`: what is wrong or odd in a data set and its split, or which labels a run's folds doubt."""
+"""`svhn inspect`: what is wrong or odd in a data set and its split, or which labels are likely errors."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+
+from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.analysis.inspect.findings import look
-from svhncli.analysis.inspect.parts import Limits, Parts, describe_part, parts_of
-from svhncli.analysis.inspect.write import (
+from svhncli.analysis.inspect.inspected import InspectedParts, Limits, describe_part, parts_of
+from svhncli.analysis.inspect.inspection_files import (
     LABEL_FILES,
     files_of,
-    label_result,
+    label_inspection,
+    summaries,
     write_findings,
     write_label_errors,
 )
@@ -22,7 +25,9 @@ from svhncli.config.verbs import InspectConfig, TrainConfig
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place
 from svhncli.data.dataset import DataSet
-from svhncli.report.terminal import Show
+from svhncli.report.findings_table import finding_tables
+from svhncli.report.inspection import DataInspection, LabelInspection
+from svhncli.report.terminal import Show, facts, width
 from svhncli.runs.locate import run_folder
 from svhncli.runs.predictions import COLLECTED, read_collected
 from svhncli.runs.results import RunSummary
@@ -32,53 +37,61 @@ from svhncli.stats.confident_learning import judge
 OUT = "outputs/inspect"
 
 
-def run(config: InspectConfig) -> dict[str, Any]:
-    """Inspect a data set, or the labels of a run's training part; write what is found into a folder.
+Inspection = DataInspection | LabelInspection
 
-    Returns:
-        What stands in result.json, and "out".
+
+def run(config: InspectConfig) -> Inspection:
+    """Inspect a data set, or the labels of a run's training part; write the findings into a folder.
 
     Raises:
         UsageError: neither data nor a run is named, or both; a split with a run; the run has one fold;
             `out` holds other things.
-        DataError: the data is missing, or another one than the run's.
+        DataError: the data is missing, or is not the run's.
         CheckpointError: there is no such run, or its predictions are damaged.
         DiskError: as for training.
     """
     if config.run is not None and config.split is not None:
-        raise UsageError("a run brings its own split", "leave split out")
+        raise UsageError("a run has its own split", "leave split out")
     if (config.run is None) == (config.data is None):
-        what = "inspect what?" if config.run is None else "a run brings its own data"
+        what = "nothing to inspect is named" if config.run is None else "a run has its own data"
         raise UsageError(
             what, "svhn inspect data=NAME for a data set, svhn inspect RUN for the labels of a run"
         )
     return _of_data(config) if config.run is None else _of_run(config, config.run)
 
 
-def _of_data(config: InspectConfig) -> dict[str, Any]:
+def table(result: Inspection) -> Iterator[RenderableType]:
+    """Parts and findings, the worst first; where the files are."""
+    yield from finding_tables(result, width())
+    yield facts([("written", result.out or "")])
+
+
+def _of_data(config: InspectConfig) -> DataInspection:
     show, out = Show(), place(config.out or OUT)
     with show.bars():
         data = _load(config, show)
         split = config.split or (OfficialConfig() if data.val is not None else HoldoutConfig())
         fold = registry.folds(split, data, config.seed)[0]
-        parts = Parts(parts_of(data, fold), show.work)
-        show.work("compare pictures", 0, None)
+        parts = InspectedParts(parts_of(data, fold), show.work)
+        show.work("compare images", 0, None)
         findings, drift = look(data, fold, parts, Limits(config.blank, config.similar, config.outlier))
-    facts = {
-        "data": data.name,
-        "fingerprint": data.fingerprint,
-        "split": fold.digest,
-        "seed": config.seed,
-        "parts": {part.name: describe_part(part) for part in parts.parts},
-        "rendered": 0 if data.extra_train is None else len(data.extra_train),
-    }
+    inspection = DataInspection(
+        data=data.name,
+        fingerprint=data.fingerprint,
+        split=fold.digest,
+        seed=config.seed,
+        parts={part.name: describe_part(part) for part in parts.parts},
+        rendered=0 if data.extra_train is None else len(data.extra_train),
+        findings=summaries(findings),
+        drift=drift,
+    )
     with new_folder(out, files_of(findings)) as folder:
-        result = write_findings(folder, facts, parts, findings, drift)
-    return {**result, "out": str(out)}
+        write_findings(folder, inspection, parts, findings)
+    return replace(inspection, out=str(out))
 
 
 def _load(config: InspectConfig, show: Show) -> DataSet:
-    """The data; where a file of it is broken, without all such files, which are a finding."""
+    """The data; broken files are left out, since they are a finding."""
     try:
         return registry.data(config.data, config.split, config.cache, show.work)
     except DataError:
@@ -88,7 +101,7 @@ def _load(config: InspectConfig, show: Show) -> DataSet:
         return registry.data(without, config.split, config.cache, show.work)
 
 
-def _of_run(config: InspectConfig, word: str) -> dict[str, Any]:
+def _of_run(config: InspectConfig, word: str) -> LabelInspection:
     show, record = Show(), RunDir(run_folder(word))
     saved = from_dict(TrainConfig, record.config())
     if not (record.path / COLLECTED).is_file():
@@ -99,19 +112,18 @@ def _of_run(config: InspectConfig, word: str) -> dict[str, Any]:
     if data.fingerprint != record.env().data.fingerprint:
         raise DataError(
             f"the data of '{record.path}' has changed since it was trained",
-            "train anew: svhn train split=kfold …",
+            "train again: svhn train split=kfold …",
         )
-    rows, said, labels = read_collected(record, data.train.labels.shape[1], data.train.classes)
-    found = judge(labels, said)
-    result = label_result(data, record.path, out, config.seed, len(rows), found)
+    rows, probabilities, labels = read_collected(record, data.train.labels.shape[1], data.train.classes)
+    verdict = judge(labels, probabilities)
+    inspection = label_inspection(data, record.path, out, config.seed, len(rows), verdict)
     with new_folder(out, LABEL_FILES) as folder:
-        write_label_errors(folder, result, data.train, rows, said, found, data.excluded)
-    return {**result, "out": str(out)}
+        write_label_errors(folder, inspection, data.train, rows, probabilities, verdict, data.excluded)
+    return replace(inspection, out=str(out))
 
 
 def _no_predictions(record: RunDir, saved: TrainConfig) -> UsageError:
-    """Why a run has no predictions of pictures that its networks did not train on, of the whole training
-    part."""
+    """Why a run has no out-of-sample predictions of its whole training part."""
     split = saved.split
     several = isinstance(split, (KfoldConfig, BootstrapConfig)) and getattr(split, "fold", None) is None
     if several and not isinstance(record.summary(), RunSummary):

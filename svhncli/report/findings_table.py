@@ -9,40 +9,49 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from svhncli.report.inspection import DataInspection, DriftTest, FindingSummary, LabelInspection
+
 STYLES = {"bad": "red", "look": "yellow", "good": "green"}
 NAMES = {"cramers_v": "Cramér's V", "ks_distance": "distance"}
 
 
-def tables(result: dict[str, Any], width: int) -> Iterator[Table | Text]:
-    """What an inspection found, for a terminal of `width` columns: parts, then findings, the worst first."""
-    for block in _blocks(result, width):
+def finding_tables(inspection: DataInspection | LabelInspection, width: int) -> Iterator[Table | Text]:
+    """Parts, then findings, the worst first, for a terminal of `width` columns."""
+    for block in _blocks(inspection, width):
         yield from (block, Text())
 
 
-def _blocks(result: dict[str, Any], width: int) -> Iterator[Table | Text]:
-    if parts := result.get("parts"):
-        yield _sizes(parts)
-        if any("sizes" in part for part in parts.values()):
-            yield _photographs(parts)
-        yield _shares("digit, %", range(10), {name: part["classes"] for name, part in parts.items()})
-        lengths = {name: part["lengths"] for name, part in parts.items()}
-        if (longest := max(map(len, lengths.values()))) > 1:
-            yield _shares("length, %", range(1, longest + 1), lengths)
-    if differ := [test for test in result["drift"] if test["level"] != "good"]:
+def _blocks(inspection: DataInspection | LabelInspection, width: int) -> Iterator[Table | Text]:
+    if isinstance(inspection, DataInspection):
+        yield from _parts(inspection.parts)
+    if differ := [test for test in inspection.drift if test.level != "good"]:
         yield _drift(differ)
-    if "judged" in result:
-        places = "" if result["positions"] == 1 else f" (each of {result['positions']} places counts)"
-        told = (
-            f"{result['judged']:,} of {result['of']:,} labels judged by networks that did not train on "
-            f"them and read {result['read_as_labelled']:.1%} as labelled; about "
-            f"{result['estimated_errors']:,.0f} are wrong"
-        )
-        yield Text(textwrap.fill(told + places, width - 1))
-    yield _findings(result["findings"])
-    mends = [f"{finding['title']}: {finding['mend']}" for finding in result["findings"] if finding["mend"]]
-    if mends:
-        lines = (line for mend in mends for line in textwrap.wrap(mend, width - 1, subsequent_indent="  "))
+    if isinstance(inspection, LabelInspection):
+        yield Text(textwrap.fill(_judged(inspection), width - 1))
+    yield _findings(inspection.findings)
+    if fixes := [f"{finding.title}: {finding.fix}" for finding in inspection.findings if finding.fix]:
+        lines = (line for fix in fixes for line in textwrap.wrap(fix, width - 1, subsequent_indent="  "))
         yield Text("\n".join(lines))
+
+
+def _judged(inspection: LabelInspection) -> str:
+    """How many labels were judged, and how many are about wrong."""
+    text = (
+        f"{inspection.judged:,} of {inspection.of:,} labels judged by networks that did not train on them, "
+        f"which predicted {inspection.read_as_labelled:.1%} as labelled; about "
+        f"{inspection.estimated_errors:,.0f} are wrong"
+    )
+    return text if inspection.positions == 1 else f"{text} (each of {inspection.positions} positions counts)"
+
+
+def _parts(parts: dict[str, Any]) -> Iterator[Table]:
+    yield _sizes(parts)
+    if any("sizes" in part for part in parts.values()):
+        yield _photographs(parts)
+    yield _shares("digit, %", range(10), {name: part["classes"] for name, part in parts.items()})
+    lengths = {name: part["lengths"] for name, part in parts.items()}
+    if (longest := max(map(len, lengths.values()))) > 1:
+        yield _shares("length, %", range(1, longest + 1), lengths)
 
 
 def _table(*names: str) -> Table:
@@ -53,7 +62,7 @@ def _table(*names: str) -> Table:
 
 
 def _sizes(parts: dict[str, Any]) -> Table:
-    table = _table("part", "pictures", "house numbers", "pixels", "brightness", "contrast")
+    table = _table("part", "images", "house numbers", "pixels", "brightness", "contrast")
     for name, part in parts.items():
         rows, columns = part["shape"][1:]
         light = [f"{part[what]['mean']:.0f} ± {part[what]['sd']:.0f}" for what in ("brightness", "contrast")]
@@ -66,34 +75,34 @@ def _photographs(parts: dict[str, Any]) -> Table:
     for name, part in parts.items():
         cells: list[str] = []
         for side in ("width", "height"):
-            found = part["sizes"][side]
-            cells += [f"{found['min']:,} to {found['max']:,}", f"{found['median']:g}"]
+            size = part["sizes"][side]
+            cells += [f"{size['min']:,} to {size['max']:,}", f"{size['median']:g}"]
         table.add_row(name, *cells)
     return table
 
 
 def _shares(what: str, names: Iterable[int], counts: dict[str, list[int]]) -> Table:
     table = _table(what, *map(str, names))
-    for name, found in counts.items():
-        table.add_row(name, *(f"{100 * count / max(1, sum(found)):.1f}" for count in found))
+    for name, row in counts.items():
+        table.add_row(name, *(f"{100 * count / max(1, sum(row)):.1f}" for count in row))
     return table
 
 
-def _drift(tests: list[dict[str, Any]]) -> Table:
+def _drift(tests: list[DriftTest]) -> Table:
     table = _table("drift", "of", "effect", "p", "p (Holm)", "")
     for test in tests:
-        effect = f"{NAMES[test['measure']]} {test['effect']:.2f}"
-        level = Text(test["level"], STYLES[test["level"]])
-        chances = (f"{test[name]:.1e}" for name in ("p", "p_holm"))
-        table.add_row("/".join(test["parts"]), test["what"], effect, *chances, level)
+        effect = f"{NAMES[test.result.measure]} {test.result.effect:.2f}"
+        level = Text(test.level, STYLES[test.level])
+        p_values = (f"{p:.1e}" for p in (test.result.p, test.p_holm))
+        table.add_row("/".join(test.parts), test.what, effect, *p_values, level)
     return table
 
 
-def _findings(findings: list[dict[str, Any]]) -> Table:
+def _findings(findings: list[FindingSummary]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("", "finding", "found", "pictures"):
+    for name in ("", "finding", "found", "images"):
         table.add_column(name, justify="right" if name == "found" else "left", no_wrap=True)
-    for one in findings:
-        level = Text(one["level"], STYLES[one["level"]])
-        table.add_row(level, one["title"], f"{one['count']:,}", one["sheet"] or "")
+    for finding in findings:
+        level = Text(finding.level, STYLES[finding.level])
+        table.add_row(level, finding.title, f"{finding.count:,}", finding.sheet or "")
     return table

@@ -25,7 +25,6 @@ from rich.text import Text
 
 from svhncli.core.text import percent
 from svhncli.report.differences import comparison_tables
-from svhncli.report.findings_table import tables
 from svhncli.stats.metrics import added_metrics
 
 PARTS = ("train", "val", "test")
@@ -139,6 +138,11 @@ def class_balance(counts: Sequence[int]) -> str:
     return "  ".join(f"{digit} {count / total:.0%}" for digit, count in enumerate(counts))
 
 
+def width() -> int:
+    """Columns of standard output, for text that is wrapped before it is printed."""
+    return Console().width
+
+
 def present(parts: Iterable[RenderableType], stderr: bool = False) -> None:
     """Print a result on stdout (or stderr): what a verb's `table` yields, one below the other."""
     out = Console(highlight=False, soft_wrap=False, stderr=stderr)
@@ -174,9 +178,6 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
             out.print(_classes_table(summary[part]["classes"]))
     if "members" in summary:
         out.print(_members_table(summary))
-    if "findings" in summary:
-        for found in tables(summary, out.width):
-            out.print(found)
     if "comparisons" in summary:
         for found in comparison_tables(summary, out.width):
             out.print(found)

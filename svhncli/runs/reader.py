@@ -43,7 +43,7 @@ class CalibrationError:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedPart:
-    """What a report shows of the results.json that `svhn eval` writes. fold: its folder, "" for a run of one."""
+    """What a report shows of a results.json of `svhn eval`. fold: its folder, "" for a run of one."""
 
     data: str
     part: str

@@ -20,17 +20,18 @@ from photo_files import fields, write_mchar
 from PIL import Image
 from scipy.io import loadmat, savemat
 from scipy.stats import chi2_contingency, ks_2samp
-from svhncli.runs.record import RunDir
 
 from svhncli.analysis.inspect import boxes, drift, duplicates
 from svhncli.analysis.inspect.findings import look
+from svhncli.analysis.inspect.inspected import InspectedParts, Limits, parts_of
 from svhncli.analysis.inspect.outliers import LEAST, deviations, looks
-from svhncli.analysis.inspect.parts import Limits, Parts, parts_of
 from svhncli.cli import main as cli
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.data.split import Fold
 from svhncli.runs.predictions import COLLECTED, read_collected
+from svhncli.runs.run_dir import RunDir
+from svhncli.stats.significance import holm
 
 LIMITS = Limits(4.0, 0.96, 3.5)
 MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
@@ -172,9 +173,9 @@ def test_the_test_of_brightness_is_scipy_s() -> None:
 
 
 def test_holm_s_correction_worked_out_by_hand() -> None:
-    found = drift.holm(np.array([0.01, 0.9, 0.021, 0.02]))
+    found = holm([0.01, 0.9, 0.021, 0.02])
     assert found == pytest.approx([0.04, 0.9, 0.06, 0.06])
-    assert len(drift.holm(np.empty(0))) == 0
+    assert len(holm([])) == 0
 
 
 def test_a_difference_is_bad_where_it_is_neither_chance_nor_small() -> None:
@@ -236,7 +237,7 @@ def data(images: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = Non
 
 
 def found_in(made: DataSet, fold: Fold) -> dict[str, Any]:
-    parts = Parts(parts_of(made, fold))
+    parts = InspectedParts(parts_of(made, fold))
     findings, _ = look(made, fold, parts, LIMITS)
     return {finding.name: finding for finding in findings}
 
@@ -248,7 +249,7 @@ LABELS = np.arange(100) % 10
 def test_pictures_without_faults_are_good() -> None:
     found = found_in(data(scenes(100), LABELS), FOLD)
     assert {name: one.level for name, one in found.items() if one.level != "good"} == {}
-    assert not any(one.mend for one in found.values())
+    assert not any(one.fix for one in found.values())
 
 
 def test_one_wrong_label_among_many_duplicates_is_one_contradiction() -> None:
@@ -288,8 +289,8 @@ def test_parts_that_differ_in_light_and_labels_drift() -> None:
     labels[200:] //= 2
     made = data(images, labels)
     fold = Fold("holdout", np.arange(150), np.arange(150, 200))
-    _, tests = look(made, fold, Parts(parts_of(made, fold)), LIMITS)
-    level = {(test["what"], test["parts"][1]): test["level"] for test in tests}
+    _, tests = look(made, fold, InspectedParts(parts_of(made, fold)), LIMITS)
+    level = {(test.what, test.parts[1]): test.level for test in tests}
     assert {key for key, value in level.items() if value == "bad"} == {
         ("labels", "test"),
         ("brightness", "test"),
@@ -485,4 +486,4 @@ def test_a_run_of_one_fold_is_refused_with_the_way_to_folds(
 
 def test_a_split_beside_a_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["inspect", "run", "split=kfold"]) == 2
-    assert "a run brings its own split" in capsys.readouterr().err
+    assert "a run has its own split" in capsys.readouterr().err

@@ -1,24 +1,23 @@
-"""Pictures that are there twice: in one part, in several, and with different labels."""
+"""Duplicates: in one part, in several, and with different labels."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from svhncli.analysis.inspect.duplicates import BITS, RADIUS, near_pairs
-from svhncli.analysis.inspect.parts import LEAVE_OUT, Finding, Item, Limits, Parts
+from svhncli.analysis.inspect.inspected import LEAVE_OUT, Finding, InspectedParts, Item, Limits
 
 
 class Alike:
-    """Which pictures are there twice: pairs of places, the earlier one first, and how alike they are; 1 is
-    equal."""
+    """Duplicates: pairs of places, the earlier one first, and how similar they are; 1 is equal."""
 
-    def __init__(self, parts: Parts, limits: Limits) -> None:
+    def __init__(self, parts: InspectedParts, limits: Limits) -> None:
         self.parts, self.limits = parts, limits
         _, first, member = np.unique(parts.digests, return_index=True, return_inverse=True)
         twin = first[member.ravel()]
         later = np.flatnonzero(twin != np.arange(len(twin)))
         self.equal = np.stack([twin[later], later], 1)
-        # Each blank picture is like every other, and of equal pictures one stands for all.
+        # Each blank image is like every other one, and the first of several equal images represents them.
         single = np.flatnonzero((twin == np.arange(len(twin))) & (parts.contrast >= limits.blank))
         pairs, self.alike = near_pairs(parts.small[single], limits.similar)
         self.nearly = single[pairs]
@@ -27,7 +26,7 @@ class Alike:
         return Finding(
             "exact_duplicates",
             "exact duplicates",
-            "every byte of the pixels is that of an earlier picture, of whatever part",
+            "every byte of the pixels equals that of an earlier image, in any part",
             "look" if len(self.equal) else "good",
             LEAVE_OUT if len(self.equal) else None,
             self._items(self.equal, np.ones(len(self.equal))),
@@ -37,16 +36,16 @@ class Alike:
         return Finding(
             "near_duplicates",
             "near-duplicates",
-            f"a {BITS}-bit DCT hash within {RADIUS} bits of an earlier picture's, and the pixels without "
-            f"their slow light correlate by {self.limits.similar:g} or more at a shift of up to a pixel; "
-            "of exact duplicates the first alone is compared",
+            f"a {BITS}-bit DCT hash within {RADIUS} bits of that of an earlier image, and a correlation of "
+            f"the pixels, without slow changes of light, of {self.limits.similar:g} or more at a shift of up "
+            "to a pixel; of exact duplicates only the first is compared",
             "look" if len(self.nearly) else "good",
             "keep them on one side of the split, or " + LEAVE_OUT if len(self.nearly) else None,
             self._items(self.nearly, self.alike),
         )
 
     def contradictions(self) -> Finding:
-        """Of each pair the picture whose label stands more alone, so that one wrong label among many
+        """Of each pair the image whose label agrees with fewer duplicates, so that one wrong label among many
         duplicates is one item."""
         pairs, alike = self._all()
         labels = self.parts.labels
@@ -59,8 +58,8 @@ class Alike:
         return Finding(
             "contradictions",
             "duplicates with different labels",
-            "exact or near-duplicates whose labels are not the same, of each pair the one with more "
-            "duplicates against it; bad where any are exact",
+            "exact or near-duplicates whose labels differ, of each pair the image whose label disagrees with "
+            "more duplicates; bad where any are exact",
             ("bad" if exact else "look") if len(pairs) else "good",
             "correct one of the labels, or " + LEAVE_OUT if len(pairs) else None,
             self._items(pairs, alike),
@@ -73,9 +72,9 @@ class Alike:
         return Finding(
             "leakage",
             "leakage between parts",
-            "exact or near-duplicates of which one stands in another part (train, val, test) than the other",
+            "exact or near-duplicates in two different parts (train, val, test)",
             "bad" if len(pairs) else "good",
-            "scores on these pictures are too good: " + LEAVE_OUT if len(pairs) else None,
+            "scores on these images are too optimistic: " + LEAVE_OUT if len(pairs) else None,
             self._items(pairs, alike),
         )
 
@@ -85,8 +84,7 @@ class Alike:
         return np.concatenate([self.equal, self.nearly]), alike
 
     def _items(self, pairs: np.ndarray, alike: np.ndarray) -> list[Item]:
-        """Every later picture of a pair once, with the partner that it is most alike, the most alike ones
-        first."""
+        """The later image of every pair once, with its most similar partner, the most similar pairs first."""
         order = np.lexsort((pairs[:, 0], -alike, pairs[:, 1]))
         _, firsts = np.unique(pairs[order, 1], return_index=True)
         best = order[firsts]

@@ -1,8 +1,8 @@
-"""Pictures that are there twice, byte for byte or nearly: found without comparing every pair.
+"""Images that occur twice, byte for byte or nearly: found without comparing every pair.
 
-Near-duplicates are looked for by a hash of the picture's coarse structure (the signs of low frequencies of
-its cosine transform: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), of
-which few bits may differ, and then proved on the pixels.
+Candidates for near-duplicates come from a hash of the image's coarse structure (the signs of low frequencies
+of its cosine transform: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), of
+which few bits may differ; they are then verified on the pixels.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import numpy as np
 SIDE = 32
 """Pixels of the side of a thumbnail."""
 LOW = 8
-"""Frequencies of each direction that the hash knows; the constant one is left out."""
+"""Frequencies in each direction that the hash uses; the constant one is left out."""
 BITS = LOW * LOW - 1
 CHUNKS = 5
 RADIUS = 8
-"""Bits that two hashes may differ in. Of 800 photographs that were moved by a pixel, lit otherwise and stored
-as JPEG, 99 % were within 6 bits, while strangers differ in about 31."""
+"""Bits that two hashes may differ in. Of 800 photographs that were moved by a pixel, changed in brightness
+and stored as JPEG, 99% were within 6 bits, while unrelated ones differ in about 31."""
 SHIFTS = ((0, 0), (1, 0), (0, 1))
-"""Rows and columns by which a picture is moved before it is looked for. Every pair is looked for in both
-directions, so that these stand for the opposite ones, too."""
+"""Rows and columns by which an image is moved before the search. Every pair is searched in both directions,
+so that these cover the opposite shifts, too."""
 SMOOTH = 3
-"""Powers of each coordinate, the constant included, whose products say nothing of what a picture shows but
-its light: ramps and vignettes. (Cosines would leave most of a ramp.)"""
+"""Powers of each coordinate, the constant included, whose products describe only the lighting of an image:
+ramps and vignettes. (Cosines would leave most of a ramp.)"""
 BLOCK = 1 << 18
-"""Pairs that are compared at once: so few that they stay in the processor's cache."""
+"""Pairs that are compared at once: few enough to stay in the processor's cache."""
 
 
 def digests(images: np.ndarray) -> np.ndarray:
-    """A hash of every picture's bytes, uint64 (N,): pictures uint8 (N, C, H, W) with one digest are equal.
+    """A hash of every image's bytes, uint64 (N,): images uint8 (N, C, H, W) with one digest are equal.
 
-    With 64 bits, two of a million different pictures are taken for equal with a chance of 3 in 100 million.
+    With 64 bits, the chance that two of a million different images collide is 3 in 100 million.
     """
     found = b"".join(hashlib.blake2b(one.tobytes(), digest_size=8).digest() for one in images)
     return np.frombuffer(found, np.uint64)
@@ -45,17 +45,17 @@ def resized(planes: np.ndarray, side: int) -> np.ndarray:
     return _areas(planes.shape[-2], side) @ planes @ _areas(planes.shape[-1], side).T
 
 
-def thumbnails(grey: np.ndarray) -> np.ndarray:
-    """What near-duplicates are looked for in: brightness float32 (N, H, W) in [0, 255] to uint8 (N, SIDE,
+def thumbnails(gray: np.ndarray) -> np.ndarray:
+    """What near-duplicates are searched in: brightness float32 (N, H, W) in [0, 255] to uint8 (N, SIDE,
     SIDE)."""
-    return np.rint(resized(grey, SIDE)).astype(np.uint8)
+    return np.rint(resized(gray, SIDE)).astype(np.uint8)
 
 
 def hashes(small: np.ndarray) -> np.ndarray:
     """The perceptual hash of thumbnails (N, SIDE, SIDE), uint64 (N,): `BITS` signs of low frequencies.
 
-    Another light changes few bits, a shift by a pixel some. Bits of one frequency band are spread over the
-    chunks in which `close_pairs` looks, since neighbouring ones agree more often.
+    A change of brightness changes few bits, a shift by a pixel some. Bits of one frequency band are spread
+    over the chunks in which `close_pairs` looks, since neighbouring ones agree more often.
     """
     waves = _waves(LOW)
     signs = (waves @ small.astype(np.float32) @ waves.T).reshape(len(small), -1)[:, 1:] > 0
@@ -98,8 +98,8 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
 
 
 def near_pairs(small: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of thumbnails, uint8 (N, SIDE, SIDE), that show the same: int64 (P, 2), the lower index first,
-    sorted, and their similarity, float32 (P,), of at least `least`."""
+    """Pairs of thumbnails, uint8 (N, SIDE, SIDE), that show the same thing: int64 (P, 2), the lower index
+    first, sorted, and their similarity, float32 (P,), of at least `least`."""
     n, known = len(small), hashes(small)
     wanted = np.concatenate([known, *(hashes(_moved(small, *shift)) for shift in SHIFTS[1:])])
     found = close_pairs(wanted, known)
@@ -115,11 +115,11 @@ def near_pairs(small: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]
 
 def similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """How alike thumbnails uint8 (N, SIDE, SIDE) are: float32 (N,), 1 for equal structure, about 0 for
-    strangers.
+    unrelated images.
 
-    The normalised correlation of the pixels, the largest over shifts of up to a pixel. Light that changes
-    slowly over the picture is taken out before, so that two smooth pictures, which correlate well whatever
-    they show, are strangers.
+    The normalized correlation of the pixels, the largest over shifts of up to a pixel. Light that changes
+    slowly over the image is removed first, so that two smooth images, which correlate well whatever they
+    show, count as unrelated.
     """
     first = _detail(one)[:, 1:-1, 1:-1]
     second = _detail(other)

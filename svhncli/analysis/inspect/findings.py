@@ -1,27 +1,35 @@
-"""What is wrong or odd in a data set and its split: each finding is a list of pictures."""
+"""What is wrong or odd in a data set and its split: each finding is a list of images."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from svhncli.analysis.inspect import boxes, drift
 from svhncli.analysis.inspect.alike import Alike
+from svhncli.analysis.inspect.inspected import (
+    LEAVE_OUT,
+    LEVELS,
+    Finding,
+    InspectedPart,
+    InspectedParts,
+    Item,
+    Limits,
+)
 from svhncli.analysis.inspect.outliers import deviations
-from svhncli.analysis.inspect.parts import LEAVE_OUT, LEVELS, Finding, Item, Limits, Part, Parts
 from svhncli.core.labels import BLANK
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
+from svhncli.report.inspection import DriftTest
+from svhncli.stats.significance import holm
 
 
 def look(
-    data: DataSet, fold: Fold, parts: Parts, limits: Limits
-) -> tuple[list[Finding], list[dict[str, Any]]]:
+    data: DataSet, fold: Fold, parts: InspectedParts, limits: Limits
+) -> tuple[list[Finding], list[DriftTest]]:
     """All findings, the worst first, and the tests for drift."""
     tests = drift_tests(parts)
     alike = Alike(parts, limits)
-    found = [
+    findings = [
         _broken(data),
         alike.leakage(),
         _torn(fold, parts),
@@ -33,37 +41,37 @@ def look(
         alike.near(),
         _outliers(parts, limits),
     ]
-    return sorted(found, key=lambda finding: LEVELS.index(finding.level)), tests
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level)), tests
 
 
-# ----------------------------------------------------------------------------- pictures by themselves
+# ----------------------------------------------------------------------------- single images
 
 
 def _broken(data: DataSet) -> Finding:
     return Finding(
         "broken",
         "broken files",
-        "files that are missing or that Pillow cannot decode whole",
+        "files that are missing or that Pillow cannot decode completely",
         "bad" if data.broken else "good",
         "get them again, or leave them out with data.skip_broken=true" if data.broken else None,
         [Item(None, name=name) for name in data.broken],
     )
 
 
-def _blank(parts: Parts, limits: Limits) -> Finding:
+def _blank(parts: InspectedParts, limits: Limits) -> Finding:
     places = np.flatnonzero(parts.contrast < limits.blank)
     places = places[np.argsort(parts.contrast[places], kind="stable")]
     return Finding(
         "blank",
-        "blank pictures",
-        f"standard deviation of the pixels' brightness below {limits.blank:g} of 255 grey levels",
+        "blank images",
+        f"standard deviation of the pixels' brightness below {limits.blank:g} of 255 gray levels",
         "look" if len(places) else "good",
         LEAVE_OUT if len(places) else None,
         [Item(place, float(parts.contrast[place])) for place in places.tolist()],
     )
 
 
-def _outliers(parts: Parts, limits: Limits) -> Finding:
+def _outliers(parts: InspectedParts, limits: Limits) -> Finding:
     far = np.zeros(len(parts.looks))
     shown = parts.contrast >= limits.blank
     far[shown] = deviations(parts.looks[shown])
@@ -72,24 +80,24 @@ def _outliers(parts: Parts, limits: Limits) -> Finding:
     return Finding(
         "outliers",
         "outliers",
-        "Mahalanobis distance of the picture in 8x8 colours (probabilistic PCA of the nearest 90 %), its "
-        f"logarithm more than {limits.outlier:g} robust standard deviations above the median; blank pictures "
-        "stand by themselves",
+        "Mahalanobis distance of the image in 8x8 colors (probabilistic PCA of the nearest 90%), its "
+        f"logarithm more than {limits.outlier:g} robust standard deviations above the median; blank images "
+        "do not count",
         "look" if len(places) else "good",
         None,
         [Item(place, float(far[place])) for place in places.tolist()],
     )
 
 
-def _boxes(parts: Parts) -> list[Finding]:
+def _boxes(parts: InspectedParts) -> list[Finding]:
     if not any(part.digits.boxes is not None for part in parts.parts):
         return []
 
-    def smallest(part: Part) -> np.ndarray:
+    def smallest(part: InspectedPart) -> np.ndarray:
         known = part.digits.boxes
         return np.full(len(part.rows), np.inf) if known is None else boxes.empty(known[part.rows])
 
-    def over(part: Part) -> np.ndarray:
+    def over(part: InspectedPart) -> np.ndarray:
         known, sizes = part.digits.boxes, part.digits.sizes
         if known is None or sizes is None:
             return np.zeros(len(part.rows))
@@ -122,9 +130,8 @@ def _boxes(parts: Parts) -> list[Finding]:
 # ----------------------------------------------------------------------------- house numbers
 
 
-def _torn(fold: Fold, parts: Parts) -> Finding:
-    """House numbers on both sides of the fold; ids of parts that are files of their own are not
-    comparable."""
+def _torn(fold: Fold, parts: InspectedParts) -> Finding:
+    """House numbers on both sides of the fold; ids of parts that are separate files cannot be compared."""
     both: list[Item] = []
     if fold.val_part == "train":
         train, val = parts.parts[:2]
@@ -138,25 +145,24 @@ def _torn(fold: Fold, parts: Parts) -> Finding:
     return Finding(
         "torn_numbers",
         "house numbers on both sides",
-        "validation pictures whose house number also trains"
+        "validation images whose house number is also in the training part"
         if fold.val_part == "train"
-        else "not measured: the validation part brings ids of its own, which cannot be compared",
+        else "not measured: the validation part has its own ids, which cannot be compared",
         "bad" if both else "good",
         "split by groups, as every split of svhn does" if both else None,
         both,
     )
 
 
-# ----------------------------------------------------------------------------- parts beside each other
+# ----------------------------------------------------------------------------- parts compared
 
 
-def drift_tests(parts: Parts) -> list[dict[str, Any]]:
-    """Each test of training against another part: {"what", "parts", "test", "statistic", "df", "measure",
-    "effect", "p", "p_holm", "level"}; p_holm is corrected for all of them."""
-    found = []
+def drift_tests(parts: InspectedParts) -> list[DriftTest]:
+    """Each test of training against another part."""
+    tested = []
+    lengths = (parts.labels != BLANK).sum(1)
     for other in range(1, len(parts.parts)):
         one, two = parts.which == 0, parts.which == other
-        lengths = (parts.labels != BLANK).sum(1)
         tests = {"labels": drift.of_counts(_digits(parts.labels[one]), _digits(parts.labels[two]))}
         if parts.labels.shape[1] > 1:
             tests["lengths"] = drift.of_counts(
@@ -165,17 +171,11 @@ def drift_tests(parts: Parts) -> list[dict[str, Any]]:
         for what, values in (("brightness", parts.brightness), ("contrast", parts.contrast)):
             tests[what] = drift.of_values(values[one], values[two])
         names = [parts.parts[0].name, parts.parts[other].name]
-        found += [(what, names, test) for what, test in tests.items() if test is not None]
-    corrected = drift.holm(np.array([test.p for _, _, test in found])).tolist()
+        tested += [(what, names, test) for what, test in tests.items() if test is not None]
+    corrected = holm([test.p for _, _, test in tested])
     return [
-        {
-            "what": what,
-            "parts": names,
-            **vars(test),
-            "p_holm": p,
-            "level": drift.level(test, p),
-        }
-        for (what, names, test), p in zip(found, corrected, strict=True)
+        DriftTest(what=what, parts=names, result=test, p_holm=p, level=drift.level(test, p))
+        for (what, names, test), p in zip(tested, corrected, strict=True)
     ]
 
 
@@ -183,10 +183,10 @@ def _digits(labels: np.ndarray) -> np.ndarray:
     return np.bincount(labels.ravel(), minlength=10)[:10]
 
 
-def _drift(tests: list[dict[str, Any]]) -> Finding:
-    differ = [test for test in tests if test["level"] != "good"]
+def _drift(tests: list[DriftTest]) -> Finding:
+    differ = [test for test in tests if test.level != "good"]
     v, distance = drift.EFFECTS["cramers_v"], drift.EFFECTS["ks_distance"]
-    worst = min((test["level"] for test in differ), key=LEVELS.index, default="good")
+    worst = min((test.level for test in differ), key=LEVELS.index, default="good")
     return Finding(
         "drift",
         "drift between parts",
@@ -194,8 +194,8 @@ def _drift(tests: list[dict[str, Any]]) -> Finding:
         f"below {drift.ALPHA:g} after Holm's correction, and Cramér's V of {v[0]:g} or a distance of "
         f"{distance[0]:g} or more (bad from {v[1]:g} and {distance[1]:g})",
         worst,
-        "a score on one part says little of the other: make the split anew, or say which part you mean"
+        "a score on one part says little about the other: split again, or say which part you mean"
         if differ
         else None,
-        [Item(None, test["effect"], name=f"{test['what']} {'/'.join(test['parts'])}") for test in differ],
+        [Item(None, test.result.effect, name=f"{test.what} {'/'.join(test.parts)}") for test in differ],
     )

@@ -1,4 +1,4 @@
-"""Pictures unlike the others, by their coarse look."""
+"""Images unlike the others, by their coarse appearance."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import numpy as np
 from svhncli.analysis.inspect.duplicates import resized
 
 SIDE = 8
-"""Pixels of the side of what is compared: the coarse look, not which digit it is."""
+"""Side in pixels of the thumbnails that are compared: coarse appearance, not which digit it is."""
 KEPT = 0.9
-"""Share of the pictures, the nearest ones, by which the measure is taken again, so that outliers do not set
-it."""
+"""Share of the images, the nearest ones, on which the distance is fitted again, so that outliers do not
+influence it."""
 ROUNDS = 3
 EXAMPLES = 10
-"""Pictures for each principal component, at least: with fewer, those that set the measure seem too near."""
+"""The fewest images for each principal component: with fewer, those that the distance is fitted to seem too
+near."""
 SHARE = 0.95
-"""Of the variance that the principal components hold; the rest counts as noise of one variance."""
+"""Share of the variance that the principal components hold; the rest counts as isotropic noise."""
 LEAST = 50
-"""Fewer pictures than this have no shape that one could be outside of."""
+"""With fewer images than this there are no outliers."""
 
 
 def looks(images: np.ndarray) -> np.ndarray:
-    """Pictures uint8 (N, C, H, W) as SIDE x SIDE colours: float32 (N, C * SIDE * SIDE)."""
+    """Images uint8 (N, C, H, W) as SIDE x SIDE colors: float32 (N, C * SIDE * SIDE)."""
     return resized(images.astype(np.float32), SIDE).reshape(len(images), -1)
 
 
@@ -35,10 +36,10 @@ def deviations(features: np.ndarray) -> np.ndarray:
     different rows.
     """
     _, first, which = np.unique(features, axis=0, return_index=True, return_inverse=True)
-    found = np.zeros(len(features))
-    own = np.sort(first)  # of equal rows the first one sets the measure
-    found[own] = _deviations(features[own])
-    return found[first][which.ravel()]
+    deviation = np.zeros(len(features))
+    own = np.sort(first)  # the distance is fitted to the first of equal rows
+    deviation[own] = _deviations(features[own])
+    return deviation[first][which.ravel()]
 
 
 def _deviations(features: np.ndarray) -> np.ndarray:
@@ -46,12 +47,12 @@ def _deviations(features: np.ndarray) -> np.ndarray:
         return np.zeros(len(features))
     middle = np.median(features, 0)
     spread = np.median(np.abs(features - middle), 0)
-    # the first distance knows no covariance: that of all rows is drawn towards the outliers, and hides them
+    # the first distance uses no covariance: that of all rows is drawn towards the outliers, and hides them
     distance = np.square((features - middle) / np.maximum(spread, 1)).sum(1)
     half = np.arange(len(features)) % 2 == 0
     for _ in range(ROUNDS):
         kept = distance <= np.quantile(distance, KEPT)
-        # rows seem nearer to a measure that they have set themselves
+        # rows seem nearer by a distance that was fitted to them
         for one, other in ((half, ~half), (~half, half)):
             distance[one] = _distance(features[one], features[kept & other])
     logs = np.log(np.maximum(distance, 1e-12))
@@ -61,13 +62,13 @@ def _deviations(features: np.ndarray) -> np.ndarray:
 
 def _distance(features: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The Mahalanobis distance of rows from the mean of others, by the others' covariance."""
-    centre = others.mean(0, dtype=np.float64)
+    center = others.mean(0, dtype=np.float64)
     values, vectors = np.linalg.eigh(np.cov(others.T.astype(np.float64)))
     values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
     held = np.cumsum(values) / max(values.sum(), 1e-12)
     count = min(int(np.searchsorted(held, SHARE)) + 1, len(others) // EXAMPLES, len(values) - 1)
     noise = max(float(values[count:].mean()), 1e-6)
-    away = features - centre
+    away = features - center
     parts = away @ vectors[:, :count]
     rest = np.maximum((away**2).sum(1) - (parts**2).sum(1), 0)
     return np.sqrt((parts**2 / np.maximum(values[:count], noise)).sum(1) + rest / noise)

@@ -1,4 +1,4 @@
-"""Curves as pictures: of a run, from its metrics.csv, and of a test of learning rates."""
+"""Figures of curves: those of a run, from its metrics.csv, and that of a learning rate range test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from svhncli.engine.lr_range import GROWN, Point, Suggestion
+from svhncli.report.figures.canvas import new_figure, save
 from svhncli.stats.metrics import added_metrics
 
 
@@ -15,8 +16,6 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
 
     The best epoch is marked.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: no global state, no display
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     with (run / "metrics.csv").open(newline="") as file:
@@ -25,14 +24,13 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
     best = next(row for row in rows if row["epoch"] == best_epoch)
     added = added_metrics(rows)
 
-    figure = Figure(figsize=(4 * (3 + len(added)), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(4 * (3 + len(added)), 3.6)
     loss, accuracy, rate, *others = figure.subplots(1, 3 + len(added))
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
-        for part, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+        for part, color in (("train", "tab:blue"), ("val", "tab:orange")):
             values = [row[f"{part}_{name}"] for row in rows]
-            axes.plot(epochs, values, colour, label=part, marker="." if len(rows) < 40 else "")
-        axes.axvline(best["epoch"], color="grey", linewidth=0.8, linestyle=":")
+            axes.plot(epochs, values, color, label=part, marker="." if len(rows) < 40 else "")
+        axes.axvline(best["epoch"], color="gray", linewidth=0.8, linestyle=":")
         axes.set_title(name)
         axes.legend(frameon=False)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
@@ -53,32 +51,32 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
         axes.spines[["top", "right"]].set_visible(False)
     target = run / "plots" / "curves.png"
     target.parent.mkdir(exist_ok=True)
-    figure.savefig(target, dpi=110)
+    save(target, figure)
     return target
 
 
-def draw_range(path: Path, points: Sequence[Point], found: Suggestion) -> None:
+def draw_range(path: Path, points: Sequence[Point], suggestion: Suggestion) -> None:
     """Draw the loss of a learning rate range test over lr, with the suggestion where there is one."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 4)
     axes = figure.subplots()
     rates = [point.lr for point in points]
     axes.plot(rates, [point.loss for point in points], "tab:blue", alpha=0.3, label="loss of a batch")
-    axes.plot(rates, found.smoothed, "tab:blue", label="smoothed")
+    axes.plot(rates, suggestion.smoothed, "tab:blue", label="smoothed")
     axes.axvline(
-        found.lowest, color="grey", linewidth=0.8, linestyle=":", label=f"lowest: {found.lowest:.1e}"
+        suggestion.lowest,
+        color="gray",
+        linewidth=0.8,
+        linestyle=":",
+        label=f"lowest: {suggestion.lowest:.1e}",
     )
-    if found.lr is not None:
-        axes.axvline(found.lr, color="tab:green", label=f"suggested: {found.lr:.1e}")
-    least = min(found.smoothed)
-    axes.set_ylim(0.9 * least, min(max(found.smoothed), GROWN * least, 1.5 * found.smoothed[0]))
+    if suggestion.lr is not None:
+        axes.axvline(suggestion.lr, color="tab:green", label=f"suggested: {suggestion.lr:.1e}")
+    least = min(suggestion.smoothed)
+    axes.set_ylim(0.9 * least, min(max(suggestion.smoothed), GROWN * least, 1.5 * suggestion.smoothed[0]))
     axes.set_xscale("log")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    save(path, figure)

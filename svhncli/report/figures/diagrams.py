@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from svhncli.core.files import write_atomic
+from svhncli.report.figures.canvas import new_figure, save
 from svhncli.stats.scores import Calibration, filled
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def draw_confusion(path: Path, matrix: np.ndarray, blank: int) -> None:
     """Draw counts int64 (K, K), a row for each true class, colored by share of the row; `blank` is named."""
-    figure = _figure(7, 6.4)
+    figure = new_figure(7, 6.4)
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -32,7 +28,7 @@ def draw_confusion(path: Path, matrix: np.ndarray, blank: int) -> None:
     right, total = matrix.trace(), matrix.sum()
     axes.set_title(f"{right:,} of {total:,} {'positions' if len(matrix) > blank else 'digits'} are correct")
     figure.colorbar(drawn, ax=axes, label="share of the true class", shrink=0.8)
-    _save(path, figure)
+    save(path, figure)
 
 
 def draw_reliability(path: Path, calibration: Calibration) -> None:
@@ -43,7 +39,7 @@ def draw_reliability(path: Path, calibration: Calibration) -> None:
     if calibration.bins_after is not None:
         label = f"temperature {calibration.fit.temperature:.2f}: ECE {calibration.ece_after:.2%}"
         kinds.append((label, calibration.bins_after, "tab:orange", "s"))
-    figure = _figure(6, 7)
+    figure = new_figure(6, 7)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color="gray", linewidth=0.8, linestyle=":", label="perfectly calibrated")
     for place, (label, bins, color, marker) in enumerate(kinds):
@@ -62,17 +58,4 @@ def draw_reliability(path: Path, calibration: Calibration) -> None:
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    _save(path, figure)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: no global state, no display
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(path: Path, figure: Figure) -> None:
-    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=110))
+    save(path, figure)

@@ -4,48 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from svhncli.report.figures.canvas import new_figure, save
+from svhncli.runs.learning_curve import CurveSize, ExpectedError
 from svhncli.stats.power_law import PowerLaw
 
 
 def draw_learning_curve(
-    file: Path, sizes: Sequence[dict[str, Any]], law: PowerLaw, ahead: Sequence[dict[str, Any]]
+    file: Path, sizes: Sequence[CurveSize], law: PowerLaw, ahead: Sequence[ExpectedError]
 ) -> None:
     """Both axes logarithmic, on which a power law is straight as far as its floor does not bend it.
 
-    sizes: {"n", "error", "errors", "low", "high", "train_error"} of each size; low and high may be None.
-    ahead: {"n", "error", "low", "high"} from the largest on, by the law.
+    ahead: what the law expects, from the largest size on.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: no global state, no display
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 5)
     axes = figure.subplots()
-    n = np.array([one["n"] for one in sizes])
+    n = np.array([size.n for size in sizes])
     least = 0.5 / n.max()  # a logarithm has no place for 0
-    for one in sizes:
-        axes.scatter(
-            [one["n"]] * len(one["errors"]), np.maximum(one["errors"], least), 14, "tab:orange", alpha=0.5
-        )
-    mean = np.maximum([one["error"] for one in sizes], least)
-    if sizes[0]["low"] is not None:
-        ends = np.maximum([[one["low"] for one in sizes], [one["high"] for one in sizes]], least)
+    for size in sizes:
+        axes.scatter([size.n] * len(size.errors), np.maximum(size.errors, least), 14, "tab:orange", alpha=0.5)
+    mean = np.maximum([size.error for size in sizes], least)
+    if sizes[0].low is not None:
+        ends = np.maximum([[size.low for size in sizes], [size.high for size in sizes]], least)
         axes.errorbar(
             n, mean, np.abs(ends - mean), fmt="o", color="tab:orange", capsize=4, label="validation"
         )
     else:
         axes.plot(n, mean, "o", color="tab:orange", label="validation")
-    train = np.maximum([one["train_error"] for one in sizes], least)
+    train = np.maximum([size.train_error for size in sizes], least)
     axes.plot(n, train, ".:", color="tab:blue", label="training pictures")
-    further = np.array([one["n"] for one in ahead])
+    further = np.array([expected.n for expected in ahead])
     line = np.geomspace(n.min(), further.max())
     axes.plot(line, law.at(line), color="grey", linewidth=1, label="power law")
-    low, high = ([one[end] for one in ahead] for end in ("low", "high"))
+    low, high = [expected.low for expected in ahead], [expected.high for expected in ahead]
     axes.fill_between(further, low, high, color="grey", alpha=0.2, label="95% of the law")
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -61,4 +56,4 @@ def draw_learning_curve(
     axes.set_ylabel("error")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    figure.savefig(file, dpi=100)
+    save(file, figure, dpi=100)

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.analysis.inspect.parts import Finding, Item, Parts
+from svhncli.analysis.inspect.inspected import Finding, InspectedParts, Item
 from svhncli.core.files import write_csv, write_json, write_text
 from svhncli.core.labels import as_text
+from svhncli.core.plain import to_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
+from svhncli.report.inspection import DataInspection, FindingSummary, LabelInspection
 from svhncli.runs.contact_sheet import draw_captioned, draw_sheet
 from svhncli.stats.confident_learning import Judged
 
@@ -23,9 +25,9 @@ LABEL_FILES = {RESULT, LABELS, LABELS_SHEET, EXCLUDE}
 BOXES = {"empty_boxes.png", "outside_boxes.png"}
 """Sheets of findings that only data with boxes has."""
 SHOWN = 64
-"""Pictures of a sheet."""
+"""Images on a sheet."""
 SIDE = 96
-"""Pixels of a sheet that a picture is about high, so that there is room for a line below."""
+"""About how many pixels high an image is on a sheet, so that a line of text fits below."""
 COLUMNS = (
     "finding",
     "part",
@@ -40,44 +42,45 @@ COLUMNS = (
 
 
 def write_findings(
-    folder: Path,
-    facts: dict[str, Any],
-    parts: Parts,
-    findings: Sequence[Finding],
-    drift: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """Write result.json, findings.csv, classes.png and a sheet of each finding that has pictures; the
-    result."""
-    _draw_classes(folder / CLASSES, parts, facts["seed"])
-    told = []
+    folder: Path, inspection: DataInspection, parts: InspectedParts, findings: Sequence[Finding]
+) -> None:
+    """Write result.json, findings.csv, classes.png and a sheet for each finding that has images."""
+    _draw_classes(folder / CLASSES, parts, inspection.seed)
     for finding in findings:
-        drawn = [item for item in finding.items if item.place is not None]
-        sheet = f"{finding.name}.png" if drawn else None
-        if sheet is not None:
+        if sheet := _sheet(finding):
+            drawn = [item for item in finding.items if item.place is not None]
             _draw_finding(folder / sheet, finding.title, drawn, parts)
-        told.append(
-            {
-                "name": finding.name,
-                "title": finding.title,
-                "measure": finding.measure,
-                "count": len(finding.items),
-                "level": finding.level,
-                "sheet": sheet,
-                "mend": finding.mend,
-            }
-        )
     write_csv(folder / TABLE, COLUMNS, (_row(f.name, item, parts) for f in findings for item in f.items))
-    result = {**facts, "findings": told, "drift": drift}
-    write_json(folder / RESULT, result)
-    return result
+    write_json(folder / RESULT, to_plain(inspection))
+
+
+def summaries(findings: Sequence[Finding]) -> list[FindingSummary]:
+    """What result.json says about findings."""
+    return [
+        FindingSummary(
+            finding.name,
+            finding.title,
+            finding.measure,
+            len(finding.items),
+            finding.level,
+            _sheet(finding),
+            finding.fix,
+        )
+        for finding in findings
+    ]
+
+
+def _sheet(finding: Finding) -> str | None:
+    """The file that shows a finding's images; None where it has none."""
+    return f"{finding.name}.png" if any(item.place is not None for item in finding.items) else None
 
 
 def files_of(findings: Sequence[Finding]) -> set[str]:
-    """The files that an inspection may have written into a folder, whatever it found."""
+    """The files that an inspection may have written into a folder."""
     return {RESULT, TABLE, CLASSES, *(f"{finding.name}.png" for finding in findings), *BOXES}
 
 
-def _row(finding: str, item: Item, parts: Parts) -> dict[str, Any]:
+def _row(finding: str, item: Item, parts: InspectedParts) -> dict[str, Any]:
     row = {"finding": finding, "name": item.name, "measure": item.measure}
     if item.place is None:
         return row
@@ -93,16 +96,16 @@ def _row(finding: str, item: Item, parts: Parts) -> dict[str, Any]:
     return row
 
 
-def _pixels(parts: Parts, places: Sequence[int]) -> np.ndarray:
+def _pixels(parts: InspectedParts, places: Sequence[int]) -> np.ndarray:
     return np.stack([parts.part(place).digits.images[parts.rows[place]] for place in places])
 
 
-def _below(parts: Parts, place: int) -> str:
+def _below(parts: InspectedParts, place: int) -> str:
     return f"{parts.part(place).name} {parts.rows[place]}: {as_text(parts.labels[place]) or '-'}"
 
 
-def _draw_finding(path: Path, title: str, items: Sequence[Item], parts: Parts) -> None:
-    """A sheet of the first pictures; each one's partner stands to its right."""
+def _draw_finding(path: Path, title: str, items: Sequence[Item], parts: InspectedParts) -> None:
+    """A sheet of the first images, each with its partner to its right."""
     pairs = items[0].partner is not None
     shown = items[: SHOWN // 2 if pairs else SHOWN]
     places = [p for item in shown for p in (item.place, item.partner) if p is not None]
@@ -114,8 +117,8 @@ def _draw_finding(path: Path, title: str, items: Sequence[Item], parts: Parts) -
     )
 
 
-def _draw_classes(path: Path, parts: Parts, seed: int) -> None:
-    """Some training pictures of each class, drawn at random: of numbers, those that hold the digit."""
+def _draw_classes(path: Path, parts: InspectedParts, seed: int) -> None:
+    """Random training images of each class; of numbers, those that contain the digit."""
     draw = numpy_generator(seed, "classes")
     trains = parts.labels[parts.which == 0]
     blocks = []
@@ -124,7 +127,7 @@ def _draw_classes(path: Path, parts: Parts, seed: int) -> None:
         some = np.sort(draw.permutation(places)[: SHOWN // 2])
         if len(some):
             blocks.append(
-                (f"{digit}: {len(some)} of {len(places):,} training pictures", _pixels(parts, some.tolist()))
+                (f"{digit}: {len(some)} of {len(places):,} training images", _pixels(parts, some.tolist()))
             )
     draw_sheet(path, blocks, zoom=1 if blocks[0][1].shape[3] > SIDE else 2)
 
@@ -136,68 +139,64 @@ def _zoom(images: np.ndarray) -> int:
 # ----------------------------------------------------------------------------- label errors
 
 
-def label_result(
-    data: DataSet, run: Path, out: Path, seed: int, judged: int, found: Judged
-) -> dict[str, Any]:
-    """What result.json says of the labels of a run's training part; the list of names will be in `out`."""
-    count = int(found.suspicious.sum())
-    return {
-        "data": data.name,
-        "fingerprint": data.fingerprint,
-        "run": str(run),
-        "seed": seed,
-        "judged": judged,
-        "of": len(data.train),
-        "read_as_labelled": found.agreement,
-        "positions": data.train.labels.shape[1],
-        "estimated_errors": found.estimate,
-        "findings": [
-            {
-                "name": "labels",
-                "title": "likely label errors",
-                "measure": "pictures off the diagonal of the confident joint of out-of-sample "
-                "probabilities (Northcutt et al. 2021), ranked by the label's probability less the largest "
-                "other one",
-                "count": count,
-                "level": "look" if count else "good",
-                "sheet": LABELS_SHEET,
-                "mend": f"look at them; correct them, or leave them out: data.exclude={out / EXCLUDE}"
-                if count
-                else None,
-            }
-        ],
-        "drift": [],
-    }
+def label_inspection(
+    data: DataSet, run: Path, out: Path, seed: int, judged: int, verdict: Judged
+) -> LabelInspection:
+    """What result.json says about the labels of a run's training part; the list of names will be in `out`."""
+    count = int(verdict.suspicious.sum())
+    finding = FindingSummary(
+        name="labels",
+        title="likely label errors",
+        measure="images off the diagonal of the confident joint of out-of-sample probabilities (Northcutt et "
+        "al. 2021), ranked by the probability of the label less the largest other one",
+        count=count,
+        level="look" if count else "good",
+        sheet=LABELS_SHEET,
+        fix=f"look at them; correct them, or leave them out: data.exclude={out / EXCLUDE}" if count else None,
+    )
+    return LabelInspection(
+        data=data.name,
+        fingerprint=data.fingerprint,
+        run=str(run),
+        seed=seed,
+        judged=judged,
+        of=len(data.train),
+        read_as_labelled=verdict.agreement,
+        positions=data.train.labels.shape[1],
+        estimated_errors=verdict.estimate,
+        findings=[finding],
+        drift=[],
+    )
 
 
 def write_label_errors(
     folder: Path,
-    result: dict[str, Any],
+    inspection: LabelInspection,
     digits: Digits,
     rows: np.ndarray,
-    said: np.ndarray,
-    found: Judged,
+    probabilities: np.ndarray,
+    verdict: Judged,
     already: Sequence[str],
 ) -> None:
-    """Write result.json, labels.csv (all pictures, ranked), labels.png and exclude.txt.
+    """Write result.json, labels.csv (all images, ranked), labels.png and exclude.txt.
 
-    rows: int64 (N,), the pictures of `digits` that were judged. said: float (N, L, K), their probabilities.
+    rows: int64 (N,), the images of `digits` that were judged. probabilities: float (N, L, K), theirs.
     already: names that are left out now; they stay in the list.
     """
-    order = found.ranked()
+    order = verdict.ranked()
     given = [as_text(digits.labels[row]) for row in rows]
-    read = [as_text(classes) for classes in said.argmax(-1)]
+    predicted = [as_text(classes) for classes in probabilities.argmax(-1)]
     write_csv(
         folder / LABELS,
         ("rank", "index", "name", "label", "suggested", "margin", "likely_error"),
-        _ranked(digits, rows, order, given, read, found),
+        _ranked(digits, rows, order, given, predicted, verdict),
     )
     top = order[:SHOWN]
-    below = [f"{given[i] or '-'} > {read[i] or '-'} {found.margin[i]:+.2f}" for i in top]
+    below = [f"{given[i] or '-'} > {predicted[i] or '-'} {verdict.margin[i]:+.2f}" for i in top]
     images = digits.images[rows[top]]
-    caption = f"likely label errors first, {len(top)} of {len(rows):,}: label > read, margin"
+    caption = f"likely label errors first, {len(top)} of {len(rows):,}: label > prediction, margin"
     draw_captioned(folder / LABELS_SHEET, caption, images, below, _zoom(images), columns=8)
-    likely = [digits.names[int(rows[i])] for i in order[: int(found.suspicious.sum())]]
+    likely = [digits.names[int(rows[i])] for i in order[: int(verdict.suspicious.sum())]]
     lines = [
         "# likely label errors, the likeliest first, for data.exclude=FILE; look at labels.png before",
         *likely,
@@ -205,11 +204,16 @@ def write_label_errors(
         *already,
     ]
     write_text(folder / EXCLUDE, "\n".join(lines) + "\n")
-    write_json(folder / RESULT, result)
+    write_json(folder / RESULT, to_plain(inspection))
 
 
 def _ranked(
-    digits: Digits, rows: np.ndarray, order: np.ndarray, given: list[str], read: list[str], found: Judged
+    digits: Digits,
+    rows: np.ndarray,
+    order: np.ndarray,
+    given: list[str],
+    predicted: list[str],
+    verdict: Judged,
 ) -> Iterator[dict[str, Any]]:
     for rank, i in enumerate(order.tolist(), start=1):
         yield {
@@ -217,7 +221,7 @@ def _ranked(
             "index": int(rows[i]),
             "name": digits.names[int(rows[i])],
             "label": given[i],
-            "suggested": read[i],
-            "margin": f"{found.margin[i]:.6g}",
-            "likely_error": int(found.suspicious[i]),
+            "suggested": predicted[i],
+            "margin": f"{verdict.margin[i]:.6g}",
+            "likely_error": int(verdict.suspicious[i]),
         }

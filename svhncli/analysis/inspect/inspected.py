@@ -1,4 +1,4 @@
-"""The pictures that are inspected, and what is found of them."""
+"""The images that are inspected, and what is found in them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from svhncli.data.split import Fold
 from svhncli.data.store.disk import Progress, silent
 
 LEVELS = ("bad", "look", "good")
-"""From the worst on: mend it before you train; look at it; nothing to do."""
+"""The worst first: fix it before you train; look at it; nothing to do."""
 LEAVE_OUT = "leave them out: data.exclude=FILE, a list of names"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """From where on something is found.
+    """The thresholds of findings.
 
-    blank: contrast, in grey levels of 0 to 255, below which a picture is blank.
-    similar: correlation, 0 to 1, from which on two pictures are near-duplicates.
-    outlier: robust standard deviations beyond which a picture is an outlier.
+    blank: contrast, in gray levels of 0 to 255, below which an image is blank.
+    similar: correlation, 0 to 1, from which on two images are near-duplicates.
+    outlier: robust standard deviations beyond which an image is an outlier.
     """
 
     blank: float
@@ -37,8 +37,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Pictures of one part: `digits[rows]`, rows int64, sorted, each once."""
+class InspectedPart:
+    """Images of one part: `digits[rows]`, rows int64, sorted, each once."""
 
     name: str
     digits: Digits
@@ -47,10 +47,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Item:
-    """A picture that was found: a place in the parts laid end to end, that of its partner, and what was
-    measured.
+    """One image of a finding.
 
-    place is None for a file that cannot be read, which has but a name.
+    place: where it is in the parts laid end to end; None for a file that cannot be decoded, which has only a
+        name. measure: what was measured. partner: the place of the image that it is paired with.
     """
 
     place: int | None
@@ -63,7 +63,7 @@ class Item:
 class Finding:
     """One kind of fault.
 
-    measure: what was measured, and the threshold, in one sentence. level: of `LEVELS`. mend: what to do, or
+    measure: what was measured, and the threshold, in one sentence. level: of `LEVELS`. fix: what to do, or
         None.
     items: the worst first.
     """
@@ -72,14 +72,14 @@ class Finding:
     title: str
     measure: str
     level: str
-    mend: str | None = None
+    fix: str | None = None
     items: list[Item] = field(default_factory=list)
 
 
-class Parts:
+class InspectedParts:
     """The parts of a data set laid end to end, read once, in their order."""
 
-    def __init__(self, parts: list[Part], progress: Progress = silent) -> None:
+    def __init__(self, parts: list[InspectedPart], progress: Progress = silent) -> None:
         self.parts = parts
         self.which = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
         self.rows = np.concatenate([part.rows for part in parts])
@@ -91,7 +91,7 @@ class Parts:
                 images = part.digits.images[part.rows[start : start + BATCH]]
                 pieces.append((*light(images), digests(images), thumbnails(luminance(images)), looks(images)))
                 done += len(images)
-                progress("look at pictures", done, total)
+                progress("look at images", done, total)
         self.brightness, self.contrast, self.digests, self.small, self.looks = map(
             np.concatenate, zip(*pieces, strict=True)
         )
@@ -101,31 +101,34 @@ class Parts:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def part(self, place: int) -> Part:
+    def part(self, place: int) -> InspectedPart:
         return self.parts[int(self.which[place])]
 
-    def each(self, measure: Callable[[Part], np.ndarray]) -> np.ndarray:
-        """What `measure` says of every part's rows, laid end to end."""
+    def each(self, measure: Callable[[InspectedPart], np.ndarray]) -> np.ndarray:
+        """What `measure` gives for the rows of every part, laid end to end."""
         return np.concatenate([measure(part) for part in self.parts])
 
 
-def parts_of(data: DataSet, fold: Fold) -> list[Part]:
+def parts_of(data: DataSet, fold: Fold) -> list[InspectedPart]:
     """What a fold trains on, what it validates on, and the test part where there is one."""
     validates = data.val if fold.val_part == "val" else data.train
-    assert validates is not None, "a fold validates on a part that is there"
-    found = [Part("train", data.train, np.unique(fold.train)), Part("val", validates, np.unique(fold.val))]
+    assert validates is not None, "a fold validates on a part of the data"
+    parts = [
+        InspectedPart("train", data.train, np.unique(fold.train)),
+        InspectedPart("val", validates, np.unique(fold.val)),
+    ]
     if data.test is not None:
-        found.append(Part("test", data.test, np.arange(len(data.test))))
-    return found
+        parts.append(InspectedPart("test", data.test, np.arange(len(data.test))))
+    return parts
 
 
-def describe_part(part: Part) -> dict[str, Any]:
-    """What `describe` says, and where photographs were made smaller, "sizes": {"width", "height"}: {"min",
+def describe_part(part: InspectedPart) -> dict[str, Any]:
+    """What `describe` says, and where photographs were scaled down, "sizes": {"width", "height"}: {"min",
     "median", "max"} in pixels."""
     digits = part.digits
-    found = describe(digits.images, digits.labels, digits.groups, part.rows, BLANK)
+    summary = describe(digits.images, digits.labels, digits.groups, part.rows, BLANK)
     if digits.sizes is not None:
-        found["sizes"] = {
+        summary["sizes"] = {
             side: {
                 "min": int(values.min()),
                 "median": float(np.median(values)),
@@ -133,4 +136,4 @@ def describe_part(part: Part) -> dict[str, Any]:
             }
             for side, values in zip(("width", "height"), digits.sizes[part.rows].T, strict=True)
         }
-    return found
+    return summary
