@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ from svhncli.engine.policies import Policy
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
 from svhncli.models.gates import expected_open
-from svhncli.stats.intervals import wilson
 from svhncli.stats.metrics import VAL_ACCURACY, Metric
+from svhncli.stats.score import Score
 
 EVAL_BATCH = 512
 NOT_FINITE_HINT = (
@@ -197,10 +197,10 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         row = {
             "epoch": epoch + 1,
             "lr": plan.lr * state.schedule.factor(epoch * steps, plan.epochs * steps),
-            "train_loss": train_score["loss"],
-            "train_accuracy": train_score["accuracy"],
-            "val_loss": val_score["loss"],
-            "val_accuracy": val_score["accuracy"],
+            "train_loss": train_score.loss,
+            "train_accuracy": train_score.accuracy,
+            "val_loss": val_score.loss,
+            "val_accuracy": val_score.accuracy,
         }
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
             raise NotFiniteError(f"{bad[0]} became {row[bad[0]]} in epoch {epoch + 1}", NOT_FINITE_HINT)
@@ -359,15 +359,12 @@ def predictions(
 
 def evaluate(
     model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine, tta: int = 1
-) -> tuple[dict[str, Any], np.ndarray]:
-    """Score a model on every picture once, by the mean over `tta` views of it.
+) -> tuple[Score, np.ndarray]:
+    """Score a model on every image once, by the mean over `tta` views of it.
 
     Returns:
-        What `Tally.result` gives and "interval", a 95% Wilson interval of the accuracy; and the
-        probabilities, float32 (N, L, K).
+        The score, and the probabilities, float32 (N, L, K).
     """
     tally = Tally(machine.device)
     parts = [p.cpu().numpy() for p in predictions(model, batches, preprocess, machine, tally, tta)]
-    score = tally.result()
-    interval = asdict(wilson(round(score["accuracy"] * score["n"]), int(score["n"])))
-    return {**score, "interval": interval}, np.concatenate(parts)
+    return tally.result(), np.concatenate(parts)

@@ -18,6 +18,7 @@ from svhncli.config import rules
 from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.labels import as_text
+from svhncli.core.plain import to_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
 from svhncli.data.dataset import DataSet
@@ -253,7 +254,8 @@ def _finish(
     network.load_state_dict(best["weights"])
 
     def score(batches: Batches) -> tuple[dict[str, Any], np.ndarray]:
-        return evaluate(network, batches, plan.preprocess, plan.machine)
+        result, probabilities = evaluate(network, batches, plan.preprocess, plan.machine)
+        return to_plain(result), probabilities
 
     seen = np.unique(fold.train)  # a bootstrap repeats pictures
     clean = seen[:: -(-len(seen) // CLEAN_SAMPLE)]

@@ -279,8 +279,8 @@ def test_rows_say_what_an_independent_evaluation_says():
         nn.functional.cross_entropy(logits, labels[:, 0]).item(), rel=1e-5
     )
     score, probabilities = evaluate(state.ema.module, plan.val, plan.preprocess, CPU)
-    assert score["accuracy"] == row["val_accuracy"]
-    assert score["n"] == 32
+    assert score.accuracy == row["val_accuracy"]
+    assert score.n == 32
     np.testing.assert_allclose(probabilities[:, 0], logits.softmax(1).numpy(), rtol=1e-4, atol=1e-6)
 
 
@@ -297,9 +297,9 @@ def test_views_are_averaged_as_probabilities_and_scored_so():
     mean = torch.stack(seen).mean(0)
     score, probabilities = evaluate(network, plan.val, plan.preprocess, CPU, tta=7)
     np.testing.assert_allclose(probabilities[:, 0], mean.numpy(), rtol=1e-4, atol=1e-6)
-    assert score["accuracy"] == (mean.argmax(1) == labels[:, 0]).float().mean().item()
-    assert score["loss"] == pytest.approx(-mean.log()[np.arange(32), labels[:, 0]].mean().item(), rel=1e-5)
-    assert score["loss"] != evaluate(network, plan.val, plan.preprocess, CPU)[0]["loss"]
+    assert score.accuracy == (mean.argmax(1) == labels[:, 0]).float().mean().item()
+    assert score.loss == pytest.approx(-mean.log()[np.arange(32), labels[:, 0]].mean().item(), rel=1e-5)
+    assert score.loss != evaluate(network, plan.val, plan.preprocess, CPU)[0].loss
 
 
 def test_a_policy_meets_the_pictures_before_the_other_changes():
