@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
-from svhncli.runs.record import RunDir
 
 from svhncli import registry
 from svhncli.config import rules
@@ -33,6 +33,10 @@ from svhncli.data.render.world import STREET, load
 from svhncli.data.store.cache import Cache, default_root
 from svhncli.engine.preprocess import Preprocess
 from svhncli.runs import checkpoint
+from svhncli.runs.results import Achieved, BestEpoch, Diagnosis, EpochRow, FoldSummary
+from svhncli.runs.run_dir import RunDir
+from svhncli.stats.intervals import wilson
+from svhncli.stats.score import Score
 
 REPO = Path(__file__).resolve().parent.parent
 REAL = Path(os.environ.get("SVHN_TEST_DATA") or REPO.parent / "shared" / "data")
@@ -97,6 +101,36 @@ def write_run(folder: Path, framing: Framing, positions: int, model: Any, grey: 
     RunDir(folder).write_settings(meta["config"])
     checkpoint.save(folder / "best.pt", {"meta": meta, "weights": network.state_dict()})
     return folder
+
+
+def fold_summary(accuracy: float, **changes: Any) -> FoldSummary:
+    """As training leaves it, with this validation accuracy, which its loss adds up with to 1."""
+    score = Score(loss=1 - accuracy, accuracy=accuracy, n=100, interval=wilson(round(100 * accuracy), 100))
+    both = {"val_loss": 1 - accuracy, "val_accuracy": accuracy}
+    figures = {"train_accuracy": accuracy, "val_accuracy": accuracy, "gap": 0.0}
+    summary = FoldSummary(
+        status="done",
+        reason="all 3 epochs done",
+        name="holdout",
+        fold="holdout",
+        seed=0,
+        epochs=3,
+        best=BestEpoch(epoch=1, **both),
+        last=EpochRow(epoch=3, lr=0.1, train_loss=1 - accuracy, train_accuracy=accuracy, **both),
+        score=Achieved("val_accuracy", accuracy),
+        train=score,
+        val=score,
+        test=None,
+        has_test=False,
+        diagnosis=Diagnosis(verdict="diverged", why="", advice=["a lower lr"], **figures),
+        parameters=7,
+        seconds=1.5,
+        images_per_second=100.0,
+        n_train=8,
+        n_val=2,
+        run_dir="run",
+    )
+    return replace(summary, **changes)
 
 
 def shared_cache() -> Cache:

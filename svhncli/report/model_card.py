@@ -93,9 +93,10 @@ def _units(units: Mapping[str, int] | None) -> list[str]:
 def _scores(summary: Summary | None) -> list[str]:
     if summary is None:
         return ["- Scores: the run has no summary.json, so none are known."]
-    lines = []
-    scored = isinstance(summary, (FoldSummary, EnsembleSummary))
-    for part, score in (("val", summary.val), ("test", summary.test)) if scored else ():
+    lines: list[str] = []
+    if not isinstance(summary, (FoldSummary, EnsembleSummary)):
+        return lines
+    for part, score in (("val", summary.val), ("test", summary.test)):
         if score is not None:
             interval = score.interval
             lines.append(

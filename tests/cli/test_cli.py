@@ -16,7 +16,6 @@ from conftest import REPO
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from svhncli.runs.record import reserve
 
 from svhncli import __version__
 from svhncli.cli import catalog, dispatch, hydra_app, overview
@@ -25,6 +24,7 @@ from svhncli.config.groups.model import CnnConfig, MlpConfig
 from svhncli.config.loading import from_dict
 from svhncli.config.verbs import VERBS, TrainConfig
 from svhncli.core.errors import SvhnError, UsageError
+from svhncli.runs.locate import reserve
 
 ENV = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
 

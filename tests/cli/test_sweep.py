@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPO
+from conftest import REPO, fold_summary
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +23,8 @@ from svhncli.cli import main as cli
 from svhncli.cli import sweep
 from svhncli.core import files
 from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.runs import locate
+from svhncli.runs.run_dir import RunDir
 
 SMALL = [
     "data=tiny",
@@ -183,13 +185,7 @@ def recorded(empty_folder: Path) -> Path:
     folder = empty_folder / "outputs/sweep/2026-01-01_00-00-00-000000"
     for lr, accuracy in (("0.01", 0.25), ("0.001", 0.75)):
         (folder / f"lr-{lr}").mkdir(parents=True)
-        score = {"metric": "val_accuracy", "value": accuracy}
-        summary = {
-            "status": "done",
-            "score": score,
-            "best": {"epoch": 1, "val_loss": 1.0, "val_accuracy": accuracy},
-        }
-        files.write_json(folder / f"lr-{lr}" / "summary.json", summary)
+        RunDir(folder / f"lr-{lr}").write_summary(fold_summary(accuracy))
     files.write_json(folder / "sweep.json", {"overrides": ["lr=1e-2,1e-3"]})
     return folder
 
@@ -214,12 +210,12 @@ def test_resume_without_a_value_finds_the_sweep_where_it_is_the_latest(
 def test_the_latest_of_runs_and_sweeps_is_the_one_that_began_last(recorded: Path) -> None:
     run = Path("outputs/train/2026-01-02_00-00-00-000000")
     run.mkdir(parents=True)
-    assert sweep.find("", sweeps_only=False) == recorded.relative_to(
+    assert locate.resumable("", sweeps_only=False) == recorded.relative_to(
         Path.cwd()
     )  # nothing was begun in `run` yet
     (run / "config.yaml").write_text("")
-    assert sweep.find("", sweeps_only=False) == run
-    assert sweep.find("", sweeps_only=True) == recorded.relative_to(Path.cwd())
+    assert locate.resumable("", sweeps_only=False) == run
+    assert locate.resumable("", sweeps_only=True) == recorded.relative_to(Path.cwd())
 
 
 def test_a_sweep_goes_on_as_it_was_given(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:

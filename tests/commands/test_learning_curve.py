@@ -12,6 +12,7 @@ import pytest
 
 from svhncli.cli import main as cli
 from svhncli.commands.learning_curve import _says
+from svhncli.runs.learning_curve import CurveSize, ExpectedError
 
 WORDS = ["learning-curve", "data.n_train=600", "data.n_test=60", "epochs=2", "threads=1", "lr=3e-3"]
 WORDS += ["model=linear", "sizes=[0.1,0.3,0.6,1]", "repeats=2", "jobs=1", "out=curve"]
@@ -54,7 +55,7 @@ def test_a_curve_is_measured_drawn_and_goes_on(folder: Path, capsys: pytest.Capt
     assert cli.main([*WORDS, "repeats=3"]) == 0  # what is done stays, one draw more of each size
     out = capsys.readouterr().out
     assert "mean of 3" in out
-    assert "With twice as many pictures" in out.replace("\n", " ")
+    assert "With twice as many images" in out.replace("\n", " ")
     assert (curve / "30pct-seed1" / "last.pt").stat().st_mtime_ns == before
     assert cli.main([*WORDS, "lr=1e-3"]) == 2
     assert "holds another curve: lr was 0.003, not 0.001" in capsys.readouterr().err
@@ -75,27 +76,25 @@ def test_what_makes_no_curve_is_refused(
     assert told in capsys.readouterr().err
 
 
-def size(error: float, train_error: float) -> dict[str, Any]:
-    return {"n": 1000, "error": error, "train_error": train_error}
+def size(error: float, train_error: float) -> CurveSize:
+    return CurveSize(1.0, 1000, [1000], [error], error, None, None, train_error)
 
 
-def expected(now: float, twice: float) -> list[dict[str, Any]]:
-    return [
-        {"n": n, "error": e, "low": e, "high": e} for n, e in ((1000, now), (2000, twice), (10_000, twice))
-    ]
+def expected(now: float, twice: float) -> list[ExpectedError]:
+    return [ExpectedError(n, e, e, e) for n, e in ((1000, now), (2000, twice), (10_000, twice))]
 
 
 @pytest.mark.parametrize(
     ("last", "ahead", "words"),
     [
-        (size(0.1, 0.0), expected(0.1, 0.07), ["more data would help", "pictures are what it lacks"]),
+        (size(0.1, 0.0), expected(0.1, 0.07), ["more data would help", "lacks data, not capacity"]),
         (size(0.1, 0.08), expected(0.1, 0.098), ["hardly help", "a larger model"]),
         (size(0.1, 0.08), expected(0.1, 0.05), ["more data would help", "a larger model"]),
-        (size(0.1, 0.0), expected(0.1, 0.099), ["hardly help", "more regularisation"]),
+        (size(0.1, 0.0), expected(0.1, 0.099), ["hardly help", "more regularization"]),
     ],
 )
 def test_more_data_or_a_larger_model_by_the_curve_and_the_training_error(
-    last: dict[str, Any], ahead: list[dict[str, Any]], words: list[str]
+    last: CurveSize, ahead: list[ExpectedError], words: list[str]
 ) -> None:
     told = " ".join(_says(last, ahead, None))
     assert all(word in told for word in words), told

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from svhncli.runs.record import METRICS
 
 from svhncli.core.files import write_csv
+from svhncli.core.plain import from_plain
 from svhncli.report.diagnosis import diagnose
 from svhncli.report.figures.curves import draw_curves
+from svhncli.runs.results import BestEpoch, EpochRow
+from svhncli.runs.run_dir import METRICS
+from svhncli.stats.intervals import wilson
+from svhncli.stats.score import Score
 
 
 def history(*val_losses: float) -> list[dict[str, float]]:
@@ -27,13 +31,19 @@ def history(*val_losses: float) -> list[dict[str, float]]:
     ]
 
 
+def score(accuracy: float, n: int) -> Score:
+    return Score(loss=1.0, accuracy=accuracy, n=n, interval=wilson(round(accuracy * n), n))
+
+
 def verdict(train: float, val: float, *losses: float, n: int = 2000) -> str:
     rows = history(*losses)
     best = min(rows, key=lambda row: row["val_loss"])
-    found = diagnose(rows, best, {"accuracy": train, "n": 5000}, {"accuracy": val, "n": n})
-    assert found["try"], "there is always something to try"
-    assert found["gap"] == pytest.approx(train - val)
-    return found["verdict"]
+    found = diagnose(
+        [from_plain(EpochRow, row) for row in rows], BestEpoch.of(best), score(train, 5000), score(val, n)
+    )
+    assert found.advice, "there is always something to try"
+    assert found.gap == pytest.approx(train - val)
+    return found.verdict
 
 
 FLAT = (0.5, 0.31, 0.3, 0.3)
@@ -67,6 +77,6 @@ def test_high_and_equal_accuracies_are_neither() -> None:
 @pytest.mark.parametrize("count", [1, 60])
 def test_curves_are_drawn_from_metrics_csv_alone(tmp_path: Path, count: int) -> None:
     write_csv(tmp_path / "metrics.csv", METRICS, history(*(1 / (i + 1) for i in range(count))))
-    with Image.open(draw_curves(tmp_path)) as picture:
+    with Image.open(draw_curves(tmp_path, count)) as picture:
         assert picture.size[0] > 900
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "not an empty sheet"

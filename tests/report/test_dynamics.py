@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from svhncli.cli import main as cli
+from svhncli.core.plain import to_plain
 from svhncli.engine.loop import EVAL_BATCH
 from svhncli.report.figures.dynamics import draw_film, jumps
 from svhncli.runs import checkpoint
+from svhncli.runs.results import Movement
 
 WORDS = ["data=tiny", "data.n_train=200", "data.n_test=0", "model=linear", "reg=none", "threads=1"]
 
@@ -25,7 +27,7 @@ def readings(*epochs: list[int]) -> np.ndarray:
 
 def test_jumps_counts_the_readings_that_change_in_the_last_quarter() -> None:
     found = jumps(readings([1, 1], [2, 2], [3, 3], [4, 4], [5, 5], [5, 5], [5, 5], [5, 5], [5, 6]))
-    assert found == {"pictures": 2, "epochs": 2, "changed": 0.25, "moved": 0.25}
+    assert found == Movement(pictures=2, epochs=2, changed=0.25, moved=0.25)
 
 
 def test_jumps_measures_the_total_variation_where_no_reading_changes() -> None:
@@ -34,8 +36,8 @@ def test_jumps_measures_the_total_variation_where_no_reading_changes() -> None:
     watched[1, 0, 0, 4], watched[1, 0, 0, 5] = 0.0, 0.1
     found = jumps(watched)
     assert found is not None
-    assert found["changed"] == 0
-    assert found["moved"] == pytest.approx(0.05)
+    assert found.changed == 0
+    assert found.moved == pytest.approx(0.05)
 
 
 def test_one_epoch_has_no_jumps() -> None:
@@ -64,7 +66,7 @@ def test_a_run_follows_the_same_validation_pictures_and_keeps_their_predictions(
     summary = json.loads(capsys.readouterr().out)
     watched = np.stack(checkpoint.load(folder / "run" / "last.pt")["state"]["watched"])
     assert watched.shape == (3, 40, 1, 10)
-    assert summary["watch"] == jumps(watched)
+    assert summary["watch"] == to_plain(jumps(watched))
     best = watched[summary["best"]["epoch"] - 1, :, 0]  # val_predictions.csv is that epoch's
     with (folder / "run" / "val_predictions.csv").open(newline="") as file:
         rows = np.array([[float(row[f"p{digit}"]) for digit in range(10)] for row in csv.DictReader(file)])

@@ -23,14 +23,16 @@ from omegaconf import OmegaConf
 
 from svhncli.cli import main as cli
 from svhncli.core.files import read_json, write_json
+from svhncli.core.text import percent
 from svhncli.data.digits import Digits
 from svhncli.report.diagnosis import TRY, turns
 from svhncli.report.html.facts import train_command
 from svhncli.report.html.page import Beside, write_report
 from svhncli.report.html.svg import Line, line_chart, tick_texts, ticks
-from svhncli.report.terminal import percent
+from svhncli.runs.locate import reported_folder
 from svhncli.runs.mistakes import keep_mistakes, kept_mistakes
-from svhncli.runs.reader import Run, find, jobs
+from svhncli.runs.reader import Run
+from svhncli.runs.sweeps import sweep_jobs
 
 SMALL = [
     "data=tiny",
@@ -138,12 +140,10 @@ def test_the_figures_of_the_summary_are_those_of_summary_json(made: Path) -> Non
         bounds = summary[part]["interval"]
         interval = f"[{percent(bounds['low'])}, {percent(bounds['high'])}] at 95%"
         name = {"val": "validation", "test": "test"}[part]
-        told = (
-            f"{name} accuracy {percent(summary[part]['accuracy'])} {interval}, {summary[part]['n']} pictures"
-        )
+        told = f"{name} accuracy {percent(summary[part]['accuracy'])} {interval}, {summary[part]['n']} images"
         assert told in said
     assert f"{summary['parameters']:,} parameters" in said
-    assert f"trained on {summary['n_train']} pictures" in said
+    assert f"trained on {summary['n_train']} images" in said
     assert f"{summary['images_per_second']:,.0f} images/s" in said
     assert f"status done {summary['reason']}" in said
     assert f"{summary['diagnosis']['verdict']} : {summary['diagnosis']['why']}" in said
@@ -238,9 +238,11 @@ def test_a_sweep_that_was_stopped_shows_what_its_folders_hold(made: Path, tmp_pa
     summaries = [read_json(path) for path in copy.glob("*/summary.json")]
     best = max(one["score"]["value"] for one in summaries if one["status"] == "done")
     assert f"validation accuracy {percent(best)}" in said
-    ranks = jobs(copy)
-    assert [row["status"] for row in ranks] == ["done", "done", "failed", "failed"]
-    assert float(ranks[0]["score"]) == best >= float(ranks[1]["score"])
+    ranks = sweep_jobs(copy)
+    assert [job.status for job in ranks] == ["done", "done", "failed", "failed"]
+    assert ranks[0].score is not None
+    assert ranks[1].score is not None
+    assert ranks[0].score == best >= ranks[1].score
 
 
 def test_a_command_with_another_choice_leaves_out_the_keys_of_the_old_one(copy: Path) -> None:
@@ -386,12 +388,12 @@ def test_what_is_no_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_file_means_the_run_around_it(made: Path, tmp_path: Path) -> None:
-    assert find(str(made / "one" / "best.pt")) == made / "one"
-    assert find(str(made / "folds" / "fold0" / "best.pt")) == made / "folds" / "fold0"
-    assert find(str(made / "sweep" / "summary.csv")) == made / "sweep"
+    assert reported_folder(str(made / "one" / "best.pt")) == made / "one"
+    assert reported_folder(str(made / "folds" / "fold0" / "best.pt")) == made / "folds" / "fold0"
+    assert reported_folder(str(made / "sweep" / "summary.csv")) == made / "sweep"
     copy = Path(shutil.copytree(made / "folds", tmp_path / "folds"))
     (copy / "fold0" / "summary.json").unlink()
-    assert find(str(copy / "fold0")) == copy / "fold0", "a fold that has not ended"
+    assert reported_folder(str(copy / "fold0")) == copy / "fold0", "a fold that has not ended"
 
 
 # ----------------------------------------------------------------------------- pieces
@@ -409,12 +411,12 @@ def test_pictures_of_mistakes_come_back_from_their_sheet_bit_by_bit(
     keep_mistakes(tmp_path, digits, np.arange(80), probabilities)
     kept = kept_mistakes(tmp_path)
     assert len(kept) == 64
-    sure = [one["confidence"] for one, _ in kept]
+    sure = [mistake.confidence for mistake, _ in kept]
     assert sure == sorted(sure, reverse=True)
     for one, picture in kept:
-        pixels = images[one["index"]].transpose(1, 2, 0)
+        pixels = images[one.index].transpose(1, 2, 0)
         assert (np.asarray(picture) == pixels).all()
-        assert one["label"] != one["prediction"]
+        assert one.label != one.prediction
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(3, 8))

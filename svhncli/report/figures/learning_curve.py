@@ -28,8 +28,9 @@ def draw_learning_curve(
     for size in sizes:
         axes.scatter([size.n] * len(size.errors), np.maximum(size.errors, least), 14, "tab:orange", alpha=0.5)
     mean = np.maximum([size.error for size in sizes], least)
-    if sizes[0].low is not None:
-        ends = np.maximum([[size.low for size in sizes], [size.high for size in sizes]], least)
+    measured = [(size.low, size.high) for size in sizes if size.low is not None and size.high is not None]
+    if measured:
+        ends = np.maximum(np.transpose(measured), least)
         axes.errorbar(
             n, mean, np.abs(ends - mean), fmt="o", color="tab:orange", capsize=4, label="validation"
         )

@@ -8,10 +8,15 @@ import math
 from pathlib import Path
 
 import pytest
-from svhncli.runs.record import METRICS, RunDir, best_scores, find_run
+from conftest import fold_summary
 
-from svhncli.core.errors import BusyError, CheckpointError, DiskError
+from svhncli.core.errors import BusyError, CheckpointError, DiskError, UsageError
 from svhncli.core.files import write_csv, write_json, write_text
+from svhncli.core.plain import to_plain
+from svhncli.runs.environment import Status
+from svhncli.runs.locate import run_folder
+from svhncli.runs.results import BestEpoch, Summary, failure
+from svhncli.runs.run_dir import METRICS, RunDir, Timing
 
 
 def make_run(path: Path) -> Path:
@@ -25,7 +30,7 @@ def test_latest_is_the_newest_stamp(folder: Path) -> None:
     newest = make_run(Path("outputs/train/2026-01-02_00-00-00-000002"))
     Path("outputs/train/2027-01-01_00-00-00-000000").mkdir()  # never began
     make_run(Path("outputs/train/zzz"))  # not a stamp
-    assert find_run(None) == find_run("latest") == newest
+    assert run_folder(None) == run_folder("latest") == newest
 
 
 def test_a_run_is_found_by_its_folder_a_file_or_a_fold(folder: Path) -> None:
@@ -34,7 +39,7 @@ def test_a_run_is_found_by_its_folder_a_file_or_a_fold(folder: Path) -> None:
     for name in ("last.pt", "fold0/best.pt"):
         (run / name).write_bytes(b"")
     for word in ("r", "r/last.pt", "r/fold0", "r/fold0/best.pt"):
-        assert find_run(word) == run
+        assert run_folder(word) == run
 
 
 def test_latest_may_be_a_finished_run_of_several_folds(folder: Path) -> None:
@@ -42,14 +47,14 @@ def test_latest_may_be_a_finished_run_of_several_folds(folder: Path) -> None:
     (run / "fold0").mkdir(parents=True)
     for file in ("config.yaml", "summary.json", "fold0/last.pt"):
         (run / file).write_text("{}")
-    assert find_run("latest").name == run.name
+    assert run_folder("latest").name == run.name
 
 
 @pytest.mark.parametrize("word", [None, "latest", "nowhere", "elsewhere.pt"])
 def test_what_is_no_run_is_refused(folder: Path, word: str | None) -> None:
     Path("elsewhere.pt").write_bytes(b"")
     with pytest.raises(CheckpointError):
-        find_run(word)
+        run_folder(word)
 
 
 def test_one_process_holds_a_run(tmp_path: Path) -> None:
@@ -79,7 +84,7 @@ def test_metrics_csv_has_the_built_in_columns_and_those_that_every_epoch_has(tmp
     RunDir(tmp_path).write_history([first, last])
     lines = (tmp_path / "metrics.csv").read_text().splitlines()
     assert lines == [",".join([*METRICS, "val_recall"]), "1.0," * 6 + "0.5", "2.0," * 6 + "0.25"]
-    assert best_scores(last | {"epoch": 7}) == {
+    assert to_plain(BestEpoch.of(last | {"epoch": 7})) == {
         "epoch": 7,
         "val_loss": 2.0,
         "val_accuracy": 2.0,
@@ -91,10 +96,10 @@ def test_metrics_csv_has_the_built_in_columns_and_those_that_every_epoch_has(tmp
 def test_the_clock_s_rows_of_epochs_that_are_run_again_are_dropped(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     for epoch in (1, 2, 3):
-        run.add_timing(epoch, 2.0, 100.0 * epoch)
+        run.add_timing(Timing(epoch, 2.0, 100.0 * epoch))
     again = RunDir(tmp_path)
     again.load_timing(2)
-    again.add_timing(3, 4.0, 50.0)
+    again.add_timing(Timing(3, 4.0, 50.0))
     assert again.speed() == (8.0, 100.0)
 
 
@@ -122,6 +127,29 @@ def test_files_are_readable_by_others_as_the_umask_says(tmp_path: Path) -> None:
 
 
 def test_status_says_which_process(tmp_path: Path) -> None:
-    RunDir(tmp_path).status("running", epoch=3)
+    RunDir(tmp_path).write_status(Status.now("running", epoch=3))
     found = json.loads((tmp_path / "status.json").read_text())
     assert (found["status"], found["epoch"]) == ("running", 3)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"status": "done"}', '{"folds": 1}'])
+def test_a_damaged_summary_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"summary\.json' cannot be used"):
+        RunDir(tmp_path).summary()
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        fold_summary(0.5),
+        fold_summary(
+            0.5, best=BestEpoch(epoch=2, val_loss=1.0, val_accuracy=0.5, added={"val_recall": 0.25})
+        ),
+        failure(UsageError("no", "yes"), Path("run"), BestEpoch(epoch=1, val_loss=1.0, val_accuracy=0.5)),
+        failure(KeyboardInterrupt(), Path("run")),
+    ],
+)
+def test_a_summary_is_read_back_as_it_was_written(tmp_path: Path, summary: Summary) -> None:
+    RunDir(tmp_path).write_summary(summary)
+    assert RunDir(tmp_path).summary() == summary

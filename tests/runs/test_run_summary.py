@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from svhncli.runs.overall import write_overall
-from svhncli.runs.record import RunDir
+from conftest import fold_summary
 
 from svhncli.core.errors import CheckpointError
 from svhncli.core.files import read_json, write_csv
+from svhncli.core.plain import to_plain
 from svhncli.runs.predictions import read_readings
+from svhncli.runs.results import FoldSummary
+from svhncli.runs.run_dir import RunDir
+from svhncli.runs.run_summary import write_run_summary
 from svhncli.stats.estimates import resampled_intervals
 from svhncli.stats.intervals import fold_interval, mean_interval
 
@@ -36,25 +39,16 @@ def predictions(folder: Path, rows: list[tuple[int, int, str, str]]) -> None:
     )
 
 
-def training(
-    name: str, fold: str, seed: int, accuracy: float, n_train: int = 8, n_val: int = 2
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "fold": fold,
-        "seed": seed,
-        "epochs": 3,
-        "best": {"epoch": 1, "val_accuracy": accuracy, "val_loss": 1 - accuracy},
-        "score": {"metric": "val_accuracy", "value": accuracy},
-        "val": {"accuracy": accuracy},
-        "test": None,
-        "has_test": False,
-        "parameters": 7,
-        "seconds": 1.5,
-        "images_per_second": 100.0,
-        "n_train": 8,
-        "n_val": 2,
-    }
+def training(name: str, fold: str, seed: int, accuracy: float) -> FoldSummary:
+    return fold_summary(accuracy, name=name, fold=fold, seed=seed, test=None)
+
+
+def summarized(folder: Path, folds: list[FoldSummary]) -> dict[str, Any]:
+    """The JSON of the summary, which is also what its file holds."""
+    found = to_plain(write_run_summary(RunDir(folder), folds))
+    assert read_json(folder / "summary.json") == found
+    assert to_plain(RunDir(folder).summary()) == found
+    return found
 
 
 def test_folds_have_a_mean_with_the_corrected_interval_and_unseen_pictures_one_over_groups(
@@ -62,9 +56,7 @@ def test_folds_have_a_mean_with_the_corrected_interval_and_unseen_pictures_one_o
 ) -> None:
     predictions(tmp_path / "fold0", [(0, 5, "1", "1"), (2, 5, "1", "1")])
     predictions(tmp_path / "fold1", [(1, 6, "0", "1"), (3, 7, "1", "1")])
-    found = write_overall(
-        RunDir(tmp_path), [training("fold0", "fold0", 0, 1.0), training("fold1", "fold1", 0, 0.5)]
-    )
+    found = summarized(tmp_path, [training("fold0", "fold0", 0, 1.0), training("fold1", "fold1", 0, 0.5)])
     interval = fold_interval([1.0, 0.5], 8, 2)
     accuracy = found["val_accuracy"]
     assert (accuracy["mean"], accuracy["sd"]) == (0.75, pytest.approx(np.std([1, 0.5], ddof=1)))
@@ -73,7 +65,6 @@ def test_folds_have_a_mean_with_the_corrected_interval_and_unseen_pictures_one_o
     assert found["unseen"]["interval"]["method"] == "clustered wilson"
     assert found["seeds"] is None
     assert found["bootstrap"] is None
-    assert read_json(tmp_path / "summary.json") == found
 
 
 def test_seeds_of_each_fold_are_averaged_first_and_their_spread_is_told(tmp_path: Path) -> None:
@@ -82,7 +73,7 @@ def test_seeds_of_each_fold_are_averaged_first_and_their_spread_is_told(tmp_path
     for (fold, seed), accuracy in scores.items():
         predictions(tmp_path / f"{seed}{fold}", [(0, 0, "1", "1"), (1, 1, "1", "0")])
         trainings.append(training(f"{seed}{fold}", fold, seed, accuracy))
-    found = write_overall(RunDir(tmp_path), trainings)
+    found = summarized(tmp_path, trainings)
     assert found["val_accuracy"]["mean"] == pytest.approx(0.6)
     assert found["val_accuracy"]["sd"] == pytest.approx(np.std([0.55, 0.65], ddof=1))
     assert found["seeds"] == {"n": 2, "mean": pytest.approx(0.6), "sd": pytest.approx(0)}
@@ -92,8 +83,8 @@ def test_seeds_on_one_split_have_student_s_interval(tmp_path: Path) -> None:
     values = [0.5, 0.6, 0.9]
     for seed in range(3):
         predictions(tmp_path / f"seed{seed}", [(0, 0, "1", "1"), (1, 1, "1", "0")])
-    found = write_overall(
-        RunDir(tmp_path), [training(f"seed{i}", "holdout", i, value) for i, value in enumerate(values)]
+    found = summarized(
+        tmp_path, [training(f"seed{i}", "holdout", i, value) for i, value in enumerate(values)]
     )
     interval = mean_interval(values)
     assert found["val_accuracy"]["low"] == max(0, interval.low)
@@ -110,7 +101,7 @@ def test_out_of_bag_and_632_of_a_bootstrap_as_by_hand(tmp_path: Path) -> None:
         many = zip(rows.index, rows.label, rows.read, strict=True)
         predictions(folder, sorted((i + 4 * k, i + 4 * k, a, b) for i, a, b in many for k in range(30)))
     parts = [training("boot00", "boot00", 0, 0.5), training("boot01", "boot01", 0, 0.5)]
-    found = write_overall(RunDir(tmp_path), [*parts, training("all", "all", 0, 0.75)])
+    found = summarized(tmp_path, [*parts, training("all", "all", 0, 0.75)])
     assert [one["name"] for one in found["folds"]] == ["boot00", "boot01"]
     assert found["val_accuracy"]["mean"] == 0.5
     told = found["bootstrap"]
