@@ -115,7 +115,7 @@ def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -
 
 @contextlib.contextmanager
 def _process_state(argv: list[str]) -> Iterator[None]:
-    """What Hydra reads from the process, put back afterwards."""
+    """Set what Hydra reads from the process, and restore it afterwards."""
     old_argv, old_full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     parser: Any = argparse.ArgumentParser
     check = getattr(parser, "_check_help", None)
@@ -141,7 +141,7 @@ def execute(
 ) -> dict[str, Any]:
     """The one place where a composed config becomes plain typed Python and is handed to its command.
 
-    many: values that do not come through Hydra.
+    many: values that are not composed by Hydra.
 
     Raises:
         SvhnError: the config is wrong, or the command failed.

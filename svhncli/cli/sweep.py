@@ -167,13 +167,13 @@ def resume(folder: Path, flags: list[str], overrides: list[Override], as_json: b
     extras, changed = _split(overrides)
     if changed:
         raise UsageError(
-            f"'{changed[0]}': a sweep goes on as it was given", "start a new one: svhn train -m ..."
+            f"'{changed[0]}': a sweep is resumed as it was given", "start a new one: svhn train -m ..."
         )
     return _run(folder, flags, extras, _recorded(folder), as_json, debug)
 
 
 def _split(overrides: Iterable[Override]) -> tuple[list[str], list[str]]:
-    """Overrides that may run code (kept out of the record), and those that say what is run."""
+    """Overrides that may run code (kept out of the record), and those that define what is run."""
     parts: tuple[list[str], list[str]] = ([], [])
     for word in overrides:
         roots = {re.split(r"[./]", name)[0] for name in (word.key_or_group, word.package or "")}
@@ -208,7 +208,7 @@ def _run(
         hydra_app.launch(VERB, Job(len(jobs), swept, debug), [*flags, "-m", *extras, *where, *words])
     except (Stopped, KeyboardInterrupt) as error:
         code = error.exit_code if isinstance(error, Stopped) else 130
-        raise Interrupted("the sweep was stopped", f"go on with: {again}", code) from error
+        raise Interrupted("the sweep was stopped", f"resume with: {again}", code) from error
     rows = ranked(
         sweep_job(number, folder / name, _values(job, swept))
         for number, (job, name) in enumerate(zip(jobs, names, strict=True), 1)

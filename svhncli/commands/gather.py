@@ -1,4 +1,4 @@
-"""`svhn gather DIR`: jobs that trained a fold or seed each, wherever they ran, become one run of several."""
+"""`svhn gather DIR`: jobs that each trained a fold or seed, wherever they ran, become one run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Part:
 
 
 def run(config: GatherConfig) -> TrainResult:
-    """Link or copy the jobs' files into a run directory of several folds, and sum up what they say together.
+    """Link or copy the jobs' files into a run directory of several folds, and summarize them.
 
     The result is what `svhn train` makes of the same config with `jobs`: for eval, predict, report, compare
     and ensemble it is a run like any other. The jobs stay as they are.
@@ -71,8 +71,8 @@ def run(config: GatherConfig) -> TrainResult:
         record = RunDir(temp)
         record.write_settings(rules.to_dict(_joined(parts[0].config, seeds)))
         for file in ("env.json", "data.json"):
-            if (found := parts[0].run.path / file).is_file():
-                shutil.copy2(found, temp)
+            if (shared := parts[0].run.path / file).is_file():
+                shutil.copy2(shared, temp)
         summaries = []
         for part, name in zip(parts, names, strict=True):
             own_summary = replace(
@@ -97,28 +97,28 @@ def _parts(folder: Path, out: Path) -> list[_Part]:
             f"there are no runs in '{folder}'",
             "name a sweep's folder, such as that of: svhn train -m split=kfold split.fold=0,1,2,3,4",
         )
-    found = []
-    for one in runs:
-        summary = one.summary()
+    parts = []
+    for job in runs:
+        summary = job.summary()
         if summary is None or summary.status != "done":
             raise CheckpointError(
-                f"'{one.path}' is not finished", f"go on with: svhn train --resume {folder}"
+                f"'{job.path}' is not finished", f"finish it with: svhn train --resume {folder}"
             )
-        config = from_dict(TrainConfig, one.config())
+        config = from_dict(TrainConfig, job.config())
         if not isinstance(summary, FoldSummary):
-            raise UsageError(f"'{one.path}' is a run of several trainings", "gather takes jobs of one each")
+            raise UsageError(f"'{job.path}' is a run of several folds", "gather takes jobs of one fold each")
         split_seed = getattr(config.split, "seed", None)
-        found.append(
+        parts.append(
             _Part(
-                one,
+                job,
                 config,
-                read_json(one.path / "split.json")["name"],
+                read_json(job.path / "split.json")["name"],
                 config.seed if split_seed is None else split_seed,
-                str(one.env().data.fingerprint),
+                str(job.env().data.fingerprint),
                 summary,
             )
         )
-    return found
+    return parts
 
 
 def _order(part: _Part) -> tuple[int, bool, int, str]:
@@ -178,11 +178,11 @@ def _joined(config: TrainConfig, seeds: Sequence[int]) -> TrainConfig:
 def _take(source: Path, target: Path) -> None:
     """A job's files as a fold's: links where the disk can, since every file is only ever replaced whole."""
 
-    def link(one: str, other: str) -> None:
+    def link(old: str, new: str) -> None:
         try:
-            os.link(one, other)
+            os.link(old, new)
         except OSError:
-            shutil.copy2(one, other)
+            shutil.copy2(old, new)
 
     target.mkdir()
     for name in (*KEPT, "val_predictions.csv"):

@@ -1,4 +1,4 @@
-"""`svhn learning-curve`: train on ever more of the training part; would more data help, or a larger model?"""
+"""`svhn learning-curve`: train on growing parts of the data; would more data help, or a larger model?"""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from svhncli.stats.power_law import fit, predicted
 from svhncli.training import jobs
 from svhncli.training.jobs import Job, with_seed
 
-RESULT, PICTURE = "result.json", "learning_curve.png"
+RESULT, PLOT = "result.json", "learning_curve.png"
 AHEAD = (2, 10)
-"""Times as many pictures as there are, at which the curve is continued."""
+"""How many times the available images the curve is extrapolated to."""
 HELPS = 0.1
-"""Share of the error that twice as many pictures take away, from which on more data is said to help."""
-UNFIT = 0.5
-"""Share of the validation error that training pictures have, too, from which on the model is to blame."""
+"""More data helps if twice as many images would remove at least this share of the error."""
+UNDERFITS = 0.5
+"""The model underfits if the training error is at least this share of the validation error."""
 
 
 def run(config: LearningCurveConfig) -> LearningCurve:
     """Train on each size several times, each time on another draw, with the same validation part.
 
-    All sizes train for as many steps as the whole does: what differs is how many pictures there are. The
+    All sizes train for as many steps as the whole does: only the number of images differs. The
     smaller draws are parts of the larger ones.
 
     Raises:
         UsageError: fewer than 3 sizes, or `out` holds another curve.
-        Interrupted: a signal came; the same command goes on.
+        Interrupted: a signal came; the same command resumes.
         SvhnError: as for training.
     """
     fractions = sorted(set(config.sizes))
@@ -75,13 +75,13 @@ def run(config: LearningCurveConfig) -> LearningCurve:
             ),
         )
         show.say(
-            f"data     {data.name}: {len(fold.train):,} pictures to train on, {len(fold.val):,} validate; "
-            f"{len(todo)} trainings, {at_once} at once"
+            f"data     {data.name}: {len(fold.train):,} training images, {len(fold.val):,} validation; "
+            f"{len(todo)} to train, {at_once} at once"
         )
         again = "the same command"
         summaries = jobs.train(todo, at_once, machine, data, record, show, again)
         result = _curve(fractions, summaries, config.seed, len(fold.val), record.path)
-        draw_learning_curve(record.path / PICTURE, result.sizes, result.law, result.ahead)
+        draw_learning_curve(record.path / PLOT, result.sizes, result.law, result.ahead)
         write_json(record.path / RESULT, to_plain(result))
     return result
 
@@ -117,8 +117,8 @@ def _refuse_another(record: RunDir, config: LearningCurveConfig) -> None:
         name for name in sorted(before | now) if name not in free and before.get(name) != now.get(name)
     ]
     if changed:
-        told = "; ".join(f"{name} was {before.get(name)}, not {now.get(name)}" for name in changed)
-        raise UsageError(f"'{record.path}' holds another curve: {told}", "name another folder with out=")
+        changes = "; ".join(f"{name} was {before.get(name)}, not {now.get(name)}" for name in changed)
+        raise UsageError(f"'{record.path}' holds another curve: {changes}", "name another folder with out=")
 
 
 def _plan(config: LearningCurveConfig, data: DataSet, fold: Fold, fractions: Sequence[float]) -> list[Job]:
@@ -156,7 +156,7 @@ def _curve(
         smaller = [i for i, count in enumerate(n) if count < min(sizes[-1].counts)]
         before = float(fit([n[i] for i in smaller], [errors[i] for i in smaller]).at(most))
     says = _says(sizes[-1], ahead, before)
-    return LearningCurve(sizes, law, ahead, before, says, n_val, str(folder), str(folder / PICTURE))
+    return LearningCurve(sizes, law, ahead, before, says, n_val, str(folder), str(folder / PLOT))
 
 
 def _size(fraction: float, summaries: Sequence[FoldSummary]) -> CurveSize:
@@ -180,7 +180,7 @@ def _says(last: CurveSize, ahead: Sequence[ExpectedError], before: float | None)
     now, twice = ahead[0], ahead[1]
     gain = 1 - twice.error / now.error
     data_helps = gain >= HELPS
-    underfits = last.train_error >= UNFIT * last.error
+    underfits = last.train_error >= UNDERFITS * last.error
     says = [
         f"With twice as many images ({twice.n:,}) the error would be about {percent(twice.error)} "
         f"{bounds(twice.low, twice.high)} instead of {percent(now.error)}: more data "

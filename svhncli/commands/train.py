@@ -1,4 +1,4 @@
-"""`svhn train`: load the data, split it, train every fold, sum up; or go on with what was begun."""
+"""`svhn train`: load the data, split it, train every fold, sum up; or resume a run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from svhncli.training import jobs
 from svhncli.training.fold import is_finished
 
 MANY = 5
-"""Trainings of which each gets a verdict of its own."""
+"""Up to this many folds, each gets a verdict of its own."""
 
 
 def run(config: TrainConfig, run_dir: Path) -> TrainResult:
@@ -151,8 +151,8 @@ def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settled(config: TrainConfig, record: RunDir) -> TrainConfig:
-    """Paths as they are meant now: whole, so that the current folder does not matter later, and `init_from`
-    as the file that `latest` or a folder meant when the run began."""
+    """Absolute paths, so that the current folder does not matter later, and `init_from` as the file that
+    `latest` or a folder meant when the run started."""
     if (source := config.init_from) is not None:
         if not record.started:
             path = checkpoint_file(source).absolute()
@@ -197,7 +197,7 @@ def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -
 def _other_run(changed: list[str]) -> UsageError:
     return UsageError(
         "a resumed run keeps its config:\n" + "\n".join(changed),
-        "to train on with other settings, start a new run from its weights: svhn train init_from=RUN …",
+        "to train with other settings, start a new run from its weights: svhn train init_from=RUN …",
     )
 
 
@@ -223,7 +223,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
         write_json(sheet, data_sheet(data, folds[0], val_digits(data, folds[0])))
     _header(config, machine, data, folds, record, show)
     if len(todo) > 1:
-        show.say(f"jobs     {len(todo)} trainings, {at_once} at once")
+        show.say(f"jobs     {len(todo)} to train, {at_once} at once")
     again = f"svhn train --resume {shlex.quote(str(record.path))}"
     summaries = jobs.train(todo, at_once, machine, data, record, show, again)
     _say_diagnosis(summaries, show)
@@ -238,12 +238,15 @@ def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
     for package in ("torch", "numpy"):
         old, new = before.versions[package], version(package)
         if old != new:
-            show.warn(f"{package} was {old} when this run began and is {new} now: the bits will differ")
+            show.warn(
+                f"{package} was {old} when this run started and is {new} now: results will not be "
+                "bit-identical"
+            )
     saved = before.machine
     if saved.device == "cuda" and not torch.cuda.is_available():
         raise CheckpointError(
-            "this run was begun on a GPU, and torch sees none here",
-            f"go on with it where there is one, or start a new run: svhn train init_from={record.path}",
+            "this run was started on a GPU, and torch finds none here",
+            f"resume it on a machine with a GPU, or start a new run: svhn train init_from={record.path}",
         )
     if saved.device is None or saved.precision is None or saved.threads is None:
         raise CheckpointError(f"'{record.path / 'env.json'}' names no machine", "start a new run")
@@ -268,19 +271,19 @@ def _header(
     parts += [f"{len(data.val):,} validation"] if data.val is not None else []
     parts += [f"{len(data.test):,} test"] if data.test is not None else []
     channels, height, width = part.shape
-    show.say(f"data     {data.name}: {', '.join(parts)} pictures, {height}x{width}, {channels} channels")
+    show.say(f"data     {data.name}: {', '.join(parts)} images, {height}x{width}, {channels} channels")
     if extra is not None:
         share = "half" if data.share == 0.5 else f"{100 * data.share:g}%"
-        show.say(f"mix      {share} of each batch rendered; real ones alone validate and test")
+        show.say(f"mix      {share} of each batch is rendered; validation and test are real images only")
     if data.fresh is not None:
-        show.say("fresh    every epoch after the first trains on newly rendered pictures")
+        show.say("fresh    every epoch after the first trains on newly rendered images")
     show.say(f"classes  {class_balance(part.class_counts())}")
     if part.labels.shape[1] > 1:
         lengths = enumerate(part.length_counts(), start=1)
         show.say("lengths  " + "  ".join(f"{length}: {count:,}" for length, count in lengths))
     groups = len(np.unique(part.groups))
     if groups < len(part):
-        show.say(f"groups   {groups:,} house numbers; none stands on both sides of a split")
+        show.say(f"groups   {groups:,} house numbers; none is on both sides of a split")
     if len(folds) > 1:
         beside = ", and one fit on all of it" if folds[-1].name == ALL else ""
         show.say(f"split    {config.split.name}: {len(folds) - bool(beside)} folds{beside}")
@@ -299,7 +302,7 @@ def _header(
     show.say(f"run      {record.path}")
     for flip in ("hflip", "vflip"):
         if getattr(config.reg.augment, flip):
-            show.warn(f"reg.augment.{flip}=true: a mirrored digit is another digit or none")
+            show.warn(f"reg.augment.{flip}=true: a mirrored digit is a different digit or none")
 
 
 def _say_diagnosis(summaries: list[FoldSummary], show: Show) -> None:

@@ -1,4 +1,4 @@
-"""What is seen of trainings that run side by side: one table that lives on a terminal, lines elsewhere."""
+"""Progress of jobs that train side by side: a live table on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SELDOM = 0.2
 
 
 class Relay(Show):
-    """The voice of a training in a process of its own: what it says goes to the parent, as tuples."""
+    """The `Show` of a job in a process of its own: its messages go to the parent, as tuples."""
 
     def __init__(self, send: Callable[..., None]) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Relay(Show):
             self._send("step", what, done, total)
 
     def stopping(self) -> None:
-        """The parent has said it."""
+        """The parent has printed it."""
 
     @contextmanager
     def bars(self) -> Iterator[None]:
@@ -55,7 +55,7 @@ class Relay(Show):
 
 @dataclass
 class _Row:
-    """A training that is under way."""
+    """A job that is being trained."""
 
     began: float = field(default_factory=time.monotonic)
     doing: str = "starts"
@@ -73,10 +73,10 @@ class _Row:
 
 
 class Board:
-    """Shows trainings that run side by side, while the block runs.
+    """Shows jobs that train side by side, while the block runs.
 
     On a terminal a table of those under way, with the epoch, the best so far and the time that is left; every
-    training that ends leaves a line above it. Elsewhere a line an epoch. All lines go to the run's log.
+    job that ends leaves a line above it. Elsewhere a line per epoch. All lines go to the run's log.
     """
 
     def __init__(self, show: Show, names: Sequence[str], epochs: int) -> None:
@@ -110,18 +110,18 @@ class Board:
         self.rows[name] = _Row()
         self._draw()
 
-    def take(self, name: str, kind: str, *told: Any) -> None:
+    def take(self, name: str, kind: str, *content: Any) -> None:
         """A message of a `Relay`."""
         row = self.rows[name]
         if kind == "step":
-            what, done, total = told
+            what, done, total = content
             row.doing = f"{what} {done / total:.0%}" if total else what
         elif kind == "epoch":
-            self._epoch(name, row, *told)
+            self._epoch(name, row, *content)
         elif kind == "tell":
-            self.show.tell(self._named(name, told[0]))
+            self.show.tell(self._named(name, content[0]))
         else:
-            text, style = told
+            text, style = content
             self.show.say(self._named(name, text), style)
         self._draw()
 
@@ -156,8 +156,8 @@ class Board:
         if self.live is None:
             return
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for head in ("training", "epoch", "best val", "in", "img/s", "left", ""):
-            table.add_column(head, justify="left" if head in ("training", "") else "right", no_wrap=True)
+        for head in ("job", "epoch", "best val", "in", "img/s", "left", ""):
+            table.add_column(head, justify="left" if head in ("job", "") else "right", no_wrap=True)
         for name, row in self.rows.items():
             left = self._left(row)
             table.add_row(
@@ -170,16 +170,16 @@ class Board:
                 row.doing,
             )
         total = self._total()
-        told = f"{len(self.ended)} of {self.count} done, {len(self.rows)} under way, {self.waiting} waiting"
-        told += "" if total is None else f"; at most {duration(total)} left"
-        self.live.update(Group(table, Text(told)), refresh=True)
+        text = f"{len(self.ended)} of {self.count} done, {len(self.rows)} under way, {self.waiting} waiting"
+        text += "" if total is None else f"; at most {duration(total)} left"
+        self.live.update(Group(table, Text(text)), refresh=True)
 
     def _left(self, row: _Row) -> float | None:
         """Seconds to the row's last epoch, by those that it has done; it may stop earlier."""
         if not row.epoch:
             return None
-        each = (row.epoch_at - row.began) / (row.epoch - row.first + 1)
-        return max(0.0, (self.epochs - row.epoch) * each - (time.monotonic() - row.epoch_at))
+        per_epoch = (row.epoch_at - row.began) / (row.epoch - row.first + 1)
+        return max(0.0, (self.epochs - row.epoch) * per_epoch - (time.monotonic() - row.epoch_at))
 
     def _total(self) -> float | None:
         """Seconds until all are done, if those that wait take as long as the longest so far."""

@@ -1,4 +1,4 @@
-"""Over-fitting, under-fitting or neither: said by the figures of train, val and the gap between them."""
+"""Overfitting, underfitting or neither, judged by the scores of train and val and the gap between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from svhncli.runs.results import BestEpoch, Diagnosis, EpochRow
 from svhncli.stats.score import Score
 
 GOOD = 0.98
-"""Training accuracy below which a network that does not over-fit could still learn more."""
+"""Training accuracy below which a network that does not overfit could still learn more."""
 
 
 DIVERGED = 2 * math.log(11)
@@ -40,16 +40,16 @@ def _smaller(config: Mapping[str, Any]) -> str | None:
     return f"model.width={model['width'] / 2:g}" if model["name"] == "cnn" else None
 
 
-def _more_pictures(config: Mapping[str, Any]) -> str | None:
+def _more_images(config: Mapping[str, Any]) -> str | None:
     data = config["data"]
     return f"data.n_train={2 * data['n_train']}" if "n_train" in data else None
 
 
-def _less_regularised(config: Mapping[str, Any]) -> str | None:
+def _less_regularized(config: Mapping[str, Any]) -> str | None:
     return None if config["reg"]["name"] == "none" else "reg=none"
 
 
-def _more_regularised(config: Mapping[str, Any]) -> str | None:
+def _more_regularized(config: Mapping[str, Any]) -> str | None:
     return None if config["reg"]["name"] == "strong" else "reg=strong"
 
 
@@ -57,35 +57,42 @@ def _always(word: str) -> Change:
     return lambda config: word
 
 
-SHORT = "under-fitting (stopped too early)"
+OVER, UNDER = "overfitting", "underfitting"
+SHORT = "underfitting (stopped too early)"
+NEITHER = "neither overfitting nor underfitting"
 TRY: dict[str, list[tuple[str, Change]]] = {
     "diverged": [
         ("a lower lr: a tenth of it", _times("lr", 0.1)),
         ("optim.clip=1", _always("optim.clip=1")),
         ("schedule.warmup=1", _always("schedule.warmup=1")),
     ],
-    "over-fitting": [
-        ("more regularisation: reg=strong (augmentation, dropout, label smoothing)", _more_regularised),
-        ("more training pictures", _more_pictures),
+    OVER: [
+        ("more regularization: reg=strong (augmentation, dropout, label smoothing)", _more_regularized),
+        ("more training images", _more_images),
         ("optim.weight_decay or reg.l2=1e-4", _always("reg.l2=1e-4")),
         ("a smaller network", _smaller),
     ],
     SHORT: [("more epochs: epochs=…", _times("epochs", 2)), ("a higher lr", _times("lr", 3))],
-    "under-fitting": [
+    UNDER: [
         ("more epochs or a higher lr", _times("epochs", 2)),
         ("a larger network, such as model=resnet18", _larger),
-        ("less regularisation: reg=none", _less_regularised),
+        ("less regularization: reg=none", _less_regularized),
     ],
-    "neither over- nor under-fitting": [
-        ("more data or a larger network are what is left to gain from", _more_pictures)
-    ],
+    NEITHER: [("only more data or a larger network could still help", _more_images)],
 }
 """Verdict -> what to try first, in words and as a change of the config."""
+EARLIER = {
+    "over-fitting": OVER,
+    "under-fitting": UNDER,
+    "under-fitting (stopped too early)": SHORT,
+    "neither over- nor under-fitting": NEITHER,
+}
+"""The verdicts of summaries that earlier versions wrote."""
 
 
 def turns(verdict: str, config: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     """What to try after a verdict: the words, and the override for this config where one can be named."""
-    return [(text, change(config)) for text, change in TRY.get(verdict, [])]
+    return [(text, change(config)) for text, change in TRY.get(EARLIER.get(verdict, verdict), [])]
 
 
 def diagnose(history: Sequence[EpochRow], best: BestEpoch, train: Score, val: Score) -> Diagnosis:
@@ -111,17 +118,17 @@ def diagnose(history: Sequence[EpochRow], best: BestEpoch, train: Score, val: Sc
             f"{figures}; even the best validation loss, {best.val_loss:.4g}, is worse than guessing",
         )
     elif gap > max(0.01, noise) and gap > 0.3 * (1 - val.accuracy):
-        verdict, why = "over-fitting", f"{figures}; the gap is larger than chance (±{100 * noise:.2f})"
+        verdict, why = OVER, f"{figures}; the gap is larger than chance (±{100 * noise:.2f})"
         if turned:
             why += f", and the validation loss has risen from {min(losses):.4f} to {losses[-1]:.4f}"
     elif climbing and train.accuracy < 0.999:
         verdict = SHORT
         why = f"{figures}; the last epoch still lowered the validation loss to {losses[-1]:.4f}"
     elif train.accuracy < GOOD:
-        verdict = "under-fitting"
+        verdict = UNDER
         why = f"{figures}; the network does not even fit the images that it was trained on"
     else:
-        verdict, why = "neither over- nor under-fitting", f"{figures} (chance alone: ±{100 * noise:.2f})"
+        verdict, why = NEITHER, f"{figures} (chance alone: ±{100 * noise:.2f})"
     return Diagnosis(
         verdict=verdict,
         why=why,

@@ -31,7 +31,7 @@ PARTS = ("train", "val", "test")
 
 
 class Show:
-    """The voice of one command. Everything that it says also goes to the run's log, without colours."""
+    """The voice of one command. Everything that it says also goes to the run's log, without colors."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -66,8 +66,8 @@ class Show:
         self.say(epoch_line(row, epochs, images_per_second, improved))
 
     def stopping(self) -> None:
-        """A signal came. Written as it is, since it came in the middle of whatever is being done."""
-        os.write(2, b"\nsvhn: stopping after this step; once more to quit at once\n")
+        """A signal came. Written directly, since it may have interrupted anything."""
+        os.write(2, b"\nsvhn: stopping after this step; again to quit at once\n")
 
     def verdict(self, name: str, passed: bool, measured: str, expected: str, mend: str) -> None:
         """A check that is done: whether it passed, what was measured, what was expected, how to mend it."""
@@ -98,14 +98,14 @@ class Show:
                 self._progress = None
 
     def work(self, what: str, done: int, total: int | None) -> None:
-        """How far a piece of preparation is: a bar on a terminal, elsewhere a line when it starts."""
+        """Progress of a piece of preparation: a bar on a terminal, elsewhere a line when it starts."""
         if self._progress is None and what not in self._said:
             self._said.add(what)
             self.say(f"{what} ...")
         self.step(what, done, total)
 
     def step(self, what: str, done: int, total: int | None) -> None:
-        """How far an epoch is: a bar on a terminal, elsewhere nothing."""
+        """Progress within an epoch: a bar on a terminal, elsewhere nothing."""
         if self._progress is None:
             return
         ids = {task.description: task.id for task in self._progress.tasks}

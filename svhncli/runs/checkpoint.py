@@ -1,8 +1,8 @@
-"""Checkpoints: whole or not there, verified when read, and nothing in them that could run.
+"""Checkpoints: written whole, verified when read, and without anything that could run code.
 
 A file is a torch archive of plain containers, tensors and primitives, readable by anyone with
 `torch.load(path, weights_only=True)`: {"format", "sha256", "content"}. The SHA-256 is over the content
-itself, since torch.load takes flipped bits without a word; two files with one digest hold the same bits.
+itself, since torch.load accepts flipped bits silently; two files with one digest hold the same bits.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def digest(content: Any) -> str:
             sha.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
         elif isinstance(value, Mapping):
             sha.update(f"dict {len(value)};".encode())
-            for name, one in value.items():
+            for name, item in value.items():
                 feed(name)
-                feed(one)
+                feed(item)
         elif isinstance(value, (list, tuple)):
             sha.update(f"list {len(value)};".encode())
-            for one in value:
-                feed(one)
+            for item in value:
+                feed(item)
         elif value is None or isinstance(value, (bool, int, float, str)):
             sha.update(f"{type(value).__name__} {value!r};".encode())
         else:
@@ -61,7 +61,7 @@ def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint's content onto the CPU and verify it.
 
     Raises:
-        CheckpointError: missing, damaged, or not one of ours.
+        CheckpointError: missing, damaged, or not written by svhn.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint '{path}'")
@@ -69,7 +69,7 @@ def load(path: Path) -> dict[str, Any]:
         whole = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zipfile, pickle, EOF, runtime: torch promises no type
         size = path.stat().st_size
-        raise CheckpointError(f"'{path}' ({size:,} bytes) is damaged or no checkpoint", _OTHER) from error
+        raise CheckpointError(f"'{path}' ({size:,} bytes) is damaged or not a checkpoint", _OTHER) from error
     if not (isinstance(whole, dict) and {"format", "sha256", "content"} <= whole.keys()):
         raise CheckpointError(f"'{path}' was not written by svhn")
     if whole["format"] != FORMAT:
@@ -87,7 +87,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def load_weights(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """What best.pt or last.pt says of its run ("meta"), and the weights that are validated (EMA's, if on).
+    """The description of the run ("meta") in best.pt or last.pt, and the validated weights (EMA's, if on).
 
     Raises:
         CheckpointError: as `load`, or a file without weights.

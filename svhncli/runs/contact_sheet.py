@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures as one."""
+"""Contact sheets: many small images as one."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ CAPTION = 14
 
 
 def draw_sheet(path: Path, blocks: Sequence[tuple[str, np.ndarray]], zoom: int = 2) -> None:
-    """Write blocks of pictures, one below the other, as a PNG.
+    """Write blocks of images, one below the other, as a PNG.
 
-    blocks: caption and uint8 (N, C, H, W), C = 1 or 3, all of one size; `COLUMNS` pictures a row.
+    blocks: caption and uint8 (N, C, H, W), C = 1 or 3, all of one size; `COLUMNS` images a row.
     zoom: pixels of the sheet for each pixel, without smoothing.
     """
     drawn = [_block(caption, images, zoom) for caption, images in blocks]
-    sheet = Image.new("RGB", (max(one.width for one in drawn), sum(one.height for one in drawn)), "white")
+    sheet = Image.new(
+        "RGB", (max(block.width for block in drawn), sum(block.height for block in drawn)), "white"
+    )
     top = 0
-    for one in drawn:
-        sheet.paste(one, (0, top))
-        top += one.height
+    for block in drawn:
+        sheet.paste(block, (0, top))
+        top += block.height
     _save(path, sheet)
 
 
 def draw_captioned(
     path: Path, caption: str, images: np.ndarray, below: Sequence[str], zoom: int, columns: int
 ) -> None:
-    """Write one block of pictures as a PNG, with a line of text below each.
+    """Write one block of images as a PNG, with a line of text below each.
 
     images: uint8 (N, C, H, W), C = 1 or 3. below: N texts.
     """
@@ -44,36 +46,36 @@ def draw_captioned(
 
 
 def cells(path: Path, count: int, size: tuple[int, int], zoom: int, columns: int) -> list[Image.Image]:
-    """The pictures of a sheet that `draw_captioned` wrote, in its order and at their own size.
+    """The images of a sheet that `draw_captioned` wrote, in its order and at their own size.
 
-    size: height and width in pixels of each of the `count` pictures.
+    size: height and width in pixels of each of the `count` images.
 
     Raises:
-        OSError: the file cannot be read, or is no picture.
+        OSError: the file cannot be read, or is not an image.
     """
     height, width = size
     with Image.open(path) as sheet:
         sheet.load()
-        found = []
+        images = []
         for left, top in _places(count, height * zoom, width * zoom, columns, CAPTION):
             cell = sheet.crop((left, top, left + width * zoom, top + height * zoom))
-            found.append(cell.resize((width, height), Image.Resampling.NEAREST))
-    return found
+            images.append(cell.resize((width, height), Image.Resampling.NEAREST))
+    return images
 
 
 def _places(count: int, height: int, width: int, columns: int, line: int) -> list[tuple[int, int]]:
-    """Left and top of each picture of a block, below its caption. line: pixels for a text below each."""
+    """Left and top of each image of a block, below its caption. line: pixels for a text below each."""
     across, down = width + GAP, height + line + GAP
     return [(place % columns * across, CAPTION + place // columns * down) for place in range(count)]
 
 
-def data_url(picture: Image.Image | Path) -> str:
-    """A picture, or a PNG file as it is, as a URL that holds all of it."""
-    if isinstance(picture, Path):
-        content = picture.read_bytes()
+def data_url(image: Image.Image | Path) -> str:
+    """An image, or a PNG file as it is, as a URL that contains it."""
+    if isinstance(image, Path):
+        content = image.read_bytes()
     else:
         file = io.BytesIO()
-        picture.save(file, "png")
+        image.save(file, "png")
         content = file.getvalue()
     return "data:image/png;base64," + base64.b64encode(content).decode()
 

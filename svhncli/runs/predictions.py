@@ -1,4 +1,4 @@
-"""What a network said of each picture of a part, as a CSV: written, read back, collected over folds."""
+"""The predictions for each image of a part, as a CSV: written, read back, collected over folds."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from svhncli.runs.run_dir import RunDir
 from svhncli.stats.scores import confidence
 
 COLLECTED = "oof_predictions.csv"
-"""What the folds of a run said of the pictures that each validated on."""
+"""The predictions of a run's folds for the images that each validated on."""
 
 ROUNDING = 1e-3
-"""How far the sum of a picture's probabilities, which are written with 6 digits, may be from 1."""
+"""How far the sum of an image's probabilities, which are written with 6 digits, may be from 1."""
 
 
 def write_predictions(path: Path, digits: Digits, indices: np.ndarray, probabilities: np.ndarray) -> None:
-    """One row a picture: where it is in its part, its group, its label, what was read, how surely, every
+    """One row per image: its index in its part, its group, label, prediction, confidence, and every
     probability.
 
     probabilities: float32 (N, L, K) of `digits[indices]`. A number is written as its digits.
     """
-    read, sure = probabilities.argmax(-1), confidence(probabilities)
+    predicted, sure = probabilities.argmax(-1), confidence(probabilities)
     columns = _columns(*probabilities.shape[1:])
     rows = (
         {
@@ -37,7 +37,7 @@ def write_predictions(path: Path, digits: Digits, indices: np.ndarray, probabili
             "name": digits.names[int(index)],
             "group": int(digits.groups[index]),
             "label": as_text(digits.labels[index]),
-            "prediction": as_text(read[i]),
+            "prediction": as_text(predicted[i]),
             "confidence": f"{sure[i]:.6g}",
             **{name: f"{p:.6g}" for name, p in zip(columns, probabilities[i].ravel().tolist(), strict=True)},
         }
@@ -52,22 +52,22 @@ def read_predictions(path: Path, positions: int, classes: int) -> tuple[np.ndarr
     Raises:
         CheckpointError: it is not what `write_predictions` writes, naming the line.
     """
-    _, made, labels = read_rows(path, positions, classes, "remove it to go on without a temperature")
+    _, made, labels = read_rows(path, positions, classes, "remove it to continue without a temperature")
     return made, labels
 
 
 def read_collected(run: RunDir, positions: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the folds of a run said of the pictures that they did not train on.
+    """The predictions of a run's folds for the images that they did not train on.
 
     Returns:
-        Each picture's index in the training part, int64 (N,), sorted, each once; probabilities float32 (N,
+        Each image's index in the training part, int64 (N,), sorted, each once; probabilities float32 (N,
         positions, classes), the mean over the folds or replicates that did not train on it; labels int64 (N,
         positions).
 
     Raises:
         CheckpointError: the file is missing or is not what `collect_predictions` writes.
     """
-    hint = f"svhn train --resume {run.path} writes it anew"
+    hint = f"svhn train --resume {run.path} writes it again"
     indices, made, labels = read_rows(run.path / COLLECTED, positions, classes, hint)
     found, first, place = np.unique(indices, return_index=True, return_inverse=True)
     sums = np.zeros((len(found), *made.shape[1:]))
@@ -110,7 +110,7 @@ def read_rows(
 
 @dataclass(frozen=True)
 class Readings:
-    """What was read in each row of a predictions file: a picture validated by several folds has several rows.
+    """The rows of a predictions file: an image validated by several folds has several rows.
 
     index, group: int64 (N,); label, read: (N,) of text; fold: (N,) of text, "" in a file of one fold.
     """
@@ -127,7 +127,7 @@ class Readings:
         return self.label == self.read
 
     def by_picture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Each picture's index (P,), ascending, the share of its rows that are right, and its group."""
+        """Each image's index (P,), ascending, the share of its rows that are correct, and its group."""
         found, first, place, times = np.unique(
             self.index, return_index=True, return_inverse=True, return_counts=True
         )
@@ -135,7 +135,7 @@ class Readings:
 
 
 def read_readings(path: Path) -> Readings:
-    """A predictions file without its probabilities; without groups, each picture is a group of its own.
+    """A predictions file without its probabilities; without groups, each image is a group of its own.
 
     Raises:
         CheckpointError: it is missing, or not what `write_predictions` or `collect_predictions` writes.
@@ -160,7 +160,7 @@ def read_readings(path: Path) -> Readings:
 
 
 def collect_predictions(run: RunDir, names: list[str]) -> None:
-    """Put the folds' out-of-fold predictions into one file, with a column that tells the fold."""
+    """Put the folds' out-of-fold predictions into one file, with a column for the fold."""
 
     def rows() -> Iterator[dict[str, str]]:
         for name in names:
@@ -186,12 +186,12 @@ def _classes(text: str | None, positions: int, classes: int) -> list[int]:
 
 def _distribution(texts: list[str | None], positions: int) -> list[float]:
     try:
-        found = [float(text or "") for text in texts]
+        values = [float(text or "") for text in texts]
     except ValueError:
         raise ValueError("a probability is not a number") from None
-    each = len(found) // positions
-    for start in range(0, len(found), each):
-        one = found[start : start + each]
-        if not (min(one) >= 0 and abs(sum(one) - 1) < ROUNDING):  # a NaN is refused, too
-            raise ValueError(f"its probabilities add up to {sum(one):g}, not to 1")
-    return found
+    classes = len(values) // positions
+    for start in range(0, len(values), classes):
+        row = values[start : start + classes]
+        if not (min(row) >= 0 and abs(sum(row) - 1) < ROUNDING):  # a NaN is refused, too
+            raise ValueError(f"its probabilities add up to {sum(row):g}, not to 1")
+    return values

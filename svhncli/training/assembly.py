@@ -41,8 +41,8 @@ def assemble(
 ) -> tuple[Plan, State]:
     """The plan, and the state before the first step.
 
-    Mean and standard deviation are those of the fold's own training pictures, whatever else is drawn with
-    them or comes after them: what validates and what is read later is of their kind.
+    Mean and standard deviation are those of the fold's real training images, whatever rendered images are
+    mixed in or follow them: validation images and later inputs are of that kind.
 
     Args:
         metric: what chooses the best epoch and stops early.
@@ -50,7 +50,7 @@ def assemble(
 
     Raises:
         CheckpointError: init_from does not fit or is damaged.
-        UsageError: the model or reg.position_weights does not fit the pictures or labels.
+        UsageError: the model or reg.position_weights does not fit the images or labels.
     """
     part = data.train
     positions, classes = part.labels.shape[1], part.classes
@@ -105,7 +105,7 @@ def assemble(
 
 
 def _start_from_shares(network: nn.Module, labels: np.ndarray, classes: int) -> None:
-    """Set the head's bias by the classes of the training pictures, each counted once more than it is there.
+    """Set the head's bias by the class frequencies of the training images, each count plus one.
 
     Raises:
         UsageError: a plugin's network has a head of its own.
@@ -118,7 +118,7 @@ def _start_from_shares(network: nn.Module, labels: np.ndarray, classes: int) -> 
 
 
 def _position_weights(reg: RegConfig, positions: int, machine: Machine) -> torch.Tensor | None:
-    """What each position counts in the training loss, float32 (positions,); None: all alike."""
+    """The weight of each position in the training loss, float32 (positions,); None: all equal."""
     given = reg.position_weights
     if not given:
         return None
@@ -126,13 +126,13 @@ def _position_weights(reg: RegConfig, positions: int, machine: Machine) -> torch
         raise UsageError(
             f"reg.position_weights has length {len(given)}; the numbers of this data have {positions} "
             f"position{'s' if positions > 1 else ''}",
-            f"give {positions}, or [] to weigh all alike",
+            f"give {positions}, or [] to weight all equally",
         )
     return torch.tensor(given, dtype=torch.float32, device=machine.device)
 
 
 def _take_weights(network: nn.Module, source: str, show: Show) -> None:
-    """Start from another run's weights; a head of another size keeps its fresh weights, and that is said."""
+    """Start from another run's weights; a head of another size keeps its fresh weights, which is reported."""
     path = Path(source)
     meta, saved = checkpoint.load_weights(path)
     if "ensemble" in meta:
@@ -147,7 +147,7 @@ def _take_weights(network: nn.Module, source: str, show: Show) -> None:
         )
     if not any(name.endswith("openness") for name in own) and any(n.endswith("openness") for n in saved):
         raise CheckpointError(
-            f"init_from: the units of '{path}' have gates (reg.l0), which this network lacks",
+            f"init_from: the units of '{path}' have gates (reg.l0), which this network does not have",
             "give reg.l0 a value above 0, however small",
         )
     network.load_state_dict({name: own[name] if name in unfit else saved[name] for name in own})

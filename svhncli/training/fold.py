@@ -40,13 +40,13 @@ from svhncli.stats.score import Score
 from svhncli.training.assembly import assemble
 
 CLEAN_SAMPLE = 5_000
-"""Training pictures, without augmentation, on which the best weights are scored for the diagnosis."""
+"""Training images, without augmentation, on which the best weights are scored for the diagnosis."""
 
 SNAPSHOTS = "snapshots"
 """Folder of the weights that are kept on the way."""
 
-WORTH_SAYING = 0.01
-"""Share of the time that is lost by waiting for pictures from which on it is told."""
+WAIT_WORTH_REPORTING = 0.01
+"""Share of the time spent waiting for rendered images from which on it is reported."""
 
 
 def train_fold(
@@ -63,21 +63,21 @@ def train_fold(
     """Train one fold in `run`'s directory, or resume it; returns its summary.
 
     Args:
-        name: what the training is called; where there are several, its folder's name.
-        again: the command that goes on with it.
+        name: the name of the fold; where there are several, also of its folder.
+        again: the command that resumes it.
 
     Raises:
         Interrupted: a signal came; the state is saved.
         NotFiniteError: the loss became NaN or infinite.
         CheckpointError: last.pt or init_from does not fit or is damaged.
-        UsageError: the model or reg.position_weights does not fit the pictures or labels.
+        UsageError: the model or reg.position_weights does not fit the images or labels.
     """
     before = run.summary()
     if isinstance(before, FoldSummary) and is_finished(before, config):
         return before
-    with training_pictures(data, fold.train, config.epochs, machine.device) as pictures:
+    with training_pictures(data, fold.train, config.epochs, machine.device) as images:
         plan, state = assemble(
-            config, machine, data, fold, pictures, show, metric=config.metric, fresh=not run.last.is_file()
+            config, machine, data, fold, images, show, metric=config.metric, fresh=not run.last.is_file()
         )
         plan = replace(plan, watch=_watched(config, len(fold.val)))
         meta = _meta(config, data, fold, plan)
@@ -108,7 +108,7 @@ def is_finished(summary: FoldSummary | RunSummary, config: TrainConfig) -> bool:
 
 
 def _meta(config: TrainConfig, data: DataSet, fold: Fold, plan: Plan) -> dict[str, Any]:
-    """What a checkpoint says beside its tensors."""
+    """What a checkpoint holds besides its tensors."""
     return {
         "config": rules.to_dict(config) | {"resume": None},
         "fold": fold.name,
@@ -122,14 +122,14 @@ def _meta(config: TrainConfig, data: DataSet, fold: Fold, plan: Plan) -> dict[st
 
 
 def _watched(config: TrainConfig, count: int) -> np.ndarray:
-    """Places of the validation pictures that are followed, drawn by the seed."""
+    """Positions of the validation images that are watched, drawn by the seed."""
     drawn = numpy_generator(config.seed, "watch").permutation(count)[: config.watch]
     return np.sort(drawn)
 
 
 def _say_fold(name: str, fold: Fold, plan: Plan, state: State, show: Show) -> None:
     rendered = len(plan.train) - len(fold.train)
-    beside = f" with {rendered:,} rendered ones an epoch" if rendered else ""
+    beside = f" with {rendered:,} rendered ones per epoch" if rendered else ""
     parameters = sum(p.numel() for p in state.model.parameters())
     show.say(
         f"{name:8} {len(fold.train):,} train{beside}, {len(fold.val):,} validate; {parameters:,} parameters"
@@ -140,12 +140,13 @@ def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: 
     content = checkpoint.load(run.last)
     if content["meta"]["fingerprint"] != meta["fingerprint"]:
         raise DataError(
-            f"the data is not what '{run.path}' was trained on: pictures or labels have changed",
+            f"the data is not what '{run.path}' was trained on: images or labels have changed",
             "put the old data back, or start a new run with init_from",
         )
     if content["meta"]["split"] != meta["split"]:
         raise DataError(
-            f"the split of '{run.path}' comes out differently now: pictures that trained would validate",
+            f"the split of '{run.path}' comes out differently now: training images would "
+            "be used for validation",
             "resume with the versions of svhn and NumPy that began it (env.json), or start a new run",
         )
     try:
@@ -160,9 +161,7 @@ def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: 
     if (before := content["meta"]["config"]["epochs"]) != plan.epochs:
         steps = len(batch_bounds(len(plan.train), plan.batch_size)) - 1
         factor = state.schedule.factor(state.epoch * steps + state.step, plan.epochs * steps)
-        show.say(
-            f"schedule stretched from {before} to {plan.epochs} epochs: lr goes on at {plan.lr * factor:.1e}"
-        )
+        show.say(f"schedule stretched from {before} to {plan.epochs} epochs: lr is {plan.lr * factor:.1e}")
 
 
 # ----------------------------------------------------------------------------- train
@@ -194,17 +193,19 @@ def _train(
                 save()
                 run.write_status(Status.now("interrupted", state.epoch, state.step))
                 raise Interrupted(
-                    f"stopped in epoch {state.epoch + 1} of {plan.epochs}, step {state.step}; all is saved",
-                    f"go on with: {again}",
+                    f"stopped in epoch {state.epoch + 1} of {plan.epochs}, step {state.step}; "
+                    "everything is saved",
+                    f"resume with: {again}",
                     code,
                 )
             if time.monotonic() - saved_at > 60 * config.save_minutes:
                 save()
             if isinstance(event, Epoch) and state.stopper.should_stop:
                 break
-    if waited > WORTH_SAYING * seconds:
+    if waited > WAIT_WORTH_REPORTING * seconds:
         show.tell(
-            f"{waited:.0f} of {seconds:.0f} s ({waited / seconds:.0%}) were waits for newly rendered pictures"
+            f"{waited:.0f} of {seconds:.0f} s ({waited / seconds:.0%}) were spent waiting "
+            "for newly rendered images"
         )
     if state.stopper.should_stop and state.epoch < plan.epochs:
         return f"early stop: {plan.metric.name} has not improved for {config.reg.patience} epochs"
@@ -304,7 +305,7 @@ def _finish(
 
 
 def _draw_film(folder: Path, plan: Plan, watched: np.ndarray) -> None:
-    """The pictures that were watched as the network sees them, and what it read after each epoch."""
+    """The watched images as the network sees them, and its predictions after each epoch."""
     rows = plan.val.indices[plan.watch]
     pixels = plan.preprocess.seen(plan.preprocess.floats(torch.from_numpy(plan.val.digits.images[rows])))
     images = (255 * pixels).round().to(torch.uint8).numpy()

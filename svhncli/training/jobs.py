@@ -1,6 +1,6 @@
-"""The trainings that a run is made of: folds and seeds, one after another or side by side.
+"""The jobs that a run is made of: folds and seeds, one after another or side by side.
 
-Side by side each is trained by a process of its own, which takes the next one when it is done. A process
+Side by side, each job is trained by a process of its own, which takes the next when it is done. A process
 trains by its job's fold, config and thread count alone, so what it makes has the same bits whichever process
 trains it, and beside however many others.
 """
@@ -44,7 +44,7 @@ LOOK = 0.2
 
 @dataclass(frozen=True)
 class Job:
-    """One training: a fold, and the run's config with this training's seed.
+    """A fold to train, and the run's config with this job's seed.
 
     name: of its folder in the run's, and of its rows in tables.
     """
@@ -57,8 +57,8 @@ class Job:
 def plan(config: TrainConfig, folds: Sequence[Fold]) -> list[Job]:
     """Every fold with every seed.
 
-    With `repeats` only the training's chance varies: the folds stay those of the first seed. So a job is the
-    very run that `seed=…` with that `split.seed` makes.
+    With `repeats` only the randomness of training varies: the folds stay those of the first seed. So a job is
+    the very run that `seed=…` with that `split.seed` makes.
 
     Raises:
         UsageError: repeats of bootstrap replicates.
@@ -79,13 +79,13 @@ def plan(config: TrainConfig, folds: Sequence[Fold]) -> list[Job]:
 
 
 def name(seed: int, fold: str, several_seeds: bool, several_folds: bool) -> str:
-    """Of a training: what tells it from the others."""
+    """Of a job: what tells it from the others."""
     words = [f"seed{seed}"] * several_seeds + [fold] * several_folds
     return "-".join(words) or fold
 
 
 def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
-    """The config of one training with this seed, on the split of the config's own."""
+    """The config of one job with this seed, on the split of the original seed."""
     split = config.split
     if getattr(split, "seed", 0) is None:
         split = replace(split, seed=config.seed)
@@ -93,10 +93,10 @@ def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
 
 
 def how_many(wanted: int | str, count: int, on_gpu: bool, threads: int) -> int:
-    """How many of `count` trainings run at once: `wanted`, or, if that is auto, one a GPU, or one a CPU and
+    """How many of `count` jobs run at once: `wanted`, or, if that is auto, one a GPU, or one a CPU and
     as many more as keep all CPUs busy to the end.
 
-    Five trainings on two CPUs, two at once, would leave one CPU idle while the fifth runs; three and then two
+    Five jobs on two CPUs, two at once, would leave one CPU idle while the fifth runs; three and then two
     at once do not, since the system shares the CPUs out.
 
     threads: CPU threads of each; 0 leaves one CPU to each.
@@ -130,11 +130,11 @@ def train(
 ) -> list[FoldSummary]:
     """Train what is not finished; the summaries, in the order of the jobs.
 
-    again: the command that goes on with what was interrupted.
+    again: the command that resumes what was interrupted.
 
     Raises:
-        Interrupted: a signal came; the state of every training is saved.
-        SvhnError: as `train_fold`, of the first training that failed; the others are stopped and saved.
+        Interrupted: a signal came; the state of every job is saved.
+        SvhnError: as `train_fold`, of the first job that failed; the others are stopped and saved.
     """
     done: dict[str, FoldSummary] = {}
     for job in jobs:
@@ -164,7 +164,7 @@ def _folder(job: Job, jobs: Sequence[Job], record: RunDir) -> RunDir:
 
 
 def _write_split(folder: Path, fold: Fold) -> None:
-    """Which pictures trained and which validated; a bootstrap's train indices repeat."""
+    """The training and validation indices; those of a bootstrap's training part repeat."""
     content = {"name": fold.name, "val_part": fold.val_part}
     content |= {"train": fold.train.tolist(), "val": fold.val.tolist()}
     write_json(folder / "split.json", content, indent=None)
@@ -194,18 +194,18 @@ def _side_by_side(
     with noted(show.stopping) as signalled, board, _workers(count, machine, record.path, again) as alive:
         while alive:
             for worker in [alive[pipe] for pipe in wait(list(alive), timeout=LOOK)]:
-                kind, *told = _heard(worker)
+                kind, *content = _receive(worker)
                 if kind == "done":
-                    done[_name(worker)] = told[0]
-                    board.done(_name(worker), told[0])
+                    done[_name(worker)] = content[0]
+                    board.done(_name(worker), content[0])
                 elif kind == "failed":
-                    error = error or told[0]
+                    error = error or content[0]
                 elif kind == "gone":
                     del alive[worker.pipe]
                     if worker.job is not None and error is None and signalled() is None:
                         error = _lost(worker, again)
                 elif kind != "ready":
-                    board.take(_name(worker), kind, *told)
+                    board.take(_name(worker), kind, *content)
                 if kind in ("ready", "done", "failed"):  # it waits for an answer, be it that there is no more
                     worker.job = waiting.popleft() if waiting and error is None else None
                     if worker.job is not None:
@@ -218,8 +218,8 @@ def _side_by_side(
                     _stop(worker)
     if (code := signalled()) is not None:
         raise Interrupted(
-            f"stopped with {len(done)} of {len(jobs)} trainings done; all is saved",
-            f"go on with: {again}",
+            f"stopped with {len(done)} of {len(jobs)} jobs done; everything is saved",
+            f"resume with: {again}",
             code,
         )
     if error is not None:
@@ -248,15 +248,15 @@ def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[di
             worker.pipe.close()
 
 
-def _heard(worker: _Worker) -> tuple[Any, ...]:
-    """What a process says; ("gone",) when it has ended."""
+def _receive(worker: _Worker) -> tuple[Any, ...]:
+    """The next message of a process; ("gone",) when it has ended."""
     try:
-        kind, *told = worker.pipe.recv()
+        kind, *content = worker.pipe.recv()
     except (EOFError, ConnectionError):
         return ("gone",)
     if kind == "failed":
-        told[0].__cause__ = Elsewhere(told.pop())
-    return kind, *told
+        content[0].__cause__ = Elsewhere(content.pop())
+    return kind, *content
 
 
 def _stop(worker: _Worker) -> None:
@@ -272,13 +272,13 @@ def _name(worker: _Worker) -> str:
 
 
 def _lost(worker: _Worker, again: str) -> SvhnError:
-    """The error of a process that ended without a word."""
+    """The error of a process that ended without a message."""
     worker.process.join()
     code = worker.process.exitcode
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     return SvhnError(
         f"the process that trained {_name(worker)} {how}; what was saved before is whole",
-        f"where memory ran out, fewer at once need less: {again} jobs=1",
+        f"if memory ran out, train fewer at once: {again} jobs=1",
     )
 
 
@@ -302,10 +302,10 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str)
     job: Job | None = None
     pipe.send(("ready",))
     while (job := _next(pipe)) is not None:
-        show = Relay(lambda *told: pipe.send(told))
+        show = Relay(lambda *message: pipe.send(message))
         try:
             if data is None:
-                for module in job.config.plugins:  # which the person named; they register their parts
+                for module in job.config.plugins:  # which the user named; they register their parts
                     importlib.import_module(module)
                 data = registry.data(job.config.data, job.config.split, job.config.cache, lambda *_: None)
             pipe.send(("done", _train(job, machine, data, RunDir(run / job.name), show, again)))

@@ -172,7 +172,7 @@ def test_a_signal_stops_the_whole_sweep_and_says_how_to_go_on(
             if line.startswith("job 2/2"):
                 process.kill()
     assert process.returncode == code, said[-5:]
-    assert said[-1] == f"  hint: go on with: svhn train --resume {the_sweep()}\n"
+    assert said[-1] == f"  hint: resume with: svhn train --resume {the_sweep()}\n"
     assert "Traceback" not in "".join(said)
 
 
@@ -222,7 +222,7 @@ def test_a_sweep_goes_on_as_it_was_given(recorded: Path, capsys: pytest.CaptureF
     assert cli.main(["train", "--resume", str(recorded), "epochs=3"]) == 2
     assert cli.main(["train", "-m", "lr=1,2", f"hydra.sweep.dir={recorded}"]) == 2
     printed = capsys.readouterr().err
-    assert "'epochs=3': a sweep goes on as it was given" in printed
+    assert "'epochs=3': a sweep is resumed as it was given" in printed
     assert "holds another sweep" in printed
 
 

@@ -168,7 +168,7 @@ def test_broken_predictions_of_the_validation_part_give_one_message(
     (line,) = (line for line in err.splitlines() if "error:" in line)
     assert line.startswith(f"svhn: error: '{path}' cannot be used: ")
     assert message in line
-    assert "hint: remove it to go on without a temperature" in err
+    assert "hint: remove it to continue without a temperature" in err
     assert "Traceback" not in out + err
     assert not (run / "eval").exists(), "nothing is evaluated first"
 

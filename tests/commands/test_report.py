@@ -50,20 +50,20 @@ FLAT = (0.5, 0.31, 0.3, 0.3)
 
 
 def test_a_gap_that_chance_does_not_explain_is_over_fitting() -> None:
-    assert verdict(0.999, 0.90, *FLAT) == "over-fitting"
+    assert verdict(0.999, 0.90, *FLAT) == "overfitting"
 
 
 def test_the_same_gap_on_few_pictures_is_not() -> None:
-    assert verdict(0.999, 0.90, *FLAT, n=20) == "neither over- nor under-fitting"
+    assert verdict(0.999, 0.90, *FLAT, n=20) == "neither overfitting nor underfitting"
 
 
 def test_training_pictures_that_are_not_learned_are_under_fitting() -> None:
-    assert verdict(0.60, 0.59, *FLAT) == "under-fitting"
-    assert verdict(0.29, 0.16, *FLAT) == "under-fitting"
+    assert verdict(0.60, 0.59, *FLAT) == "underfitting"
+    assert verdict(0.29, 0.16, *FLAT) == "underfitting"
 
 
 def test_a_loss_that_still_falls_is_under_fitting_that_more_epochs_mend() -> None:
-    assert verdict(0.93, 0.92, 0.9, 0.6, 0.4, 0.3) == "under-fitting (stopped too early)"
+    assert verdict(0.93, 0.92, 0.9, 0.6, 0.4, 0.3) == "underfitting (stopped too early)"
 
 
 def test_a_loss_past_guessing_is_divergence_not_under_fitting() -> None:
@@ -71,7 +71,7 @@ def test_a_loss_past_guessing_is_divergence_not_under_fitting() -> None:
 
 
 def test_high_and_equal_accuracies_are_neither() -> None:
-    assert verdict(0.995, 0.991, *FLAT) == "neither over- nor under-fitting"
+    assert verdict(0.995, 0.991, *FLAT) == "neither overfitting nor underfitting"
 
 
 @pytest.mark.parametrize("count", [1, 60])

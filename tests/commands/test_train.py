@@ -74,7 +74,7 @@ def test_the_header_says_which_data_how_many_and_the_class_balance(
 ) -> None:
     assert cli.main(["train", *SMALL]) == 0
     out, err = capsys.readouterr()
-    assert "synth: 300 training, 60 test pictures, 32x32" in err
+    assert "synth: 300 training, 60 test images, 32x32" in err
     assert "classes  0 " in err
     assert "house numbers" in err
     assert "30,730 parameters" in err

@@ -164,4 +164,4 @@ def test_a_run_goes_on_with_its_list_wherever_it_lies_and_not_with_another(
     (folder / "moved.txt").write_text("train/5\n")
     capsys.readouterr()
     assert cli.main(["train", "--resume", "run", "epochs=3", "data.exclude=moved.txt"]) == 3
-    assert "pictures or labels have changed" in capsys.readouterr().err
+    assert "images or labels have changed" in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_a_truncated_file_is_refused(tmp_path, keep):
     checkpoint.save(path, CONTENT)
     raw = path.read_bytes()
     path.write_bytes(raw[: keep if isinstance(keep, int) else int(len(raw) * keep)])
-    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
         checkpoint.load(path)
 
 

@@ -246,7 +246,7 @@ def test_more_epochs_stretch_the_schedule_and_that_is_said(
     words = [*RUN, "schedule=cosine", "lr=0.01"]
     assert cli.main(["train", f"hydra.run.dir={run}", *words, "epochs=1"]) == 0
     assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 0
-    assert "from 1 to 2 epochs: lr goes on at 5.0e-03" in capsys.readouterr().err  # the middle of a cosine
+    assert "from 1 to 2 epochs: lr is 5.0e-03" in capsys.readouterr().err  # the middle of a cosine
     rows = (run / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[1] for row in rows[1:]] == ["0.01", "0.005"]
 
@@ -298,4 +298,4 @@ def test_data_that_changed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     content["meta"]["fingerprint"] = "of other data"
     checkpoint.save(run / "last.pt", content)
     assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 3
-    assert "pictures or labels have changed" in capsys.readouterr().err
+    assert "images or labels have changed" in capsys.readouterr().err

@@ -39,7 +39,7 @@ class AugmentConfig:
 
 @dataclass
 class RegConfig:
-    """Against over-fitting."""
+    """Against overfitting."""
 
     name: str = key("custom", "the preset")
     l0: float = key(

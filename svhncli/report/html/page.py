@@ -1,4 +1,4 @@
-"""The report of a run or a sweep: one HTML file that needs nothing else, made of the files in its folder."""
+"""The report of a run or a sweep: one self-contained HTML file, made from the files in its folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from svhncli.stats.scores import calibration_error
 
 NAME = "report.html"
 SHOWN, WIDE = 64, 32
-"""Mistakes that are shown, the surest ones of all folds; fewer where pictures are wide."""
+"""How many mistakes are shown, of highest confidence over all folds; fewer where images are wide."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _result(folder: Path, fingerprint: str | None) -> dict[str, Any] | None:
 
 
 def _curves(run: Run) -> list[dict[str, Any]]:
-    """Loss, accuracy and lr over the epochs; the folds' lines lie over each other."""
+    """Loss, accuracy and lr over the epochs; the folds' lines share a chart."""
     parts = [one for one in run.folds or [run] if one.history]
     if not parts:
         return []
@@ -193,9 +193,7 @@ def _reliability(run: Run) -> Any:
     if run.judged is None:
         return None
     error = calibration_error(run.judged.bins)
-    return svg.reliability_chart(
-        run.judged.bins, f"share that is right over confidence; calibration error {error:.2%}"
-    )
+    return svg.reliability_chart(run.judged.bins, f"accuracy over confidence; calibration error {error:.2%}")
 
 
 # ----------------------------------------------------------------------------- a sweep

@@ -1,6 +1,6 @@
-"""Charts as inline SVG: sharp at any size, coloured by the page's own variables, so light, dark and in print.
+"""Charts as inline SVG: sharp at any size, colored by the page's own variables, so light, dark and in print.
 
-Every text passes through `escape`. Series are told apart by dashes as well as by colour.
+Every text passes through `escape`. Series are told apart by dashes as well as by color.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Dot:
-    """A value in a row of a strip chart, and what is said when it is pointed at."""
+    """A value in a row of a strip chart, and its tooltip."""
 
     row: str
     value: float
-    told: str
+    tooltip: str
 
 
 def line_chart(
@@ -40,7 +40,7 @@ def line_chart(
 ) -> Markup:
     """Lines over epochs; nothing where no value is finite.
 
-    label: what a person who cannot see it is told. share: values are shares, shown as percentages.
+    label: the text for people who cannot see it. share: values are shares, shown as percentages.
     zero: the axis begins at 0. mark: an epoch to point at.
     """
     drawn = [point for line in lines for point in line.points if math.isfinite(point[1])]
@@ -109,7 +109,7 @@ def strip_chart(dots: Sequence[Dot], label: str, share: bool) -> Markup:
         values = [dot for dot in dots if dot.row == row]
         mean = x(sum(dot.value for dot in values) / len(values))
         parts.append(_stroke("mean", mean, middle - 8, mean, middle + 8))
-        parts += [_circle("val", x(dot.value), middle, 4, dot.told) for dot in values]
+        parts += [_circle("val", x(dot.value), middle, 4, dot.tooltip) for dot in values]
     return _svg(height, label, parts)
 
 
@@ -173,7 +173,7 @@ def _polyline(kind: str, points: Iterable[tuple[float, float]]) -> Markup:
     return Markup('<polyline class="line {}" points="{}"/>').format(kind, path)
 
 
-def _circle(kind: str, x: float, y: float, radius: float, told: str = "") -> Markup:
-    title = Markup("<title>{}</title>").format(told) if told else Markup("")
+def _circle(kind: str, x: float, y: float, radius: float, tooltip: str = "") -> Markup:
+    title = Markup("<title>{}</title>").format(tooltip) if tooltip else Markup("")
     form = '<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="{}">{}</circle>'
     return Markup(form).format(escape(kind), x, y, radius, title)

@@ -150,7 +150,7 @@ def test_the_first_epoch_has_the_bits_of_a_fixed_set_and_the_second_has_not(
     for name in ("true", "false"):
         words = [f"hydra.run.dir={tmp_path / name}", f"data.fresh={name}", "epochs=2"]
         assert cli.main(["train", *SMALL, *words]) == 0
-    assert "newly rendered pictures" in capsys.readouterr().err
+    assert "newly rendered images" in capsys.readouterr().err
     new, fixed = (
         (tmp_path / name / "metrics.csv").read_text().splitlines()[1:] for name in ("true", "false")
     )

@@ -148,11 +148,11 @@ def test_a_mixed_run_says_what_is_in_it_and_judges_on_real_pictures(
 ) -> None:
     words = ["data=mix", "data.n_rendered=50", "model=linear", "split=kfold", "jobs=1", "split.k=3"]
     summary, err = train(capsys, *words, "data.share=0.25")
-    assert "mix: 120 real + 50 rendered training, 30 test pictures" in err
-    assert "25% of each batch rendered" in err
+    assert "mix: 120 real + 50 rendered training, 30 test images" in err
+    assert "25% of each batch is rendered" in err
     for fold in summary["folds"]:
         n = fold["n_train"]
-        assert f"{n} train with {round(n / 3)} rendered ones an epoch, {120 - n} validate" in err
+        assert f"{n} train with {round(n / 3)} rendered ones per epoch, {120 - n} validate" in err
     with (Path(summary["run_dir"]) / "oof_predictions.csv").open(newline="") as file:
         names = [row["name"] for row in csv.DictReader(file)]
     assert sorted(names) == sorted(f"train/{i}" for i in range(120))
