@@ -54,7 +54,7 @@ def scores(run: Path, checkpoint: str) -> dict[str, float]:
     for part in ("train", "val"):
         batches = Batches(data.train, np.array(split[part]), machine.device)
         score, _ = evaluate(model.network, batches, model.preprocess, machine)
-        values |= {f"{part} accuracy": score["accuracy"], f"{part} loss": score["loss"]}
+        values |= {f"{part} accuracy": score.accuracy, f"{part} loss": score.loss}
         values[f"n {part}"] = len(split[part])
     n_open, n_gated = count_open(model.network)
     return values | {"open units": n_open / n_gated if n_gated else np.nan}
