@@ -136,9 +136,7 @@ def _process_state(argv: list[str]) -> Iterator[None]:
 # ----------------------------------------------------------------------------- a run
 
 
-def execute(
-    verb: str, composed: DictConfig, many: Mapping[str, list[str]] = MappingProxyType({})
-) -> dict[str, Any]:
+def execute(verb: str, composed: DictConfig, many: Mapping[str, list[str]] = MappingProxyType({})) -> object:
     """The one place where a composed config becomes plain typed Python and is handed to its command.
 
     many: values that are not composed by Hydra.
@@ -190,20 +188,18 @@ class Single:
     def __init__(self, verb: str, many: Mapping[str, list[str]] = MappingProxyType({})) -> None:
         self.verb = verb
         self.many = many
-        self.summary: dict[str, Any] = {}
+        self.result: object = None
         self.error: Exception | None = None
 
     def __call__(self, composed: DictConfig) -> None:
         try:
-            self.summary = execute(self.verb, composed, self.many)
+            self.result = execute(self.verb, composed, self.many)
         except Exception as error:
             self.error = error
 
 
-def single(
-    verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[str, list[str]]
-) -> dict[str, Any]:
-    """Compose and run one config, with the values `many` beside it; the summary of the run.
+def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[str, list[str]]) -> object:
+    """Compose and run one config, with the values `many` beside it; the result of the verb.
 
     Raises:
         SvhnError: as the command; a run directory that holds nothing is removed again.
@@ -222,7 +218,7 @@ def single(
     finally:
         if folder is not None:
             release(folder)
-    return task.summary
+    return task.result
 
 
 def release(folder: Path) -> None:

@@ -70,7 +70,7 @@ def resumable(word: str, sweeps_only: bool) -> Path | None:
         return Path(word)
     begun = [path for path in _stamped(SWEEPS) if is_sweep(path)]
     if sweeps_only and not begun:
-        raise CheckpointError(f"there is no sweep under '{SWEEPS}'", "start one: svhn train -m lr=1e-3,3e-4")
+        raise CheckpointError(f"there is no sweep under {SWEEPS}", "start one: svhn train -m lr=1e-3,3e-4")
     if not sweeps_only:
         begun += [path for path in _stamped(RUNS) if (path / "config.yaml").is_file()]
     return max(begun, key=lambda path: path.name, default=None)

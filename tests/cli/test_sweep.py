@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import REPO, fold_summary
@@ -25,6 +24,7 @@ from svhncli.core import files
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.runs import locate
 from svhncli.runs.run_dir import RunDir
+from svhncli.runs.sweeps import SweepJob, ranked
 
 SMALL = [
     "data=tiny",
@@ -91,15 +91,18 @@ def test_glob_and_range_are_sweeps() -> None:
 # ----------------------------------------------------------------------------- ranks
 
 
-def row(job: int, status: str, metric: str | None = None, score: float | None = None) -> dict[str, Any]:
-    return {"job": job, "status": status, "metric": metric, "score": score}
+def row(job: int, status: str, metric: str | None = None, score: float | None = None) -> SweepJob:
+    nothing = dict.fromkeys(
+        ("best_epoch", "val_loss", "val_accuracy", "test_accuracy", "seconds", "reason"), None
+    )
+    return SweepJob(job=job, status=status, metric=metric, score=score, run_dir="", **nothing)
 
 
 def test_the_highest_accuracy_and_the_lowest_loss_come_first() -> None:
     accuracies = [row(1, "done", "val_accuracy", 0.5), row(2, "failed"), row(3, "done", "val_accuracy", 0.9)]
-    assert [each["job"] for each in sweep.ranked(accuracies)] == [3, 1, 2]
+    assert [job.job for job in ranked(accuracies)] == [3, 1, 2]
     losses = [row(1, "unfinished"), row(2, "done", "val_loss", 0.5), row(3, "done", "val_loss", 0.1)]
-    assert [each["job"] for each in sweep.ranked(losses)] == [3, 2, 1]
+    assert [job.job for job in ranked(losses)] == [3, 2, 1]
 
 
 # ----------------------------------------------------------------------------- whole sweeps

@@ -14,47 +14,8 @@ from svhncli.core.errors import BusyError, CheckpointError, DiskError, UsageErro
 from svhncli.core.files import write_csv, write_json, write_text
 from svhncli.core.plain import to_plain
 from svhncli.runs.environment import Status
-from svhncli.runs.locate import run_folder
 from svhncli.runs.results import BestEpoch, Summary, failure
 from svhncli.runs.run_dir import METRICS, RunDir, Timing
-
-
-def make_run(path: Path) -> Path:
-    path.mkdir(parents=True)
-    (path / "config.yaml").write_text("epochs: 1\n")
-    return path
-
-
-def test_latest_is_the_newest_stamp(folder: Path) -> None:
-    make_run(Path("outputs/train/2026-01-02_00-00-00-000001"))
-    newest = make_run(Path("outputs/train/2026-01-02_00-00-00-000002"))
-    Path("outputs/train/2027-01-01_00-00-00-000000").mkdir()  # never began
-    make_run(Path("outputs/train/zzz"))  # not a stamp
-    assert run_folder(None) == run_folder("latest") == newest
-
-
-def test_a_run_is_found_by_its_folder_a_file_or_a_fold(folder: Path) -> None:
-    run = make_run(Path("r"))
-    (run / "fold0").mkdir()
-    for name in ("last.pt", "fold0/best.pt"):
-        (run / name).write_bytes(b"")
-    for word in ("r", "r/last.pt", "r/fold0", "r/fold0/best.pt"):
-        assert run_folder(word) == run
-
-
-def test_latest_may_be_a_finished_run_of_several_folds(folder: Path) -> None:
-    run = folder / "outputs" / "train" / "2030-01-01_00-00-00-000000"
-    (run / "fold0").mkdir(parents=True)
-    for file in ("config.yaml", "summary.json", "fold0/last.pt"):
-        (run / file).write_text("{}")
-    assert run_folder("latest").name == run.name
-
-
-@pytest.mark.parametrize("word", [None, "latest", "nowhere", "elsewhere.pt"])
-def test_what_is_no_run_is_refused(folder: Path, word: str | None) -> None:
-    Path("elsewhere.pt").write_bytes(b"")
-    with pytest.raises(CheckpointError):
-        run_folder(word)
 
 
 def test_one_process_holds_a_run(tmp_path: Path) -> None:
