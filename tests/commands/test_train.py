@@ -359,7 +359,7 @@ def test_eval_averages_views_of_every_part_and_says_how_many(
         assert averaged[part]["loss"] != alone[part]["loss"]
     assert told("tta=1") == alone
     assert cli.main(["eval", run, "tta=5"]) == 0
-    assert "5 a picture" in capsys.readouterr().out
+    assert "5 of each image" in capsys.readouterr().out
 
 
 def test_more_views_than_there_are_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
