@@ -23,7 +23,6 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from svhncli.report.differences import comparison_tables
 from svhncli.runs.overall import BOOTSTRAP
 
 PARTS = ("train", "val", "test")
@@ -184,9 +183,6 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
         out.print(_members_table(summary))
     if "sizes" in summary:
         out.print(_curve_table(summary))
-    if "comparisons" in summary:
-        for found in comparison_tables(summary, out.width):
-            out.print(found)
     out.print(facts(_result_rows(summary)))
     for name, key in (("run", "run_dir"), ("report", "report")):
         if key in summary:
