@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from svhncli.runs.overall import BOOTSTRAP
+from svhncli.stats.metrics import added_metrics, column_text, registered
 
 PARTS = ("train", "val", "test")
 
@@ -115,13 +116,14 @@ class Show:
 
 
 def epoch_line(row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> str:
-    """One epoch in one line that fits 80 columns; `*` marks the best so far."""
+    """One epoch in one line that fits 80 columns; `*` marks the best so far. Added metrics follow."""
     width = len(str(epochs))
     return (
         f"epoch {row['epoch']:{width}}/{epochs}  "
         f"train {_loss(row['train_loss'])} {row['train_accuracy']:7.2%}  "
         f"val {_loss(row['val_loss'])} {row['val_accuracy']:7.2%}{'*' if improved else ' '} "
         f"lr {row['lr']:.1e}  {images_per_second:,.0f} img/s"
+        + "".join(f"  {metric.title} {metric.text(row[metric.name])}" for metric in added_metrics([row]))
     )
 
 
@@ -176,11 +178,6 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
     out = Console(highlight=False, soft_wrap=False, stderr=stderr)
     if "folds" in summary:
         out.print(_folds_table(summary))
-    for part in PARTS:
-        if "classes" in (summary.get(part) or {}):
-            out.print(_classes_table(summary[part]["classes"]))
-    if "members" in summary:
-        out.print(_members_table(summary))
     if "sizes" in summary:
         out.print(_curve_table(summary))
     out.print(facts(_result_rows(summary)))
@@ -194,11 +191,16 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
 def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if best := summary.get("best"):
         text = f"val accuracy {percent(best['val_accuracy'])}, loss {best['val_loss']:.4f}"
+        added = added_metrics([best])
+        text += "".join(f", {metric.title} {metric.text(best[metric.name])}" for metric in added)
         yield "best epoch", f"{best['epoch']} ({text})"
     for part in PARTS:
         for kind in ("accuracy", "loss", "digit_accuracy", "length_accuracy"):
             if estimate := summary.get(f"{part}_{kind}"):
-                yield f"mean {part} {kind.replace('_', ' ')}", _estimate(kind, estimate)
+                yield f"mean {part} {kind.replace('_', ' ')}", _estimate(f"{part}_{kind}", estimate)
+    for metric in registered():
+        if estimate := summary.get(metric.name):
+            yield f"mean val {metric.title}", _estimate(metric.name, estimate)
     if found := summary.get("unseen"):
         yield "unseen pictures", f"{_accuracy(found)}, {_pictures(found)}"
     if found := summary.get("bootstrap"):
@@ -214,47 +216,17 @@ def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
             if "by_length" in score:
                 yield f"{part} digits", _digits(score)
                 yield f"{part} by length", _by_length(score["by_length"])
-            if "calibration" in score:
-                yield "calibration", _calibration(score["calibration"])
-    if gain := summary.get("gain"):
-        yield "gain", _gain(gain["over_best"], "its best member")
-        yield "", _gain(gain["over_mean"], "its members do on average")
-    if checks := summary.get("checks"):
-        yield "checks", f"all {len(checks)} passed"
     for number, text in enumerate(summary.get("says", ())):
         yield "" if number else "it says", text
     if "plot" in summary:
         yield "plot", summary["plot"]
-    if "lowest" in summary:
-        lr = "none" if summary["lr"] is None else f"{summary['lr']:.1e}"
-        yield "suggested lr", f"{lr}: {summary['why']}"
-        yield "schedule", "; ".join(summary["misfits"]) or "fits the epochs"
     if jumps := summary.get("watch"):
         yield "watched", _jumps(jumps)
-    if "median_seconds" in summary:
-        yield f"you ({summary['n']:,} pictures)", _accuracy(summary)
-        yield "time", f"{summary['median_seconds']:.1f} s a picture (median)"
-    if "read" in summary:
-        yield "pictures", f"{summary['read']:,} read"
-    if broken := summary.get("broken"):
-        yield "unreadable", f"{len(broken):,}, named above"
-    if wordless := summary.get("without_digits"):
-        yield "without digits", f"{wordless:,}; the likeliest number with a digit was written"
-    if "rows" in summary:
-        yield "rows", f"{summary['rows']:,}: a valid submission"
     if units := summary.get("units"):
         remain = f"{units['open']:,} of {units['of']:,} units remain open"
-        yield "l0", remain + ("; the closed ones are taken out" if "files" in summary else "")
-    if agreement := summary.get("agreement"):
-        yield (
-            "agreement",
-            f"on {agreement['pictures']} pictures ({agreement['of']}) ONNX and PyTorch read the same; "
-            f"probabilities differ by {agreement['difference']:.1e} at most",
-        )
+        yield "l0", remain
     if summary.get("out"):
         yield "written", summary["out"]
-    if summary.get("tta", 1) > 1:
-        yield "views", f"{summary['tta']} a picture, their probabilities averaged"
     if "reason" in summary:
         yield "ended", summary["reason"]
     if "images_per_second" in summary:
@@ -312,55 +284,14 @@ def _jumps(found: dict[str, Any]) -> str:
     return f"{share} of {found['pictures']} pictures were read otherwise after {epochs}"
 
 
-def _calibration(found: dict[str, Any]) -> str:
-    error = f"error {percent(found['ece'])}"
-    if found["temperature"] is None:
-        return f"{error}; temperature not fitted: {found['not_fitted']}"
-    return f"{error}; {percent(found['ece_after'])} at temperature {found['temperature']:.2f}, fitted on val"
-
-
 def _estimate(name: str, value: dict[str, Any]) -> str:
     def text(number: float) -> str:
-        return percent(number) if name.endswith("accuracy") else f"{number:.4f}"
+        return column_text(name, number)
 
     told = f"{text(value['mean'])}, sd {text(value['sd'])}"
     if "low" in value:
         told += f", [{text(value['low'])}, {text(value['high'])}] at {value['level']:.0%}"
     return told
-
-
-def _classes_table(classes: list[dict[str, Any]]) -> Table:
-    """The ten digits; the blank of numbers is no digit."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("digit", "precision", "recall", "F1", "count"):
-        table.add_column(name, justify="right")
-    for one in classes[:10]:
-        shares = (one[name] for name in ("precision", "recall", "f1"))
-        told = ("-" if share is None else percent(share) for share in shares)
-        table.add_row(str(one["class"]), *told, f"{one['support']:,}")
-    return table
-
-
-def _gain(found: dict[str, Any], than: str) -> str:
-    """How many points of accuracy an ensemble reads more, or less."""
-    interval = found["interval"]
-    values = (found["mean"], interval["low"], interval["high"])
-    mean, low, high = (f"{round(100 * value, 2) + 0:.2f}" for value in values)  # + 0: never -0.00
-    return f"the ensemble reads {mean} points more than {than}, {interval['level']:.0%} {low} to {high}"
-
-
-def _members_table(summary: dict[str, Any]) -> Table:
-    """What an ensemble is made of, then the ensemble; scores where there are any."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("member", "weight", "accuracy", "loss"):
-        table.add_column(name, justify="left" if name == "member" else "right", overflow="fold")
-    whole: dict[str, Any] = next((summary[part] for part in PARTS if part in summary), {})
-    rows = [(one["checkpoint"], f"{one['share']:.3f}", one) for one in summary["members"]]
-    for name, weight, score in [*rows, ("ensemble", "", whole)]:
-        known = score.get("accuracy") is not None
-        scores = (percent(score["accuracy"]), f"{score['loss']:.4f}") if known else ("-", "-")
-        table.add_row(escape(name), weight, *scores)
-    return table
 
 
 def _curve_table(summary: dict[str, Any]) -> Table:
