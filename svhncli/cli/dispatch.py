@@ -66,10 +66,7 @@ def run(
         return 0
     from svhncli.report import terminal
 
-    if hasattr(module := hydra_app.command(verb), "table"):
-        terminal.present(module.table(result), stderr=prints)
-    else:
-        terminal.final(result, stderr=prints)
+    terminal.present(hydra_app.command(verb).table(result), stderr=prints)
     return 0
 
 

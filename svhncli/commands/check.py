@@ -1,30 +1,50 @@
-"""`svhn check`: whether the training that a config describes can be trusted, before it is begun."""
+"""`svhn check`: whether the training that a config describes can be trusted, before it starts."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config.verbs import CheckConfig
 from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
+from svhncli.core.plain import inlined, optional, to_plain
 from svhncli.engine import device
-from svhncli.report.terminal import Show
-from svhncli.training.checks.bench import Bench, Result
+from svhncli.report.terminal import Show, facts
+from svhncli.training.checks.bench import Bench, CheckResult
 from svhncli.training.checks.learning import SHEET
 from svhncli.training.checks.suite import CHECKS
 
 RESULT = "result.json"
 
 
-def run(config: CheckConfig) -> dict[str, Any]:
-    """Run every check on a few pictures of the first fold and write what they found into a folder.
+@dataclass(frozen=True)
+class NamedCheck:
+    """A check under its name."""
 
-    Returns:
-        {"data", "fingerprint", "of" (what was trained, in words), "passed", "seconds", "checks": a list of
-        {"name", …} with what `checks.Result` has, "out"}.
+    name: str
+    result: CheckResult = inlined()
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What the checks measured. of: what was trained, in words."""
+
+    data: str
+    fingerprint: str
+    of: str
+    passed: bool
+    seconds: float
+    checks: list[NamedCheck]
+    out: str | None = optional()
+
+
+def run(config: CheckConfig) -> CheckReport:
+    """Run every check on a few images of the first fold and write the results into a folder.
 
     Raises:
         CheckFailedError: a check failed; the folder is written all the same.
@@ -36,28 +56,32 @@ def run(config: CheckConfig) -> dict[str, Any]:
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)
     folds = registry.folds(config.split, data, config.seed)
-    started, results = time.perf_counter(), {}
+    started, checks = time.perf_counter(), list[NamedCheck]()
     with new_folder(out, {RESULT, SHEET}) as folder:
         bench = Bench(config, machine, data, folds, folder, show)
-        for name, check in CHECKS.items():
+        for name, measure in CHECKS.items():
             try:
-                result = check(bench)
+                result = measure(bench)
             except NotFiniteError as error:
-                result = Result("does it train?", error.message, "a finite loss", False, error.hint)
-            results[name] = result
-            show.verdict(name, result.passed, result.measured, result.expected, result.mend)
-        facts = {
-            "data": data.name,
-            "fingerprint": data.fingerprint,
-            "of": f"{config.model.name}, {config.optim.name} at lr {config.lr:g}, reg {config.reg.name}",
-            "passed": all(result.passed for result in results.values()),
-            "seconds": time.perf_counter() - started,
-            "checks": [{"name": name, **asdict(result)} for name, result in results.items()],
-        }
-        write_json(folder / RESULT, facts)
-    if failed := [name for name, result in results.items() if not result.passed]:
-        raise CheckFailedError(
-            f"{len(failed)} of {len(results)} checks failed: {', '.join(failed)}",
-            f"how to mend each stands above, and in '{out / RESULT}'",
+                result = CheckResult("does it train?", error.message, "a finite loss", False, error.hint)
+            checks.append(NamedCheck(name, result))
+            show.verdict(name, result.passed, result.measured, result.expected, result.fix)
+        report = CheckReport(
+            data=data.name,
+            fingerprint=data.fingerprint,
+            of=f"{config.model.name}, {config.optim.name} at lr {config.lr:g}, reg {config.reg.name}",
+            passed=all(check.result.passed for check in checks),
+            seconds=time.perf_counter() - started,
+            checks=checks,
         )
-    return {**facts, "out": str(out)}
+        write_json(folder / RESULT, to_plain(report))
+    if failed := [check.name for check in checks if not check.result.passed]:
+        raise CheckFailedError(
+            f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}",
+            f"how to fix each is shown above, and in '{out / RESULT}'",
+        )
+    return replace(report, out=str(out))
+
+
+def table(result: CheckReport) -> Iterator[RenderableType]:
+    yield facts([("checks", f"all {len(result.checks)} passed"), ("written", result.out or "")])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
 
 from svhncli import registry
 from svhncli.config import rules
@@ -14,7 +17,7 @@ from svhncli.config.verbs import EnsembleConfig
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
 from svhncli.core.labels import BLANK
-from svhncli.core.plain import from_plain, to_plain
+from svhncli.core.text import percent
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
@@ -22,33 +25,40 @@ from svhncli.evaluation import joining, trained
 from svhncli.evaluation.joining import Unit
 from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
-from svhncli.report.terminal import Show
+from svhncli.report.score_rows import score_rows
+from svhncli.report.terminal import Show, facts, labelled, next_steps
 from svhncli.runs import checkpoint
 from svhncli.runs.environment import DataUsed, Environment, MachineUsed
 from svhncli.runs.locate import reserve
-from svhncli.runs.results import EnsembleSummary
+from svhncli.runs.results import EnsembleSummary, Gain, MemberSummary
 from svhncli.runs.run_dir import RunDir
+from svhncli.stats.score import Score
 from svhncli.stats.scores import is_right
-from svhncli.stats.significance import paired_bootstrap
+from svhncli.stats.significance import Difference, paired_bootstrap
 
 FILES = {"best.pt", "config.yaml", "env.json", "summary.json"}
 SEED = 0
 """Of the bootstrap."""
 
 
-def run(config: EnsembleConfig) -> dict[str, Any]:
-    """Join networks, score them and the ensemble, and write it as a folder that is read like a run's.
+@dataclass(frozen=True)
+class Scored:
+    """Scores of the members and of the ensemble on a part; without a part there are none."""
 
-    They are scored on the test part, or where there is none on the pictures that validated in all of them.
-    The best member is chosen on the very pictures on which the gain over it is measured, which makes it look
-    a little better than it is, and so the gain a little too small.
+    data: str
+    on: str | None = None
+    part: str = ""
+    members: list[Score] = field(default_factory=list)
+    ensemble: Score | None = None
+    gain: Gain | None = None
 
-    Returns:
-        {"status", "reason", "how", "members": a list of {"run", "checkpoint", "fold", "share", "accuracy",
-        "loss"}, "fitted_on": how many pictures (how=weights, else None), "scored_on": the part in words, or
-        None where there is none, <part>: the ensemble's score as `loop.evaluate` gives it, "gain": {"best":
-        the best member's checkpoint, "over_best", "over_mean" (the mean of the members): {"mean", "interval",
-        "p"} of the accuracy} or None, "parameters", "run_dir", "next"}.
+
+def run(config: EnsembleConfig) -> EnsembleSummary:
+    """Join networks, score them and the ensemble, and write it as a folder that can be used like a run's.
+
+    They are scored on the test part, or where there is none on the images that validated in all of them. The
+    best member is chosen on the same images on which the gain over it is measured, which makes it look a
+    little better than it is, and so the gain a little too small.
 
     Raises:
         UsageError: the members do not belong together, or `how` does not suit them.
@@ -57,11 +67,11 @@ def run(config: EnsembleConfig) -> dict[str, Any]:
     """
     show = Show()
     units = joining.find(config.runs)
-    networks = [one for unit in units for one in unit.networks]
+    networks = [network for unit in units for network in unit.networks]
     fitted_on = None
     if config.how == "weights":
         shares, fitted_on = joining.fitted_shares(units)
-        show.say(f"weights fitted on {fitted_on:,} pictures that validated in every run")
+        show.say(f"weights fitted on {fitted_on:,} images that validated in every run")
     else:
         shares = joining.equal_shares(units)
     joined = joining.join(networks, shares, config.how)
@@ -69,91 +79,126 @@ def run(config: EnsembleConfig) -> dict[str, Any]:
         show.warn("the members were not all trained on the same data; they are scored on that of the first")
     scored = _scored(config, networks, joined, show)
     out = reserve("ensemble") if config.out is None else place(config.out)
-    summary = {
-        "status": "done",
-        "reason": f"{len(networks)} network{'s' * (len(networks) > 1)} joined, how={config.how}",
-        "how": config.how,
-        "members": _members(units, shares, scored["members"]),
-        "fitted_on": fitted_on,
-        "scored_on": scored["on"],
-        **scored["ensemble"],
-        "gain": scored["gain"],
-        "parameters": sum(p.numel() for p in joined.network.parameters()),
-        "run_dir": str(out),
-    }
+    result = EnsembleSummary(
+        status="done",
+        reason=f"{len(networks)} network{'s' * (len(networks) > 1)} joined, how={config.how}",
+        how=config.how,
+        members=_members(units, shares, scored.members),
+        fitted_on=fitted_on,
+        scored_on=scored.on,
+        val=scored.ensemble if scored.part == "val" else None,
+        test=scored.ensemble if scored.part == "test" else None,
+        gain=scored.gain,
+        parameters=sum(p.numel() for p in joined.network.parameters()),
+        run_dir=str(out),
+    )
     with new_folder(out, FILES) as folder:
         checkpoint.save(folder / "best.pt", {"meta": joined.meta, "weights": joined.network.state_dict()})
-        data = DataUsed(scored["data"], joined.meta["fingerprint"])
+        data = DataUsed(scored.data, joined.meta["fingerprint"])
         RunDir(folder).write_config(
             rules.to_dict(joined.config) | {"resume": None}, Environment.of(MachineUsed(), data)
         )
-        RunDir(folder).write_summary(from_plain(EnsembleSummary, summary))
+        RunDir(folder).write_summary(result)
     where = shlex.quote(str(out))
     words = ("eval {}", "predict {} PATHS...", "export {}")
-    return summary | {"next": [f"svhn {word.format(where)}" for word in words]}
+    return replace(result, next=[f"svhn {word.format(where)}" for word in words])
 
 
-def _members(units: list[Unit], shares: list[float], scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = [(unit.word, one) for unit in units for one in unit.networks]
+def _members(units: list[Unit], shares: list[float], scores: list[Score]) -> list[MemberSummary]:
+    networks = [(unit.word, network) for unit in units for network in unit.networks]
+    known: list[Score | None] = [*scores] or [None] * len(networks)
     return [
-        {
-            "run": word,
-            "checkpoint": str(one.path),
-            "fold": one.meta["fold"],
-            "share": share,
-            "accuracy": score.get("accuracy"),
-            "loss": score.get("loss"),
-        }
-        for (word, one), share, score in zip(names, shares, scores, strict=True)
+        MemberSummary(
+            run=word,
+            checkpoint=str(network.path),
+            fold=network.meta["fold"],
+            share=share,
+            accuracy=score.accuracy if score else None,
+            loss=score.loss if score else None,
+        )
+        for (word, network), share, score in zip(networks, shares, known, strict=True)
     ]
 
 
 # ----------------------------------------------------------------------------- scores
 
 
-def _scored(config: EnsembleConfig, networks: list[Trained], joined: Trained, show: Show) -> dict[str, Any]:
-    """{"data": its name, "on", "members": a score each, "ensemble": {part: score}, "gain"}; why there is none
-    is said."""
-    nothing: dict[str, Any] = {"on": None, "members": [{} for _ in networks], "ensemble": {}, "gain": None}
-    nothing["data"] = joined.config.data.name
+def _scored(config: EnsembleConfig, networks: list[Trained], joined: Trained, show: Show) -> Scored:
+    """Scores on the test part or else on common validation images; a line says why there are none."""
     framing = joined.preprocess.framing
     try:
         with show.bars():
             data = registry.data(joined.config.data, joined.config.split, config.cache, show.work, framing)
         part = "test" if data.test is not None else "val"
         if part == "val" and joined.meta["split"] is None:
-            show.say(f"not scored: {data.name} has no test part, and no pictures validated in all members")
-            return nothing
+            show.say(f"not scored: {data.name} has no test part, and no images validated in all members")
+            return Scored(joined.config.data.name)
         part_of(part, data, joined, own_data=True)
     except (DataError, DiskError) as error:
         show.say(f"not scored: {error.message}")
-        return nothing
+        return Scored(joined.config.data.name)
     return _on(part, data, networks, joined, config.device, show)
 
 
 def _on(
     part: str, data: DataSet, networks: list[Trained], joined: Trained, device: str, show: Show
-) -> dict[str, Any]:
+) -> Scored:
     machine = trained.machine(device, joined.config)
     digits, indices = part_of(part, data, joined, own_data=True)
     batches, labels = Batches(digits, indices, machine.device), digits.labels[indices]
     scores, right = [], []
     with show.bars():
-        for number, one in enumerate([*networks, joined], 1):
-            network = one.network.to(machine.device)
-            score, probabilities = evaluate(network, batches, one.preprocess, machine)
-            scores.append(to_plain(score))
+        for number, model in enumerate([*networks, joined], 1):
+            network = model.network.to(machine.device)
+            score, probabilities = evaluate(network, batches, model.preprocess, machine)
+            scores.append(score)
             right.append(is_right(probabilities.argmax(-1), labels, BLANK))
             show.work("score members", number, len(networks) + 1)
-    best = max(range(len(networks)), key=lambda i: (scores[i]["accuracy"], -scores[i]["loss"]))
+    best = max(range(len(networks)), key=lambda i: (scores[i].accuracy, -scores[i].loss))
     groups, hits = digits.groups[indices], np.stack(right).astype(float)
     gain = None
     if len(np.unique(groups)) > 1:
         over_best, over_mean = (
-            asdict(paired_bootstrap(hits[-1] - other, groups, seed=SEED))
-            for other in (hits[best], hits[:-1].mean(0))
+            paired_bootstrap(hits[-1] - other, groups, seed=SEED) for other in (hits[best], hits[:-1].mean(0))
         )
-        gain = {"best": str(networks[best].path), "over_best": over_best, "over_mean": over_mean}
-    on = f"{part} part of {data.name}"
-    found = {"on": on, "members": scores[:-1], "ensemble": {part: scores[-1]}, "gain": gain}
-    return {**found, "data": data.name}
+        gain = Gain(str(networks[best].path), over_best, over_mean)
+    return Scored(data.name, f"{part} part of {data.name}", part, scores[:-1], scores[-1], gain)
+
+
+# ----------------------------------------------------------------------------- the terminal
+
+
+def table(result: EnsembleSummary) -> Iterator[RenderableType]:
+    """Members, then the score and the gain of the ensemble, its folder, and what can be done with it."""
+    scores = [(part, score) for part, score in (("val", result.val), ("test", result.test)) if score]
+    yield _members_table(result.members, scores[0][1] if scores else None)
+    rows = [row for part, score in scores for row in score_rows(part, score)]
+    if result.gain is not None:
+        rows.append(("gain", _gain(result.gain.over_best, "its best member")))
+        rows.append(("", _gain(result.gain.over_mean, "its members on average")))
+    yield facts([*rows, ("ended", result.reason)])
+    yield labelled("run", result.run_dir)
+    yield from next_steps(result.next or [])
+
+
+def _members_table(members: list[MemberSummary], ensemble: Score | None) -> Table:
+    """The members, then the ensemble; scores where there are any."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("member", "weight", "accuracy", "loss"):
+        table.add_column(name, justify="left" if name == "member" else "right", overflow="fold")
+    rows: list[tuple[str, str, MemberSummary | Score | None]]
+    rows = [(member.checkpoint, f"{member.share:.3f}", member) for member in members]
+    for name, weight, score in [*rows, ("ensemble", "", ensemble)]:
+        cells = ("-", "-")
+        if score is not None and score.accuracy is not None and score.loss is not None:
+            cells = (percent(score.accuracy), f"{score.loss:.4f}")
+        table.add_row(escape(name), weight, *cells)
+    return table
+
+
+def _gain(difference: Difference, than: str) -> str:
+    """By how many points of accuracy the ensemble is better, or worse."""
+    interval = difference.interval
+    values = (difference.mean, interval.low, interval.high)
+    mean, low, high = (f"{round(100 * value, 2) + 0:.2f}" for value in values)  # + 0: never -0.00
+    return f"the accuracy is {mean} points higher than that of {than}, {interval.level:.0%} {low} to {high}"

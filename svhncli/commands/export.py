@@ -1,13 +1,15 @@
-"""`svhn export RUN`: a trained network for use without svhn, checked before it is handed over."""
+"""`svhn export RUN`: a trained network for use without svhn, checked before it is written."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config.verbs import ExportConfig
@@ -20,26 +22,34 @@ from svhncli.engine import device
 from svhncli.evaluation import onnx_file, trained
 from svhncli.evaluation.trained import Trained
 from svhncli.models.gates import count_open, remove_closed
-from svhncli.report.model_card import model_card
-from svhncli.report.terminal import Show
+from svhncli.report.model_card import Agreement, model_card
+from svhncli.report.terminal import Show, facts
 from svhncli.runs.locate import checkpoint_file
+from svhncli.runs.results import OpenUnits
 from svhncli.runs.run_dir import RunDir
 
 CARD = "model_card.md"
 FILES = ("model.onnx", "model.safetensors", "config.yaml", "preprocess.json")
 CHECKED = 256
-"""Pictures on which ONNX and PyTorch must agree."""
+"""Images on which ONNX and PyTorch must agree."""
 TOLERANCE = 1e-4
 """How far their probabilities may differ."""
 
 
-def run(config: ExportConfig) -> dict[str, Any]:
-    """Write model.onnx, model.safetensors, config.yaml, preprocess.json and model_card.md into one folder.
+@dataclass(frozen=True)
+class Export:
+    """What was exported. files: name -> SHA-256. units: with reg.l0, whose closed units are left out."""
 
-    Returns:
-        {"run", "checkpoint", "out", "files" (name -> SHA-256), "units": {"open", "of"} (with reg.l0, whose
-        closed units are taken out of the files; else None), "agreement": {"pictures", "of", "difference"
-        (the largest, of a probability)}}.
+    run: str
+    checkpoint: str
+    out: str
+    files: dict[str, str]
+    units: OpenUnits | None
+    agreement: Agreement
+
+
+def run(config: ExportConfig) -> Export:
+    """Write model.onnx, model.safetensors, config.yaml, preprocess.json and model_card.md into one folder.
 
     Raises:
         UsageError: a package is missing, or `out` is a folder of other things.
@@ -53,38 +63,47 @@ def run(config: ExportConfig) -> dict[str, Any]:
     model = trained.load(path)
     out = path.parent / "export" if config.out is None else place(config.out)
     with show.bars():
-        images, source = _pictures(model, config, show)
+        images, source = _images(model, config, show)
     opened, of = count_open(model.network)
-    units = {"open": opened, "of": of} if of else None
+    units = OpenUnits(opened, of) if of else None
     smaller = replace(model, network=remove_closed(copy.deepcopy(model.network)))
     with new_folder(out, {*FILES, CARD}) as folder:
         onnx_file.write(folder / "model.onnx", smaller.network, smaller.preprocess)
-        agreement = {"of": source, **_agreement(model, folder / "model.onnx", images)}
+        agreement = _agreement(model, folder / "model.onnx", images, source)
         _write_weights(folder / "model.safetensors", smaller)
         RunDir(folder).write_settings(model.meta["config"])
-        facts = _facts(model)
-        write_json(folder / "preprocess.json", facts)
+        steps = _preprocess(model)
+        write_json(folder / "preprocess.json", steps)
         sums = {name: digest(folder / name, "sha256") for name in FILES}
         summary = RunDir(path.parent).summary()
-        write_text(folder / CARD, model_card(facts, model.meta["config"], summary, sums, agreement, units))
-    return {
-        "run": config.run,
-        "checkpoint": str(path),
-        "out": str(out),
-        "files": sums,
-        "units": units,
-        "agreement": agreement,
-    }
+        card = model_card(steps, model.meta["config"], summary, sums, agreement, units)
+        write_text(folder / CARD, card)
+    return Export(config.run, str(path), str(out), sums, units, agreement)
 
 
-def _pictures(model: Trained, config: ExportConfig, show: Show) -> tuple[np.ndarray, str]:
-    """At most CHECKED stored pictures, uint8 (N, 3, *stored), and which: the run's own where it has them."""
+def table(result: Export) -> Iterator[RenderableType]:
+    rows = []
+    if result.units is not None:
+        remain = f"{result.units.open:,} of {result.units.of:,} units remain open"
+        rows.append(("l0", f"{remain}; the closed ones are left out"))
+    agreement = result.agreement
+    text = (
+        f"on {agreement.pictures} images ({agreement.of}) ONNX and PyTorch give the same predictions; their "
+        f"probabilities differ by {agreement.difference:.1e} at most"
+    )
+    yield facts([*rows, ("agreement", text), ("written", result.out)])
+
+
+def _images(model: Trained, config: ExportConfig, show: Show) -> tuple[np.ndarray, str]:
+    """At most CHECKED stored images, uint8 (N, 3, *stored), and which: the run's own where they are there."""
     trained_on, stored = model.config, model.preprocess.framing.stored
     try:
         data = registry.data(trained_on.data, trained_on.split, config.cache, show.work)
         part, digits = ("test", data.test) if data.test is not None else ("train", data.train)
     except (DataError, DiskError) as error:
-        show.say(f"the run's own pictures cannot be had ({error.message}): it is checked on random ones")
+        show.say(
+            f"the run's own images are not available ({error.message}): random ones are used for the check"
+        )
         noise = numpy_generator(trained_on.seed, "export").integers(0, 256, (CHECKED, 3, *stored), np.uint8)
         return noise, "random ones"
     count = min(CHECKED, len(digits))
@@ -92,17 +111,17 @@ def _pictures(model: Trained, config: ExportConfig, show: Show) -> tuple[np.ndar
     return np.broadcast_to(chosen, (count, 3, *stored)).copy(), f"{part} part of {data.name}"
 
 
-def _agreement(model: Trained, path: Path, images: np.ndarray) -> dict[str, Any]:
+def _agreement(model: Trained, path: Path, images: np.ndarray, source: str) -> Agreement:
     expected = trained.probabilities([model], images, device.resolve("cpu", "fp32", 0))
-    found = onnx_file.probabilities(path, images)
-    difference = float(np.abs(found - expected).max())
-    read_the_same = np.array_equal(found.argmax(-1), expected.argmax(-1))
-    if not (read_the_same and difference <= TOLERANCE):
+    probabilities = onnx_file.probabilities(path, images)
+    difference = float(np.abs(probabilities - expected).max())
+    same = np.array_equal(probabilities.argmax(-1), expected.argmax(-1))
+    if not (same and difference <= TOLERANCE):
         raise SvhnError(
-            f"the ONNX file and PyTorch differ by {difference:.1e} in a probability ({len(images)} pictures)",
+            f"the ONNX file and PyTorch differ by {difference:.1e} in a probability ({len(images)} images)",
             "nothing is exported; try other versions of torch and onnxruntime",
         )
-    return {"pictures": len(images), "difference": difference}
+    return Agreement(source, len(images), difference)
 
 
 def _write_weights(path: Path, model: Trained) -> None:
@@ -112,8 +131,8 @@ def _write_weights(path: Path, model: Trained) -> None:
     write_atomic(path, lambda file: file.write(save(tensors)))
 
 
-def _facts(model: Trained) -> dict[str, Any]:
-    """What preprocess.json says: the way from a photograph to the network, and what comes out of it."""
+def _preprocess(model: Trained) -> dict[str, Any]:
+    """What preprocess.json says: the steps from a photograph to the network, and its output."""
     preprocess, framing = model.preprocess, model.preprocess.framing
     classes = model.meta["classes"]
     return {

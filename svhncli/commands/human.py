@@ -1,4 +1,4 @@
-"""`svhn human`: how well a person reads the validation part, on the terminal or by a page."""
+"""`svhn human`: how well a person recognizes the validation images, on the terminal or on a page."""
 
 from __future__ import annotations
 
@@ -8,43 +8,51 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
+
+from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config.verbs import HumanConfig
 from svhncli.core.errors import Interrupted, UsageError
 from svhncli.core.files import place, write_json
 from svhncli.core.labels import as_text
+from svhncli.core.plain import to_plain
 from svhncli.data.dataset import val_digits
 from svhncli.report import quiz
 from svhncli.report.html.quiz_page import write_page
-from svhncli.report.quiz import Answer, Question
-from svhncli.report.terminal import Show
+from svhncli.report.quiz import Answer, Question, QuizFacts, QuizResult
+from svhncli.report.score_rows import accuracy_text
+from svhncli.report.terminal import Show, facts
 
 RESULT, PAGE = "result.json", "quiz.html"
 CLEAR = "\x1b[2J\x1b[H"
-"""Empties a terminal."""
+"""Clears a terminal."""
 ENDS = {"\x03": 130, "\x04": 0, "q": 0}
 """Keys that end the quiz, and the exit code."""
 
 
-def run(config: HumanConfig) -> dict[str, Any]:
-    """Ask a person for pictures of a first fold's validation part.
+@dataclass(frozen=True)
+class QuizPage:
+    """The page that asks, which holds no answers yet."""
 
-    Returns:
-        What `quiz.score` gives and "data", "fingerprint", "part" (in which the indices count), "split" (a
-        hash of it), "seed", "out"; or, for a page, {"out"}.
+    out: str
+
+
+def run(config: HumanConfig) -> QuizResult | QuizPage:
+    """Ask a person to label images of the first fold's validation part.
 
     Raises:
-        UsageError: there is no terminal to ask on, answers lie in the folder already, or none were given.
-        Interrupted: Ctrl-C; what was answered is saved.
+        UsageError: there is no terminal to ask on, the folder already has answers, or none were given.
+        Interrupted: Ctrl-C; the answers so far are saved.
         DataError, DiskError: as for training.
     """
     if not config.html and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("the quiz needs a terminal", "html=true writes it as a page for a browser")
     show, out = Show(), place(os.path.join(config.out, PAGE if config.html else RESULT))
     if out.exists() and not config.html:
-        raise UsageError(f"'{out}' has answers already, which would be lost", "name another folder with out=")
+        raise UsageError(f"'{out}' already has answers, which would be lost", "name another folder with out=")
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)
     fold = registry.folds(config.split, data, config.seed)[0]
@@ -52,40 +60,49 @@ def run(config: HumanConfig) -> dict[str, Any]:
     questions = []
     for number in quiz.draw(len(fold.val), config.n, config.seed):
         row = int(fold.val[number])
-        picture = digits.images[row]
+        image = digits.images[row]
         if data.framing is not None:
-            picture = data.framing.middle(picture)
-        questions.append(Question(row, digits.names[row], as_text(digits.labels[row]), picture))
-    facts: dict[str, Any] = {"data": data.name, "fingerprint": data.fingerprint, "part": fold.val_part}
-    facts |= {"split": fold.digest, "seed": config.seed}
+            image = data.framing.middle(image)
+        questions.append(Question(row, digits.names[row], as_text(digits.labels[row]), image))
+    asked = QuizFacts(data.name, data.fingerprint, fold.val_part, fold.digest, config.seed)
     positions = digits.labels.shape[1]
     if config.html:
-        write_page(out, questions, positions, facts)
-        return {"out": str(out)}
+        write_page(out, questions, positions, asked)
+        return QuizPage(str(out))
 
     answers: list[Answer] = []
     ended = _ask(questions, positions, answers)
     if not answers:
-        raise UsageError("nothing was answered, so nothing is saved", "type the digit that a picture shows")
-    result = {**quiz.score(answers), **facts}
-    write_json(out, result)
+        raise UsageError("nothing was answered, so nothing is saved", "type the digit that an image shows")
+    result = QuizResult(quiz.score(answers), asked)
+    write_json(out, to_plain(result))
     if ended:
         raise Interrupted(
-            f"stopped after {len(answers)} of {len(questions)} pictures, which are saved in '{out}'",
-            "name another folder with out= to begin anew",
+            f"stopped after {len(answers)} of {len(questions)} images, which are saved in '{out}'",
+            "name another folder with out= to start again",
             ended,
         )
-    return {**result, "out": str(out)}
+    return replace(result, out=str(out))
+
+
+def table(result: QuizResult | QuizPage) -> Iterator[RenderableType]:
+    rows = [("written", result.out or "")]
+    if isinstance(result, QuizResult):
+        score = result.score
+        accuracy = accuracy_text(score.accuracy, score.interval)
+        time_row = ("time", f"{score.median_seconds:.1f} s per image (median)")
+        rows = [(f"you ({score.n:,} images)", accuracy), time_row, *rows]
+    yield facts(rows)
 
 
 def _ask(questions: list[Question], positions: int, answers: list[Answer]) -> int:
-    """Show picture after picture and append what is typed; the exit code of the key that ended it, or 0."""
-    help_text = "keys 0-9" if positions == 1 else "keys 0-9, then Enter; Backspace takes one back"
+    """Show image after image and append the answers; the exit code of the key that ended it, or 0."""
+    help_text = "keys 0-9" if positions == 1 else "keys 0-9, then Enter; Backspace deletes one"
     with _keys() as key:
         for number, question in enumerate(questions, 1):
             size = shutil.get_terminal_size()
-            drawn = quiz.half_blocks(question.picture, min(80, size.columns), max(4, size.lines - 4))
-            head = f"picture {number} of {len(questions)}   {help_text}; q ends"
+            drawn = quiz.half_blocks(question.image, min(80, size.columns), max(4, size.lines - 4))
+            head = f"image {number} of {len(questions)}   {help_text}; q ends"
             sys.stderr.write(f"{CLEAR}{head}\n{drawn}\n")
             sys.stderr.flush()
             shown, typed = time.monotonic(), ""
@@ -108,7 +125,7 @@ def _ask(questions: list[Question], positions: int, answers: list[Answer]) -> in
 
 @contextmanager
 def _keys() -> Iterator[Any]:
-    """A function that waits for one key; Ctrl-C is a key, too, and the terminal is put back at the end."""
+    """A function that waits for one key; Ctrl-C is a key, too, and the terminal is restored at the end."""
     import termios
     import tty
 

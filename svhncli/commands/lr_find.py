@@ -1,9 +1,11 @@
-"""`svhn lr-find`: the loss over lr, which lr it suggests, and whether the schedule fits the epochs."""
+"""`svhn lr-find`: the loss over lr, the lr that it suggests, and whether the schedule fits the epochs."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config.verbs import LrFindConfig
@@ -15,18 +17,30 @@ from svhncli.engine.loop import NOT_FINITE_HINT, range_test
 from svhncli.engine.lr_range import suggest
 from svhncli.engine.optim import misfits
 from svhncli.report.figures.curves import draw_range
-from svhncli.report.terminal import Show
+from svhncli.report.terminal import Show, facts
 from svhncli.training.assembly import assemble
 
 CURVE, TABLE = "curve.png", "curve.csv"
 
 
-def run(config: LrFindConfig) -> dict[str, Any]:
-    """Train a first fold's network while lr rises, and write the curve into a folder.
+@dataclass(frozen=True)
+class RangeTest:
+    """What a learning rate range test suggests.
 
-    Returns:
-        {"lr" (None where the curve does not tell), "why", "lowest" (lr of the lowest loss), "misfits"
-        (sentences), "steps", "out"}.
+    lr: None where the curve shows none. why: how it was chosen, or what to change. lowest: the lr of the
+    lowest loss. misfits: where the schedule does not fit the epochs, a sentence each.
+    """
+
+    lr: float | None
+    why: str
+    lowest: float
+    misfits: list[str]
+    steps: int
+    out: str
+
+
+def run(config: LrFindConfig) -> RangeTest:
+    """Train the network of the first fold while lr rises, and write the curve into a folder.
 
     Raises:
         UsageError: low is not below high, or `out` holds other things.
@@ -51,12 +65,23 @@ def run(config: LrFindConfig) -> dict[str, Any]:
         unfit = misfits(state.schedule, len(batch_bounds(len(pictures), plan.batch_size)) - 1, plan.epochs)
     if len(points) < 2:
         raise NotFiniteError(f"the training loss is not finite at lr {config.low:g}", NOT_FINITE_HINT)
-    found = suggest(points)
+    suggestion = suggest(points)
     with new_folder(out, {CURVE, TABLE}) as folder:
         rows = (
-            {**asdict(point), "smoothed": value} for point, value in zip(points, found.smoothed, strict=True)
+            {**asdict(point), "smoothed": value}
+            for point, value in zip(points, suggestion.smoothed, strict=True)
         )
         write_csv(folder / TABLE, ("lr", "loss", "smoothed"), rows)
-        draw_range(folder / CURVE, points, found)
-    chosen = {"lr": found.lr, "why": found.why, "lowest": found.lowest}
-    return {**chosen, "misfits": unfit, "steps": len(points), "out": str(out)}
+        draw_range(folder / CURVE, points, suggestion)
+    return RangeTest(suggestion.lr, suggestion.why, suggestion.lowest, unfit, len(points), str(out))
+
+
+def table(result: RangeTest) -> Iterator[RenderableType]:
+    lr = "none" if result.lr is None else f"{result.lr:.1e}"
+    yield facts(
+        [
+            ("suggested lr", f"{lr}: {result.why}"),
+            ("schedule", "; ".join(result.misfits) or "fits the epochs"),
+            ("written", result.out),
+        ]
+    )

@@ -1,4 +1,4 @@
-"""`svhn predict RUN PATHS...`: what a trained run reads in pictures, as CSV or as a contest's submission."""
+"""`svhn predict RUN PATHS...`: a trained run's predictions for images, as CSV or as a contest submission."""
 
 from __future__ import annotations
 
@@ -9,65 +9,81 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from rich.console import RenderableType
 
 from svhncli.config.verbs import PredictConfig
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, write_csv, write_rows
 from svhncli.core.labels import read
+from svhncli.core.plain import inlined
 from svhncli.data import inputs
 from svhncli.data.framing import Framing
 from svhncli.evaluation import submission, trained
 from svhncli.evaluation.trained import Trained
-from svhncli.report.terminal import Show
+from svhncli.report.terminal import Show, facts
 from svhncli.runs.locate import checkpoint_files
 
 GUESS = "2"
-"""The code of a picture that cannot be read. A submission lacks no row, and no whole number is more frequent
+"""The code of an image that cannot be decoded. A submission needs every row, and no number is more frequent
 in the contest's training and validation labels."""
 
-Probabilities = tuple[str, "np.ndarray | None"]
-"""The name of a picture, and its probabilities (L, K); None where it cannot be read."""
+Named = tuple[str, "np.ndarray | None"]
+"""The name of an image, and its probabilities (L, K); None where it cannot be decoded."""
 
 
 @dataclass
-class Tally:
-    """What happened: pictures read, names of the unreadable ones, readings that were given a digit."""
+class Counts:
+    """How many images were read, the names of the unreadable ones, and how many were given a digit."""
 
     read: int = 0
     broken: list[str] = field(default_factory=list)
     without_digits: int = 0
 
 
-def run(config: PredictConfig) -> dict[str, Any]:
-    """Read pictures; several folds read together, by the mean of their probabilities.
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What `svhn predict` wrote, and how fast.
 
-    Returns:
-        {"run", "checkpoints", "out", "format", "tta", "read", "broken" (names), "without_digits", "seconds",
-        "images_per_second"}.
+    checkpoints: whose probabilities were averaged. out: None for standard output. tta: views of each image.
+    broken: names of the images that cannot be decoded. without_digits: images whose most likely classes are
+    all blank, for which the likeliest number with a digit was written.
+    """
+
+    run: str
+    checkpoints: list[str]
+    out: str | None
+    format: str
+    tta: int
+    counts: Counts = inlined()
+    seconds: float
+    images_per_second: float
+
+
+def run(config: PredictConfig) -> Predictions:
+    """Predict images; the probabilities of several folds are averaged.
 
     Raises:
-        UsageError: no pictures are named, or the words do not fit the format or the network.
-        DataError: there are no such pictures; with `strict`, one that cannot be read.
+        UsageError: no images are named, or the words do not fit the format or the network.
+        DataError: there are no such images; with `strict`, one that cannot be decoded.
         CheckpointError: no such run, or a damaged file.
         DiskError: the file cannot be written.
     """
-    show, tally = Show(), Tally()
+    show, counts = Show(), Counts()
     files = _files(config)
     folds = [trained.load(path) for path in checkpoint_files(config.run)]
     framing = _framing(config, folds[0].preprocess.framing)
     folds = [fold.seeing(framing) for fold in folds]
     out = None if config.out is None else place(config.out)
     if len(folds) > 1:
-        show.say(f"{len(folds)} folds read together: the mean of their probabilities")
+        show.say(f"{len(folds)} folds, their probabilities averaged")
 
     started = time.monotonic()
-    pictures = inputs.stored(files, framing)
-    found = _read(config, folds, pictures, len(files), tally, show)
-    columns, rows = _submission(found, tally) if config.format == "tianchi" else _table(found, folds[0])
-    # where the rows themselves run over the terminal, they say how far it is
+    images = inputs.stored(files, framing)
+    named = _predicted(config, folds, images, len(files), counts, show)
+    columns, rows = _submission(named, counts) if config.format == "tianchi" else _rows(named, folds[0])
+    # rows that are printed on the terminal show the progress themselves
     bars = contextlib.nullcontext() if out is None and sys.stdout.isatty() else show.bars()
     with bars:
         if out is None:
@@ -77,32 +93,49 @@ def run(config: PredictConfig) -> dict[str, Any]:
     seconds = time.monotonic() - started
     if out is not None and config.format == "tianchi":
         submission.check(out, [os.path.basename(file) for file in files])
-    if tally.broken:
+    if counts.broken:
         instead = f"their code is {GUESS}" if config.format == "tianchi" else "they have no row"
-        show.warn(f"pictures that cannot be read: {len(tally.broken):,}; {instead}")
-    return {
-        "run": config.run,
-        "checkpoints": [str(fold.path) for fold in folds],
-        "out": config.out,
-        "format": config.format,
-        "tta": config.tta,
-        **vars(tally),
-        "seconds": seconds,
-        "images_per_second": tally.read / seconds,
-    }
+        show.warn(f"images that cannot be decoded: {len(counts.broken):,}; {instead}")
+    return Predictions(
+        run=config.run,
+        checkpoints=[str(fold.path) for fold in folds],
+        out=config.out,
+        format=config.format,
+        tta=config.tta,
+        counts=counts,
+        seconds=seconds,
+        images_per_second=counts.read / seconds,
+    )
+
+
+def table(result: Predictions) -> Iterator[RenderableType]:
+    """How many images were read, what was wrong with others, and where the predictions are."""
+    counts = result.counts
+    rows = [("images", f"{counts.read:,} read")]
+    if counts.broken:
+        rows.append(("unreadable", f"{len(counts.broken):,}, named above"))
+    if counts.without_digits:
+        text = f"{counts.without_digits:,}; the likeliest number with a digit was written"
+        rows.append(("without digits", text))
+    if result.out:
+        rows.append(("written", result.out))
+    if result.tta > 1:
+        rows.append(("views", f"{result.tta} of each image, their probabilities averaged"))
+    rows.append(("time", f"{result.seconds:.0f} s, {result.images_per_second:,.0f} images/s"))
+    yield facts(rows)
 
 
 def _files(config: PredictConfig) -> list[str]:
     if not config.paths:
         raise UsageError(
-            "which pictures?",
+            "no images are named",
             "svhn predict RUN PATHS..., where PATHS are files, folders, globs, a .mat, or -",
         )
     if config.format == "tianchi":
         if config.out is None:
             raise UsageError("format=tianchi writes a file", "give out=FILE")
         if len(config.paths) != 1 or not os.path.isdir(os.path.expanduser(config.paths[0])):
-            raise UsageError("format=tianchi reads one folder", "name the folder of the contest's pictures")
+            raise UsageError("format=tianchi reads one folder", "name the folder of the contest's images")
     return inputs.find(config.paths, sys.stdin.buffer)
 
 
@@ -111,64 +144,64 @@ def _framing(config: PredictConfig, trained_on: Framing) -> Framing:
         return Framing(trained_on.height, trained_on.width)
     if trained_on.crop == "boxes":
         raise UsageError(
-            "the network was trained on numbers cut out by their boxes, and pictures alone have no boxes",
-            "crop=whole reads pictures that are the numbers themselves, best cut with "
-            f"{trained_on.widen:.0%} of the number's size more at each side",
+            "the network was trained on numbers cut out by their boxes, and plain images have no boxes",
+            "crop=whole takes images that are the numbers themselves, best cut with a margin of "
+            f"{trained_on.widen:.0%} of the number's size at each side",
         )
     return trained_on
 
 
-def _read(
+def _predicted(
     config: PredictConfig,
     folds: list[Trained],
-    pictures: Iterator[inputs.Stored],
+    images: Iterator[inputs.Stored],
     total: int,
-    tally: Tally,
+    counts: Counts,
     show: Show,
-) -> Iterator[Probabilities]:
-    """What the networks say of every picture; what cannot be read is told."""
+) -> Iterator[Named]:
+    """The mean probabilities of every image, batch by batch; an image that cannot be decoded is warned of."""
     machine = trained.machine(config.device, folds[0].config)
-    while batch := list(itertools.islice(pictures, config.batch)):
-        images = [found for _, found in batch if isinstance(found, np.ndarray)]
-        if images:
-            said = iter(trained.probabilities(folds, np.stack(images), machine, config.tta))
-        for name, found in batch:
-            if isinstance(found, DataError):
+    while batch := list(itertools.islice(images, config.batch)):
+        decoded = [image for _, image in batch if isinstance(image, np.ndarray)]
+        if decoded:
+            probabilities = iter(trained.probabilities(folds, np.stack(decoded), machine, config.tta))
+        for name, image in batch:
+            if isinstance(image, DataError):
                 if config.strict:
-                    raise found
-                show.warn(found.message)
-                tally.broken.append(name)
+                    raise image
+                show.warn(image.message)
+                counts.broken.append(name)
                 yield name, None
             else:
-                tally.read += 1
-                yield name, next(said)
-        done = tally.read + len(tally.broken)
-        show.step("read", done, max(done, total))
+                counts.read += 1
+                yield name, next(probabilities)
+        done = counts.read + len(counts.broken)
+        show.step("predict", done, max(done, total))
 
 
-def _table(found: Iterator[Probabilities], fold: Trained) -> tuple[list[str], Iterator[dict[str, str]]]:
-    """The columns, and a row for each picture that could be read."""
+def _rows(named: Iterator[Named], fold: Trained) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """The columns, and a row for each image that could be decoded."""
 
     def rows() -> Iterator[dict[str, str]]:
-        for name, probabilities in found:
+        for name, probabilities in named:
             if probabilities is not None:
                 reading = read(probabilities)
                 digits = {f"c{place}": f"{p:.6g}" for place, p in enumerate(reading.digits, 1)}
-                told = {"file": name, "prediction": reading.text, "confidence": f"{reading.confidence:.6g}"}
-                yield told | digits
+                row = {"file": name, "prediction": reading.text, "confidence": f"{reading.confidence:.6g}"}
+                yield row | digits
 
     places = range(1, fold.meta["positions"] + 1)
     return ["file", "prediction", "confidence", *(f"c{place}" for place in places)], rows()
 
 
-def _submission(found: Iterator[Probabilities], tally: Tally) -> tuple[list[str], Iterator[dict[str, str]]]:
-    """The columns, and a row for every picture, with a digit at least."""
+def _submission(named: Iterator[Named], counts: Counts) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """The columns, and a row for every image, with one digit or more."""
 
     def rows() -> Iterator[dict[str, str]]:
-        for name, probabilities in found:
+        for name, probabilities in named:
             code = GUESS
             if probabilities is not None:
-                tally.without_digits += not read(probabilities).text
+                counts.without_digits += not read(probabilities).text
                 code = read(probabilities, demand_digit=True).text
             yield dict(zip(submission.HEADER, (os.path.basename(name), code), strict=True))
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config.groups.data import SynthConfig
 from svhncli.config.verbs import RenderConfig
 from svhncli.core.errors import UsageError
+from svhncli.core.plain import optional
 from svhncli.core.rng import numpy_generator
 from svhncli.data.formats import label_files, layouts
 from svhncli.data.render import painter
@@ -25,44 +27,55 @@ from svhncli.report.terminal import Show
 from svhncli.runs.contact_sheet import draw_sheet
 
 OVERVIEW = 128
-"""Pictures on a sheet of the whole world."""
+"""Images on a sheet of the whole world."""
 SHOWN = 32
-"""Pictures on each half of a factor's sheet."""
+"""Images on each half of a factor's sheet."""
 COMPARED = 128
-"""Pictures that are looked through for those that a factor changes most."""
+"""Images among which those are chosen that a factor changes most."""
 HANDS = 40
-"""Painters, whose digits are looked through in the same way."""
+"""Painters among whose digits the same choice is made."""
 
 
-def run(config: RenderConfig) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Rendering:
+    """What was drawn: sheets and the file of the distributions, or the files and folders of a data set."""
+
+    sheets: list[str] | None = optional()
+    world: str | None = optional()
+    written: list[str] | None = optional()
+
+
+def run(config: RenderConfig) -> Rendering:
     """Draw a sheet of the world, and with `sheet` one of each factor; or with `layout` write a data set.
-
-    Returns:
-        {"sheets": the files, "world": the file of the distributions}, or {"written": files and folders}.
 
     Raises:
         UsageError: the data is not rendered, a factor does not exist, words do not go together, or there is
-            already something in the data set's place.
-        DataError: the world, its fonts, or the files `beside` or `labels` are not as they should be.
+            already something where the data set would go.
+        DataError: the world, its fonts, or the files `beside` or `labels` are invalid.
         DiskError: the folder cannot be written.
     """
     if not isinstance(config.data, SynthConfig):
         raise UsageError(
-            f"data={config.data.name} is not what svhn render draws from",
+            f"data={config.data.name} cannot be rendered",
             "leave it out: layout says whether crops or whole photographs are drawn",
         )
     show, out = Show(), Path(config.out).expanduser()
     cache = Cache(Path(config.cache).expanduser() if config.cache else default_root())
     if config.layout == "none":
         if config.labels is not None or config.part != "all":
-            raise UsageError("labels and part are for data sets", "say layout=mchar or another")
+            raise UsageError("labels and part are for data sets", "give layout=mchar or another layout")
         return _look(config, config.data, out, cache, show)
     if config.sheet or config.beside is not None:
         raise UsageError("sheets are drawn without a layout", "leave out layout, or sheet and beside")
     return _write(config, config.data, out, cache, show)
 
 
-def _write(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
+def table(result: Rendering) -> Iterator[RenderableType]:
+    """Nothing: a line on standard error has named the files."""
+    yield from ()
+
+
+def _write(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show: Show) -> Rendering:
     """A data set on disk: all of its parts, or one of them."""
     order = layouts.Order(data.seed, data.size, registry.world(data), cache)
     parts: dict[str, int | label_files.Labels]
@@ -75,18 +88,18 @@ def _write(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, sho
         sizes = {part: data.n_train if part == "train" else data.n_test for part in named}
         parts = {part: count for part, count in sizes.items() if count}
         if not parts:
-            raise UsageError(f"part={config.part} has no pictures", "say how many with data.n_test")
+            raise UsageError(f"part={config.part} has no images", "give their number with data.n_test")
     with show.bars():
         written = layouts.write(config.layout, out, parts, order, show.work)
     show.say(f"written to '{out}': {', '.join(path.name for path in written)}")
-    return {"written": [str(path) for path in written]}
+    return Rendering(written=[str(path) for path in written])
 
 
-def _look(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show: Show) -> dict[str, Any]:
+def _look(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show: Show) -> Rendering:
     """Sheets of the world, and of its factors."""
     spec, sheets = registry.world(data), [out / "world.png"]
-    pictures = _drawn(data, spec, cache, CHUNK)
-    blocks = [(f"renders, seed {data.seed}", _spread(pictures, OVERVIEW))]
+    images = _drawn(data, spec, cache, CHUNK)
+    blocks = [(f"renders, seed {data.seed}", _spread(images, OVERVIEW))]
     if config.beside is not None:
         blocks.append((config.beside, _spread(_photographs(config.beside, cache), OVERVIEW)))
     draw_sheet(sheets[0], blocks)
@@ -98,7 +111,7 @@ def _look(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show
                 draw_sheet(sheets[-1], _compared(data, spec, factor, cache))
                 show.work("draw factors", number, len(factors))
     show.say(f"drawn in '{out}', by the distributions of {OWN}")
-    return {"sheets": [str(path) for path in sheets], "world": str(OWN)}
+    return Rendering(sheets=[str(path) for path in sheets], world=str(OWN))
 
 
 def _drawn(data: SynthConfig, spec: Spec, cache: Cache, count: int) -> np.ndarray:
@@ -114,9 +127,9 @@ def _compared(data: SynthConfig, spec: Spec, factor: str, cache: Cache) -> list[
     """The same scenes without a factor and with it: those that it changes the most."""
     specs = replace(spec, without=(*spec.without, factor)), replace(spec, always=(factor,))
     if factor in painter.OF_A_HAND:
-        without, always = (_specimens(data, each) for each in specs)
+        without, always = (_specimens(data, each_spec) for each_spec in specs)
     else:
-        without, always = (_drawn(data, each, cache, COMPARED) for each in specs)
+        without, always = (_drawn(data, each_spec, cache, COMPARED) for each_spec in specs)
     change = np.abs(without.astype(np.int16) - always).mean((1, 2, 3))
     shown = np.sort(np.argsort(-change, kind="stable")[:SHOWN])
     return [(f"without {factor}", without[shown]), (f"with {factor}", always[shown])]
@@ -136,5 +149,5 @@ def _photographs(file: str, cache: Cache) -> np.ndarray:
 
 
 def _spread(images: np.ndarray, count: int) -> np.ndarray:
-    """`count` pictures from all over."""
+    """`count` images, spread evenly."""
     return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]

@@ -1,25 +1,39 @@
-"""`svhn submission FILE FOLDER`: whether a file may be handed in for a folder of pictures."""
+"""`svhn submission FILE FOLDER`: whether a file is a valid submission for a folder of images."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from rich.console import RenderableType
 
 from svhncli.config.verbs import SubmissionConfig
 from svhncli.data import inputs
 from svhncli.evaluation import submission
+from svhncli.report.terminal import facts
 
 
-def run(config: SubmissionConfig) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SubmissionCheck:
+    """A valid submission, and how many rows it has."""
+
+    file: str
+    folder: str
+    rows: int
+
+
+def run(config: SubmissionConfig) -> SubmissionCheck:
     """Check a submission.
 
-    Returns:
-        {"file", "folder", "rows"}.
-
     Raises:
-        DataError: what is wrong with it, or there are no pictures.
+        DataError: what is wrong with it, or there are no images.
     """
     names = [os.path.basename(path) for path in inputs.in_folder(os.path.expanduser(config.folder))]
     submission.check(Path(config.file).expanduser(), names)
-    return {"file": config.file, "folder": config.folder, "rows": len(names)}
+    return SubmissionCheck(config.file, config.folder, len(names))
+
+
+def table(result: SubmissionCheck) -> Iterator[RenderableType]:
+    yield facts([("rows", f"{result.rows:,}: a valid submission")])

@@ -1,4 +1,4 @@
-"""Submissions to the Tianchi street-character contest: `file_name,file_code`, one row a picture."""
+"""Submissions to the Tianchi street-character contest: `file_name,file_code`, one row for each image."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ HEADER = ("file_name", "file_code")
 
 
 def check(path: Path, names: Sequence[str]) -> None:
-    """Whether a file is a valid submission for the pictures `names`, which are in the contest's order.
+    """Check that a file is a valid submission for the images `names`, which are in the contest's order.
 
-    Codes are text, whose leading zeros count, of digits alone. Every picture has one row, in the given order.
+    Codes are text of digits only, whose leading zeros count. Every image has one row, in the given order.
 
     Raises:
         DataError: what is wrong first, and in which line.
@@ -25,30 +25,28 @@ def check(path: Path, names: Sequence[str]) -> None:
             raise _wrong(path, f"line {line} has {len(row)} fields, not {len(HEADER)}")
         name, code = row
         if name in places:
-            raise _wrong(path, f"line {line}: '{name}' comes a second time", "keep one row a picture")
+            raise _wrong(path, f"line {line}: '{name}' appears a second time", "keep one row for each image")
         if name not in known:
-            raise _wrong(
-                path, f"line {line}: there is no picture '{name}'", "name pictures as their files are"
-            )
+            raise _wrong(path, f"line {line}: there is no image '{name}'", "use the names of the image files")
         if not (code.isascii() and code.isdigit()):
-            told = f"the code '{code}' of '{name}' is not digits only" if code else f"'{name}' has no code"
-            raise _wrong(path, f"line {line}: {told}", "every picture needs a code of one digit or more")
+            wrong = f"the code '{code}' of '{name}' is not digits only" if code else f"'{name}' has no code"
+            raise _wrong(path, f"line {line}: {wrong}", "every image needs a code of one digit or more")
         places[name] = line
     if missing := [name for name in names if name not in places]:
         raise _wrong(
             path,
-            f"it has {len(places):,} rows, and there are {len(names):,} pictures: '{missing[0]}' is missing",
-            "every picture needs a row",
+            f"it has {len(places):,} rows, and there are {len(names):,} images: '{missing[0]}' is missing",
+            "every image needs a row",
         )
-    for name, found in zip(names, places, strict=True):
-        if name != found:
-            raise _wrong(path, f"line {places[found]}: '{found}' where '{name}' should be", "sort by name")
+    for expected, name in zip(names, places, strict=True):
+        if expected != name:
+            raise _wrong(path, f"line {places[name]}: '{name}' where '{expected}' should be", "sort by name")
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The lines below the header, each with its number."""
     try:
-        # as files.write_csv writes: names of files that are no UTF-8 come through
+        # as files.write_csv writes: file names that are not UTF-8 keep their bytes
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.reader(file, strict=True)
             if (header := next(reader, [])) != list(HEADER):
@@ -57,10 +55,10 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         raise _wrong(path, f"line {reader.line_num}: {error}") from error
     except OSError as error:
-        raise DataError(f"cannot read '{path}': {error.strerror}", "look at its path") from error
+        raise DataError(f"cannot read '{path}': {error.strerror}", "check its path") from error
 
 
 def _wrong(
     path: Path, what: str, hint: str = "make it with: svhn predict RUN FOLDER format=tianchi"
 ) -> DataError:
-    return DataError(f"'{path}' is no valid submission: {what}", hint)
+    return DataError(f"'{path}' is not a valid submission: {what}", hint)

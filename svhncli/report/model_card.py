@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from svhncli.core.text import bounds, percent
-from svhncli.runs.results import EnsembleSummary, FoldSummary, Summary
+from svhncli.runs.results import EnsembleSummary, FoldSummary, OpenUnits, Summary
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How ONNX and PyTorch agree. of: which images, in words. difference: the largest, of a probability."""
+
+    of: str
+    pictures: int
+    difference: float
 
 
 def model_card(
@@ -14,13 +24,13 @@ def model_card(
     config: Mapping[str, Any],
     summary: Summary | None,
     sums: Mapping[str, str],
-    agreement: Mapping[str, Any],
-    units: Mapping[str, int] | None,
+    agreement: Agreement,
+    units: OpenUnits | None,
 ) -> str:
     """Markdown.
 
     facts: what preprocess.json holds. config: the run's, nested. summary: its summary.json, None where it has
-    none. sums: file name -> SHA-256. agreement, units: see `commands.export`.
+    none. sums: file name -> SHA-256.
     """
     positions, classes = facts["output"]["positions"], facts["output"]["classes"]
     what = "single digits" if positions == 1 else f"numbers of up to {positions} digits"
@@ -38,21 +48,21 @@ def model_card(
             "",
             *_framing(facts),
             "",
-            "Brightness, the middle of the stored picture, and normalisation are inside the ONNX file. "
-            "`preprocess.json` has every figure, for those who load `model.safetensors`.",
+            "Conversion to gray, the crop of the stored image's middle, and normalization are inside the "
+            "ONNX file. `preprocess.json` has all the numbers, for use with `model.safetensors`.",
             "",
             "## From the output to a number",
             "",
             f"`{facts['output']['name']}` is float32 (N, {positions}, {classes}): for each position of each "
-            "picture the probabilities of the digits 0 to 9"
+            "image the probabilities of the digits 0 to 9"
             + (f" and, as class {facts['output']['blank']}, of no digit." if classes > 10 else "."),
-            "Take the likeliest class of every position and leave out what is no digit. The product of these "
-            "probabilities is the confidence of the whole reading.",
+            "Take the likeliest class of every position and leave out the class of no digit. The product of "
+            "these probabilities is the confidence of the whole prediction.",
             "",
             "## Checked",
             "",
-            f"On {agreement['pictures']} pictures ({agreement['of']}) onnxruntime and PyTorch read the same; "
-            f"their probabilities differ by {agreement['difference']:.1e} at most.",
+            f"On {agreement.pictures} images ({agreement.of}) onnxruntime and PyTorch give the same "
+            f"predictions; their probabilities differ by {agreement.difference:.1e} at most.",
             "",
             "| file | SHA-256 |",
             "|---|---|",
@@ -76,23 +86,23 @@ def _kind(config: Mapping[str, Any], summary: Summary | None, what: str) -> list
         f"# Ensemble of {count}: {what} on house fronts",
         "",
         f"{count} networks, trained by `svhn train`, joined by `svhn ensemble how={how}` and exported by "
-        "`svhn export`. `config.yaml` is that of the first. Each has its own normalisation inside.",
+        "`svhn export`. `config.yaml` is that of the first. Each includes its own normalization.",
     ]
 
 
-def _units(units: Mapping[str, int] | None) -> list[str]:
+def _units(units: OpenUnits | None) -> list[str]:
     if units is None:
         return []
     return [
-        f"L0 regularisation left {units['open']:,} of {units['of']:,} units open. The closed ones and the "
-        "gates are taken out of both files, so layers are narrower than the config says.",
+        f"L0 regularization left {units.open:,} of {units.of:,} units open. The closed ones and the gates "
+        "are left out of both files, so layers are narrower than the config says.",
         "",
     ]
 
 
 def _scores(summary: Summary | None) -> list[str]:
     if summary is None:
-        return ["- Scores: the run has no summary.json, so none are known."]
+        return ["- Scores: the run has no summary.json, so they are unknown."]
     lines: list[str] = []
     if not isinstance(summary, (FoldSummary, EnsembleSummary)):
         return lines
@@ -109,21 +119,21 @@ def _scores(summary: Summary | None) -> list[str]:
 def _framing(facts: Mapping[str, Any]) -> list[str]:
     framing = facts["framing"]
     height, width = framing["stored"]
-    steps = ["Decode the photograph to RGB, turned as its EXIF data says."]
+    steps = ["Decode the photograph to RGB, rotated as its EXIF data says."]
     if framing["crop"] == "boxes":
         wider, rest = framing["widen"], ""
         if framing["jitter"]:
             rest = f", then by {framing['room'][1]}/{framing['width']} and {framing['room'][0]}/"
             rest += f"{framing['height']} of what that gives"
         steps.append(
-            f"Take the smallest upright rectangle about all digits; widen it at each side by {wider:.0%} of "
+            f"Take the smallest upright rectangle around all digits; widen it at each side by {wider:.0%} of "
             f"its own width and height{rest}. What lies outside the photograph repeats its edge."
         )
     else:
-        steps.append("Take the whole of it.")
+        steps.append("Take all of it.")
     steps.append(
         f"Resize it to {height} rows and {width} columns (bilinear with antialiasing, as Pillow's `resize`), "
-        "whatever its own proportions."
+        "whatever its aspect ratio."
     )
     steps.append(
         f"Give it to `model.onnx` as `{facts['input']['name']}`, uint8 (N, 3, {height}, {width}), 0 to 255; "

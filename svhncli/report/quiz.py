@@ -1,34 +1,34 @@
-"""Pictures that a person reads: which ones, how they look on a terminal, and how well they were read."""
+"""A quiz for a person: which images, how they look on a terminal, and how well they were recognized."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from svhncli.core.plain import inlined, optional
 from svhncli.core.rng import numpy_generator
-from svhncli.stats.intervals import wilson
+from svhncli.stats.intervals import Interval, wilson
 
 UPPER_HALF = "▀"
 
 
 @dataclass(frozen=True)
 class Question:
-    """A picture uint8 (C, H, W) of the validation part, its place there, its name, and what it shows."""
+    """An image uint8 (C, H, W) of the validation part, its place there, its name, and its label."""
 
     index: int
     name: str
     label: str
-    picture: np.ndarray
+    image: np.ndarray
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was read in a picture, and the seconds that it took."""
+    """What a person answered, and the seconds that it took."""
 
     index: int
     name: str
@@ -38,41 +38,65 @@ class Answer:
 
 
 def draw(count: int, n: int, seed: int) -> list[int]:
-    """n of `count` places, in the order in which they are asked for."""
+    """n of `count` places, in the order in which they are asked."""
     return numpy_generator(seed, "quiz").permutation(count)[:n].tolist()
 
 
-def score(answers: Sequence[Answer]) -> dict[str, Any]:
-    """How well pictures were read.
+@dataclass(frozen=True)
+class QuizScore:
+    """How many answers are correct, with a 95% Wilson interval; median_seconds: of an image."""
 
-    Returns:
-        {"n", "accuracy", "interval" (95%, Wilson), "median_seconds" (of a picture), "answers"}.
+    n: int
+    accuracy: float
+    interval: Interval
+    median_seconds: float
+    answers: list[Answer]
+
+
+@dataclass(frozen=True)
+class QuizFacts:
+    """Which images were asked. part: the one that the indices refer to. split: its digest."""
+
+    data: str
+    fingerprint: str
+    part: str
+    split: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class QuizResult:
+    """A quiz that was answered."""
+
+    score: QuizScore = inlined()
+    facts: QuizFacts = inlined()
+    out: str | None = optional()
+
+
+def score(answers: Sequence[Answer]) -> QuizScore:
+    """How well the images were recognized.
 
     Raises:
         ValueError: there are no answers.
     """
-    right = sum(one.answer == one.label for one in answers)
-    return {
-        "n": len(answers),
-        "accuracy": right / len(answers) if answers else 0.0,
-        "interval": asdict(wilson(right, len(answers))),
-        "median_seconds": median(one.seconds for one in answers),
-        "answers": [asdict(one) for one in answers],
-    }
+    right = sum(answer.answer == answer.label for answer in answers)
+    interval = wilson(right, len(answers))
+    seconds = median(answer.seconds for answer in answers)
+    return QuizScore(len(answers), right / len(answers), interval, seconds, list(answers))
 
 
-def half_blocks(picture: np.ndarray, columns: int, rows: int) -> str:
-    """A picture as coloured text: two pixels, one above the other, in a character.
+def half_blocks(image: np.ndarray, columns: int, rows: int) -> str:
+    """An image as colored text: two pixels, one above the other, in each character.
 
-    picture: uint8 (C, H, W), C = 1 or 3; it is enlarged or reduced, its sides alike, to fit into `columns`
-        characters and `rows` lines. Colours are written as ANSI's 24-bit ones, which every terminal of today
-        shows, over ssh, too.
+    image: uint8 (C, H, W), C = 1 or 3; it is scaled, keeping its proportions, to fit into `columns`
+    characters
+        and `rows` lines. Colors are ANSI's 24-bit ones, which every current terminal shows, over ssh, too.
     """
-    height, width = picture.shape[1:]
+    height, width = image.shape[1:]
     factor = min(columns / width, 2 * rows / height)
     across, down = max(1, int(width * factor)), max(2, int(height * factor) // 2 * 2)
-    image = Image.fromarray(picture.transpose(1, 2, 0).repeat(3 // picture.shape[0], axis=2))
-    pixels = np.asarray(image.resize((across, down), Image.Resampling.BICUBIC)).tolist()
+    drawn = Image.fromarray(image.transpose(1, 2, 0).repeat(3 // image.shape[0], axis=2))
+    pixels = np.asarray(drawn.resize((across, down), Image.Resampling.BICUBIC)).tolist()
     lines = []
     for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
         cells = (

@@ -89,7 +89,7 @@ class Movement:
 
 
 @dataclass(frozen=True)
-class Units:
+class OpenUnits:
     """How many of the units that L0 regularization may close are open."""
 
     open: int
@@ -118,7 +118,7 @@ class FoldSummary:
     has_test: bool
     diagnosis: Diagnosis
     watch: Movement | None = None
-    units: Units | None = None
+    units: OpenUnits | None = None
     parameters: int
     seconds: float
     images_per_second: float
@@ -270,7 +270,7 @@ class Gain:
 @dataclass(frozen=True, kw_only=True)
 class EnsembleSummary:
     """summary.json of an ensemble. fitted_on: how many images its weights were fitted on. scored_on: the part
-    and data of its scores."""
+    and data of its scores. next: commands to go on with, which are not in the file."""
 
     status: str
     reason: str
@@ -283,6 +283,7 @@ class EnsembleSummary:
     gain: Gain | None
     parameters: int
     run_dir: str
+    next: list[str] | None = optional()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ from svhncli.runs import checkpoint
 from svhncli.runs.environment import Status
 from svhncli.runs.mistakes import keep_mistakes
 from svhncli.runs.predictions import write_predictions
-from svhncli.runs.results import Achieved, BestEpoch, EpochRow, FoldSummary, RunSummary, Units
+from svhncli.runs.results import Achieved, BestEpoch, EpochRow, FoldSummary, OpenUnits, RunSummary
 from svhncli.runs.run_dir import RunDir, Timing
 from svhncli.stats.score import Score
 from svhncli.training.assembly import assemble
@@ -291,7 +291,7 @@ def _finish(
         has_test=data.test is not None,
         diagnosis=diagnose(history, best, train_score, val_score),
         watch=jumps(watched) if len(plan.watch) else None,
-        units=Units(*count_open(network)) if plan.l0 else None,
+        units=OpenUnits(*count_open(network)) if plan.l0 else None,
         parameters=sum(p.numel() for p in network.parameters()),
         seconds=seconds,
         images_per_second=images_per_second,

@@ -18,6 +18,7 @@ from svhncli.analysis.compare.pairing import Pair, pair, trainings
 from svhncli.analysis.compare.sides import Side, Training
 from svhncli.commands.compare import letters
 from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.report.comparison import Comparison, DifferingKey
 from svhncli.runs.predictions import Readings
 from svhncli.stats.significance import pictures_needed
 
@@ -49,7 +50,7 @@ def others(a: Sequence[Training], b: Sequence[Training]) -> Pair:
     return pair(side(*a), side(*b, config={"lr": 2}))
 
 
-def judged(*pairs: Pair, level: float = 0.95) -> list[dict[str, Any]]:
+def judged(*pairs: Pair, level: float = 0.95) -> list[Comparison]:
     names = [("A", chr(ord("B") + i)) for i in range(len(pairs))]
     return verdict.judge([verdict.measure(one, level) for one in pairs], names, level)
 
@@ -97,13 +98,13 @@ def test_a_label_that_differs_is_refused() -> None:
     assert pair(side(a), side(b)).index.tolist() == [0, 1, 2]
     label = np.where(b.readings.index == 1, "9", b.readings.label)
     broken = Readings(b.readings.index, b.readings.group, label, b.readings.read, b.readings.fold)
-    with pytest.raises(CheckpointError, match="different labels for picture 1"):
+    with pytest.raises(CheckpointError, match="different labels for image 1"):
         pair(side(a), side(Training(0, "s", 1, 1, broken)))
 
 
 @pytest.mark.parametrize("more", [{"fingerprint": "g"}, {"part": "val"}])
 def test_pictures_of_other_data_or_another_part_are_never_paired(more: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match=r"other pictures|none in common"):
+    with pytest.raises(UsageError, match=r"different images or labels|none in common"):
         pair(side(training([1, 0])), side(training([1, 0]), **more))
 
 
@@ -148,9 +149,9 @@ def test_one_training_each_pairs_nothing_and_folds_of_a_test_part_do_not_count()
 def test_independent_pictures_read_once_are_mcnemars() -> None:
     a, b = halves(5, 18, 70, 7)
     (found,) = judged(others([a], [b]))
-    assert (found["only_a"], found["only_b"], found["pictures"]) == (5, 18, 100)
-    assert found["p"] == pytest.approx(binomtest(5, 23).pvalue)
-    assert found["test"] == "McNemar, exact"
+    assert (found.only_a, found.only_b, found.pictures) == (5, 18, 100)
+    assert found.p == pytest.approx(binomtest(5, 23).pvalue)
+    assert found.test == "McNemar, exact"
 
 
 def test_shared_house_numbers_make_the_p_larger_than_mcnemars() -> None:
@@ -160,12 +161,12 @@ def test_shared_house_numbers_make_the_p_larger_than_mcnemars() -> None:
     many = [np.repeat(one.readings.right, 10).tolist() for one in (a, b)]
     houses = np.repeat(np.arange(100), 10).tolist()
     (found,) = judged(others(*([training(right, groups=houses)] for right in many)))
-    assert (found["only_a"], found["only_b"]) == (50, 180)
+    assert (found.only_a, found.only_b) == (50, 180)
     assert binomtest(50, 230).pvalue < 1e-15  # what independent pictures would say
-    assert found["p"] > 1e-3
-    assert found["test"] == "bootstrap over house numbers"
-    ends = [found["interval"]["low"], found["interval"]["high"]]
-    assert ends == pytest.approx([once["interval"]["low"], once["interval"]["high"]], abs=0.01)
+    assert found.p > 1e-3
+    assert found.test == "bootstrap over house numbers"
+    ends = [found.interval.low, found.interval.high]
+    assert ends == pytest.approx([once.interval.low, once.interval.high], abs=0.01)
 
 
 def test_more_pictures_are_counted_by_how_independent_they_are() -> None:
@@ -173,11 +174,11 @@ def test_more_pictures_are_counted_by_how_independent_they_are() -> None:
     once = judged(others([a], [b]))[0]
     needed = pictures_needed(6 / 500, 46 / 500)
     assert needed is not None
-    assert once["needed"] == needed - 500
+    assert once.needed == needed - 500
     many = [np.repeat(one.readings.right, 4).tolist() for one in (a, b)]
     houses = np.repeat(np.arange(500), 4).tolist()
     (found,) = judged(others(*([training(right, groups=houses)] for right in many)))
-    assert found["needed"] + 2000 == pytest.approx(4 * needed, rel=0.05)
+    assert found.needed + 2000 == pytest.approx(4 * needed, rel=0.05)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=12))
@@ -189,14 +190,14 @@ def test_any_scores_give_a_verdict(rows: list[tuple[int, int, int]]) -> None:
             for i in (1, 2)]  # fmt: skip
     both = others(*each)
     if both.houses < 2:
-        with pytest.raises(UsageError, match="no sample"):
+        with pytest.raises(UsageError, match="not a sample"):
             verdict.measure(both, 0.95)
         return
     (found,) = judged(both)
-    assert found["interval"]["low"] <= found["difference"] + 1e-12
-    assert found["difference"] <= found["interval"]["high"] + 1e-12
-    assert 0 < found["p"] <= found["p_holm"] <= found["p_both"] <= 1
-    assert found["needed"] is None or found["needed"] > 0
+    assert found.interval.low <= found.difference + 1e-12
+    assert found.difference <= found.interval.high + 1e-12
+    assert 0 < found.p <= found.p_holm <= found.p_both <= 1
+    assert found.needed is None or found.needed > 0
 
 
 # ----------------------------------------------------------------------------- verdicts
@@ -205,12 +206,12 @@ def test_any_scores_give_a_verdict(rows: list[tuple[int, int, int]]) -> None:
 def test_a_difference_is_said_in_one_sentence_either_way() -> None:
     a, b = halves(10, 30, 950, 10)
     better, worse = judged(others([a], [b]))[0], judged(others([b], [a]))[0]
-    low, high = (round(100 * better["interval"][end], 1) for end in ("low", "high"))
+    low, high = (round(100 * end, 1) for end in (better.interval.low, better.interval.high))
     assert f"{binomtest(10, 40).pvalue:.2g}" == "0.0022"
-    assert better["verdict"] == f"B is better by 2.0 points, 95% {low} to {high}, p = 0.0022"
-    assert (better["outcome"], worse["outcome"]) == ("better", "worse")
-    assert worse["verdict"].startswith("B is worse by 2.0 points, 95% ")
-    assert worse["interval"]["high"] < 0 < better["interval"]["low"]
+    assert better.verdict == f"B is better by 2.0 points, 95% {low} to {high}, p = 0.0022"
+    assert (better.outcome, worse.outcome) == ("better", "worse")
+    assert worse.verdict.startswith("B is worse by 2.0 points, 95% ")
+    assert worse.interval.high < 0 < better.interval.low
 
 
 def test_no_difference_comes_with_the_samples_that_it_would_take() -> None:
@@ -219,12 +220,12 @@ def test_no_difference_comes_with_the_samples_that_it_would_take() -> None:
     needed = pictures_needed(0.002, 0.022)
     assert needed is not None
     rounded = -(-(needed - 1000) // 1000) * 1000
-    low, high = (round(100 * found["interval"][end], 1) for end in ("low", "high"))
-    assert found["verdict"] == (
-        f"no difference that these data can show (0.2 points, 95% {low} to {high}, p = 0.83); "
+    low, high = (round(100 * end, 1) for end in (found.interval.low, found.interval.high))
+    assert found.verdict == (
+        f"no significant difference (0.2 points, 95% {low} to {high}, p = 0.83); "
         f"it would take about {rounded:,} more validation samples"
     )
-    assert found["outcome"] == "none"
+    assert found.outcome == "none"
 
 
 def seeded(differences: Sequence[int], only_a: int) -> Pair:
@@ -241,65 +242,65 @@ def seeded(differences: Sequence[int], only_a: int) -> Pair:
 def test_a_difference_within_the_seed_spread_is_not_called_better() -> None:
     both = seeded([200, -60, 10, 150, -40], 100)
     (found,) = judged(both)
-    assert found["p"] < 0.05 < found["trainings"]["p"]
-    assert found["outcome"] == "unsure"
-    assert found["verdict"].startswith("these networks of B are better by 5.2 points")
-    assert "the +5.2 is within the seed spread (sd 11.6 over 5 seeds, p = 0.37)" in found["verdict"]
-    assert found["p_both"] == found["trainings"]["p"]
+    assert found.p < 0.05 < found.trainings.p
+    assert found.outcome == "unsure"
+    assert found.verdict.startswith("these networks of B are better by 5.2 points")
+    assert "the +5.2 is within the seed spread (sd 11.6 over 5 seeds, p = 0.37)" in found.verdict
+    assert found.p_both == found.trainings.p
 
 
 def test_a_difference_beyond_both_kinds_of_chance_is_better() -> None:
     (found,) = judged(seeded([200, 190, 210, 205], 100))
     right = [[100 / 1000] * 4, [0.3, 0.29, 0.31, 0.305]]
-    assert found["trainings"]["p"] == pytest.approx(ttest_rel(right[1], right[0]).pvalue)
-    assert found["outcome"] == "better"
-    assert "the +20.1 is beyond the seed spread" in found["verdict"]
-    assert not any("chance of training" in note for note in found["notes"])
+    assert found.trainings.p == pytest.approx(ttest_rel(right[1], right[0]).pvalue)
+    assert found.outcome == "better"
+    assert "the +20.1 is beyond the seed spread" in found.verdict
+    assert not any("randomness of training" in note for note in found.notes)
 
 
 def test_seeds_that_agree_do_not_make_up_for_too_few_pictures() -> None:
     (found,) = judged(seeded([10, 11, 12, 10], 120))
-    assert found["trainings"]["p"] < 0.05 < found["p"]
-    assert found["outcome"] == "none"
-    assert found["verdict"].startswith("no difference that these data can show (1.1 points")
-    assert "beyond the seed spread" in found["verdict"]
+    assert found.trainings.p < 0.05 < found.p
+    assert found.outcome == "none"
+    assert found.verdict.startswith("no significant difference (1.1 points")
+    assert "beyond the seed spread" in found.verdict
 
 
 def test_one_config_is_never_called_better_than_itself() -> None:
     a, b = halves(10, 60, 930)
     found = judged(pair(side(a), side(b)), pair(side(a, config={"seed": 0}), side(b, config={"seed": 1})))
-    assert [one["outcome"] for one in found] == ["unsure", "unsure"]
-    assert found[0]["verdict"].endswith("but trained anew they may not be: both have the same config")
-    assert judged(others([a], [b]))[0]["outcome"] == "better"
+    assert [one.outcome for one in found] == ["unsure", "unsure"]
+    assert found[0].verdict.endswith("but after another training they may not be: both have the same config")
+    assert judged(others([a], [b]))[0].outcome == "better"
     person = pair(side(a, config={}), side(b))
-    assert judged(person)[0]["outcome"] == "better"
+    assert judged(person)[0].outcome == "better"
 
 
 def test_comparisons_are_corrected_together_by_the_larger_p() -> None:
     weak, strong = halves(10, 23, 967), halves(10, 60, 930)
     pairs = [others([a], [b]) for a, b in (weak, strong)] + [seeded([200, -60, 10, 150, -40], 100)]
     found = judged(*pairs)
-    assert judged(pairs[0])[0]["outcome"] == "better"
-    assert [one["outcome"] for one in found] == ["none", "better", "unsure"]
+    assert judged(pairs[0])[0].outcome == "better"
+    assert [one.outcome for one in found] == ["none", "better", "unsure"]
     expected = multipletests([worst(one) for one in found], method="holm")[1]
-    assert [one["p_both"] for one in found] == pytest.approx(expected.tolist())
-    assert found[2]["p_holm"] == pytest.approx(2 * found[2]["p"])  # as if its seeds had agreed
-    assert found[0]["verdict"].startswith("no difference that these data can show")
-    assert ", 0.07 by Holm over 3" in found[0]["verdict"]
+    assert [one.p_both for one in found] == pytest.approx(expected.tolist())
+    assert found[2].p_holm == pytest.approx(2 * found[2].p)  # as if its seeds had agreed
+    assert found[0].verdict.startswith("no significant difference")
+    assert ", 0.07 by Holm over 3" in found[0].verdict
 
 
 def worst(found: dict[str, Any]) -> float:
-    return max(found["p"], (found["trainings"] or {"p": 0})["p"])
+    return max(found.p, found.trainings.p if found.trainings else 0.0)
 
 
 def test_a_verdict_that_holm_takes_back_asks_for_more_samples() -> None:
     one = others(*([each] for each in halves(10, 23, 967)))
     (alone,), many = judged(one), judged(*[one] * 4)
-    assert alone["outcome"] == "better"
-    assert {found["outcome"] for found in many} == {"none"}
+    assert alone.outcome == "better"
+    assert {found.outcome for found in many} == {"none"}
     needed = pictures_needed(0.013, 0.033, 1 - 0.05 / 4)
     assert needed is not None
-    assert {found["needed"] for found in many} == {needed - 1000}
+    assert {found.needed for found in many} == {needed - 1000}
 
 
 @pytest.mark.parametrize(
@@ -321,12 +322,12 @@ def test_points_are_never_minus_zero() -> None:
 def test_an_end_of_an_interval_that_is_not_zero_is_not_written_as_zero(
     low: float, high: float, digits: int
 ) -> None:
-    assert verdict.digits_of({"low": low, "high": high}) == digits
+    assert verdict.digits_of(low, high) == digits
 
 
 def test_few_house_numbers_are_warned_of() -> None:
     right = [[1, 0] * 20, [1, 1] * 20]
-    notes = judged(others(*([training(one, groups=[0, 1, 2, 3] * 10)] for one in right)))[0]["notes"]
+    notes = judged(others(*([training(one, groups=[0, 1, 2, 3] * 10)] for one in right)))[0].notes
     assert any("4 house numbers are few" in note for note in notes)
 
 
@@ -339,8 +340,10 @@ def configured(**config: Any) -> Side:
 
 
 CHANGES: dict[str, tuple[Side, list[str], str | None]] = {
-    "none": (configured(), [], "the same config: what differs is chance"),
-    "seed": (configured(seed=3), ["seed"], "the same config but for the seed: what differs is chance"),
+    "none": (configured(), [], "the same config: any difference is due to chance"),
+    "seed": (
+        configured(seed=3), ["seed"], "the same config apart from the seed: any difference is due to chance"
+    ),
     "one key": (configured(lr=0.2), ["lr"], None),
     "two keys": (
         configured(lr=0.2, model__width=2.0), ["lr", "model.width"], "2 changes at once (lr, model.width)"
@@ -368,10 +371,10 @@ def test_changes_are_counted_one_a_key_or_one_a_choice(name: str) -> None:
 def test_the_table_shows_a_choice_and_the_keys_that_all_choices_have() -> None:
     mlp = configured(model__name="mlp", model__width=2.0, model__widths=[5], lr=0.2)
     person = side(training([1]), config={})
-    assert changes.table([configured(), mlp, person]) == [
-        {"key": "lr", "values": [0.1, 0.2, None], "kind": "config"},
-        {"key": "model", "values": ["cnn", "mlp", None], "kind": "config"},
-        {"key": "model.width", "values": [1.0, 2.0, None], "kind": "config"},
+    assert changes.differing_keys([configured(), mlp, person]) == [
+        DifferingKey("lr", [0.1, 0.2, None], "config"),
+        DifferingKey("model", ["cnn", "mlp", None], "config"),
+        DifferingKey("model.width", [1.0, 2.0, None], "config"),
     ]
     assert changes.warning(configured(), person) is None
 

@@ -109,7 +109,7 @@ def test_two_runs_are_compared_picture_by_picture(runs: Path, compare: Compare) 
     assert found["test"] == "bootstrap over house numbers"
     assert found["p"] == paired_bootstrap(b * 1.0 - a, groups, seed=0).p
     assert found["trainings"] is None
-    assert any("chance of training is not in this" in note for note in found["notes"])
+    assert any("randomness of training is not included" in note for note in found["notes"])
 
 
 def test_files_without_groups_are_read_as_independent_and_tested_by_mcnemar(
@@ -212,7 +212,7 @@ def test_other_splits_are_compared_on_their_common_pictures(runs: Path, compare:
     (found,) = compare("linear", "fast_folds")["comparisons"]
     count = len(rows(runs / "linear" / "val_predictions.csv"))
     assert (found["pictures"], found["left_out"]) == (count, [0, 300 - count])
-    assert any(f"{300 - count} pictures that B alone read are left out" in note for note in found["notes"])
+    assert any(f"{300 - count} images that only B predicted are left out" in note for note in found["notes"])
     assert found["trainings"] is None
 
 
@@ -270,13 +270,11 @@ def test_one_config_twice_is_chance_whatever_its_machine(runs: Path, compare: Co
     (runs / "again" / "env.json").write_text(json.dumps(env))
     result = compare("linear", "again")
     (found,) = result["comparisons"]
-    assert found["warning"] == "the same config: what differs is chance"
+    assert found["warning"] == "the same config: any difference is due to chance"
     (differs,) = result["differs"]
     assert (differs["key"], differs["values"][1], differs["kind"]) == ("versions.numpy", "1.0", "environment")
     assert (found["difference"], found["p"], found["needed"]) == (0, 1, None)
-    assert found["verdict"] == (
-        "no difference that these data can show (0.00 points, 95% 0.00 to 0.00, p = 1)"
-    )
+    assert found["verdict"] == ("no significant difference (0.00 points, 95% 0.00 to 0.00, p = 1)")
 
 
 # ----------------------------------------------------------------------------- a person
@@ -363,7 +361,7 @@ def one_picture(run: Path) -> None:
 
 
 REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = {
-    "nothing": ("", None, 2, "which runs?", "svhn compare A B"),
+    "nothing": ("", None, 2, "no runs are named", "svhn compare A B"),
     "one": ("linear", None, 2, "'linear' alone has nothing to be compared with", "two runs or more"),
     "twice": ("linear mlp linear/best.pt", None, 2, "'linear' is named twice", "once"),
     "nowhere": ("linear nowhere", None, 4, "there is no run 'nowhere'", "name a run's folder"),
@@ -371,11 +369,11 @@ REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = 
     "unfinished": ("linear mlp", cut_short, 4, "'mlp' is not finished", "svhn train --resume mlp"),
     "no readings": ("linear mlp", lambda run: (run / "val_predictions.csv").unlink(), 4, "cannot be", ""),
     "no split": ("linear mlp", lambda run: (run / "split.json").unlink(), 4, "no readable split.json", ""),
-    "labels": ("linear mlp", mislabel, 4, "different labels for picture", "again"),
-    "other data": ("linear mlp", other_data, 2, "read other pictures or labels", "tested_on=NAME"),
+    "labels": ("linear mlp", mislabel, 4, "different labels for image", "again"),
+    "other data": ("linear mlp", other_data, 2, "different images or labels", "tested_on=NAME"),
     "other part": ("linear mlp", own_part, 2, "none in common", "part=test"),
-    "one picture": ("linear mlp", one_picture, 2, "1 picture(s) of one house number", "same pictures"),
-    "not evaluated": ("linear mlp part=test", None, 4, "the test part was not read yet", "svhn eval linear"),
+    "one picture": ("linear mlp", one_picture, 2, "1 image(s) of one house number", "same images"),
+    "not evaluated": ("linear mlp part=test", None, 4, "test part was not evaluated yet", "svhn eval linear"),
     "never evaluated there": ("linear mlp part=test tested_on=svhn", None, 4, "svhn-test", "data=svhn"),
     "old evaluation": (
         "mlp linear part=test", forget_fingerprint, 4, "results.json' cannot be used", "svhn eval mlp"
@@ -411,7 +409,7 @@ def test_a_person_has_no_test_part(runs: Path, capsys: pytest.CaptureFixture[str
     assert "leave part=test out" in capsys.readouterr().err
     (runs / "outputs" / "human" / "result.json").write_text('{"answers": []}')
     assert cli.main(["compare", "outputs/human", "linear"]) == 4
-    assert "in which svhn human saved its answers" in capsys.readouterr().err
+    assert "where svhn human saved its answers" in capsys.readouterr().err
 
 
 def test_completion_offers_runs_after_every_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

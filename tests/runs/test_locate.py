@@ -82,7 +82,7 @@ def test_a_word_means_the_checkpoints_of_all_folds_but_not_of_the_fit_on_all_dat
     assert checkpoint_files("run/all") == [checkpoint_file("run/all")] == [Path("run/all/best.pt")]
     with pytest.raises(CheckpointError, match=r"no best\.pt yet"):
         checkpoint_files("new")
-    with pytest.raises(CheckpointError, match="one of the folds"):
+    with pytest.raises(CheckpointError, match=r"has no best\.pt"):
         checkpoint_file("run")
 
 

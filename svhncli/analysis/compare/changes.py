@@ -1,4 +1,4 @@
-"""In what two runs were set differently, and whether that is one change."""
+"""Which settings of two runs differ, and whether that is one change."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from typing import Any
 
 from svhncli.analysis.compare.sides import Side
 from svhncli.config.choices import CHOICES
+from svhncli.report.comparison import DifferingKey
 
 
-def table(sides: Sequence[Side]) -> list[dict[str, Any]]:
-    """The keys in which the runs differ, then what differs in versions and machine.
-
-    Returns:
-        Rows of {"key", "values" (one a side, None where a side has no such key), "kind" ("config" or
-        "environment")}.
-    """
-    rows = [{"key": key, "values": found, "kind": "config"} for key, found in _config(sides).items()]
-    for key, found in _differing([one.environment for one in sides]).items():
-        rows.append({"key": key, "values": found, "kind": "environment"})
-    return rows
+def differing_keys(sides: Sequence[Side]) -> list[DifferingKey]:
+    """The keys in which the runs differ, then what differs in versions and machine."""
+    environments = _differing([side.environment for side in sides])
+    return [
+        *(DifferingKey(key, values, "config") for key, values in _config(sides).items()),
+        *(DifferingKey(key, values, "environment") for key, values in environments.items()),
+    ]
 
 
 def changed(a: Side, b: Side) -> list[str]:
@@ -33,47 +30,48 @@ def changed(a: Side, b: Side) -> list[str]:
 
 
 def is_chance(a: Side, b: Side) -> bool:
-    """Whether two runs have the same config, but for the seed, so that whatever differs is chance."""
+    """Whether two runs have the same config apart from the seed, so that every difference is due to
+    chance."""
     return bool(a.config and b.config) and {*changed(a, b)} <= {"seed"}
 
 
 def warning(a: Side, b: Side) -> str | None:
-    """What a person should know of the settings of two runs; None where exactly one was changed."""
+    """What a person should know about the settings of two runs; None where exactly one was changed."""
     if not (a.config and b.config):
         return None
-    found = changed(a, b)
-    if len(found) > 1:
+    names = changed(a, b)
+    if len(names) > 1:
         return (
-            f"{len(found)} changes at once ({', '.join(found)}): whatever differs, nobody can say which of "
-            "them did it"
+            f"{len(names)} changes at once ({', '.join(names)}): a difference cannot be attributed to one of "
+            "them"
         )
     if is_chance(a, b):
-        return f"the same config{' but for the seed' * bool(found)}: what differs is chance"
+        return f"the same config{' apart from the seed' * bool(names)}: any difference is due to chance"
     return None
 
 
 def _config(sides: Sequence[Side]) -> dict[str, list[Any]]:
     """Keys that differ; of a group whose choice differs the choices, then the keys that all choices have."""
-    keys = _differing([one.config for one in sides])
-    known = [one.config for one in sides if one.config]
+    differing = _differing([side.config for side in sides])
+    known = [side.config for side in sides if side.config]
     shown: dict[str, list[Any]] = {}
-    for key, found in keys.items():
+    for key, values in differing.items():
         group = key.partition(".")[0]
         if key == f"{group}.name":
-            shown[group] = found
-        elif f"{group}.name" not in keys or all(key in one for one in known):
-            shown[key] = found
+            shown[group] = values
+        elif f"{group}.name" not in differing or all(key in config for config in known):
+            shown[key] = values
     return dict(sorted(shown.items()))
 
 
-def _differing(each: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def _differing(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Key -> its values, where they differ; a side without any keys, a person, does not count."""
-    known = [one for one in each if one]
+    known = [keys for keys in settings if keys]
     names = sorted(set().union(*known))
     return {
-        name: [one.get(name) for one in each]
+        name: [keys.get(name) for keys in settings]
         for name in names
-        if any(one.get(name) != known[0].get(name) for one in known)
+        if any(keys.get(name) != known[0].get(name) for keys in known)
     }
 
 

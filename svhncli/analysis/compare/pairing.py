@@ -1,4 +1,4 @@
-"""Two sides on the pictures that both read, and on the folds or seeds that both trained."""
+"""Two sides on the images that both predicted, and on the folds or seeds that both trained."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ OTHER_TEST_PART = (
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sides' scores of the pictures that both read.
+    """Two sides' scores on the images that both predicted.
 
-    a_scores, b_scores: float (N,), the share of a picture's readings in which its whole number is right.
-    groups: int64 (N,), pictures of one house number share one; all differ where nobody knows them.
+    a_scores, b_scores: float (N,), the share of an image's predictions in which its whole number is correct.
+    groups: int64 (N,), images of one house number share one; all differ where they are unknown.
     index: int64 (N,), ascending.
     """
 
@@ -43,17 +43,17 @@ class Pair:
 
     @cached_property
     def houses(self) -> int:
-        """How many house numbers the pictures are of."""
+        """How many house numbers the images are of."""
         return len(np.unique(self.groups))
 
     @cached_property
     def is_read_once(self) -> bool:
-        """Whether each side read each picture once, so that it is right or wrong."""
-        return all(len(one.by_picture[0]) == len(one.readings.index) for one in (self.a, self.b))
+        """Whether each side predicted each image once, so that it is right or wrong."""
+        return all(len(side.by_picture[0]) == len(side.readings.index) for side in (self.a, self.b))
 
     @property
     def left_out(self) -> tuple[int, int]:
-        """How many pictures A alone and B alone read."""
+        """How many images A alone and B alone predicted."""
         return len(self.a.by_picture[0]) - len(self.index), len(self.b.by_picture[0]) - len(self.index)
 
 
@@ -61,7 +61,7 @@ class Pair:
 class Trainings:
     """B's accuracy minus A's in each of J folds or seeds that both trained.
 
-    n_train, n_val: pictures of a fold, on average.
+    n_train, n_val: images of a fold, on average.
     """
 
     over: Literal["folds", "seeds"]
@@ -71,24 +71,26 @@ class Trainings:
 
 
 def pair(a: Side, b: Side) -> Pair:
-    """Both sides on the pictures that both read.
+    """Both sides on the images that both predicted.
 
     Raises:
-        UsageError: they read no picture in common, or pictures of other data.
-        CheckpointError: a picture has two labels, so one of the two files is not what it says.
+        UsageError: they have no images in common, or images of different data.
+        CheckpointError: an image has two labels, so one of the two files was changed.
     """
     both = f"'{a.path}' and '{b.path}'"
     if a.fingerprint != b.fingerprint:
         names = a.data if a.data == b.data else f"{a.data}, {b.data}"
-        raise UsageError(f"{both} read other pictures or labels ({names})", f"{SAME},\n{OTHER_TEST_PART}")
+        raise UsageError(
+            f"{both} have predictions for different images or labels ({names})", f"{SAME},\n{OTHER_TEST_PART}"
+        )
     (a_index, a_scores, a_groups), (b_index, b_scores, b_groups) = a.by_picture, b.by_picture
     index, in_a, in_b = np.intersect1d(a_index, b_index, assume_unique=True, return_indices=True)
     if a.part != b.part or not len(index):
-        raise UsageError(f"{both} validated on different pictures, none in common", f"{SAME},\n{TEST_PART}")
+        raise UsageError(f"{both} validated on different images, none in common", f"{SAME},\n{TEST_PART}")
     differ = _labels(a, index) != _labels(b, index)
     if differ.any():
         raise CheckpointError(
-            f"{both} have different labels for picture {index[differ][0]}",
+            f"{both} have different labels for image {index[differ][0]}",
             "one of the two was changed after it was written: train or evaluate it again",
         )
     groups = a_groups[in_a] if (a_groups != a_index).any() else b_groups[in_b]
@@ -96,7 +98,7 @@ def pair(a: Side, b: Side) -> Pair:
 
 
 def _labels(side: Side, index: np.ndarray) -> np.ndarray:
-    """The labels of the pictures `index`, all of which the side read."""
+    """The labels of the images `index`, all of which the side predicted."""
     order = np.argsort(side.readings.index, kind="stable")
     return side.readings.label[order[np.searchsorted(side.readings.index, index, sorter=order)]]
 
@@ -104,30 +106,31 @@ def _labels(side: Side, index: np.ndarray) -> np.ndarray:
 def trainings(pair: Pair) -> Trainings | None:
     """Paired differences of folds that both trained, or else of seeds; None where fewer than two pair.
 
-    A fold that several seeds trained counts once, by their mean: its seeds share what it trained on. Folds'
-    scores of a test part do not count, since all read the same pictures and share most of what they trained
-    on; nothing says by how much their spread is then too small.
+    A fold that several seeds trained counts once, by their mean: its seeds share the training part. Folds'
+    scores on a test part do not count, since all predict the same images and share most of their training
+    images; how much too small their spread is, is unknown.
     """
     if pair.a.part != "test":
-        folds = _paired(pair, lambda one: one.split)
+        folds = _paired(pair, lambda training: training.split)
         if len(folds) > 1:
-            both = [one for one in pair.a.trainings if one.split in folds]
-            n_train, n_val = fmean(one.n_train for one in both), fmean(one.n_val for one in both)
+            both = [training for training in pair.a.trainings if training.split in folds]
+            n_train = fmean(training.n_train for training in both)
+            n_val = fmean(training.n_val for training in both)
             return Trainings("folds", list(folds.values()), n_train, n_val)
-    seeds = _paired(pair, lambda one: one.seed)
+    seeds = _paired(pair, lambda training: training.seed)
     return Trainings("seeds", list(seeds.values()), 0, 0) if len(seeds) > 1 else None
 
 
 def _paired(pair: Pair, key: Callable[[Training], object]) -> dict[object, float]:
-    """Key of the trainings that both sides have -> B's accuracy minus A's on the common pictures."""
+    """Key of the trainings that both sides have -> B's accuracy minus A's on the common images."""
 
     def accuracies(side: Sequence[Training]) -> dict[object, float]:
-        each: dict[object, list[float]] = {}
-        for one in side:
-            right = one.readings.right[np.isin(one.readings.index, pair.index)]
+        by_key: dict[object, list[float]] = {}
+        for training in side:
+            right = training.readings.right[np.isin(training.readings.index, pair.index)]
             if len(right):
-                each.setdefault(key(one), []).append(float(right.mean()))
-        return {name: float(np.mean(found)) for name, found in each.items()}
+                by_key.setdefault(key(training), []).append(float(right.mean()))
+        return {name: float(np.mean(values)) for name, values in by_key.items()}
 
     a, b = accuracies(pair.a.trainings), accuracies(pair.b.trainings)
     return {name: b[name] - accuracy for name, accuracy in a.items() if name in b}

@@ -1,4 +1,4 @@
-"""Who is compared: a run of one or many trainings, or a person, and what each read in which pictures."""
+"""What is compared: runs of one or many trainings, or a person, and their predictions."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ ANSWERS = "result.json"
 
 @dataclass(frozen=True)
 class Training:
-    """One network, or one person, and what it read.
+    """One network, or one person, and its predictions.
 
-    split: digest of the pictures that trained and validated. n_train counts each picture once.
+    split: digest of the images of its training and validation part. n_train counts each image once.
     """
 
     seed: int | None
@@ -46,9 +46,9 @@ class Training:
 
 @dataclass(frozen=True)
 class Side:
-    """One of those that are compared.
+    """One run or person that is compared.
 
-    part: the part of the data ("train", "val" or "test") in which the pictures' indices count.
+    part: the part of the data ("train", "val" or "test") that the images' indices refer to.
     config, environment: key -> value; {} of a person.
     """
 
@@ -74,7 +74,7 @@ class Side:
 
 
 def find(words: Sequence[str], baseline: str | None = None) -> tuple[list[Path], list[str]]:
-    """The folders of those whom the words name, each finished job of a sweep by itself, the baseline first.
+    """The folders that the words name, each finished job of a sweep by itself, the baseline first.
 
     Returns:
         The folders, and those of a sweep's unfinished jobs, which are left out.
@@ -83,42 +83,42 @@ def find(words: Sequence[str], baseline: str | None = None) -> tuple[list[Path],
         CheckpointError: there is no such run.
         UsageError: one is named twice, or the baseline is several.
     """
-    found, left = _named(words)
-    whole = [path.resolve() for path in found]
-    for number, path in enumerate(whole):
-        if path in whole[:number]:
-            raise UsageError(f"'{found[number]}' is named twice", "name each run once")
+    folders, unfinished = _named(words)
+    resolved = [path.resolve() for path in folders]
+    for number, path in enumerate(resolved):
+        if path in resolved[:number]:
+            raise UsageError(f"'{folders[number]}' is named twice", "name each run once")
     if baseline is not None:
         first, _ = _named([baseline])
         if len(first) != 1:
             raise UsageError(f"baseline={baseline} is {len(first)} runs", "name one run")
-        found = first + [path for path in found if path.resolve() != first[0].resolve()]
-    return found, left
+        folders = first + [path for path in folders if path.resolve() != first[0].resolve()]
+    return folders, unfinished
 
 
 def _named(words: Sequence[str]) -> tuple[list[Path], list[str]]:
-    found, left = [], []
+    folders, unfinished = [], []
     for word in words:
         folder = _answers(word) or locate.reported_folder(word)
         if locate.is_sweep(folder):
             jobs = sorted(sweep_jobs(folder), key=lambda job: job.job)
-            found += [job.path for job in jobs if job.is_done]
-            left += [job.run_dir for job in jobs if not job.is_done]
+            folders += [job.path for job in jobs if job.is_done]
+            unfinished += [job.run_dir for job in jobs if not job.is_done]
         else:
-            found.append(folder)
-    return found, left
+            folders.append(folder)
+    return folders, unfinished
 
 
 def read(folder: Path, part: str, tested_on: str | None = None) -> Side:
-    """What lies in a folder that `find` found.
+    """The run or the answers in a folder that `find` named.
 
     Args:
         part: "val" or "test".
-        tested_on: name of the data whose test part was read; None: the run's own.
+        tested_on: name of the data whose test part was evaluated; None: the run's own.
 
     Raises:
-        CheckpointError: the run is not finished, has not read the test part, or its files are damaged.
-        UsageError: a person is to be compared on a test part.
+        CheckpointError: the run is not finished, was not evaluated on the test part, or its files are
+        damaged. UsageError: a person is to be compared on a test part.
     """
     return _person(folder, part) if _answers(str(folder)) else _run(folder, part, tested_on)
 
@@ -129,15 +129,13 @@ def read(folder: Path, part: str, tested_on: str | None = None) -> Side:
 def _run(folder: Path, part: str, tested_on: str | None) -> Side:
     run = reader.Run.of(folder)
     if run.summary is None or run.summary.status != "done":
-        raise CheckpointError(
-            f"'{folder}' is not finished", f"train it to its end: svhn train --resume {run.top}"
-        )
+        raise CheckpointError(f"'{folder}' is not finished", f"finish it: svhn train --resume {run.top}")
     if not run.env or not run.config:
         raise CheckpointError(f"'{run.top}' has no readable config.yaml and env.json", "name a whole run")
     ensemble = run.summary if isinstance(run.summary, EnsembleSummary) else None
     if ensemble and part != "test":
         raise UsageError(
-            f"'{folder}' is an ensemble, whose members validated on pictures of their own",
+            f"'{folder}' is an ensemble, whose members validated on different images",
             f"svhn eval {folder}, and the others, then svhn compare ... part=test",
         )
     data, seed = run.env.data, run.config.get("seed")
@@ -160,7 +158,9 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
             readings = read_readings(one.path / "val_predictions.csv")
         trainings.append(_training(seeds.get(one.path.name, seed), split, readings))
     if len(marks) > 1:
-        raise CheckpointError(f"the folds of '{folder}' read different pictures", f"svhn eval {folder}")
+        raise CheckpointError(
+            f"the folds of '{folder}' were evaluated on different images", f"svhn eval {folder}"
+        )
     config, environment = _config(run.config), _environment(run.env)
     if ensemble:  # its config is that of its first member
         config, environment = config | {"ensemble": f"{ensemble.how} of {len(ensemble.members)}"}, {}
@@ -174,9 +174,9 @@ def _training(seed: int | None, split: Fold | None, readings: Readings) -> Train
 
 
 def _evaluated(folder: Path, command: str) -> str:
-    """The fingerprint of the data that `svhn eval` read; the command makes it do so."""
+    """The fingerprint of the data that `svhn eval` scored; `command` would score it."""
     if not (folder / "results.json").is_file():
-        raise CheckpointError(f"there is no '{folder}': the test part was not read yet", command)
+        raise CheckpointError(f"there is no '{folder}': the test part was not evaluated yet", command)
     try:
         return str(read_json(folder / "results.json")["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -185,7 +185,7 @@ def _evaluated(folder: Path, command: str) -> str:
 
 def _config(saved: dict[str, Any]) -> dict[str, Any]:
     """A run's keys, with the defaults of those that are newer than it, and the seed that its split had."""
-    with suppress(UsageError):  # a plugin's part, whose defaults nobody here knows
+    with suppress(UsageError):  # a part of a plugin, whose defaults are unknown here
         saved = rules.to_dict(from_dict(TrainConfig, saved))
     flat = rules.flat(saved)
     if flat.get("split.seed", "") is None:
@@ -211,7 +211,7 @@ def _answers(word: str) -> Path | None:
 
 def _person(folder: Path, part: str) -> Side:
     if part == "test":
-        raise UsageError(f"'{folder}': a person is asked for validation pictures", "leave part=test out")
+        raise UsageError(f"'{folder}': a person is asked for validation images", "leave part=test out")
     try:
         result = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
         answers = result["answers"]
@@ -225,5 +225,5 @@ def _person(folder: Path, part: str) -> Side:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"'{folder / ANSWERS}' cannot be used: {type(error).__name__}: {error}",
-            "name a run, or the folder in which svhn human saved its answers",
+            "name a run, or the folder where svhn human saved its answers",
         ) from error

@@ -40,7 +40,7 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
     for axes, metric in zip(others, added, strict=True):
         values = [row[metric.name] for row in rows]
         axes.plot(epochs, values, "tab:orange", marker="." if len(rows) < 40 else "")
-        axes.axvline(best["epoch"], color="grey", linewidth=0.8, linestyle=":")
+        axes.axvline(best["epoch"], color="gray", linewidth=0.8, linestyle=":")
         axes.set_title(f"{metric.title} (best epoch: {metric.text(best[metric.name])})")
         if metric.format == "percent":
             axes.yaxis.set_major_formatter(PercentFormatter(1))

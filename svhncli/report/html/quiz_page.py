@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from svhncli.core.files import write_text
-from svhncli.report.quiz import Question
+from svhncli.core.plain import to_plain
+from svhncli.report.quiz import Question, QuizFacts
 from svhncli.runs.contact_sheet import data_url
 
 _TEMPLATE = Path(__file__).with_name("quiz.html")
 
 
-def write_page(path: Path, questions: Sequence[Question], positions: int, facts: Mapping[str, Any]) -> None:
+def write_page(path: Path, questions: Sequence[Question], positions: int, facts: QuizFacts) -> None:
     """Write the page. What it lets a person save has the form of the terminal quiz's file.
 
     positions: 1 answers at once by a digit; more read a number until Enter.
     """
     content = {
-        "facts": dict(facts),
+        "facts": to_plain(facts),
         "positions": positions,
         "questions": [
             {"index": one.index, "name": one.name, "label": one.label, "picture": _png(one)}
@@ -34,5 +34,5 @@ def write_page(path: Path, questions: Sequence[Question], positions: int, facts:
 
 
 def _png(question: Question) -> str:
-    pixels = question.picture.transpose(1, 2, 0)
+    pixels = question.image.transpose(1, 2, 0)
     return data_url(Image.fromarray(pixels.repeat(3 // pixels.shape[2], axis=2)))

@@ -1,4 +1,4 @@
-"""The bench on which a training is checked: a few pictures of a fold, and small trainings on them."""
+"""The bench on which a training is checked: a few images of a fold, and small trainings on them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import nn
 from svhncli.config.groups.reg import RegConfig
 from svhncli.config.groups.schedule import OneCycleConfig
 from svhncli.config.verbs import CheckConfig, TrainingConfig
+from svhncli.core.plain import keyed
 from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.digits import Digits, Numbered
@@ -24,30 +25,30 @@ from svhncli.report.terminal import Show
 from svhncli.training.assembly import assemble
 
 N_TRAIN, N_VAL = 10_240, 1_040
-"""Pictures that the small trainings see at most; validation ends with a small batch."""
+"""The most images that the small trainings use; validation ends with a small batch."""
 N_SHUFFLED, SHUFFLED_STEPS = 256, 400
-"""Pictures with shuffled labels, on either side, and for how many steps they are learned."""
+"""Images with shuffled labels, on each side, and for how many steps they are trained on."""
 NEAR_ZERO = 0.1
-"""A loss at which pictures are known by heart."""
+"""A loss at which images are memorized."""
 ROUNDS, LEARNED = 3, 0.1
-"""A network whose loss is not below guessing by this share is trained again, for twice as long."""
+"""A network whose loss is not below that of guessing by this share is trained again, twice as long."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a check found. question: what it asks. measured, expected: in words with figures. mend:
-    what to do where it failed. sheet: the name of a picture in the folder of the checks."""
+class CheckResult:
+    """The outcome of a check. question: what it asks. measured, expected: in words with figures. fix: what
+    to do where it failed. sheet: the name of an image file in the folder of the checks."""
 
     question: str
     measured: str
     expected: str
     passed: bool
-    mend: str
+    fix: str = keyed("mend")
     sheet: str | None = None
 
 
 class Bench:
-    """A few pictures of a fold, and trainings on them.
+    """A few images of a fold, and trainings on them.
 
     Args:
         folder: where sheets are drawn.
@@ -72,7 +73,7 @@ class Bench:
 
     @property
     def plain(self) -> CheckConfig:
-        """The config without regularisation, which makes learning by heart harder."""
+        """The config without regularization, which makes memorizing harder."""
         return replace(self.config, reg=RegConfig(), schedule=OneCycleConfig())
 
     def start(

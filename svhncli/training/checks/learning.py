@@ -20,7 +20,7 @@ from svhncli.engine.loop import Plan, State, augmented, evaluate
 from svhncli.models.head import Head
 from svhncli.runs.contact_sheet import draw_sheet
 from svhncli.stats.intervals import wilson
-from svhncli.training.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, Result, losses
+from svhncli.training.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, CheckResult, losses
 
 FEW, MEMORY = 16, 1_000
 """Pictures that are learned by heart, and in how many steps at most."""
@@ -38,12 +38,12 @@ by each alone, of those that it changes. After 160 steps reg=strong keeps 47 %, 
 SHEET = "augmented.png"
 
 
-def overfit_one_batch(bench: Bench) -> Result:
+def overfit_one_batch(bench: Bench) -> CheckResult:
     """A few pictures can be learned by heart, without regularisation."""
     some = Fold("few", bench.fold.train[:FEW], bench.fold.train[:FEW])
     _, state = bench.train(bench.plain, MEMORY, fold=some, until=NEAR_ZERO)
     loss = state.history[-1]["train_loss"]
-    return Result(
+    return CheckResult(
         f"can {len(some.train)} pictures be learned by heart?",
         f"loss {loss:.3f} after {len(state.history)} steps",
         f"{NEAR_ZERO:g} or less within {MEMORY}",
@@ -53,7 +53,7 @@ def overfit_one_batch(bench: Bench) -> Result:
     )
 
 
-def learns(bench: Bench) -> Result:
+def learns(bench: Bench) -> CheckResult:
     """The network reads better than one who sees no pictures, and than a linear model."""
     labels = bench.data.train.labels[bench.fold.val]
 
@@ -72,7 +72,7 @@ def learns(bench: Bench) -> Result:
     figures = ", ".join(
         f"{name} {loss.mean():.3f} ({right.mean():.1%})" for name, (loss, right) in rivals.items()
     )
-    return Result(
+    return CheckResult(
         "does it read better than guessing, the commonest class and a linear model?",
         f"after {bench.steps} steps loss on {len(labels):,} val pictures {own.mean():.3f} "
         f"({hits.mean():.1%} of the digits right); {figures}",
@@ -88,7 +88,7 @@ def _is_above(gains: np.ndarray) -> bool:
     return bool(gains.mean() > SURE * gains.std(ddof=1) / math.sqrt(len(gains)))
 
 
-def capacity(bench: Bench) -> Result:
+def capacity(bench: Bench) -> CheckResult:
     """The training loss falls further when all layers train than when the head alone does."""
     _, state = bench.learned
     head = _is_head(state.model)
@@ -97,7 +97,7 @@ def capacity(bench: Bench) -> Result:
     question = "does the training loss fall when more of the network trains?"
     mend = "the layers below the head do not learn: they are not in the optimiser, or their lr is 0"
     if not below or not head:
-        return Result(question, "the network is a head alone", "nothing to compare", True, mend)
+        return CheckResult(question, "the network is a head alone", "nothing to compare", True, mend)
 
     def freeze(network: nn.Module) -> None:
         keep = _is_head(network)
@@ -106,7 +106,7 @@ def capacity(bench: Bench) -> Result:
 
     _, few = bench.train(bench.plain, bench.steps, prepare=freeze)
     alone = few.history[-1]["train_loss"]
-    return Result(
+    return CheckResult(
         question,
         f"{every:.3f} with all layers, {alone:.3f} with the head alone",
         f"lower by {GROWN:.0%} or more",
@@ -119,7 +119,7 @@ def _is_head(network: nn.Module) -> set[int]:
     return {id(p) for one in network.modules() if isinstance(one, Head) for p in one.parameters()}
 
 
-def blank_pictures(bench: Bench) -> Result:
+def blank_pictures(bench: Bench) -> CheckResult:
     """From blanked pictures nothing can be learned but how frequent the classes are."""
     grey = replace(bench.data.train, images=np.full_like(bench.data.train.images, 128))
     reg = replace(bench.config.reg, position_weights=[])  # by which guessing would have to be weighed, too
@@ -129,7 +129,7 @@ def blank_pictures(bench: Bench) -> Result:
     floors = bench.guessing(rows.train).mean(), bench.guessing(rows.val).mean()
     found = last["train_loss"], last["val_loss"]
     passed = all(bool(one >= (1 - PRIOR) * floor) for one, floor in zip(found, floors, strict=True))
-    return Result(
+    return CheckResult(
         "is nothing learned from blanked pictures but the classes' shares?",
         f"loss {found[0]:.3f} on train, {found[1]:.3f} on val",
         f"not below guessing, {floors[0]:.3f} and {floors[1]:.3f}, by more than {PRIOR:.0%}",
@@ -138,7 +138,7 @@ def blank_pictures(bench: Bench) -> Result:
     )
 
 
-def shuffled_labels(bench: Bench) -> Result:
+def shuffled_labels(bench: Bench) -> CheckResult:
     """Labels that have nothing to do with their pictures cannot be read on validation.
 
     A label is drawn for every different picture, so one that stands on both sides has it on both.
@@ -155,7 +155,7 @@ def shuffled_labels(bench: Bench) -> Result:
     spelt = np.unique(labels[fold.val], axis=0, return_counts=True)[1]
     chance = float(spelt.max() / n)
     low = wilson(round(row["val_accuracy"] * n), n, 0.999).low
-    return Result(
+    return CheckResult(
         "are shuffled labels unreadable on validation?",
         f"{row['val_accuracy']:.1%} right on {n} val pictures (train {row['train_accuracy']:.1%})",
         f"no more than by chance, {chance:.1%}",
@@ -164,7 +164,7 @@ def shuffled_labels(bench: Bench) -> Result:
     )
 
 
-def augmented_pictures(bench: Bench) -> Result:
+def augmented_pictures(bench: Bench) -> CheckResult:
     """Augmented pictures still carry their labels: a network that learned without augmentation reads them.
 
     A flip leaves half of the pictures, and those digits that are symmetrical: among other changes it would
@@ -200,7 +200,7 @@ def augmented_pictures(bench: Bench) -> Result:
     measured = f"{together:.1%} of the digits that are read as they are"
     if worst is not None:
         measured += f"; with reg.augment.{worst} alone, the worst, {alone[worst]:.1%}"
-    return Result(
+    return CheckResult(
         "do augmented pictures still carry their labels?",
         measured,
         f"{KEPT:.0%} or more, and {KEPT_ALONE:.0%} with each change alone, of a network that has seen none",

@@ -19,7 +19,7 @@ from svhncli.engine.loop import Plan, State, Tick, evaluate, fit, train_step
 from svhncli.engine.preprocess import Preprocess
 from svhncli.runs import checkpoint
 from svhncli.stats.scores import is_right
-from svhncli.training.checks.bench import Bench, Result, losses
+from svhncli.training.checks.bench import Bench, CheckResult, losses
 
 START = 0.15
 """How far the loss of a fresh network may be from guessing, as a share of it. Fresh heads answer with logits
@@ -30,7 +30,7 @@ POWER = 0.8
 """Chance with which a real difference of `check.delta` is to be seen at the level of 5 %."""
 
 
-def validation_size(bench: Bench) -> Result:
+def validation_size(bench: Bench) -> CheckResult:
     """Whether the validation pictures can tell apart two networks that differ by `check.delta`.
 
     Of two networks with an error of `check.error`, which share half of their mistakes, one alone is right on
@@ -42,7 +42,7 @@ def validation_size(bench: Bench) -> Result:
     needed = math.ceil(z**2 * (discordant - delta**2) / delta**2)
     n = bench.n_val
     seen = math.sqrt(z**2 * discordant / (n + z**2))
-    return Result(
+    return CheckResult(
         f"can a difference of {delta:.2%} be seen (check.delta)?",
         f"{n:,} pictures, which show {seen:.2%} in {POWER:.0%} of all cases",
         f"{needed:,} or more, at an error of {bench.config.check.error:.0%} (check.error)",
@@ -51,7 +51,7 @@ def validation_size(bench: Bench) -> Result:
     )
 
 
-def loss_at_start(bench: Bench) -> Result:
+def loss_at_start(bench: Bench) -> CheckResult:
     """A fresh network knows nothing: its first loss is that of guessing."""
     plan, state = bench.start(bench.config)
     plan = replace(plan, l0=0.0, l1=0.0, l2=0.0, label_smoothing=0.0, position_weights=None)
@@ -60,7 +60,7 @@ def loss_at_start(bench: Bench) -> Result:
     expected, what = math.log(bench.data.train.classes), f"ln {bench.data.train.classes}"
     if getattr(bench.config.model, "init_bias", False):
         expected, what = float(bench.guessing(bench.fold.train).mean()), "guessing by the classes' shares"
-    return Result(
+    return CheckResult(
         "is the first loss that of guessing?",
         f"{loss:.3f}",
         f"{what} = {expected:.3f}, give or take {START:.0%}",
@@ -70,7 +70,7 @@ def loss_at_start(bench: Bench) -> Result:
     )
 
 
-def one_preprocessing(bench: Bench) -> Result:
+def one_preprocessing(bench: Bench) -> CheckResult:
     """Training without augmentation, validation and later use give the network the same numbers."""
     plan, _ = bench.start(bench.plain)
     digits, worst = bench.data.train, 0.0
@@ -86,7 +86,7 @@ def one_preprocessing(bench: Bench) -> Result:
         logits(recorder, one.take(np.array([0]))[0], again, bench.machine)
         unlike = any(other.shape != seen[0].shape for other in seen)
         worst = math.inf if unlike else max(worst, *(float((one - seen[0]).abs().max()) for one in seen))
-    return Result(
+    return CheckResult(
         "do training, validation and test give the network the same numbers for one picture?",
         f"they differ by {worst:.2g} at most",
         "0, exactly",
@@ -108,7 +108,7 @@ class _Recorder(nn.Module):
         return self.bias.to(images.device).expand(len(images), -1, -1)
 
 
-def independent_samples(bench: Bench) -> Result:
+def independent_samples(bench: Bench) -> CheckResult:
     """The answer for a picture has no gradient with respect to another picture of its batch.
 
     Batch norm mixes a batch on purpose while it trains, so it uses its running statistics here.
@@ -123,7 +123,7 @@ def independent_samples(bench: Bench) -> Result:
     network(inputs)[0].logsumexp(-1).sum().backward()
     assert inputs.grad is not None
     own, others = float(inputs.grad[0].abs().max()), float(inputs.grad[1:].abs().max())
-    return Result(
+    return CheckResult(
         "does the answer for a picture depend on that picture alone?",
         f"gradient {own:.2g} to itself, {others:.2g} to the others of its batch",
         "above 0 and exactly 0",
@@ -132,7 +132,7 @@ def independent_samples(bench: Bench) -> Result:
     )
 
 
-def gradients(bench: Bench) -> Result:
+def gradients(bench: Bench) -> CheckResult:
     """After a few steps every parameter has a finite gradient that is not all zero."""
     plan, state = bench.start(bench.config)
     _steps(plan, state, 3)  # a part that begins with zeros passes none on in the first step
@@ -144,7 +144,7 @@ def gradients(bench: Bench) -> Result:
     if bad:
         measured = f"{len(without)} of {len(named)} tensors have none, {len(wild)} one that is not finite"
         measured += f": {', '.join(bad[:3])}"
-    return Result(
+    return CheckResult(
         "does every parameter get a finite, non-zero gradient?",
         measured,
         "all have",
@@ -153,10 +153,10 @@ def gradients(bench: Bench) -> Result:
     )
 
 
-def same_seed(bench: Bench) -> Result:
+def same_seed(bench: Bench) -> CheckResult:
     """Two trainings with one seed are the same."""
     digests = {checkpoint.digest(_steps(*bench.start(bench.config), STEPS).state_dict()) for _ in range(2)}
-    return Result(
+    return CheckResult(
         f"are two trainings of {STEPS} steps with one seed the same?",
         "every bit is" if len(digests) == 1 else "they differ",
         "every bit",
@@ -165,7 +165,7 @@ def same_seed(bench: Bench) -> Result:
     )
 
 
-def resume(bench: Bench) -> Result:
+def resume(bench: Bench) -> CheckResult:
     """A training that is saved, loaded into a fresh state and continued is as if it had run through."""
     plan, whole = bench.start(bench.config)
     _steps(plan, whole, STEPS // 2)
@@ -177,7 +177,7 @@ def resume(bench: Bench) -> Result:
     for state in (whole, second):
         _steps(plan, state, STEPS - STEPS // 2)
     same = checkpoint.digest(second.state_dict()) == checkpoint.digest(whole.state_dict())
-    return Result(
+    return CheckResult(
         f"is a training that is saved and loaded after {STEPS // 2} steps the same as one that ran through?",
         "every bit is" if same else "they differ",
         "every bit",
@@ -186,7 +186,7 @@ def resume(bench: Bench) -> Result:
     )
 
 
-def averages(bench: Bench) -> Result:
+def averages(bench: Bench) -> CheckResult:
     """Loss and accuracy of a part are the plain means over its pictures, however they are batched."""
     plan, state = bench.learned
     score, said = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
@@ -196,7 +196,7 @@ def averages(bench: Bench) -> Result:
     row = state.history[-1]  # the training's own validation of these very weights
     told = score.loss, row["val_loss"], score.accuracy, row["val_accuracy"]
     off = max(abs(one - true) for one, true in zip(told, (loss, loss, right, right), strict=True))
-    return Result(
+    return CheckResult(
         "are loss and accuracy the plain means over pictures?",
         f"they are off by {off:.1e}",
         "1e-4 or less",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from svhncli.training.checks.bench import Bench, Result
+from svhncli.training.checks.bench import Bench, CheckResult
 from svhncli.training.checks.learning import (
     augmented_pictures,
     blank_pictures,
@@ -29,7 +29,7 @@ from svhncli.training.checks.loop import (
     validation_size,
 )
 
-CHECKS: dict[str, Callable[[Bench], Result]] = {
+CHECKS: dict[str, Callable[[Bench], CheckResult]] = {
     "validation size": validation_size,
     "loss at start": loss_at_start,
     "one preprocessing": one_preprocessing,
