@@ -59,7 +59,7 @@ def write_run_summary(run: RunDir, summaries: Sequence[FoldSummary], place: Path
         test = MeanScore(first.test.n, estimates["test_loss"].mean, estimates["test_accuracy"].mean)
     summary = RunSummary(
         status="done",
-        reason=f"all {len(summaries)} trainings done",
+        reason=f"all {len(summaries)} jobs done",
         epochs=first.epochs,
         score=Achieved(metric, estimates[metric].mean),
         estimates=estimates,
