@@ -24,7 +24,7 @@ from svhncli import registry
 from svhncli.cli import main as cli
 from svhncli.engine import device
 from svhncli.engine.batches import Batches
-from svhncli.engine.loop import evaluate
+from svhncli.engine.forward import evaluate
 from svhncli.evaluation import trained
 from svhncli.models.gates import count_open
 
