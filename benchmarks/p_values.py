@@ -21,7 +21,7 @@ from small import Small, digits, nearest, ridge
 
 from svhncli.core.rng import numpy_generator
 from svhncli.data import split
-from svhncli.stats.significance import corrected_t, holm, mcnemar, paired_bootstrap, paired_t, pictures_needed
+from svhncli.stats.significance import corrected_t, holm, images_needed, mcnemar, paired_bootstrap, paired_t
 
 SIZES = (200, 1_000, 10_000)
 DISCORDANT = {0.02: 0.01, 0.10: 0.02}
@@ -176,7 +176,7 @@ def main() -> None:
                 for difference in (0, true):
                     for n in SIZES:
                         cells = shares(partial(draw, n, discordant, difference), options.comparisons)
-                        needed = pictures_needed(difference, discordant) or "-"
+                        needed = images_needed(difference, discordant) or "-"
                         print(f"\n{name}: {n:,}, {discordant:.0%} discordant, difference {difference:.0%}"
                               f" (needs {needed} for 80 %)")  # fmt: skip
                         show(cells)
