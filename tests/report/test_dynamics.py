@@ -12,7 +12,7 @@ from PIL import Image
 
 from svhncli.cli import main as cli
 from svhncli.core.plain import to_plain
-from svhncli.engine.loop import EVAL_BATCH
+from svhncli.engine.forward import EVAL_BATCH
 from svhncli.report.figures.dynamics import draw_film, jumps
 from svhncli.runs import checkpoint
 from svhncli.runs.results import Movement
