@@ -271,7 +271,7 @@ MISTAKES = {
     "eval latest -m": ("takes neither --resume nor --multirun", ""),
     "compare": ("which runs?", "svhn compare A B"),
     "predict": ("which run?", "svhn predict RUN PATHS..."),
-    "predict latest": ("which pictures?", "svhn predict RUN PATHS..."),
+    "predict latest": ("no images are named", "svhn predict RUN PATHS..."),
     "predict latest a.png tat=5": ("unknown key 'tat'", "did you mean 'tta'?"),
     "predict latest a.png --json": ("both go to standard output", "out=FILE"),
     "submission": ("which file?", "svhn submission FILE FOLDER"),
