@@ -269,7 +269,7 @@ MISTAKES = {
     "eval latest data.size=40": ("'data.size' belongs to data=synth", "add data=synth"),
     "eval latest part=tset": ("did you mean 'test'?", ""),
     "eval latest -m": ("takes neither --resume nor --multirun", ""),
-    "compare": ("which runs?", "svhn compare A B"),
+    "compare": ("no runs are named", "svhn compare A B"),
     "predict": ("which run?", "svhn predict RUN PATHS..."),
     "predict latest": ("no images are named", "svhn predict RUN PATHS..."),
     "predict latest a.png tat=5": ("unknown key 'tat'", "did you mean 'tta'?"),
