@@ -12,7 +12,7 @@ import numpy as np
 
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.labels import as_text
-from svhncli.core.text import bounds, duration, percent
+from svhncli.core.text import bounds, count_range, duration, ordinal, percent
 from svhncli.report.diagnosis import turns
 from svhncli.report.run_table import bootstrap_accuracies, counted, made_of
 from svhncli.runs.reader import Run
@@ -93,7 +93,7 @@ def _reached(run: Run, state: str) -> Iterator[str]:
         yield (
             f"{len(sizes)} networks ({_network(run, summary)}), each trained on another fold or with another "
             f"seed, classify on average {accuracy} of the {unit(run)} of their validation part correctly "
-            f"({_range(sizes)} each)."
+            f"({count_range(sizes)} each)."
         )
     elif isinstance(summary, FoldSummary) and state == "done":
         data = run.env.data.name if run.env else "unknown data"
@@ -106,7 +106,7 @@ def _reached(run: Run, state: str) -> Iterator[str]:
         done = sum(outcome(fold) == "done" for fold in run.folds)
         yield f"Of the {len(run.folds)} folds that began, {done} are done; their scores are below."
     elif (best := _best_so_far(run)) is not None:
-        yield f"Its best epoch so far is the {_ordinal(best.epoch)}: {_best(best)}."
+        yield f"Its best epoch so far is the {ordinal(best.epoch)}: {_best(best)}."
 
 
 def _best_so_far(run: Run) -> BestEpoch | EpochRow | None:
@@ -383,7 +383,7 @@ def _network(run: Run, summary: FoldSummary | RunSummary) -> str:
 
 
 def _epochs(summary: FoldSummary) -> str:
-    count, best = summary.last.epoch, _ordinal(summary.best.epoch)
+    count, best = summary.last.epoch, ordinal(summary.best.epoch)
     return "1 epoch" if count == 1 else f"the best of {count} epochs, the {best},"
 
 
@@ -399,13 +399,3 @@ def _command(words: Sequence[str]) -> str:
     """As recorded, but for where Hydra was told to write; the first word may hold the verb."""
     rest = [word for word in words[1:] if not word.startswith("hydra.")]
     return " ".join([*words[:1], shlex.join(rest)]).strip()
-
-
-def _range(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _ordinal(number: int) -> str:
-    teens = 10 < number % 100 < 14
-    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
