@@ -125,8 +125,7 @@ def tiles(run: Run, human: Mapping[str, Any] | None) -> list[Tile]:
     """The figures at the top."""
     summary = run.finished
     shown = [] if summary is None else _score_tiles(summary)
-    if majority := baseline(run):
-        shown.append(majority)
+    shown += filter(None, [baseline(run)])
     if human:
         detail = f"{quiz_score(human)}; {human['median_seconds']:.1f} s per image"
         shown.append(Tile("a person", percent(human["accuracy"]), detail))
