@@ -1,7 +1,7 @@
-"""Errors that a person can act on: what went wrong, how to mend it, and the exit code that says which kind.
+"""Errors that users can act on: what went wrong, how to fix it, and an exit code for each kind.
 
-Every error that is the user's to mend is a `SvhnError`; the command line prints it without a traceback
-(unless `--debug`) and exits with its code. Anything else is a bug of ours and keeps its traceback.
+Every error that the user can fix is a `SvhnError`; the command line prints it without a traceback (unless
+`--debug`) and exits with its code. Anything else is a bug in svhn and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR, e
 
 
 class SvhnError(Exception):
-    """The run failed (exit code 1). `hint` is one line on how to mend it."""
+    """The run failed (exit code 1). `hint` says in one line how to fix it."""
 
     exit_code = 1
 
@@ -26,43 +26,43 @@ class SvhnError(Exception):
 
 
 class UsageError(SvhnError):
-    """A wrong word on the command line or in a config (exit code 2)."""
+    """An error on the command line or in a config (exit code 2)."""
 
     exit_code = 2
 
 
 class DataError(SvhnError):
-    """Data that is missing or bad (exit code 3)."""
+    """Missing or invalid data (exit code 3)."""
 
     exit_code = 3
 
 
 class CheckpointError(SvhnError):
-    """A checkpoint or run that is missing, damaged or does not fit (exit code 4)."""
+    """A checkpoint or run that is missing, damaged or incompatible (exit code 4)."""
 
     exit_code = 4
 
 
 class BusyError(SvhnError):
-    """Another process works in this run directory (exit code 5)."""
+    """Another process is using this run directory (exit code 5)."""
 
     exit_code = 5
 
 
 class DiskError(SvhnError):
-    """The disk is full or cannot be written (exit code 6)."""
+    """The disk is full or not writable (exit code 6)."""
 
     exit_code = 6
 
 
 class NotFiniteError(SvhnError):
-    """The loss became NaN or infinite (exit code 7)."""
+    """A loss or metric became NaN or infinite (exit code 7)."""
 
     exit_code = 7
 
 
 class CheckFailedError(SvhnError):
-    """A check of the training failed (exit code 8)."""
+    """One of the checks of `svhn check` failed (exit code 8)."""
 
     exit_code = 8
 
@@ -77,22 +77,22 @@ class Interrupted(SvhnError):
 
 
 def disk_error(error: BaseException) -> DiskError | None:
-    """The `DiskError` behind an exception, or None where the disk is not to blame.
+    """The `DiskError` that caused an exception, or None if the disk is not to blame.
 
-    `torch.save` hides the OSError of a full disk in `__context__`, so the chain is walked.
+    `torch.save` hides the OSError of a full disk in `__context__`, so the whole chain is searched.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _DISK:
-            where = f" '{seen.filename}'" if seen.filename else ""
-            full = seen.errno in (errno.ENOSPC, errno.EDQUOT)
-            mend = (
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _DISK:
+            where = f" '{cause.filename}'" if cause.filename else ""
+            full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
+            fix = (
                 "free some space or choose another folder"
                 if full
-                else "choose a folder that you may write to"
+                else "choose a folder that you have permission to write to"
             )
             return DiskError(
-                f"cannot write{where}: {seen.strerror}", f"{mend}; what was saved before is still whole"
+                f"cannot write{where}: {cause.strerror}", f"{fix}; everything saved before is intact"
             )
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return None

@@ -18,7 +18,7 @@ TEMP_PREFIX = ".writing-"
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file by `write(file)` so that a reader, or a kill at any moment, meets the old or the new one.
+    """Write a file by calling `write(file)`; whenever it is read or the process killed, it is old or new.
 
     Raises:
         DiskError: the disk is full or read-only; the old file is untouched.
@@ -36,7 +36,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 temp.unlink()
             raise
     except SvhnError:
-        raise  # what was to be written failed, whatever its own cause
+        raise  # the content could not be produced, whatever the cause
     except Exception as error:
         if (disk := disk_error(error)) is not None:
             raise disk from error
@@ -44,35 +44,35 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def place(text: str) -> Path:
-    """Where a file or folder that a person names will be written; the folder around it is made.
+    """The path of a file or folder that the user named as output; its parent folder is created.
 
     Raises:
-        DiskError: there cannot be such a folder.
+        DiskError: the parent folder cannot be created.
     """
     path = Path(text).expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DiskError(
-            f"cannot make the folder '{path.parent}': {error.strerror}", "choose another"
+            f"cannot create the folder '{path.parent}': {error.strerror}", "choose another one"
         ) from error
     return path
 
 
 @contextlib.contextmanager
 def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
-    """A folder to fill, which takes its place at `path` when the block ends well; else nothing is left.
+    """A temporary folder to fill, which is moved to `path` if the block succeeds and removed if it fails.
 
-    names: the files that it may hold. An older one of the same kind is replaced, never one of other things.
+    names: the files that it may contain. An existing folder with only such files is replaced, no other.
 
     Raises:
-        UsageError: something else is at `path`.
-        DiskError: it cannot be written.
+        UsageError: `path` contains something else.
+        DiskError: the folder cannot be written.
     """
     temp, old = (path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{kind}-{path.name}") for kind in ("new", "old"))
     try:
-        if path.exists() and not (path.is_dir() and {found.name for found in path.iterdir()} <= {*names}):
-            raise UsageError(f"'{path}' holds other things, which would be lost", "choose a new folder")
+        if path.exists() and not (path.is_dir() and {entry.name for entry in path.iterdir()} <= {*names}):
+            raise UsageError(f"'{path}' contains other files, which would be lost", "choose a new folder")
         temp.mkdir()
         yield temp
         if path.exists():
@@ -86,7 +86,7 @@ def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
 
 
 def sweep_temp(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in a folder that this process holds."""
+    """Remove temporary files of killed processes from a folder that this process has locked."""
     for stale in folder.glob(f"{TEMP_PREFIX}*"):
         stale.unlink(missing_ok=True)
 
@@ -96,7 +96,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
-    """Write strict JSON: NaN and infinity are refused, since other readers refuse them."""
+    """Write strict JSON: NaN and infinity are refused, since other parsers reject them."""
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
@@ -105,12 +105,12 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows under fixed columns; floats keep every bit (`repr`)."""
+    """Write rows with the given columns; floats keep every bit (`repr`)."""
     write_atomic(path, lambda file: write_rows(file, columns, rows))
 
 
 def write_rows(file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV to an open file. Names of files that are no UTF-8 keep their bytes."""
+    """Write a CSV to an open file. File names that are not valid UTF-8 keep their bytes."""
     text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
     try:
         writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""What the classes of a network mean: ten digits, and the blank that pads a short number."""
+"""The classes of a network: ten digits, and the blank that pads a short number."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import numpy as np
 
 CLASSES = 10
 BLANK = 10
-"""The class that pads a number which is shorter than the longest one."""
+"""The class that pads a number shorter than the longest one."""
 
 
 def as_text(classes: np.ndarray) -> str:
-    """Classes of the positions (L,) as the number that they spell; blanks are left out."""
+    """Classes of the positions (L,) as the number that they spell, without blanks."""
     return "".join(str(k) for k in classes.tolist() if k != BLANK)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """text: the digits, leading zeros kept; empty where every position is blank.
-    confidence: the product over all positions, blanks too, of their class's probability.
+    """The predicted number of an image.
+
+    text: its digits, leading zeros kept; empty if every position is blank.
+    confidence: the product of the probabilities of the predicted classes at all positions, blanks included.
     digits: the probability of each digit of the text.
     """
 
@@ -30,11 +32,11 @@ class Reading:
 
 
 def read(probabilities: np.ndarray, demand_digit: bool = False) -> Reading:
-    """The most likely class of every position of one picture, float (L, K); K = 11 with the blank.
+    """The most likely class at every position of one image, from float (L, K); K is 11 with the blank.
 
-    demand_digit: take the most likely reading that has a digit. Where every position is most likely blank,
-        one of them becomes a digit, since every further one would lower the product: the one whose digit is
-        likeliest beside its blank.
+    demand_digit: predict the most likely number with at least one digit. If every position is most likely
+        blank, exactly one of them becomes a digit, since more would lower the product: the one whose most
+        likely digit is most probable relative to its blank.
     """
     classes = probabilities.argmax(-1)
     if demand_digit and (classes == BLANK).all():

@@ -1,4 +1,4 @@
-"""Processes that work beside this one: Ctrl-C does not reach them, and none outlives its parent."""
+"""Worker processes: Ctrl-C does not reach them, and none outlives its parent."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Job = TypeVar("Job")
 Done = TypeVar("Done")
 
 _AHEAD = 3
-"""Jobs for each process that are under way or done and not yet taken: more would fill memory."""
+"""Jobs per process that may be running, or done but not yet consumed: more would fill the memory."""
 
 
 def available_cpus() -> int:
-    """CPUs that this process may run on, where the system tells; else all of the machine's."""
+    """CPUs that this process may run on if the system can tell, else all CPUs of the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> Generator[Done, None, None]:
-    """What `work` makes of each job, in order, in processes that end with this generator, however it ends.
+    """`work(job)` for every job, in order, in processes that end with this generator, however it ends.
 
-    work: a function that processes can import. workers: how many processes; 1 is this one.
+    work: a function that the processes can import. workers: the number of processes; 1 uses this process.
     """
     if workers == 1 or len(jobs) < 2:
         yield from map(work, jobs)
@@ -53,10 +53,10 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
 
 
 def spawning() -> SpawnContext:
-    """The context in which processes are spawned: a fork after OpenMP was used (torch was) hangs for ever.
+    """The context for starting processes by spawning: forking after OpenMP was used (by torch) hangs forever.
 
-    A process of joblib's has a start method of its own as the default, which it would hand on to new ones,
-    which do not know it.
+    In a process started by joblib the default is joblib's own start method, which new processes would inherit
+    without knowing it.
     """
     default = multiprocessing.get_start_method(allow_none=True)
     if default not in (None, *multiprocessing.get_all_start_methods()):
@@ -65,18 +65,18 @@ def spawning() -> SpawnContext:
 
 
 def _begin() -> None:
-    """In each new process: leave Ctrl-C to the parent, and do not outlive it."""
+    """In each new process: leave Ctrl-C to the parent, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while processes start: they inherit this, so the parent alone answers to it."""
+    """Block Ctrl-C while processes start: they inherit the block, so only the parent handles it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # multiprocessing's helper; its start would let Ctrl-C through again
+    resource_tracker.ensure_running()  # otherwise multiprocessing would start it now and unblock Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -85,7 +85,7 @@ def interrupts_held() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """In a new process: watch the parent, and end when it does, even by SIGKILL."""
+    """In a new process: watch the parent, and end when it ends, even by SIGKILL."""
     threading.Thread(target=_watch, daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: noted at once, acted on when the state is whole."""
+"""Ctrl-C and SIGTERM while training: noted at once, acted on once the state is consistent."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 @contextmanager
 def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
-    """In the block, the first SIGINT or SIGTERM is only noted; a second one acts as if there were no block.
+    """In the block the first SIGINT or SIGTERM is only noted; a second one acts as it would outside.
 
-    Yields a function that tells the exit code of the signal that came, or None. Outside the main thread,
-    where Python takes no handlers, it always tells None. `say` tells the person that the signal came.
+    Yields a function that returns the exit code of the signal received, or None. Outside the main thread,
+    where Python cannot install handlers, it always returns None. `say` informs the user of the signal.
     """
-    came: list[int] = []
+    received: list[int] = []
     before: dict[signal.Signals, Any] = {}
 
     def restore() -> None:
@@ -27,7 +27,7 @@ def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
             signal.signal(number, handler)
 
     def note(number: int, frame: FrameType | None) -> None:
-        came.append(EXIT_CODES[signal.Signals(number)])
+        received.append(EXIT_CODES[signal.Signals(number)])
         restore()
         say()
 
@@ -35,6 +35,6 @@ def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
         for number in EXIT_CODES:
             before[number] = signal.signal(number, note)
     try:
-        yield lambda: came[0] if came else None
+        yield lambda: received[0] if received else None
     finally:
         restore()

@@ -1,9 +1,9 @@
-"""Random changes of training pictures: a whole batch at once, every picture with parameters of its own.
+"""Random augmentation of training images: a whole batch at once, every image with parameters of its own.
 
-Everything that moves pixels (rotation, shear, scale, translation, crop, flips, elastic distortion) is folded
-into one sampling grid, so a picture is interpolated once however many of them are on. The small parameters
-are drawn on the CPU, so that a CPU and a GPU turn the same picture by the same angle; fields with one number
-a pixel (elastic distortion, noise) are drawn on the pictures' own device.
+Everything that moves pixels (rotation, shear, scale, translation, crop, flips, elastic distortion) is
+combined into one sampling grid, so an image is interpolated only once. Parameters per image are drawn on the
+CPU, so that a CPU and a GPU rotate the same image by the same angle; parameters per pixel (elastic
+distortion, noise) are drawn on the device of the images.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ COLUMNS = (
     *("rotate", "shear", "scale", "translate_x", "translate_y", "crop_x", "crop_y", "hflip", "vflip"),
     *("brightness", "contrast", "saturation", "blur", "erase_x", "erase_y"),
 )
-"""What is drawn for every picture, always and in this order: switching one on does not change the others."""
+"""All are drawn for every image, in this order, so that enabling one does not change the others."""
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes of a batch; at the defaults the batch is returned as it is.
+    """Random changes of a batch; with the defaults the batch is returned unchanged.
 
-    rotate, shear: largest angle to either side, degrees.
-    translate: largest shift to either side, as a share of the side.
+    rotate, shear: largest angle in either direction, in degrees.
+    translate: largest shift in either direction, as a share of the side.
     scale: largest relative change; 0.1 draws a factor between 1/1.1 and 1.1, uniform in its logarithm.
-    crop: pad by this many pixels on every side and cut out the old size at a random place (whole pixels).
+    crop: pad by this many pixels on every side and crop the original size at a random offset (whole pixels).
     elastic: standard deviation of a smooth displacement, in pixels (Simard et al. 2003).
-    elastic_sigma: how smooth it is: sigma of the Gaussian that blurs the displacement, in pixels; above 0.
+    elastic_sigma: smoothness: sigma of the Gaussian that blurs the displacement, in pixels; above 0.
     brightness, contrast, saturation: largest relative change; 0.2 draws a factor between 0.8 and 1.2.
-        Saturation is for pictures with three channels and leaves others as they are.
-    noise: standard deviation of Gaussian noise, on the scale where white is 1.
+        Saturation applies to images with three channels only.
+    noise: standard deviation of Gaussian noise, on a scale where white is 1.
     blur: largest sigma of a Gaussian blur, in pixels.
-    erase: side of a square, as a share of the shorter side, that is filled with the picture's mean colour.
-        Its centre may lie anywhere, so part of it may be outside (cutout, DeVries & Taylor 2017).
-    hflip, vflip: mirror half of the pictures left to right, upside down.
+    erase: side of a square, as a share of the shorter side, that is filled with the image's mean color.
+        Its center may lie anywhere, so part of it may be outside (cutout, DeVries & Taylor 2017).
+    hflip, vflip: flip half of the images horizontally, vertically.
     """
 
     rotate: float = 0.0
@@ -62,18 +62,18 @@ class Augment:
 
     @property
     def is_identity(self) -> bool:
-        """Whether nothing is switched on."""
+        """Whether nothing is enabled."""
         return not any(getattr(self, field.name) for field in fields(self) if field.name != "elastic_sigma")
 
     def __call__(self, images: Tensor, seed_key: int) -> Tensor:
         """Change a batch; all draws come from `seed_key` alone.
 
         Args:
-            images: float32 (B, C, H, W) in [0, 1], contiguous or channels_last; left untouched.
+            images: float32 (B, C, H, W) in [0, 1], contiguous or channels_last; not modified.
             seed_key: an integer of `rng.key`, different for every batch.
 
         Returns:
-            float32 (B, C, H, W) in [0, 1]; `images` itself if nothing is switched on.
+            float32 (B, C, H, W) in [0, 1]; `images` itself if nothing is enabled.
         """
         if self.is_identity:
             return images
@@ -122,10 +122,10 @@ class Augment:
 def inverse_affine(
     angle: Tensor, shear: Tensor, scale: Tensor, right: Tensor, down: Tensor, flip_x: Tensor, flip_y: Tensor
 ) -> Tensor:
-    """Where a pixel of the new picture comes from, in pixels about the centre, as matrices (B, 2, 3).
+    """Where a pixel of the new image comes from, in pixels relative to the center, as matrices (B, 2, 3).
 
-    The old picture is flipped (factor -1), scaled, sheared along x, turned clockwise and shifted, in this
-    order; the matrix undoes that from the last to the first. All arguments are (B,); angles in radians.
+    The old image is flipped (factor -1), scaled, sheared along x, rotated clockwise and shifted, in this
+    order; the matrix inverts that from the last to the first. All arguments are (B,); angles in radians.
     """
     cos, sin, slant = torch.cos(angle) / scale, torch.sin(angle) / scale, torch.tan(shear)
     xx, xy = flip_x * (cos + slant * sin), flip_x * (sin - slant * cos)
@@ -135,22 +135,22 @@ def inverse_affine(
 
 
 def warp(images: Tensor, affine: Tensor, shift: Tensor | None = None) -> Tensor:
-    """Resample pictures once, bilinearly; places outside repeat the picture's edge.
+    """Resample images once, bilinearly; locations outside repeat the nearest edge pixel.
 
-    Reflection was tried: it puts mirrored pieces of strokes beside the digit, which look like other digits.
+    Reflection was tried: it adds mirrored pieces of strokes beside the digit, which look like other digits.
 
     Args:
         images: float32 (B, C, H, W).
-        affine: (B, 2, 3) from new to old coordinates (x, y), in pixels about the centre.
-        shift: (B, 2, H, W) is added to the old coordinates (x, y), in pixels; None: nothing.
+        affine: (B, 2, 3) from new to old coordinates (x, y), in pixels relative to the center.
+        shift: (B, 2, H, W) is added to the old coordinates (x, y), in pixels; None: no shift.
     """
     count, _, height, width = images.shape
     x, y = (torch.arange(side, device=images.device) + 0.5 - side / 2 for side in (width, height))
     grid = torch.empty(count, height, width, 2, device=images.device)
     for axis, side in enumerate((width, height)):
         # grid_sample measures from -1 to 1 along each side
-        along_x, along_y, at_centre = (affine[:, axis] * (2 / side)).unbind(1)
-        across = along_x[:, None] * x + at_centre[:, None]
+        along_x, along_y, at_center = (affine[:, axis] * (2 / side)).unbind(1)
+        across = along_x[:, None] * x + at_center[:, None]
         torch.add(across[:, None, :], (along_y[:, None] * y)[:, :, None], out=grid[..., axis])
         if shift is not None:
             grid[..., axis].add_(shift[:, axis], alpha=2 / side)
@@ -158,7 +158,7 @@ def warp(images: Tensor, affine: Tensor, shift: Tensor | None = None) -> Tensor:
 
 
 def gaussian_rows(side: int, sigma: Tensor) -> Tensor:
-    """A Gaussian about every place of a side: (..., side, side) for sigmas (...) in pixels; peak 1."""
+    """A Gaussian around every pixel of a side: (..., side, side) for sigmas (...) in pixels; peak 1."""
     place = torch.arange(side, device=sigma.device, dtype=torch.float32)
     distance = (place[:, None] - place) / sigma.clamp(min=1e-3)[..., None, None]
     return torch.exp(-0.5 * distance.square())
@@ -169,37 +169,37 @@ def smooth_field(images: Tensor, sigma: float, generator: torch.Generator) -> Te
     count, _, height, width = images.shape
     noise = torch.randn(count, 2, height, width, generator=generator, device=images.device)
     sigmas = torch.full((), sigma, device=images.device)
-    # rows of length 1 keep the variance at 1, at the edges too, where part of the Gaussian is cut off
+    # rows of unit norm keep the variance at 1, even at the edges, where part of the Gaussian is cut off
     rows, columns = (functional.normalize(gaussian_rows(side, sigmas), dim=-1) for side in (height, width))
     return rows @ noise @ columns.T
 
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur with sigma (B,) in pixels; at an edge the weights are those of the pixels that exist."""
+    """Gaussian blur with sigma (B,) in pixels; near an edge the weights of existing pixels are rescaled."""
     rows, columns = (gaussian_rows(side, sigma) for side in images.shape[2:])
     rows, columns = (weights / weights.sum(-1, keepdim=True) for weights in (rows, columns))
     return rows[:, None] @ images @ columns[:, None].mT
 
 
 def saturate(images: Tensor, factor: Tensor) -> Tensor:
-    """Colours (B, 3, H, W) times factor (B,) away from the grey of equal luma."""
+    """Multiply the distance of colors (B, 3, H, W) from the gray of equal luma by factor (B,)."""
     return torch.lerp(luma(images), images, factor[:, None, None, None])
 
 
 def relight(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
-    """Times brightness (B,), and the distance to the picture's mean times contrast (B,)."""
+    """Multiply by brightness (B,), and the distance from the image's mean by contrast (B,)."""
     mean = images.mean((1, 2, 3))
     gain, offset = brightness * contrast, brightness * (1 - contrast) * mean
     return torch.addcmul(offset[:, None, None, None], images, gain[:, None, None, None])
 
 
 def erase(images: Tensor, share: float, x: Tensor, y: Tensor) -> Tensor:
-    """Fill a square with the picture's mean colour; x, y (B,) in [-1, 1) say where its centre lies."""
+    """Fill a square with the image's mean color; x, y (B,) in [-1, 1) give its center."""
     height, width = images.shape[2:]
     side = max(1, round(share * min(height, width)))
 
-    def inside(length: int, centre: Tensor) -> Tensor:
-        first = ((centre + 1) / 2 * length).floor() - side // 2
+    def inside(length: int, center: Tensor) -> Tensor:
+        first = ((center + 1) / 2 * length).floor() - side // 2
         place = torch.arange(length, device=images.device)
         return (place >= first[:, None]) & (place < first[:, None] + side)
 

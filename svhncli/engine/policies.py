@@ -1,20 +1,20 @@
-"""RandAugment and TrivialAugment on a whole batch, every picture with operations and magnitudes of its own.
+"""RandAugment and TrivialAugment on a whole batch, every image with its own operations and magnitudes.
 
-An operation has an amount from 0 (nothing, or as little as there is) to 1 (its full range), and where it has
-two sides, a sign that is drawn with equal chance. At amount 1, for RandAugment and for TrivialAugment:
+An operation has an amount from 0 (no or least effect) to 1 (its full range), and if it is two-sided, a sign
+that is drawn with equal probability. At amount 1, for RandAugment and for TrivialAugment:
 
     rotate                                 30° · 135°
     shear_x, shear_y                       tangent 0.3 · 0.99
     translate_x, translate_y               150/331 of the side · 32 pixels
     color, contrast, brightness, sharpness factor 1 ± 0.9 · 1 ± 0.99
     posterize                              4 bits are left of 8 · 2 bits
-    solarize                               inverts what is at or above grey level 256 (1 - amount)
+    solarize                               inverts values at or above gray level 256 (1 - amount)
     identity, autocontrast, equalize       have no amount
 
-Where this differs from the papers' code: pixels are interpolated bilinearly, places outside repeat the edge
-instead of being grey, a shear is about the centre instead of a corner, and colours stay floats, except in the
-operations that are about grey levels (equalize, posterize, solarize), which round to the nearest of 256.
-RandAugment's factors have two sides, as in torchvision. No operation mirrors: a mirrored digit is another
+Differences from the papers' code: pixels are interpolated bilinearly, locations outside repeat the edge
+instead of being gray, a shear is relative to the center instead of a corner, and colors stay floats, except
+in the operations on gray levels (equalize, posterize, solarize), which round to the nearest of 256.
+RandAugment's factors are two-sided, as in torchvision. No operation mirrors: a mirrored digit is another
 digit or none.
 """
 
@@ -31,17 +31,17 @@ from svhncli.core import rng
 from svhncli.core.color import luma
 
 TINTS = ("color", "contrast", "brightness", "sharpness")
-"""What blends a picture with one that has none of it."""
+"""Blend an image with a version of it that lacks the property."""
 
 MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
-"""What moves pixels: one resampling does all of them that a batch has."""
+"""Move pixels: one resampling applies all of them in a batch."""
 
 OPERATIONS = (
     *("identity", "autocontrast", "equalize", "solarize", "posterize"),
     *TINTS,
     *MOVES,
 )
-"""The 14 of both papers; each is drawn with equal chance."""
+"""The 14 operations of both papers, drawn with equal probability."""
 
 TWO_SIDED = torch.tensor([name in TINTS + MOVES for name in OPERATIONS])
 LEVELS = 31
@@ -50,7 +50,7 @@ LEVELS = 31
 
 @dataclass(frozen=True)
 class Space:
-    """How far the operations go at amount 1; see the module's table."""
+    """The range of the operations at amount 1; see the module's table."""
 
     rotate: float
     shear: float
@@ -66,14 +66,14 @@ TRIVIALAUGMENT = Space(135.0, 0.99, 0.0, 32.0, 0.99, 6)
 
 @dataclass(frozen=True)
 class Policy:
-    """Random operations, one after the other, drawn for every picture of a batch on its own.
+    """Random operations, one after the other, drawn for every image of a batch separately.
 
-    space: how far they go.
-    ops: how many a picture gets; the same one may come twice.
+    space: their ranges.
+    ops: how many are applied to an image; the same one may occur twice.
     amount: from 0 to 1, the same for all (RandAugment, Cubuk et al. 2019); None draws one of 31 levels for
         every operation (TrivialAugment, Müller & Hutter 2021).
     warp: resamples float32 (B, C, H, W) by matrices (B, 2, 3) from new to old coordinates (x, y), in pixels
-        about the centre.
+        relative to the center.
     """
 
     space: Space
@@ -82,10 +82,10 @@ class Policy:
     warp: Callable[[Tensor, Tensor], Tensor]
 
     def __call__(self, images: Tensor, seed_key: int) -> Tensor:
-        """Change a batch; all draws come from `seed_key` alone, and a picture's from its place in the batch.
+        """Change a batch; all draws come from `seed_key` alone, an image's by its position in the batch.
 
         Args:
-            images: float32 (B, C, H, W) in [0, 1], contiguous or channels_last; left untouched.
+            images: float32 (B, C, H, W) in [0, 1], contiguous or channels_last; not modified.
             seed_key: an integer of `rng.key`, different for every batch.
 
         Returns:
@@ -107,12 +107,12 @@ class Policy:
         return images
 
     def change(self, images: Tensor, chosen: Tensor, amounts: Tensor) -> Tensor:
-        """One operation on every picture.
+        """Apply one operation to every image.
 
         Args:
-            images: float32 (B, C, H, W) in [0, 1]; left untouched.
-            chosen: int64 (B,), places in `OPERATIONS`, on the CPU, so that grouping waits for no device.
-            amounts: float32 (B,) on the CPU, in [0, 1], or in [-1, 1] where the operation has two sides.
+            images: float32 (B, C, H, W) in [0, 1]; not modified.
+            chosen: int64 (B,), indices into `OPERATIONS`, on the CPU, so that grouping waits for no device.
+            amounts: float32 (B,) on the CPU, in [0, 1], or in [-1, 1] if the operation is two-sided.
 
         Returns:
             float32 (B, C, H, W) in [0, 1].
@@ -123,22 +123,24 @@ class Policy:
         moved = sum(counts[still:])
         groups = [*counts[:still], moved]
         back = order.argsort().to(images.device)
-        pictures = images.contiguous().index_select(0, order.to(images.device)).split(groups)
+        sorted_images = images.contiguous().index_select(0, order.to(images.device)).split(groups)
         strengths = amounts[order].to(images.device).split(groups)
         changed = [
             self._repaint(name, group, amount) if len(group) else group
-            for name, group, amount in zip(OPERATIONS[:still], pictures[:-1], strengths[:-1], strict=True)
+            for name, group, amount in zip(
+                OPERATIONS[:still], sorted_images[:-1], strengths[:-1], strict=True
+            )
         ]
         if moved:
             last = order[-moved:]
             matrices = self.matrices(chosen[last], amounts[last], *images.shape[2:]).to(images.device)
-            changed.append(self.warp(pictures[-1], matrices).clamp_(0, 1))
+            changed.append(self.warp(sorted_images[-1], matrices).clamp_(0, 1))
         return torch.cat(changed).index_select(0, back)
 
     def matrices(self, chosen: Tensor, amounts: Tensor, height: int, width: int) -> Tensor:
-        """Where a pixel of the new picture comes from, for one of `MOVES` a picture: (B, 2, 3) for `warp`.
+        """Where a pixel of the new image comes from, for one of `MOVES` per image: (B, 2, 3) for `warp`.
 
-        A positive amount turns clockwise, shifts right or down, and shears the lower half to the left
+        A positive amount rotates clockwise, shifts right or down, and shears the lower half to the left
         (shear_x) or the right half up (shear_y).
         """
         space = self.space
@@ -152,12 +154,12 @@ class Policy:
         angle, slant_x, slant_y, right, down = (
             torch.where(chosen == OPERATIONS.index(name), reach[name] * amounts, 0) for name in MOVES
         )
-        # one of the five at a time is not 0, so they need not be multiplied out
+        # only one of the five is nonzero, so their matrices need not be multiplied
         cos, sin = torch.cos(angle), torch.sin(angle)
         return torch.stack((cos, sin + slant_x, -right, slant_y - sin, cos, -down), 1).unflatten(1, (2, 3))
 
     def _repaint(self, name: str, images: Tensor, amount: Tensor) -> Tensor:
-        """The operations that leave pixels where they are."""
+        """The operations that do not move pixels."""
         if name == "identity":
             return images
         if name == "autocontrast":
@@ -173,22 +175,22 @@ class Policy:
 
 
 def levels(images: Tensor) -> Tensor:
-    """The nearest grey levels 0 to 255 of values in [0, 1], as floats."""
+    """The nearest gray levels, 0 to 255, of values in [0, 1], as floats."""
     return (images * 255).round_()
 
 
 def autocontrast(images: Tensor) -> Tensor:
-    """Stretch every channel of every picture to [0, 1]; a channel of one grey level stays."""
+    """Stretch every channel of every image to [0, 1]; a constant channel is unchanged."""
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
-    # resampling leaves rounding errors in a plain channel, which must not be stretched to noise
-    plain = high - low < 0.5 / 255
-    return torch.where(plain, images, (images - low) / (high - low))
+    # resampling leaves rounding errors in a constant channel, which must not be stretched to noise
+    constant = high - low < 0.5 / 255
+    return torch.where(constant, images, (images - low) / (high - low))
 
 
 def equalize(images: Tensor) -> Tensor:
-    """Make the grey levels of every channel equally frequent, exactly as Pillow's ImageOps.equalize does.
+    """Make the gray levels of every channel equally frequent, exactly as Pillow's ImageOps.equalize does.
 
-    A channel of too few different pixels stays, as there.
+    A channel with too few distinct levels is unchanged, as in Pillow.
     """
     level = levels(images).long().flatten(2)
     counts = level.new_zeros(*level.shape[:2], 256).scatter_add_(2, level, torch.ones_like(level))
@@ -201,18 +203,18 @@ def equalize(images: Tensor) -> Tensor:
 
 
 def posterize(images: Tensor, dropped: Tensor) -> Tensor:
-    """Set the lowest bits of the grey levels to 0; dropped: how many, as floats that broadcast."""
+    """Set the lowest bits of the gray levels to 0; dropped: how many, as broadcastable floats."""
     step = 2**dropped
     return (levels(images) / step).floor_() * step / 255
 
 
-def mean_grey(images: Tensor) -> Tensor:
-    """The mean of the grey of a picture, (B, 1, 1, 1)."""
+def mean_gray(images: Tensor) -> Tensor:
+    """The mean luma of each image, (B, 1, 1, 1)."""
     return luma(images).mean((1, 2, 3), keepdim=True)
 
 
 def smooth(images: Tensor) -> Tensor:
-    """Pillow's SMOOTH: the mean of 3x3 pixels in which the middle counts 5 times; the outermost stay."""
+    """Pillow's SMOOTH: the mean of 3×3 pixels, the central one with weight 5; the border is unchanged."""
     if min(images.shape[2:]) < 3:
         return images
     out = images.clone()
@@ -224,8 +226,8 @@ def smooth(images: Tensor) -> Tensor:
 
 WITHOUT: dict[str, Callable[[Tensor], Tensor]] = {
     "color": luma,
-    "contrast": mean_grey,
+    "contrast": mean_gray,
     "brightness": lambda images: images.new_zeros(()),
     "sharpness": smooth,
 }
-"""The picture with none of it: factor 0; factor 1 is the picture, and beyond is more of it than it had."""
+"""The image without the property (factor 0); factor 1 is the image itself, larger ones exaggerate it."""

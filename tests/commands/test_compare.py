@@ -380,7 +380,7 @@ REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = 
     ),
     "many baselines": ("linear mlp baseline=sweep", None, 2, "baseline=sweep is 2 runs", "name one run"),
     "wrong pairs": ("linear mlp pairs=every", None, 2, "pairs=every: must be baseline or all", ""),
-    "out is taken": ("linear mlp out=linear", None, 2, "'linear' holds other things", "a new folder"),
+    "out is taken": ("linear mlp out=linear", None, 2, "'linear' contains other files", "a new folder"),
 }  # fmt: skip
 
 

@@ -414,7 +414,7 @@ def test_a_folder_of_other_things_is_not_written_over(
     here: Path, join: Join, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, err = refused(capsys, "ensemble", "folds", "out=seed2", "device=cpu")
-    assert (code, "holds other things" in err) == (2, True)
+    assert (code, "contains other files" in err) == (2, True)
     first, again = (join("folds", "out=twice")["test"] for _ in range(2))
     assert first == again
 

@@ -147,5 +147,5 @@ def test_a_folder_without_runs_and_one_of_other_things_are_refused(
     assert (code, "there are no runs in 'sweep/empty'" in err) == (4, True), err
     (sweep / "empty" / "mine.txt").write_text("kept")
     code, err = refused(["sweep", "out=sweep/empty"], capsys)
-    assert (code, "holds other things" in err) == (2, True), err
+    assert (code, "contains other files" in err) == (2, True), err
     assert (sweep / "empty" / "mine.txt").read_text() == "kept"

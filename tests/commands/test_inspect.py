@@ -348,7 +348,7 @@ def test_the_command_writes_what_it_found_and_replaces_only_its_own(
     assert max(map(len, shown.splitlines())) <= 100
     (folder / "outputs" / "inspect" / "mine.txt").touch()
     assert cli.main(["inspect", *MAT]) == 2
-    assert "holds other things" in capsys.readouterr().err
+    assert "contains other files" in capsys.readouterr().err
 
 
 def test_photographs_with_broken_files_and_bad_boxes(

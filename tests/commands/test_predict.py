@@ -244,7 +244,7 @@ def test_a_name_that_is_no_text_keeps_its_bytes(
         (["run", "photos/01.png", "format=tianchi", "out=x"], 2, "one folder"),
         (["run", "photos", "photos", "format=tianchi", "out=x"], 2, "one folder"),
         (["run", "photos", "--json"], 2, "out=FILE"),
-        (["run", "photos", "out=photos/01.png/x.csv"], 6, "cannot make the folder"),
+        (["run", "photos", "out=photos/01.png/x.csv"], 6, "cannot create the folder"),
         (["run", "photos", "batch=0"], 2, "1 or more"),
         (["run", "photos", "zzz=1"], 2, "unknown key 'zzz'"),
         (["run", "photos", "--resume"], 2, "neither --resume nor --multirun"),

@@ -1,4 +1,4 @@
-"""Every change of a picture against an independent reference, and what a batch of them promises."""
+"""Every change of an image against an independent reference, and what a batch of them promises."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def pictures(count: int = 6, channels: int = 3, height: int = 32, width: int = 3
 
 
 def smooth(height: int = 32, width: int = 32) -> Tensor:
-    """One picture (1, 1, H, W) without detail that interpolation could lose, and without symmetry."""
+    """One image (1, 1, H, W) without detail that interpolation could lose, and without symmetry."""
     y, x = torch.meshgrid(torch.linspace(0, 3, height), torch.linspace(0, 4, width), indexing="ij")
     return (0.5 + 0.4 * torch.sin(x + 0.3) * torch.cos(y * 1.3 + 0.2))[None, None]
 
@@ -63,7 +63,7 @@ def affine(
 
 
 def inner(images: Tensor, margin: int = 8) -> np.ndarray:
-    """The middle of a picture, which no choice of what lies outside can reach."""
+    """The middle of an image, which no choice of what lies outside can reach."""
     return images[0, 0, margin:-margin, margin:-margin].numpy()
 
 
@@ -79,7 +79,7 @@ def test_every_setting_but_elastic_sigma_is_a_change() -> None:
 
 
 @every_change
-def test_every_change_differs_from_picture_to_picture_and_leaves_the_input_alone(augment: Augment) -> None:
+def test_every_change_differs_from_image_to_image_and_leaves_the_input_alone(augment: Augment) -> None:
     images = smooth().expand(4, 3, 32, 32) * torch.tensor([1.0, 0.8, 0.6])[:, None, None]
     before = images.clone()
     changed = augment(images, 7)
@@ -123,7 +123,7 @@ def test_values_stay_between_0_and_1_and_keep_shape_and_type(
     assert changed.max() <= 1
 
 
-def test_channels_last_pictures_come_out_the_same() -> None:
+def test_channels_last_images_come_out_the_same() -> None:
     images = pictures()
     last = images.contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(EVERYTHING(last, 4), EVERYTHING(images, 4), rtol=0, atol=1e-5)
@@ -201,7 +201,7 @@ def test_crop_moves_by_whole_pixels_and_repeats_the_edge() -> None:
 
 
 @pytest.mark.parametrize(("setting", "axis"), [("hflip", 3), ("vflip", 2)])
-def test_a_flip_is_exact_and_meets_half_of_the_pictures(setting: str, axis: int) -> None:
+def test_a_flip_is_exact_and_meets_half_of_the_images(setting: str, axis: int) -> None:
     images = pictures(200)
     changed = Augment(**{setting: True})(images, 1)
     flipped = (changed == images.flip(axis)).all(3).all(2).all(1)
@@ -259,7 +259,7 @@ def test_blur_is_scipys_gaussian(sigma: float) -> None:
     np.testing.assert_allclose(inner(blur(picture, torch.tensor([sigma]))), expected[8:-8, 8:-8], atol=1e-3)
 
 
-def test_blur_keeps_a_plain_picture_up_to_its_edges_and_sigma_0_keeps_any() -> None:
+def test_blur_keeps_a_plain_image_up_to_its_edges_and_sigma_0_keeps_any() -> None:
     sigmas = torch.tensor([0.0, 1.5])
     plain, picture = torch.full((2, 3, 20, 32), 0.25), pictures(2)
     torch.testing.assert_close(blur(plain, sigmas), plain)
@@ -283,7 +283,7 @@ def test_saturation_moves_colours_from_and_to_their_grey() -> None:
     torch.testing.assert_close(changed[0], grey[0].expand(3, 32, 32))
 
 
-def test_saturation_leaves_grey_pictures_alone() -> None:
+def test_saturation_leaves_grey_images_alone() -> None:
     images = pictures(channels=1)
     assert torch.equal(Augment(saturation=0.5)(images, 1), images)
 

@@ -41,7 +41,7 @@ def _one_thread():
 
 
 def noise_digits(count=96, seed=0):
-    """Noise with a trace of the label, so that training over-fits and the metric peaks early."""
+    """Noise with a trace of the label, so that training overfits and the metric peaks early."""
     draw = numpy_generator(seed, "noise")
     labels = draw.integers(0, 10, (count, 1))
     images = draw.integers(0, 200, (count, 3, 8, 8), dtype=np.uint8)
@@ -306,7 +306,7 @@ def test_views_are_averaged_as_probabilities_and_scored_so():
     assert score.loss != evaluate(network, plan.val, plan.preprocess, CPU)[0].loss
 
 
-def test_a_policy_meets_the_pictures_before_the_other_changes():
+def test_a_policy_meets_the_images_before_the_other_changes():
     plan, state = make(epochs=1)
     met = []
 
@@ -339,14 +339,14 @@ def test_validation_changes_nothing():
 
 
 @given(count=st.integers(1, 5000), batch_size=st.integers(1, 600))
-def test_batches_take_every_picture_once_and_differ_by_one_at_most(count, batch_size):
+def test_batches_take_every_image_once_and_differ_by_one_at_most(count, batch_size):
     sizes = np.diff(batch_bounds(count, batch_size))
     assert sizes.sum() == count
     assert sizes.max() <= batch_size
     assert sizes.max() - sizes.min() <= 1
 
 
-def test_every_picture_is_evaluated_once_and_none_is_padded(monkeypatch):
+def test_every_image_is_evaluated_once_and_none_is_padded(monkeypatch):
     digits = noise_digits(103)
     batches = Batches(digits, np.arange(103), CPU.device)
     taken = [images for images, _ in batches.in_order(10)]

@@ -150,5 +150,5 @@ def test_a_folder_with_other_things_is_left_alone(folder: Path, capsys: pytest.C
     (folder / "mine").mkdir()
     (folder / "mine" / "thesis.txt").write_text("years of work")
     assert cli.main(["lr-find", *TINY, "steps=20", "out=mine"]) == 2
-    assert "holds other things" in capsys.readouterr().err
+    assert "contains other files" in capsys.readouterr().err
     assert (folder / "mine" / "thesis.txt").read_text() == "years of work"

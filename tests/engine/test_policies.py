@@ -40,7 +40,7 @@ levels_of_grey = pytest.mark.parametrize("channels", [1, 3])
 
 
 def stored(count: int = 4, channels: int = 3, height: int = 32, width: int = 24) -> np.ndarray:
-    """Pictures as they are stored, uint8 (N, C, H, W): smooth shapes, noise, few levels, and one plain."""
+    """Images as they are stored, uint8 (N, C, H, W): smooth shapes, noise, few levels, and one plain."""
     draw = np.random.default_rng(0)
     y, x = np.mgrid[:height, :width]
     tones = np.arange(channels)[:, None, None]
@@ -58,12 +58,12 @@ def floats(pictures: np.ndarray) -> Tensor:
 
 
 def pillow(picture: np.ndarray) -> Image.Image:
-    """A picture (C, H, W) as Pillow has it."""
+    """An image (C, H, W) as Pillow has it."""
     return Image.fromarray(picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0))
 
 
 def array(image: Image.Image) -> np.ndarray:
-    """A picture of Pillow as floats (C, H, W) on the scale of grey levels."""
+    """An image of Pillow as floats (C, H, W) on the scale of grey levels."""
     values = np.asarray(image, np.float64)
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
 
@@ -175,7 +175,7 @@ def test_a_tint_is_torchvision_s_on_floats(name: str, amount: float, sign: int, 
 
 
 def moved_by_pillow(name: str, picture: np.ndarray, amount: float, space: Space) -> np.ndarray:
-    """The whole picture, bilinear; the edge is repeated by a wide frame, of which the middle is cut out."""
+    """The whole image, bilinear; the edge is repeated by a wide frame, of which the middle is cut out."""
     frame = 80
     height, width = picture.shape[1:]
     wide = pillow(np.pad(picture, ((0, 0), (frame, frame), (frame, frame)), mode="edge"))
@@ -250,7 +250,7 @@ def test_a_policy_is_a_function_of_its_key_and_leaves_the_input_alone(policy: Po
 @both_policies
 @settings(deadline=None, max_examples=20)
 @given(key=st.integers(0, 2**62), place=st.integers(0, 39), count=st.integers(1, 40))
-def test_a_picture_s_result_depends_on_its_own_draw_alone(
+def test_an_image_s_result_depends_on_its_own_draw_alone(
     policy: Policy, key: int, place: int, count: int
 ) -> None:
     pictures = torch.rand(40, 3, 16, 20, generator=torch.Generator().manual_seed(0))
@@ -262,14 +262,14 @@ def test_a_picture_s_result_depends_on_its_own_draw_alone(
 
 
 @both_policies
-def test_pictures_of_a_batch_are_changed_differently(policy: Policy) -> None:
+def test_images_of_a_batch_are_changed_differently(policy: Policy) -> None:
     pictures = floats(stored(1)).expand(200, -1, -1, -1)
     results = {picture.numpy().tobytes() for picture in policy(pictures, 3)}
     assert len(results) > 60
 
 
 @both_policies
-def test_channels_last_pictures_come_out_the_same(policy: Policy) -> None:
+def test_channels_last_images_come_out_the_same(policy: Policy) -> None:
     pictures = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     last = pictures.contiguous(memory_format=torch.channels_last)
     assert torch.equal(policy(last, 4), policy(pictures, 4))
@@ -301,7 +301,7 @@ def test_an_empty_batch_stays_empty() -> None:
 
 
 def test_n_operations_are_n_times_one() -> None:
-    """The k-th operation of a picture is applied to the result of the one before."""
+    """The k-th operation of an image is applied to the result of the one before."""
     pictures = torch.rand(30, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     seen: list[Tensor] = []
 

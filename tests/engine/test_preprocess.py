@@ -1,4 +1,4 @@
-"""One way from picture to tensor, measured on the training part alone."""
+"""One way from image to tensor, measured on the training part alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def pictures(n: int = 40, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, 3, 6, 5), dtype=np.uint8)
 
 
-def test_mean_and_deviation_are_those_of_the_training_pictures() -> None:
+def test_mean_and_deviation_are_those_of_the_training_images() -> None:
     images, chosen = pictures(), np.array([3, 5, 5, 30])
     found = Preprocess.measure(images, chosen)
     values = images[chosen] / 255
@@ -22,7 +22,7 @@ def test_mean_and_deviation_are_those_of_the_training_pictures() -> None:
     np.testing.assert_allclose(found.std, values.std((0, 2, 3)), rtol=1e-9)
 
 
-def test_other_pictures_do_not_matter() -> None:
+def test_other_images_do_not_matter() -> None:
     images, chosen = pictures(), np.arange(20)
     before = Preprocess.measure(images, chosen)
     images[20:] = 255
@@ -49,13 +49,13 @@ def test_a_blank_channel_does_not_divide_by_zero() -> None:
 
 
 @given(st.integers(1, 5))
-def test_a_picture_takes_the_same_tensor_alone_and_in_any_batch(count: int) -> None:
+def test_an_image_takes_the_same_tensor_alone_and_in_any_batch(count: int) -> None:
     images = torch.from_numpy(pictures())
     preprocess = Preprocess.measure(pictures(), np.arange(40))
     assert torch.equal(preprocess(images[:count]), preprocess(images)[:count])
 
 
-def test_pictures_of_another_size_are_resized_to_the_trained_one() -> None:
+def test_images_of_another_size_are_resized_to_the_trained_one() -> None:
     preprocess = Preprocess.measure(pictures(), np.arange(40))
     flat = torch.full((2, 3, 12, 10), 128, dtype=torch.uint8)
     out = preprocess.floats(flat)
@@ -68,7 +68,7 @@ def test_it_survives_a_checkpoint() -> None:
     assert Preprocess.from_dict(preprocess.to_dict()) == preprocess
 
 
-def test_of_many_pictures_an_even_sample_is_measured() -> None:
+def test_of_many_images_an_even_sample_is_measured() -> None:
     images = np.zeros((2 * SAMPLE + 2, 1, 1, 1), np.uint8)
     images[len(images) // 2 :] = 200
     mean = Preprocess.measure(images, np.arange(len(images))).mean[0]

@@ -1,4 +1,4 @@
-"""Counts and sums over batches, against the same taken over all pictures at once."""
+"""Counts and sums over batches, against the same taken over all images at once."""
 
 from __future__ import annotations
 

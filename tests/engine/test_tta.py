@@ -57,7 +57,7 @@ def test_a_zoom_is_pillow_s_about_the_centre() -> None:
                 )
 
 
-def test_a_picture_s_views_are_the_same_in_any_batch() -> None:
+def test_an_image_s_views_are_the_same_in_any_batch() -> None:
     for alone, together in zip(views(pictures()[2:3], 13), views(pictures(), 13), strict=True):
         assert torch.equal(alone[0], together[2])
 

@@ -33,7 +33,7 @@ GATEABLE = (
 
 
 def gated(config: NetworkConfig, dropout: float = 0.0) -> nn.Module:
-    """A network whose gates are spread from closed to open and whose norms have seen pictures."""
+    """A network whose gates are spread from closed to open and whose norms have seen images."""
     torch.manual_seed(1)
     network = registry.model(config, (3, 32, 32), 2, 11, dropout, gated=True)
     network.train()

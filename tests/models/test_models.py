@@ -95,7 +95,7 @@ def test_channels_last_changes_nothing_but_speed(make: Callable[..., nn.Module])
         (lambda: Linear(DIGIT, 1, 10), 3072 * 10 + 10),
         (lambda: Linear(DIGIT, 1, 10, degree=2, pool=4), (3072 + 16 * 17 // 2) * 10 + 10),
         (lambda: Mlp(DIGIT, 1, 10), 3072 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10),
-        # the tutorial's network on its own 64×128 pictures: 32 channels of 3×7 cells before the head
+        # the tutorial's network on its own 64×128 images: 32 channels of 3×7 cells before the head
         (lambda: Datawhale((3, 64, 128), 5, 11), 448 + 4640 + (32 * 3 * 7 + 1) * 55),
     ],
 )
@@ -175,7 +175,7 @@ def test_mlp_without_hidden_layers_is_the_linear_model() -> None:
         (NETWORKS["wide_resnet"], 8),
     ],
 )
-def test_smallest_picture_works_and_a_smaller_one_is_refused(
+def test_smallest_image_works_and_a_smaller_one_is_refused(
     make: Callable[..., nn.Module], smallest: int
 ) -> None:
     assert make((3, smallest, 40), 1, 10)(pictures(2, 3, smallest, 40)).isfinite().all()

@@ -34,7 +34,7 @@ def fixed(channels: int, size: tuple[int, int], answer: tuple[float, ...]) -> Sp
 
 
 @pytest.mark.parametrize(("size", "tolerance"), [((32, 32), 0), ((64, 128), 0), ((37, 51), 1e-5)])
-def test_at_the_start_a_picture_stays_as_it_is(size: tuple[int, int], tolerance: float) -> None:
+def test_at_the_start_an_image_stays_as_it_is(size: tuple[int, int], tolerance: float) -> None:
     batch = pictures(3, 3, *size)
     torch.testing.assert_close(SpatialTransformer(3, size)(batch), batch, rtol=0, atol=tolerance)
 
@@ -87,7 +87,7 @@ def test_a_smaller_answer_is_the_same_place_in_fewer_pixels() -> None:
 
 
 @pytest.mark.parametrize("name", CHOICES["model"])
-def test_every_network_is_built_for_the_pictures_that_the_transformer_makes(name: str) -> None:
+def test_every_network_is_built_for_the_images_that_the_transformer_makes(name: str) -> None:
     config = CHOICES["model"][name](stn=True, stn_size=[32, 48])
     network = registry.model(config, (3, 64, 128), 2, 11, 0.1).eval()
     with torch.no_grad():
@@ -101,7 +101,7 @@ def test_a_size_that_is_none_is_refused(stn: bool, size: list[int]) -> None:
         registry.model(CnnConfig(stn=stn, stn_size=size), (3, 64, 128), 2, 11, 0.0)
 
 
-def test_reduced_precision_does_not_move_the_picture() -> None:
+def test_reduced_precision_does_not_move_the_image() -> None:
     batch, made = pictures(2, 3, 64, 128), fixed(3, (64, 128), (0.5, -0.25, 0.25, 0.5, -0.5))
     with torch.no_grad():
         exact = made(batch)

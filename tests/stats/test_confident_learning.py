@@ -1,4 +1,4 @@
-"""Confident learning, against its formulas written out picture by picture, and on swapped labels."""
+"""Confident learning, against its formulas written out image by image, and on swapped labels."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ share = st.integers(0, 1000).map(lambda whole: whole / 1000)
 
 
 def house_numbers(many: int, seed: int, stick: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
-    """0/1 scores float (N,) and groups int (N,) of 1 to 5 pictures, of which `stick` score as their first."""
+    """0/1 scores float (N,) and groups int (N,) of 1 to 5 images, of which `stick` score as their first."""
     draw = numpy_generator(seed, "house numbers")
     groups = np.repeat(np.arange(many) * 7 - 50, draw.integers(1, 6, many))
     scores = (draw.random(len(groups)) < 0.8).astype(float)
@@ -73,7 +73,7 @@ def test_its_variance_is_statsmodels_cluster_robust_one(seed: int) -> None:
     assert (found.low, found.high) == pytest.approx(ends, rel=1e-9)
 
 
-def test_pictures_that_are_there_twice_count_once() -> None:
+def test_images_that_are_there_twice_count_once() -> None:
     once = house_numbers(300, 0)[0]
     n = len(once)
     found = clustered_wilson(np.tile(once, 2), np.tile(np.arange(n), 2))
@@ -128,7 +128,7 @@ def test_it_refuses_what_has_no_interval(scores: list[float], groups: list[int],
 # ----------------------------------------------------------------------------- out of bag
 
 
-def test_leave_one_out_averages_pictures_and_not_readings() -> None:
+def test_leave_one_out_averages_images_and_not_readings() -> None:
     # shares wrong: 1/1, 0/4, 1/2; the third was never out of bag. Over readings it would be 2/7
     assert leave_one_out(np.array([1, 0, 0, 1]), np.array([1, 4, 0, 2])) == 0.5
     with pytest.raises(ValueError, match="out of bag"):
@@ -220,7 +220,7 @@ def test_intervals_without_groups_are_scipys_of_the_same_resamples() -> None:
 def test_intervals_of_house_numbers_are_those_of_the_estimates_one_by_one(names: bool) -> None:
     groups = house_numbers(25, 1)[1]
     oob, labels, read = pictures(len(groups), 1)
-    oob[groups == -50] = np.nan  # of one house number no picture was ever out of bag
+    oob[groups == -50] = np.nan  # of one house number no image was ever out of bag
 
     def estimate(ids: np.ndarray, which: int) -> float:
         rows = np.concatenate([np.flatnonzero(groups == one) for one in ids])

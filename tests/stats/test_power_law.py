@@ -31,7 +31,7 @@ def test_a_flat_curve_stays_flat() -> None:
     assert fit(SIZES, [0.2] * 5).at(80_000) == pytest.approx(0.2, rel=1e-3)
 
 
-def test_an_error_of_nothing_is_taken_for_half_a_picture() -> None:
+def test_an_error_of_nothing_is_taken_for_half_an_image() -> None:
     assert 0 <= float(fit(SIZES, [0.1, 0.05, 0.02, 0.01, 0.0]).at(16_000)) < 0.01
 
 

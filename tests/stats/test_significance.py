@@ -53,7 +53,7 @@ def test_mcnemar_is_statsmodels_to_the_last_digit(both: int, only_a: int, only_b
 
 @relaxed
 @given(st.integers(0, 400), st.integers(0, 400))
-def test_mcnemar_is_scipys_binomial_test_of_the_discordant_pictures(only_a: int, only_b: int) -> None:
+def test_mcnemar_is_scipys_binomial_test_of_the_discordant_images(only_a: int, only_b: int) -> None:
     if only_a + only_b:
         theirs = binomtest(only_a, only_a + only_b).pvalue
         assert mcnemar(*rights(1, only_a, only_b, 1)).p == pytest.approx(theirs, rel=1e-10)
@@ -65,7 +65,7 @@ def test_mcnemar_by_hand() -> None:
     assert mcnemar(*rights(7, 3, 3, 2)).p == 1
 
 
-def test_mcnemar_refuses_models_on_different_pictures() -> None:
+def test_mcnemar_refuses_models_on_different_images() -> None:
     with pytest.raises(ValueError, match="paired"):
         mcnemar(np.ones(3, bool), np.ones(4, bool))
 
@@ -113,12 +113,12 @@ def test_bootstrap_of_groups_is_scipys_of_the_ratio_of_their_sums(many_kinds: bo
     ours = paired_bootstrap(data[shuffled], groups[shuffled], seed=0, resamples=20_000)
     ends = (theirs.confidence_interval.low, theirs.confidence_interval.high)
     assert (ours.interval.low, ours.interval.high) == pytest.approx(ends, abs=0.1 * theirs.standard_error)
-    # pictures of one group are alike here, so taking each for itself would give a much shorter interval
+    # images of one group are alike here, so taking each for itself would give a much shorter interval
     naive = paired_bootstrap(data, seed=0).interval
     assert naive.high - naive.low < 0.7 * (ours.interval.high - ours.interval.low)
 
 
-def test_bootstrap_of_two_pictures_is_the_binomial_of_two_draws() -> None:
+def test_bootstrap_of_two_images_is_the_binomial_of_two_draws() -> None:
     found = paired_bootstrap(np.array([-1.0, 1.0]), seed=0, resamples=40_000, level=0.4)
     assert (found.interval.low, found.interval.high) == (0, 0)  # means -1, 0, 1 with 1/4, 1/2, 1/4
     assert found.p == 1
@@ -247,11 +247,11 @@ def test_holm_refuses_what_is_no_p_value(wrong: float) -> None:
         holm([0.5, wrong])
 
 
-# ----------------------------------------------------------------------------- pictures needed
+# ----------------------------------------------------------------------------- images needed
 
 
 def power_of_mcnemar(n: int, only_a: float, only_b: float, level: float) -> float:
-    """The normal test's: over the number of discordant pictures, then over how many of them are B's."""
+    """The normal test's: over the number of discordant images, then over how many of them are B's."""
     discordant = np.arange(1, n + 1)
     reject = 0.0
     for many, chance in zip(discordant, binom.pmf(discordant, n, only_a + only_b), strict=True):
