@@ -16,7 +16,7 @@ from svhncli.core.plain import inlined, optional
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
-from svhncli.engine.loop import evaluate
+from svhncli.engine.forward import evaluate
 from svhncli.evaluation import trained
 from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained

@@ -30,7 +30,7 @@ from svhncli.report.inspection import DataInspection, LabelInspection
 from svhncli.report.terminal import Show, facts, width
 from svhncli.runs.predictions import COLLECTED, read_collected
 from svhncli.runs.record import RunDir, find_run
-from svhncli.stats.confident_learning import judge
+from svhncli.stats.confident_learning import find_label_errors
 
 OUT = "outputs/inspect"
 
@@ -113,7 +113,7 @@ def _of_run(config: InspectConfig, word: str) -> LabelInspection:
             "train again: svhn train split=kfold …",
         )
     rows, probabilities, labels = read_collected(record, data.train.labels.shape[1], data.train.classes)
-    verdict = judge(labels, probabilities)
+    verdict = find_label_errors(labels, probabilities)
     inspection = label_inspection(data, record.path, out, config.seed, len(rows), verdict)
     with new_folder(out, LABEL_FILES) as folder:
         write_label_errors(folder, inspection, data.train, rows, probabilities, verdict, data.excluded)

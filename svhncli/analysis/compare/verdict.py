@@ -32,10 +32,10 @@ from svhncli.stats.significance import (
     McNemar,
     corrected_t,
     holm,
+    images_needed,
     mcnemar,
     paired_bootstrap,
     paired_t,
-    pictures_needed,
 )
 
 FEW = 30
@@ -167,14 +167,14 @@ def _repeated(both: Trainings | None, difference: Difference | None) -> Repeated
 def _more(tests: Tests, level: float) -> int | None:
     """About how many more images would show a difference as large as the one that was measured.
 
-    Two predictions for an image, one of each side, are discordant with probability v. `pictures_needed` holds
+    Two predictions for an image, one of each side, are discordant with probability v. `images_needed` holds
     for independent images that are predicted once; where house numbers are shared or predictions averaged, it
     is multiplied by the ratio of the measured variance of the mean to that of such images (design effect,
     Kish 1965).
     """
     pair, mean = tests.pair, tests.pictures.mean
     v = float((pair.a_scores * (1 - pair.b_scores) + pair.b_scores * (1 - pair.a_scores)).mean())
-    needed = pictures_needed(mean, max(v, abs(mean)), level)
+    needed = images_needed(mean, max(v, abs(mean)), level)
     if needed is None:
         return None
     effect = 1.0

@@ -17,7 +17,7 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.report.inspection import DataInspection, FindingSummary, LabelInspection
 from svhncli.runs.contact_sheet import draw_captioned, draw_sheet
-from svhncli.stats.confident_learning import Judged
+from svhncli.stats.confident_learning import LabelErrors
 
 RESULT, TABLE, CLASSES = "result.json", "findings.csv", "classes.png"
 LABELS, LABELS_SHEET, EXCLUDE = "labels.csv", "labels.png", "exclude.txt"
@@ -140,7 +140,7 @@ def _zoom(images: np.ndarray) -> int:
 
 
 def label_inspection(
-    data: DataSet, run: Path, out: Path, seed: int, judged: int, verdict: Judged
+    data: DataSet, run: Path, out: Path, seed: int, judged: int, verdict: LabelErrors
 ) -> LabelInspection:
     """What result.json says about the labels of a run's training part; the list of names will be in `out`."""
     count = int(verdict.suspicious.sum())
@@ -175,7 +175,7 @@ def write_label_errors(
     digits: Digits,
     rows: np.ndarray,
     probabilities: np.ndarray,
-    verdict: Judged,
+    verdict: LabelErrors,
     already: Sequence[str],
 ) -> None:
     """Write result.json, labels.csv (all images, ranked), labels.png and exclude.txt.
@@ -213,7 +213,7 @@ def _ranked(
     order: np.ndarray,
     given: list[str],
     predicted: list[str],
-    verdict: Judged,
+    verdict: LabelErrors,
 ) -> Iterator[dict[str, Any]]:
     for rank, i in enumerate(order.tolist(), start=1):
         yield {
