@@ -257,7 +257,7 @@ def test_the_gain_is_that_over_the_best_member_with_an_interval_over_pictures(
         *(f"folds/fold{i}/best.pt" for i in (0, 1)),
         "ensemble",
     ]
-    assert "points more than its best member, 95%" in " ".join(" ".join(lines).split())
+    assert "points higher than that of its best member, 95%" in " ".join(" ".join(lines).split())
 
 
 # ----------------------------------------------------------------------------- a checkpoint like any other

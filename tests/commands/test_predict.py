@@ -135,7 +135,7 @@ def test_folds_read_together_by_the_mean_of_their_probabilities(
     assert not torch.allclose(said[0], said[1])
     assert cli.main(["predict", "kfold", "photos"]) == 0
     out, err = capsys.readouterr()
-    assert "3 folds read together" in err
+    assert "3 folds, their probabilities averaged" in err
     expected = torch.stack(said).mean(0).max(-1).values.prod(-1).tolist()
     assert [float(row["confidence"]) for row in csv.DictReader(io.StringIO(out))] == pytest.approx(
         expected, rel=1e-5
@@ -165,7 +165,7 @@ def test_a_network_of_cut_out_numbers_needs_to_be_told_that_pictures_are_such(
     assert cli.main(["predict", "cut", "photos"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "pictures alone have no boxes" in printed.err
+    assert "plain images have no boxes" in printed.err
     assert "crop=whole" in printed.err
     assert len(predict(capsys, "cut", "photos", "crop=whole")) == 20
     assert predict(capsys, "run", "photos", "crop=whole") == predict(capsys, "run", "photos")
@@ -236,7 +236,7 @@ def test_a_name_that_is_no_text_keeps_its_bytes(
     ("words", "code", "says"),
     [
         ([], 2, "which run?"),
-        (["run"], 2, "which pictures?"),
+        (["run"], 2, "no images are named"),
         (["run", "nowhere"], 3, "no file, folder or match of 'nowhere'"),
         (["nowhere", "photos"], 4, "there is no run 'nowhere'"),
         (["run", "photos", "format=tinchi", "out=x"], 2, "did you mean 'tianchi'?"),
@@ -280,7 +280,7 @@ def test_a_broken_file_is_named_counted_and_left_out(
     assert "'photos/05.png'" in err
     assert "'photos/11.png'" in err
     assert "18 read" in err
-    assert "cannot be read: 2" in err
+    assert "cannot be decoded: 2" in err
     assert cli.main(["predict", "run", "photos", "out=new/read.csv", "batch=4", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["read"], summary["broken"]) == (18, ["photos/05.png", "photos/11.png"])
@@ -340,7 +340,7 @@ def test_a_submission_has_a_code_for_every_picture_and_passes_the_check(
         else:
             assert code == table[name]["prediction"]
     assert "'photos/05.png'" in err
-    assert f"cannot be read: 1; their code is {GUESS}" in err
+    assert f"cannot be decoded: 1; their code is {GUESS}" in err
     assert cli.main(["submission", "sub.csv", "photos"]) == 0
     assert cli.main(["predict", "run", "photos", "format=tianchi", "out=sub2.csv", "strict=true"]) == 3
     assert not Path("sub2.csv").exists()

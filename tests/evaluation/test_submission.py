@@ -52,15 +52,15 @@ BROKEN: dict[str, tuple[list[str], str]] = {
         "its first line is '\\ufefffile_name",
     ),
     "nothing": ([], "its first line is ''"),
-    "a row is missing": (without(3), "it has 4 rows, and there are 5 pictures: '000002.png' is missing"),
+    "a row is missing": (without(3), "it has 4 rows, and there are 5 images: '000002.png' is missing"),
     "the last row is missing": (without(5), "'000004.png' is missing"),
-    "a row too many": ([*ROWS, "000005.png,1"], "line 7: there is no picture '000005.png'"),
-    "an unknown name": (changed(2, "000001", "1"), "line 3: there is no picture '1.png'"),
+    "a row too many": ([*ROWS, "000005.png,1"], "line 7: there is no image '000005.png'"),
+    "an unknown name": (changed(2, "000001", "1"), "line 3: there is no image '1.png'"),
     "a folder before the name": (
         changed(2, "000001", "test/000001"),
-        "there is no picture 'test/000001.png'",
+        "there is no image 'test/000001.png'",
     ),
-    "a name twice": ([*ROWS, ROWS[1]], "line 7: '000000.png' comes a second time"),
+    "a name twice": ([*ROWS, ROWS[1]], "line 7: '000000.png' appears a second time"),
     "another order": (swapped(2, 3), "line 3: '000002.png' where '000001.png' should be"),
     "an empty code": (changed(4, ",9", ","), "line 5: '000003.png' has no code"),
     "a code with a letter": (
@@ -85,7 +85,7 @@ def test_a_broken_submission_is_refused_in_clear_words(tmp_path: Path, how: str)
     path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
     with pytest.raises(DataError) as caught:
         submission.check(path, NAMES)
-    assert caught.value.message.startswith(f"'{path}' is no valid submission: ")
+    assert caught.value.message.startswith(f"'{path}' is not a valid submission: ")
     assert says in caught.value.message
     assert caught.value.hint
 

@@ -1,0 +1,67 @@
+"""Which heavy packages each verb imports, in real processes: those that it uses, and no others.
+
+The sets are exact. A package that a verb does use has to show up in its process, so the probe is seen to
+work for every package that is listed here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPO
+from PIL import Image
+
+from svhncli.cli import main as cli
+
+HEAVY = ("torch", "torchvision", "scipy", "scipy.optimize", "matplotlib", "h5py", "jinja2", "onnx", "PIL")
+PROBE = """
+import json, sys
+from svhncli.cli.main import main
+code = main(sys.argv[2:])
+print(json.dumps([name for name in sys.argv[1].split(",") if name in sys.modules]), file=sys.stderr)
+sys.exit(code)
+"""
+SMALL = ["data=tiny", "data.n_train=200", "data.n_test=40", "threads=1", "device=cpu", "model=linear"]
+
+VERBS: dict[str, tuple[list[str], set[str]]] = {
+    "predict": (["run", "photos", "out=p.csv"], {"torch", "PIL"}),
+    "submission": (["sub.csv", "photos"], {"PIL"}),
+    "report": (["run"], {"jinja2", "PIL"}),
+    # compare draws the differences, and its tests are scipy.stats, which imports scipy.optimize
+    "compare": (["run", "other"], {"scipy", "scipy.optimize", "matplotlib", "PIL"}),
+    # eval draws diagrams; the temperature is fitted by scipy.optimize
+    "eval": (["run", "device=cpu"], {"torch", "scipy", "scipy.optimize", "matplotlib", "PIL"}),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs, a folder of photographs and a submission for it."""
+    folder = tmp_path_factory.mktemp("made")
+    for name, seed in (("run", 0), ("other", 1)):
+        words = ["train", *SMALL, "epochs=1", "watch=0", f"seed={seed}", "split=ordered"]
+        assert cli.main([*words, f"hydra.run.dir={folder / name}"]) == 0
+    (folder / "photos").mkdir()
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(folder / "photos" / "000000.png")
+    (folder / "sub.csv").write_text("file_name,file_code\n000000.png,1\n")
+    return folder
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_imports_the_heavy_packages_that_it_uses_and_no_others(
+    made: Path, folder: Path, verb: str
+) -> None:
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    words, expected = VERBS[verb]
+    command = [sys.executable, "-c", PROBE, ",".join(HEAVY), verb, *words]
+    environment = {**os.environ, "PYTHONPATH": str(REPO), "SVHN_QUIET": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {*json.loads(done.stderr.splitlines()[-1])} == expected
