@@ -27,7 +27,7 @@ def rows(n: int, seed: int, longest: int = 3, width: int = 6) -> list[Row]:
     return found
 
 
-def write_pictures(folder: Path, found: list[Row], seed: int) -> None:
+def write_images(folder: Path, found: list[Row], seed: int) -> None:
     """A photograph for each row, of its own size; the digit's box is brighter the larger the digit."""
     folder.mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ def fields(label: tuple[int, ...], boxes: Any, zero: int = 0) -> dict[str, list[
 def write_mchar(root: Path, part: str, n: int, seed: int) -> list[Row]:
     """`mchar_{part}/` and its JSON, as the contest hands them out."""
     found = rows(n, seed)
-    write_pictures(root / f"mchar_{part}", found, seed)
+    write_images(root / f"mchar_{part}", found, seed)
     content = {name: fields(label, boxes) for name, label, boxes in found}
     (root / f"mchar_{part}.json").write_text(json.dumps(content))
     return found
@@ -62,7 +62,7 @@ def write_mchar(root: Path, part: str, n: int, seed: int) -> list[Row]:
 def write_svhn_full(root: Path, part: str, n: int, seed: int) -> list[Row]:
     """`{part}/` with PNGs and a digitStruct.mat."""
     found = rows(n, seed, width=1)
-    write_pictures(root / part, found, seed)
+    write_images(root / part, found, seed)
     write_digit_struct(root / part / "digitStruct.mat", found)
     return found
 

@@ -120,7 +120,7 @@ def _framing(config: PredictConfig, trained_on: Framing) -> Framing:
 def _read(
     config: PredictConfig,
     folds: list[Trained],
-    pictures: Iterator[inputs.Stored],
+    pictures: Iterator[inputs.NamedImage],
     total: int,
     tally: Tally,
     show: Show,

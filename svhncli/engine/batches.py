@@ -16,7 +16,7 @@ import torch
 from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
-from svhncli.data.sources.fresh import Ahead
+from svhncli.data.render.fresh import AheadRenderer
 
 Pictures = tuple[torch.Tensor, torch.Tensor]
 """uint8 (B, C, H, W) and labels int64 (B, L), on the device."""
@@ -136,7 +136,7 @@ class Mixed(Training):
 class Renewed(Training):
     """The pictures of `first` in the first epoch, and as many newly rendered ones in each that follows."""
 
-    def __init__(self, first: Training, ahead: Ahead, device: torch.device) -> None:
+    def __init__(self, first: Training, ahead: AheadRenderer, device: torch.device) -> None:
         self.first = first
         self.ahead = ahead
         self.device = device

@@ -53,9 +53,7 @@ def boxes(low_x: int, high_x: int, low_y: int, high_y: int) -> st.SearchStrategy
 
 
 @given(boxes(12, WIDTH - 12, 12, HEIGHT - 10), st.sampled_from([0.0, 0.1]), st.sampled_from([0.0, 0.1, 0.25]))
-def test_what_is_seen_is_pillows_crop_of_the_window_wherever_it_lies_inside(
-    found: list, widen: float, jitter: float
-) -> None:
+def test_a_view_inside_the_photograph_matches_pillows_crop(found: list, widen: float, jitter: float) -> None:
     framing = Framing(16, 32, "boxes", widen, jitter)
     window = window_of(found, widen)
     reference = PHOTOGRAPH.resize((32, 16), Image.Resampling.BILINEAR, box=window)
@@ -69,7 +67,7 @@ def test_what_is_seen_is_pillows_crop_of_the_window_wherever_it_lies_inside(
 
 
 @given(boxes(-40, WIDTH + 40, -40, HEIGHT + 40), st.sampled_from([0.0, 0.3]))
-def test_at_and_beyond_the_borders_the_edge_is_repeated(found: list, widen: float) -> None:
+def test_beyond_the_borders_the_edge_is_repeated(found: list, widen: float) -> None:
     framing = Framing(24, 48, "boxes", widen, 0.25)  # stored far enough beyond what is compared
     shown = seen(framing, framing.store(PHOTOGRAPH, found))
     reference = pillow_crop(window_of(found, widen), (48, 24))
@@ -77,7 +75,7 @@ def test_at_and_beyond_the_borders_the_edge_is_repeated(found: list, widen: floa
 
 
 @given(boxes(12, WIDTH - 12, 10, HEIGHT - 10))
-def test_the_middle_is_what_is_seen_without_jitter(found: list) -> None:
+def test_the_middle_is_the_view_without_jitter(found: list) -> None:
     still, moving = Framing(16, 32, "boxes", 0.0, 0.0), Framing(16, 32, "boxes", 0.0, 0.25)
     assert moving.stored == (24, 48)
     one = seen(still, still.store(PHOTOGRAPH, found)).astype(int)
@@ -85,7 +83,7 @@ def test_the_middle_is_what_is_seen_without_jitter(found: list) -> None:
     assert np.abs(one - other)[1:-1, 1:-1].max() <= ROUNDING
 
 
-def test_the_whole_photograph_is_seen_whatever_the_boxes() -> None:
+def test_the_whole_crop_ignores_boxes() -> None:
     framing = Framing(16, 32, "whole", 0.3, 0.25)
     assert framing.stored == (16, 32)
     reference = np.asarray(PHOTOGRAPH.resize((32, 16), Image.Resampling.BILINEAR))
@@ -105,7 +103,7 @@ def test_the_whole_photograph_is_seen_whatever_the_boxes() -> None:
     ],
     ids=["far right", "far left", "far above", "without size", "all around"],
 )
-def test_odd_boxes_give_a_picture(box: tuple, corner: np.ndarray | None, jitter: float) -> None:
+def test_odd_boxes_give_an_image(box: tuple, corner: np.ndarray | None, jitter: float) -> None:
     framing = Framing(16, 32, "boxes", 0.1, jitter)
     stored = framing.store(PHOTOGRAPH, [box])
     assert stored.dtype == np.uint8
@@ -114,7 +112,7 @@ def test_odd_boxes_give_a_picture(box: tuple, corner: np.ndarray | None, jitter:
         assert (stored.transpose(1, 2, 0) == corner).all()
 
 
-def test_boxes_without_size_see_one_pixel_around_their_middle() -> None:
+def test_boxes_without_size_give_one_pixel_around_their_center() -> None:
     framing = Framing(8, 8, "boxes")
     stored = framing.store(PHOTOGRAPH, [(30.5, 20.5, 30.5, 20.5)])
     reference = PHOTOGRAPH.resize((8, 8), Image.Resampling.BILINEAR, box=(30, 20, 31, 21))
@@ -122,12 +120,12 @@ def test_boxes_without_size_see_one_pixel_around_their_middle() -> None:
 
 
 @pytest.mark.parametrize("found", [[], [(0.0, 0.0, 1e5, 1e5)], [(9e5, 9e5, 9e5, 9e5)]])
-def test_boxes_that_cannot_be_are_refused_before_memory_is_filled(found: list) -> None:
+def test_impossible_boxes_are_refused_before_memory_is_allocated(found: list) -> None:
     with pytest.raises(ValueError, match="boxes"):
         Framing(16, 32, "boxes").store(PHOTOGRAPH, found)
 
 
-def test_training_moves_its_view_by_no_more_than_is_stored() -> None:
+def test_training_shifts_its_view_only_within_the_stored_image() -> None:
     framing = Framing(10, 20, "boxes", 0.0, 0.2)
     preprocess = Preprocess(framing, False, (0.0,), (1.0,))
     rows, columns = framing.stored

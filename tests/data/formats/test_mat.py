@@ -35,7 +35,7 @@ def read_all(path: Path, count: int = 5) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("count", [1, 5, 1000])
-def test_it_reads_what_scipy_reads(tmp_path: Path, compress: bool, count: int) -> None:
+def test_values_match_scipys(tmp_path: Path, compress: bool, count: int) -> None:
     savemat(tmp_path / "a.mat", ARRAYS, do_compression=compress)
     reference = loadmat(tmp_path / "a.mat")
     found = read_all(tmp_path / "a.mat", count)
@@ -45,7 +45,7 @@ def test_it_reads_what_scipy_reads(tmp_path: Path, compress: bool, count: int) -
         assert (array == reference[name]).all(), name
 
 
-def test_it_reads_big_endian_files(tmp_path: Path) -> None:
+def test_big_endian_files_are_read(tmp_path: Path) -> None:
     values = np.array([[1000, -2, 3], [4, 5, 60000]], ">i4")
     parts = [
         struct.pack(">IIII", 6, 8, 12, 0),
@@ -60,7 +60,7 @@ def test_it_reads_big_endian_files(tmp_path: Path) -> None:
     assert (read_all(tmp_path / "big.mat")["z"] == values).all()
 
 
-def test_variables_of_other_kinds_are_named_but_not_read(tmp_path: Path) -> None:
+def test_variables_of_other_kinds_are_listed_but_not_read(tmp_path: Path) -> None:
     kinds = {"text": "house", "cells": np.array([1, "a"], object), "logical": np.array([[True]])}
     savemat(tmp_path / "a.mat", kinds | {"complex": np.array([[1j]]), "struct": {"field": 1}})
     found = {name: variable.kind for name, variable in variables(tmp_path / "a.mat").items()}
@@ -97,7 +97,7 @@ def outcome(path: Path, data: bytes) -> dict[str, np.ndarray] | DataError:
         return error
 
 
-def test_a_flipped_bit_in_a_compressed_array_never_passes(tmp_path: Path, compressed: bytes) -> None:
+def test_a_flipped_bit_in_a_compressed_array_is_detected(tmp_path: Path, compressed: bytes) -> None:
     draw = numpy_generator(2, "flips")
     for place in draw.integers(128, len(compressed), 400):
         data = bytearray(compressed)
@@ -123,7 +123,7 @@ def test_damage_of_any_kind_is_a_data_error_or_harmless(
 
 
 @pytest.mark.parametrize("kind", ["stored", "compressed"])
-def test_a_file_that_is_cut_short_is_never_read_as_whole(
+def test_a_truncated_file_is_never_read_as_complete(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
     whole = request.getfixturevalue(kind)
@@ -132,14 +132,14 @@ def test_a_file_that_is_cut_short_is_never_read_as_whole(
         assert isinstance(found, DataError) or len(found) < 2
 
 
-def test_a_cut_is_seen_before_anything_is_read(tmp_path: Path, stored: bytes) -> None:
+def test_truncation_is_detected_before_anything_is_read(tmp_path: Path, stored: bytes) -> None:
     (tmp_path / "a.mat").write_bytes(stored[:-8])
     with pytest.raises(DataError, match="cut short"):
         variables(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize("n", [20, 22])
-def test_dimensions_that_do_not_fit_the_data_are_damage(tmp_path: Path, stored: bytes, n: int) -> None:
+def test_dimensions_that_do_not_fit_the_data_are_an_error(tmp_path: Path, stored: bytes, n: int) -> None:
     dims = struct.pack("<4i", 4, 4, 3, 21)
     assert stored.count(dims) == 1
     found = outcome(tmp_path / "a.mat", stored.replace(dims, struct.pack("<4i", 4, 4, 3, n)))
@@ -163,7 +163,7 @@ def test_other_formats_are_refused_by_name(tmp_path: Path, data: bytes, words: s
     assert found.hint
 
 
-def test_a_file_that_is_not_there_is_a_data_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
         variables(tmp_path / "none.mat")
 

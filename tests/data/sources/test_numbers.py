@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svhncli.core.labels import BLANK
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits, NumberedNames
 from svhncli.registry import register
-from svhncli.data.digits import BLANK, DataSet, Digits, Numbered
 
 @dataclass
 class Bars:
@@ -33,7 +35,7 @@ def digits(n, seed):
     images = draw.integers(0, 120, (n, 1, 12, 24), dtype=np.uint8)
     for place in range(3):
         images[np.arange(n), 0, labels[:, place], 8 * place] = 255
-    return Digits(images, labels, np.arange(n), Numbered("bars", n))
+    return Digits(images, labels, np.arange(n), NumberedNames("bars", n))
 
 register("data", Bars, lambda config, sources: DataSet("bars", digits(300, 0), "bars", test=digits(80, 1)))
 """
@@ -58,7 +60,7 @@ def predictions(run: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_scores_of_numbers_are_those_of_the_strings_in_the_predictions(
+def test_the_scores_of_numbers_match_the_strings_in_the_predictions(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = train(capsys)
@@ -77,7 +79,7 @@ def test_the_scores_of_numbers_are_those_of_the_strings_in_the_predictions(
     assert {name: again[name] for name in score} == score
 
 
-def test_the_final_table_tells_digits_lengths_and_each_length(
+def test_the_final_table_shows_digits_lengths_and_each_length(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", *WORDS]) == 0
@@ -117,7 +119,7 @@ def test_a_head_that_starts_from_the_shares_of_the_classes_starts_at_their_entro
     assert loss < plain["val"]["loss"] - 0.3
 
 
-def test_weights_of_positions_train_and_validation_weighs_all_alike(
+def test_position_weights_affect_training_and_not_validation(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain, last = train(capsys), train(capsys, "reg.position_weights=[1e-6, 1e-6, 1]")
