@@ -147,7 +147,7 @@ def test_help_says_ranges_and_defaults(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_help_and_completion_import_nothing_heavy() -> None:
     program = (
-        "import sys; from svhncli.cli import main\n"
+        "import sys; from svhncli.cli.main import main\n"
         "main(['train', '--help']); main(['--complete', 'train', '']); main(['trian'])\n"
         "sys.exit(str({'hydra', 'omegaconf', 'torch', 'numpy', 'rich', 'yaml'} & {*sys.modules} or ''))"
     )
