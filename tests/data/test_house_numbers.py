@@ -36,7 +36,7 @@ def ones(n: int) -> np.ndarray:
 
 
 def wall(seed: int, *where: int | str, height: int = 64, width: int = 256) -> np.ndarray:
-    """An image (3, height, width) with strokes of a digit's size, in a color of its own."""
+    """An image (3, height, width) with strokes of a digit's size, in its own color."""
     draw = numpy_generator(seed, "wall", *where)
     strokes = gaussian_filter(draw.normal(size=(height, width)), 2) * 300
     return np.clip(draw.uniform(60, 190, 3)[:, None, None] + strokes, 0, 255).astype(np.uint8)
@@ -48,17 +48,17 @@ def flat(*shades: int) -> np.ndarray:
 
 
 def slow_difference(a: np.ndarray, b: np.ndarray) -> float:
-    """The definition of `overlap_difference` on halved crops, shift by shift, in double precision."""
+    """The definition of `overlap_difference` on halved crops, one shift at a time, in double precision."""
     _, height, width = a.shape
-    found = []
+    differences = []
     for down in range(-(height // 2), height // 2 + 1):
         for right in range(width):
             left, lower = a[:, max(0, down) :, right:].astype(float), b[:, max(0, -down) :].astype(float)
             rows = height - abs(down)
             left, lower = left[:, :rows], lower[:, :rows, : width - right]
             variance = (left.var((1, 2)).mean() + lower.var((1, 2)).mean()) / 2
-            found.append(((left - lower) ** 2).mean() / (variance + NOISE))
-    return min(found)
+            differences.append(((left - lower) ** 2).mean() / (variance + NOISE))
+    return min(differences)
 
 
 @given(
@@ -95,9 +95,9 @@ def test_numbers_of_several_digits_are_consecutive_and_counted_from_0() -> None:
         for number, length in enumerate(lengths)
         for digit in range(length)
     ]
-    found = house_numbers(np.stack(crops), ones(11))
-    assert found.dtype == np.int64
-    assert found.tolist() == [0, 0, 0, 1, 2, 2, 3, 3, 3, 3, 3]
+    groups = house_numbers(np.stack(crops), ones(11))
+    assert groups.dtype == np.int64
+    assert groups.tolist() == [0, 0, 0, 1, 2, 2, 3, 3, 3, 3, 3]
 
 
 def test_flat_walls_of_one_color_are_joined_and_of_two_colors_are_not() -> None:
@@ -128,11 +128,11 @@ def test_house_numbers_do_not_depend_on_how_the_file_is_read(tmp_path: Path) -> 
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_no_real_number_is_split_and_few_are_joined(part: str) -> None:
     images, labels, source = real(part)
-    found = house_numbers(images, labels)
-    joined, one_number = found[1:] == found[:-1], source[1:] == source[:-1]
+    groups = house_numbers(images, labels)
+    joined, one_number = groups[1:] == groups[:-1], source[1:] == source[:-1]
     assert joined[one_number].all()
     assert joined[~one_number].mean() < 0.2
-    assert np.bincount(found).max() <= 16
+    assert np.bincount(groups).max() <= 16
 
 
 @needs_real

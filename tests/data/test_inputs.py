@@ -1,4 +1,4 @@
-"""Images that a person names: which files are meant, in which order, and what of them is stored."""
+"""Images that the user names: which files, in which order, and how they are stored."""
 
 from __future__ import annotations
 
@@ -85,22 +85,22 @@ def test_images_come_in_order_and_broken_ones_are_reported_in_place(
     (where / "broken.png").write_bytes(Path(good).read_bytes()[:200])
     files = [str(where / f"{kind}.png") for kind in kinds]
     expected = FRAMING.store(decode(Path(good)), ())
-    for file, (name, found) in zip(files, inputs.stored(files, FRAMING), strict=True):
+    for file, (name, image) in zip(files, inputs.stored(files, FRAMING), strict=True):
         assert name == file
         if file == good:
-            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(image, expected)
         else:
-            assert isinstance(found, DataError)
-            assert file in found.message
+            assert isinstance(image, DataError)
+            assert file in image.message
 
 
 def test_a_mat_file_needs_no_labels_and_its_images_are_numbered(tmp_path: Path) -> None:
     pixels = numpy_generator(1, "inputs").integers(0, 256, (16, 16, 3, 5), np.uint8)
     savemat(tmp_path / "x.mat", {"X": pixels})
     square = Framing(16, 16)
-    found = list(inputs.stored([str(tmp_path / "x.mat")], square))
-    assert [name for name, _ in found] == [f"{tmp_path}/x.mat/{i}" for i in range(5)]
-    np.testing.assert_array_equal([image for _, image in found], pixels.transpose(3, 2, 0, 1))
+    images = list(inputs.stored([str(tmp_path / "x.mat")], square))
+    assert [name for name, _ in images] == [f"{tmp_path}/x.mat/{i}" for i in range(5)]
+    np.testing.assert_array_equal([image for _, image in images], pixels.transpose(3, 2, 0, 1))
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_no_more_files_are_opened_than_are_read_ahead(tmp_path: Path) -> None:
             taken += 1
             yield file
 
-    found = inputs.stored(cast("Any", files()), Framing(2, 2))
+    reader = inputs.stored(cast("Any", files()), Framing(2, 2))
     for read in range(3 * inputs.TASK * inputs.AHEAD):
-        next(found)
+        next(reader)
         assert taken <= read + (inputs.AHEAD + 1) * inputs.TASK + 1
-    found.close()
+    reader.close()
     assert available_cpus() <= inputs.AHEAD

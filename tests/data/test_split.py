@@ -26,7 +26,7 @@ def singletons(n: int) -> np.ndarray:
 
 
 def house_numbers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """n digits, with SVHN's slope of classes, in runs of 1-6 that are house numbers; some ids negative."""
+    """n digits, with SVHN's class frequencies, in house numbers of 1-6 digits; some ids are negative."""
     draw = numpy_generator(seed, "house numbers")
     share = np.array([7, 19, 14, 12, 10, 9, 8, 8, 7, 6]) / 100
     runs = np.repeat(np.arange(n), draw.choice([1, 2, 3, 4, 6], n, p=[0.14, 0.54, 0.26, 0.05, 0.01]))[:n]
@@ -44,7 +44,7 @@ ungrouped = st.lists(st.integers(0, 9), min_size=2, max_size=300).map(labels_of)
 
 
 def check(fold: Fold, groups: np.ndarray) -> None:
-    """What holds for every fold of every split: sorted int64 indices, no group on both sides, none empty."""
+    """Invariants of every fold of a split: sorted int64 indices, no group on both sides, no empty side."""
     assert fold.train.dtype == fold.val.dtype == np.int64
     assert (np.diff(fold.train) >= 0).all()
     assert (np.diff(fold.val) > 0).all()
@@ -303,7 +303,7 @@ def test_ordered_validates_on_the_last_images() -> None:
 
 
 def test_ordered_trains_on_a_group_that_straddles_the_border() -> None:
-    groups = np.array([0, 0, 1, 1, 2, 2, 2, 2, 3, 3])  # the border, 7, lies within group 2
+    groups = np.array([0, 0, 1, 1, 2, 2, 2, 2, 3, 3])  # the border, 7, is inside group 2
     (fold,) = ordered(labels_of([0] * 10), groups, fraction=0.3)
     assert fold.val.tolist() == [8, 9]
     check(fold, groups)

@@ -1,4 +1,4 @@
-"""Ever larger parts of a fold, for learning curves."""
+"""Growing subsets of a fold, for learning curves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_growing_subsets_contain_the_smaller_ones_whole_groups_and_the_fraction(
     try:
         parts = growing(fold, ids, fractions=fractions, seed=seed)
     except DataError:
-        return  # so few groups that two parts would be the same
+        return  # too few groups: two subsets would be the same
     largest = np.bincount(ids).max()
     before: set[int] = set()
     for fraction, part in zip(fractions, parts, strict=True):

@@ -1,4 +1,4 @@
-"""Splits beside those of scikit-learn, where both do the same."""
+"""Splits compared with those of scikit-learn, where both do the same."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from test_split import class_counts, grouped, labels_of, relaxed, singletons, un
 from svhncli.core.errors import UsageError
 from svhncli.data.split import Fold, bootstrap, holdout, kfold, ordered
 
-# Random streams differ, so of random splits only what does not depend on the draw is compared.
+# Random streams differ, so only properties that do not depend on the draw are compared for random splits.
 
 
 def sides(folds: list[Fold]) -> set[tuple[bytes, bytes]]:
-    """Which images train and which validate, whatever the order and the names of the folds."""
+    """Training and validation images of each fold, regardless of the folds' order and names."""
     return {(fold.train.tobytes(), fold.val.tobytes()) for fold in folds}
 
 
@@ -82,7 +82,7 @@ def test_held_out_class_counts_are_within_one_of_scikit_learns_stratified_shuffl
         (fold,) = holdout(labels, singletons(len(labels)), fraction=fraction, seed=seed)
         theirs = StratifiedShuffleSplit(1, test_size=fraction, random_state=seed).split(labels, labels[:, 0])
         ((_, val),) = theirs
-    except (UsageError, ValueError):  # theirs needs as many images on each side as there are classes
+    except (UsageError, ValueError):  # scikit-learn needs as many images on each side as classes
         reject()
     held = class_counts(labels, [fold.val, val])
     assert np.abs(held[0] - held[1]).max() <= 1

@@ -1,4 +1,4 @@
-"""Any file as RGB, with the values that its format means; or one DataError that names it."""
+"""Any image file as RGB with the values that its format defines, or a DataError that names it."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def test_transparency_is_blended_with_white(mode: str) -> None:
     parts = [GRAY] if mode == "LA" else [COLOR[:, :, i] for i in range(3)]
     image = Image.merge(mode, [Image.fromarray(part) for part in [*parts, alpha]])
     color = three(GRAY) if mode == "LA" else COLOR
-    found = values(saved(image, "PNG"))
-    assert np.abs(found - on_white(color, alpha)).max() <= 1
-    assert (found[0] == 255).all()
+    decoded = values(saved(image, "PNG"))
+    assert np.abs(decoded - on_white(color, alpha)).max() <= 1
+    assert (decoded[0] == 255).all()
 
 
 def test_a_palette_is_looked_up() -> None:
@@ -82,9 +82,9 @@ def test_a_palette_is_looked_up() -> None:
 def test_16_bits_are_divided_by_257() -> None:
     deep = np.random.default_rng(2).integers(0, 65536, GRAY.shape).astype(np.uint16)
     deep[0, :3] = 0, 256, 65535
-    found = values(saved(Image.fromarray(deep), "PNG"))
-    assert (found == three((deep // 257).astype(np.uint8))).all()
-    assert found[0, :3, 0].tolist() == [0, 0, 255]
+    decoded = values(saved(Image.fromarray(deep), "PNG"))
+    assert (decoded == three((deep // 257).astype(np.uint8))).all()
+    assert decoded[0, :3, 0].tolist() == [0, 0, 255]
 
 
 def test_32_bits_and_fractions_are_clipped() -> None:

@@ -1,4 +1,4 @@
-"""Rendered data sets on disk: each layout as others read it, whole or not there."""
+"""Rendered data sets on disk: each layout as others read it, complete or absent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROWS: list[requested_labels.ImageLabel] = [
     ("d.png", (3, 9), np.array([[1.0, 2, 3, 4], [3, 2, 5, 4]])),
     ("e.png", (0,), np.array([[4.0, 30, 14, 3]])),
 ]
-Found = dict[str, tuple[list[int], list[list[float]]]]
+DigitStruct = dict[str, tuple[list[int], list[list[float]]]]
 
 
 def order(**more: object) -> RenderSettings:
@@ -44,8 +44,8 @@ def order(**more: object) -> RenderSettings:
     )  # type: ignore[arg-type]
 
 
-def of_digit_struct(path: Path) -> Found:
-    """Names, labels as the file has them, and left, top, width, height; read as MATLAB's rules have it."""
+def of_digit_struct(path: Path) -> DigitStruct:
+    """Names, labels as in the file, and left, top, width, height; read by MATLAB's rules."""
     with h5py.File(path) as file:
 
         def values(data: h5py.Dataset) -> list[float]:
@@ -53,15 +53,18 @@ def of_digit_struct(path: Path) -> Found:
             return [float(file[cell][0, 0]) for cell in cells] if data.dtype == h5py.ref_dtype else [*cells]
 
         struct = file["digitStruct"]
-        found = {}
+        labels = {}
         for name, bbox in zip(struct["name"][:, 0], struct["bbox"][:, 0], strict=True):
             fields = {
                 field: values(file[bbox][field]) for field in ("label", "left", "top", "width", "height")
             }
             columns = [fields[field] for field in ("left", "top", "width", "height")]
             text = "".join(map(chr, file[name][()].ravel()))
-            found[text] = [int(v) for v in fields["label"]], [list(row) for row in zip(*columns, strict=True)]
-        return found
+            labels[text] = (
+                [int(v) for v in fields["label"]],
+                [list(row) for row in zip(*columns, strict=True)],
+            )
+        return labels
 
 
 def drawn(count: int, part: str) -> list[tuple[np.ndarray, tuple[int, ...]]]:
@@ -76,11 +79,11 @@ def test_the_mat_layout_has_the_built_in_images_as_read_by_scipy(tmp_path: Path)
         images, labels = np.empty((count, 3, 32, 32), np.uint8), np.empty((count, 1), np.int64)
         part = path.name.split("_")[0]
         render(images, labels, np.empty(count, np.int64), seed=0, part=part, cache=shared_cache(), workers=1)
-        found = loadmat(path)
-        np.testing.assert_array_equal(found["X"], images.transpose(2, 3, 1, 0))
-        assert found["X"].dtype == np.uint8
-        np.testing.assert_array_equal(found["y"] % 10, labels)
-        assert set(found["y"].ravel()) <= set(range(1, 11))
+        content = loadmat(path)
+        np.testing.assert_array_equal(content["X"], images.transpose(2, 3, 1, 0))
+        assert content["X"].dtype == np.uint8
+        np.testing.assert_array_equal(content["y"] % 10, labels)
+        assert set(content["y"].ravel()) <= set(range(1, 11))
 
 
 def test_the_folder_layout_has_every_crop_in_its_class_folder(tmp_path: Path) -> None:
@@ -90,8 +93,8 @@ def test_the_folder_layout_has_every_crop_in_its_class_folder(tmp_path: Path) ->
     assert sorted(path.name for path in (tmp_path / "out" / "train").iterdir()) == list("0123456789")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 65
     for place, (image, label) in enumerate(zip(images, labels[:, 0], strict=True)):
-        found = Image.open(tmp_path / "out" / "train" / str(label) / f"{place:06d}.png")
-        np.testing.assert_array_equal(np.asarray(found), image.transpose(1, 2, 0))
+        saved = Image.open(tmp_path / "out" / "train" / str(label) / f"{place:06d}.png")
+        np.testing.assert_array_equal(np.asarray(saved), image.transpose(1, 2, 0))
 
 
 def test_mchar_has_a_json_for_train_and_val_and_none_for_test(tmp_path: Path) -> None:
@@ -116,20 +119,20 @@ def test_mchar_has_a_json_for_train_and_val_and_none_for_test(tmp_path: Path) ->
 
 def test_svhn_full_numbers_its_images_from_1(tmp_path: Path) -> None:
     write("svhn_full", tmp_path / "out", {"train": 7, "test": 2}, order())
-    found = of_digit_struct(tmp_path / "out" / "train" / "digitStruct.mat")
-    assert list(found) == [f"{i + 1}.png" for i in range(7)]
-    for (name, (label, _)), (image, true) in zip(found.items(), drawn(7, "train"), strict=True):
+    labels = of_digit_struct(tmp_path / "out" / "train" / "digitStruct.mat")
+    assert list(labels) == [f"{i + 1}.png" for i in range(7)]
+    for (name, (label, _)), (image, true) in zip(labels.items(), drawn(7, "train"), strict=True):
         assert [digit % 10 for digit in label] == list(true)
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "train" / name)), image)
 
 
 def test_digit_struct_keeps_names_digits_and_boxes(tmp_path: Path) -> None:
     digit_struct.write(tmp_path / "digitStruct.mat", ROWS)
-    found = of_digit_struct(tmp_path / "digitStruct.mat")
-    assert list(found) == [name for name, _, _ in ROWS]
+    labels = of_digit_struct(tmp_path / "digitStruct.mat")
+    assert list(labels) == [name for name, _, _ in ROWS]
     for name, label, boxes in ROWS:
-        assert found[name][0] == [10 if digit == 0 else digit for digit in label]
-        ends = np.array(found[name][1])
+        assert labels[name][0] == [10 if digit == 0 else digit for digit in label]
+        ends = np.array(labels[name][1])
         np.testing.assert_array_equal(np.hstack([ends[:, :2], ends[:, :2] + ends[:, 2:]]), boxes)
     head = (tmp_path / "digitStruct.mat").read_bytes()[:128]
     assert head.startswith(b"MATLAB 7.3 MAT-file")
@@ -137,7 +140,7 @@ def test_digit_struct_keeps_names_digits_and_boxes(tmp_path: Path) -> None:
 
 
 def shape(thing: h5py.HLObject, file: h5py.File) -> object:
-    """What a struct is made of, down through its references: kinds, shapes' rank and MATLAB's attributes."""
+    """The structure of a struct, following its references: kinds, ranks and MATLAB's attributes."""
     kind = thing.attrs.get("MATLAB_class")
     if isinstance(thing, h5py.Group):
         fields = [b"".join(field).decode() for field in thing.attrs["MATLAB_fields"]]
@@ -159,7 +162,7 @@ def test_digit_struct_is_built_as_the_official_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["mchar", "svhn_full"])
 @pytest.mark.parametrize("layout", ["mchar", "svhn_full"])
 def test_images_are_drawn_for_the_labels_of_either_file(tmp_path: Path, form: str, layout: str) -> None:
-    """A file of the layout itself is copied, and its names kept; of another, its numbers and boxes."""
+    """A file in the layout itself is copied with its names; of another, numbers and boxes are kept."""
     file = tmp_path / "given"
     file.write_bytes(b"the very same")
     out = tmp_path / "out"
@@ -190,7 +193,7 @@ def test_several_processes_write_the_same_files(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
-# Whole or not there
+# Complete or absent
 
 
 def test_a_part_is_added_to_others_but_never_overwritten(tmp_path: Path) -> None:
@@ -228,7 +231,7 @@ def test_leftovers_of_a_killed_write_are_removed_by_the_next(
     words = ("render", "layout=mchar", f"out={tmp_path / 'out'}", "part=train")
     process = spawn(*words, "data.n_train=100000")
     assert process.stderr is not None
-    assert process.stderr.readline() == "render train ...\n"  # a first piece is written
+    assert process.stderr.readline() == "render train ...\n"  # the first photographs are written
     process.send_signal(signal.SIGKILL)
     process.wait()
     (left,) = tmp_path.iterdir()
@@ -245,7 +248,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, out: str) -> N
         write("mat", tmp_path / out, {"train": 5}, order())
 
 
-# What is asked for
+# Requests
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ def read_all(path: Path, count: int = 5) -> dict[str, np.ndarray]:
 def test_values_match_scipys(tmp_path: Path, compress: bool, count: int) -> None:
     savemat(tmp_path / "a.mat", ARRAYS, do_compression=compress)
     reference = loadmat(tmp_path / "a.mat")
-    found = read_all(tmp_path / "a.mat", count)
-    assert found.keys() == ARRAYS.keys()
-    for name, array in found.items():
+    arrays = read_all(tmp_path / "a.mat", count)
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in arrays.items():
         assert array.shape == reference[name].shape
         assert (array == reference[name]).all(), name
 
@@ -63,8 +63,8 @@ def test_big_endian_files_are_read(tmp_path: Path) -> None:
 def test_variables_of_other_kinds_are_listed_but_not_read(tmp_path: Path) -> None:
     kinds = {"text": "house", "cells": np.array([1, "a"], object), "logical": np.array([[True]])}
     savemat(tmp_path / "a.mat", kinds | {"complex": np.array([[1j]]), "struct": {"field": 1}})
-    found = {name: variable.kind for name, variable in variables(tmp_path / "a.mat").items()}
-    assert found == {
+    kinds = {name: variable.kind for name, variable in variables(tmp_path / "a.mat").items()}
+    assert kinds == {
         "text": "char",
         "cells": "cell",
         "logical": "logical uint8",
@@ -102,12 +102,12 @@ def test_a_flipped_bit_in_a_compressed_array_is_detected(tmp_path: Path, compres
     for place in draw.integers(128, len(compressed), 400):
         data = bytearray(compressed)
         data[place] ^= 1 << draw.integers(8)
-        found = outcome(tmp_path / "a.mat", bytes(data))
-        same = not isinstance(found, DataError) and all(
-            np.array_equal(found.get(name, ()), ARRAYS[name]) for name in ("X", "y")
+        result = outcome(tmp_path / "a.mat", bytes(data))
+        same = not isinstance(result, DataError) and all(
+            np.array_equal(result.get(name, ()), ARRAYS[name]) for name in ("X", "y")
         )
-        # An element whose own tag was hit may be passed over; what is read is never wrong.
-        assert isinstance(found, DataError) or same or len(found) < 2, place
+        # An element whose own tag is damaged may be skipped; values that are read are never wrong.
+        assert isinstance(result, DataError) or same or len(result) < 2, place
 
 
 @settings(deadline=None, max_examples=300)
@@ -128,8 +128,8 @@ def test_a_truncated_file_is_never_read_as_complete(
 ) -> None:
     whole = request.getfixturevalue(kind)
     for length in range(0, len(whole), 7):
-        found = outcome(tmp_path / "a.mat", whole[:length])
-        assert isinstance(found, DataError) or len(found) < 2
+        result = outcome(tmp_path / "a.mat", whole[:length])
+        assert isinstance(result, DataError) or len(result) < 2
 
 
 def test_truncation_is_detected_before_anything_is_read(tmp_path: Path, stored: bytes) -> None:
@@ -142,8 +142,8 @@ def test_truncation_is_detected_before_anything_is_read(tmp_path: Path, stored: 
 def test_dimensions_that_do_not_fit_the_data_are_an_error(tmp_path: Path, stored: bytes, n: int) -> None:
     dims = struct.pack("<4i", 4, 4, 3, 21)
     assert stored.count(dims) == 1
-    found = outcome(tmp_path / "a.mat", stored.replace(dims, struct.pack("<4i", 4, 4, 3, n)))
-    assert isinstance(found, DataError)
+    result = outcome(tmp_path / "a.mat", stored.replace(dims, struct.pack("<4i", 4, 4, 3, n)))
+    assert isinstance(result, DataError)
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ def test_dimensions_that_do_not_fit_the_data_are_an_error(tmp_path: Path, stored
     ],
 )
 def test_other_formats_are_refused_by_name(tmp_path: Path, data: bytes, words: str) -> None:
-    found = outcome(tmp_path / "a.mat", data)
-    assert isinstance(found, DataError)
-    assert words in found.message
-    assert str(tmp_path / "a.mat") in found.message
-    assert found.hint
+    result = outcome(tmp_path / "a.mat", data)
+    assert isinstance(result, DataError)
+    assert words in result.message
+    assert str(tmp_path / "a.mat") in result.message
+    assert result.hint
 
 
 def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:

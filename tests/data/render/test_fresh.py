@@ -1,4 +1,4 @@
-"""New images for every epoch: which ones they are, and that nothing of them is left, however a run ends."""
+"""New images for every epoch: which images, and that nothing is left over, however a run ends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def as_set(images: np.ndarray | torch.Tensor) -> set[bytes]:
 
 @pytest.fixture(autouse=True)
 def _known_faces(tmp_path: Path) -> None:
-    """The caches of these tests have the faces, which take seconds to draw, from the beginning."""
+    """Fills the caches of these tests with the faces, which take seconds to draw."""
     installed_faces()
     for root in (tmp_path, tmp_path / "cache"):
         root.mkdir(exist_ok=True)
@@ -60,23 +60,23 @@ def leftovers(cache: Path) -> list[Path]:
 def make_images(root: Path, epochs: int) -> list[set[bytes]]:
     """The images of each epoch of a fold of 60 images."""
     data = load(n_train=80, n_test=0, seed=0, size=SIDE, fresh=True, cache=Cache(root))
-    found = []
+    seen = []
     with training_pictures(data, np.arange(20, 80), epochs, CPU) as training:
         for epoch in range(epochs):
             for _ in training.prepare(epoch):
                 pass
             assert len(list(leftovers(root)[0].glob("[0-9]*"))) <= 2
-            found.append(as_set(training.of_epoch(0, epoch)(0, len(training))[0]))
-    return found
+            seen.append(as_set(training.of_epoch(0, epoch)(0, len(training))[0]))
+    return seen
 
 
 def test_the_first_epoch_trains_on_the_fold_and_the_others_on_rendered_parts_of_its_length(
     tmp_path: Path,
 ) -> None:
-    found = make_images(tmp_path, 4)
-    assert found[0] == as_set(rendered("train", 80)[20:])
-    assert found[1] == as_set(rendered("fresh-1", 60))
-    assert found[3] == as_set(rendered("fresh-3", 60))
+    seen = make_images(tmp_path, 4)
+    assert seen[0] == as_set(rendered("train", 80)[20:])
+    assert seen[1] == as_set(rendered("fresh-1", 60))
+    assert seen[3] == as_set(rendered("fresh-3", 60))
     assert not leftovers(tmp_path)
 
 
@@ -100,13 +100,13 @@ def test_nothing_is_rendered_after_the_last_epoch(tmp_path: Path) -> None:
 def test_a_renderer_that_dies_is_an_error(tmp_path: Path) -> None:
     with FreshImages(Cache(tmp_path), 0, SIDE).open(30, 3) as ahead:
         assert list(ahead.turn_to(0)) == []
-        ahead.close()  # as the system would, where memory is short
+        ahead.close()  # as the system would if memory ran out
         with pytest.raises(SvhnError, match="exit code -9"):
             list(ahead.turn_to(1))
 
 
 def test_the_caller_gets_control_while_it_waits(tmp_path: Path) -> None:
-    """So that a run which waits can be stopped; this renderer never gets ready."""
+    """So that a waiting run can be stopped; this renderer never finishes."""
     with FreshImages(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
         assert list(ahead.turn_to(0)) == []
         (child,) = multiprocessing.active_children()
@@ -117,7 +117,7 @@ def test_the_caller_gets_control_while_it_waits(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_handled_by_the_parent(tmp_path: Path) -> None:
-    """A terminal sends it to the renderer as well, be it only just started; that goes on."""
+    """A terminal sends it to the renderer as well, even one that has just started; the renderer continues."""
     with FreshImages(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
         assert list(ahead.turn_to(0)) == []
         os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGINT)
@@ -181,7 +181,7 @@ torch.nn.modules.module.register_module_forward_pre_hook(act)
 """
 
 ENDS = {
-    # A process that is stopped does not end by itself: without SIGKILL the run would wait for ever.
+    # A process that is stopped does not end by itself: without SIGKILL the run would wait forever.
     "SIGTERM": ("os.kill(children[0].pid, signal.SIGSTOP); os.kill(os.getpid(), signal.SIGTERM)", 143),
     "Ctrl-C": ("os.killpg(0, signal.SIGINT)", 130),  # which a terminal sends to both
     "SIGKILL": ("os.kill(os.getpid(), signal.SIGKILL)", -9),
@@ -190,20 +190,20 @@ ENDS = {
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Waits for the last process that holds the pipe: for a renderer, too."""
+    """Waits for the last process that holds the pipe, including a renderer."""
     _, err = process.communicate(timeout=120)
     return process.returncode, err
 
 
 @pytest.mark.parametrize("way", ENDS)
 def test_files_and_process_are_removed_however_a_run_ends(spawn: Spawn, folder: Path, way: str) -> None:
-    """It ends in the first step, when the renderer of the second epoch has only just been started."""
+    """The run ends in the first step, just after the renderer of the second epoch has started."""
     action, code = ENDS[way]
     (folder / "ends.py").write_text(PLUGIN.format(action=action))
     cache = folder / "cache"
     words = ["plugins=[ends]", "data.fresh=true", "epochs=2", f"cache={cache}", "hydra.run.dir=run"]
-    found, err = end(spawn("train", *SMALL, *words, start_new_session=True))
-    assert found == code, err
+    exit_code, err = end(spawn("train", *SMALL, *words, start_new_session=True))
+    assert exit_code == code, err
     assert ("Traceback" in err) == (way == "an error"), err
     if way == "SIGKILL":
         (left,) = leftovers(cache)
@@ -211,6 +211,6 @@ def test_files_and_process_are_removed_however_a_run_ends(spawn: Spawn, folder: 
     else:
         assert not leftovers(cache)
     (folder / "ends.py").write_text("")
-    found, err = end(spawn("train", "--resume", "run"))
-    assert found == 0, err
+    exit_code, err = end(spawn("train", "--resume", "run"))
+    assert exit_code == 0, err
     assert not leftovers(cache)

@@ -1,4 +1,4 @@
-"""Faces drawn with a pen: what a hand's numbers mean, and which digits come out."""
+"""Faces drawn with a pen: the effect of a hand's parameters, and the digits that result."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def test_each_parameter_changes_only_its_digits(name: str, value: float, forms: 
 
 def test_nearly_every_hand_is_readable() -> None:
     allowed = {"0": {1}, "4": {0, 1}, "6": {1}, "8": {2}, "9": {1}}
-    found = [
+    right = [
         all(holes(painter.ink(hand, form, DENSITY, SIDE, TOP)) in allowed.get(form, {0}) for form in DIGITS)
         for hand in hands(64)
     ]
-    assert np.mean(found) > 0.85
+    assert np.mean(right) > 0.85
 
 
 def test_painters_faces_are_as_frequent_as_in_the_world() -> None:

@@ -1,4 +1,4 @@
-"""The renderer of the embedded data set: what a seed means, and that labels are what the images show."""
+"""The renderer of the built-in data set: what a seed means, and that labels match the images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
 def drawn(
     count: int, *, seed: int = 0, part: str = "train", size: int = 32, workers: int | None = 1
 ) -> Drawn:
-    """Render into arrays that begin full of rubbish, so that nothing can be left unfilled unseen."""
+    """Render into arrays filled with garbage, so that unfilled elements are noticed."""
     images = np.full((count, 3, size, size), 77, np.uint8)
     labels = np.full((count, 1), -5, np.int64)
     groups = np.full(count, -5, np.int64)
@@ -68,7 +68,7 @@ def test_a_longer_set_begins_with_the_shorter_one(some: Drawn, count: int) -> No
 
 
 def test_rendering_in_processes_is_bit_identical(several: Drawn) -> None:
-    count = 2000 + 7  # enough for processes, and no multiple of a chunk
+    count = 2000 + 7  # enough for processes, and not a multiple of a chunk
     images, labels, groups = several
     assert equal(drawn(count, workers=2), (images[:count], labels[:count], groups[:count]))
 
@@ -200,7 +200,7 @@ def test_faces_that_lack_digits_or_show_other_characters_are_dropped(file: str) 
 
 @pytest.mark.parametrize("lacks", [True, False])
 def test_a_face_whose_5_is_absent_or_another_digit_is_dropped(tmp_path: Path, lacks: bool) -> None:
-    """The other sign has a 5's counters, so that only its likeness gives it away."""
+    """The other character has as many counters as a 5, so only its similarity to another digit reveals it."""
     tools = pytest.importorskip("fontTools.ttLib")
     import matplotlib
 
@@ -249,7 +249,7 @@ def test_the_distance_fields_are_distances() -> None:
 
 
 def nearest_digit(field: np.ndarray, faces: Atlas, face: int) -> int:
-    """The digit of a face whose ink an image of one upright digit resembles most."""
+    """The digit of a face whose ink is most similar to an image of an upright digit."""
     ink = faces.distance[face, :10] > 0
     scores = (ink & field).sum(axis=(1, 2)) / (ink | field).sum(axis=(1, 2))
     return int(scores.argmax())
@@ -258,7 +258,7 @@ def nearest_digit(field: np.ndarray, faces: Atlas, face: int) -> int:
 def test_a_field_matches_an_independent_drawing_of_its_digit() -> None:
     """Pillow draws each digit again, at another size; its class's field must be the nearest of the ten."""
     faces = installed_faces()
-    found = []
+    correct = []
     for face, (name, font) in enumerate(fonts(200).items()):
         assert name == faces.names[face]
         for digit in range(10):
@@ -268,12 +268,12 @@ def test_a_field_matches_an_independent_drawing_of_its_digit() -> None:
             field = np.zeros((64, 64), bool)
             y, x = round((top + 0.3) * 40), round((left + 0.8) * 40)
             field[y : y + high, x : x + wide] = np.asarray(ink)
-            found.append(nearest_digit(field, faces, face) == digit)
-    assert np.mean(found) > 0.99, "only hairlines that the small image loses are misread"
+            correct.append(nearest_digit(field, faces, face) == digit)
+    assert np.mean(correct) > 0.99, "only hairlines that the small image loses are misread"
 
 
 def boxed_ink(digits: np.ndarray, kind: int, world: World) -> tuple[np.ndarray, np.ndarray]:
-    """Each digit's box in posed scenes, stretched over a square: bool (B, L, 40, 40); and the faces (B,)."""
+    """Each digit's box in posed scenes, resized to a square: bool (B, L, 40, 40); and the faces (B,)."""
     faces = installed_faces()
     dice = Dice(numpy_generator(0, "boxed"), len(digits), world)
     numbers = scene.layout(dice, digits, kind, faces)
@@ -286,7 +286,7 @@ def boxed_ink(digits: np.ndarray, kind: int, world: World) -> tuple[np.ndarray, 
 
 
 def read(ink: np.ndarray, face: int) -> int:
-    """The digit of a face whose ink, stretched over a square, overlaps most with bool (40, 40)."""
+    """The digit of a face whose ink, resized to a square, overlaps most with bool (40, 40)."""
     faces = installed_faces()
     boxes = (faces.boxes[face] + np.array([0.8, 0.3, 0.8, 0.3])) * 40
     cells = [Image.fromarray(field > 0).convert("L") for field in faces.distance[face]]
@@ -312,17 +312,17 @@ def test_pixels_behind_the_camera_have_finite_positions() -> None:
 def test_each_box_contains_the_digit_of_its_label(length: int, kind: int) -> None:
     digits = np.random.default_rng(length).integers(0, 10, (30, length))
     upright = load(Spec(without=("bend", "italic", "tilt", "pose", "loose", "climb")))
-    for world, least in ((upright, 0.99), (WORLD, 0.7)):  # this reader fails where digits lean or are bent
+    for world, least in ((upright, 0.99), (WORLD, 0.7)):  # this classifier fails if digits lean or are bent
         inks, faces = boxed_ink(digits, kind, world)
-        found = np.array(
+        predicted = np.array(
             [[read(ink, int(face)) for ink in row] for row, face in zip(inks, faces, strict=True)]
         )
-        assert (found == digits).mean() > least
-        assert (found == (digits + 1) % 10).mean() < 0.2
+        assert (predicted == digits).mean() > least
+        assert (predicted == (digits + 1) % 10).mean() < 0.2
 
 
 def linear_reader(images: np.ndarray, classes: np.ndarray, train: int) -> float:
-    """Held-out accuracy of ridge regression on how much each pixel differs from its image's middle."""
+    """Held-out accuracy of ridge regression on each pixel's difference from its image's middle."""
     gray = images.mean(axis=1).reshape(len(images), -1)
     pixels = np.abs(gray - np.median(gray, axis=1, keepdims=True))
     pixels = pixels / pixels.std(axis=1, keepdims=True)
@@ -351,7 +351,7 @@ import signal
 import sys
 
 if __name__ == "__mp_main__":  # in a child, before it has imported anything
-    os.write(1, b"child\\n")  # at once: both children write
+    os.write(1, b"child\\n")  # in a single write: both children write
 
 import numpy as np
 from svhncli.data.store.cache import Cache, default_root
@@ -379,7 +379,7 @@ if __name__ == "__main__":
 def test_no_process_outlives_an_interrupted_or_killed_parent(
     tmp_path: Path, lines: list[str], how: signal.Signals
 ) -> None:
-    """After some lines of output, a signal. The children hold the pipe too: it ends when they all have."""
+    """Send a signal after some lines of output. The children hold the pipe too, until all have ended."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     root = str(REPO)

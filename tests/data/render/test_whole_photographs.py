@@ -1,4 +1,4 @@
-"""The renderer's whole photographs: what a seed means, how they are framed, what is given."""
+"""The renderer's whole photographs: what a seed means, how they are framed, requested numbers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svhncli.core.processes import in_order
-from svhncli.data.render import whole
+from svhncli.data.render import whole_photographs
 from svhncli.data.render.renderer import photographs
 from svhncli.data.render.request import LARGEST, RenderedPhotograph, RequestedNumber
 from svhncli.data.render.world import STREET, Spec, load
 
 WORLD = load(STREET)
 BARE = Spec(without=tuple(WORLD.factors))
-"""Digits on a bare wall, seen sharply, all as in the middle of what the world has."""
+"""Sharp digits on a bare wall, every factor at its middle."""
 
-REAL = [  # boxes as those of SVHN: left, top, right, bottom; width and height of the image
+REAL = [  # boxes like SVHN's: left, top, right, bottom; width and height of the image
     ((1, 9), [(246, 77, 327, 296), (323, 81, 419, 300)], (741, 350)),
     ((2, 3), [(77, 29, 100, 61), (98, 25, 124, 57)], (199, 83)),
     ((2, 5), [(17, 5, 25, 20), (25, 5, 34, 20)], (52, 23)),
@@ -72,7 +72,7 @@ def test_a_longer_set_begins_with_the_shorter_one(several: list[RenderedPhotogra
 @pytest.mark.parametrize("start", [0, 37, 301])
 def test_a_photograph_does_not_depend_on_its_batch(several: list[RenderedPhotograph], start: int) -> None:
     for place in range(start, start + 12):
-        alone = whole.photographs(0, "train", place, 1, WORLD, installed_faces())
+        alone = whole_photographs.photographs(0, "train", place, 1, WORLD, installed_faces())
         assert equal(alone, several[place : place + 1]), place
 
 
@@ -103,7 +103,7 @@ def test_few_results_wait_in_memory() -> None:
     assert list(done) == list(range(999, 0, -1))
 
 
-# How they are framed
+# Framing
 
 
 def test_boxes_lie_inside_the_image_and_images_use_the_full_range(several: list[RenderedPhotograph]) -> None:
@@ -120,7 +120,7 @@ def test_boxes_lie_inside_the_image_and_images_use_the_full_range(several: list[
 
 
 def test_photographs_are_framed_like_svhns_training_part(several: list[RenderedPhotograph]) -> None:
-    """Medians that were taken from the published boxes of 33,402 images."""
+    """Compared with the medians of the published boxes of 33,402 photographs."""
     sizes = np.array([photo.image.shape[1::-1] for photo in several], float)
     heights = np.array([np.median(photo.boxes[:, 3] - photo.boxes[:, 1]) for photo in several])
     pairs = np.array([len(photo.label) == 2 for photo in several])
@@ -136,19 +136,19 @@ def test_photographs_are_framed_like_svhns_training_part(several: list[RenderedP
 
 
 def test_labels_are_readable_inside_their_boxes(several: list[RenderedPhotograph]) -> None:
-    """The middle column of a 1 is of one tone, others' is not: where boxes or labels shift, this is lost."""
-    found: dict[bool, list[float]] = {True: [], False: []}
+    """The middle column of a 1 has one tone, unlike other digits'; misplaced boxes or labels break this."""
+    spreads: dict[bool, list[float]] = {True: [], False: []}
     for photo in several:
         for digit, box in zip(photo.label, photo.boxes, strict=True):
             left, top, right, bottom = box.round().astype(int)
             ink = photo.image[top + 1 : bottom - 1, (left + right) // 2].mean(axis=-1)
             if len(ink) > 8:
                 spread = photo.image[top:bottom, left:right].mean(axis=-1).std()
-                found[digit == 1].append(ink.std() / max(spread, 1))
-    assert np.median(found[True]) < 0.8 * np.median(found[False])
+                spreads[digit == 1].append(ink.std() / max(spread, 1))
+    assert np.median(spreads[True]) < 0.8 * np.median(spreads[False])
 
 
-# Numbers and boxes that are given
+# Requested numbers and boxes
 
 
 def test_digits_fill_the_requested_boxes() -> None:
@@ -163,7 +163,7 @@ def test_digits_fill_the_requested_boxes() -> None:
 
 
 def test_ink_is_inside_the_requested_box_and_nowhere_else() -> None:
-    """By a threshold on images of digits on a bare wall: within two pixels on each side."""
+    """Thresholds images of digits on a bare wall; the ink is within two pixels on each side."""
     box = (20, 12, 52, 60)
     for digit in range(10):
         (photo,) = some(
@@ -204,7 +204,7 @@ side = st.floats(-60, 260, width=32)
 def test_any_boxes_give_an_image(
     rows: list[tuple[int, float, float, float, float]], size: tuple[int, int] | None
 ) -> None:
-    """Of no width, upside down, or out of the image: cut to it, at least a pixel wide and high."""
+    """Without width, upside down, or outside the image: clipped to it, at least a pixel wide and high."""
     number = RequestedNumber(tuple(row[0] for row in rows), np.array([row[1:] for row in rows]), size)
     (photo,) = some(1, numbers=[number])
     height, width = photo.image.shape[:2]

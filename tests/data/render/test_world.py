@@ -1,4 +1,4 @@
-"""The renderer's config: every factor's distribution, what a user's file may change, what is left out."""
+"""The renderer's configuration: every factor's distribution, a user's file, factors that are left out."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_choices_have_the_order_that_the_code_relies_on() -> None:
 
 
 def test_every_entry_is_drawn_and_every_draw_has_an_entry() -> None:
-    """A distribution that no line of the renderer asks for would be a knob without a wire."""
+    """A distribution that the renderer never draws from would have no effect."""
     source = "".join(path.read_text() for path in SYNTH.glob("*.py"))
     asked = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', source))
     asked |= {f"exposure.{channel}" for channel in ("red", "green", "blue")} | {"wall.tint", "ink.tint"}
@@ -72,19 +72,19 @@ def test_every_factor_has_a_comment() -> None:
 
 
 def make_images(spec: Spec) -> np.ndarray:
-    """Crops of numbers that stand in a row, and of some along a stair."""
+    """Crops of numbers in a row, and of some along a stair."""
     world = load(spec)
-    found = []
+    batches = []
     for count, kind in ((96, ROW), (32, CLIMB)):
         digits = np.arange(count)[:, None] * [3, 7] % 10
         dice = Dice(numpy_generator(0, "factor"), count, world)
-        found.append(crops(dice, digits, kind, 24, installed_faces()))
-    return np.concatenate(found)
+        batches.append(crops(dice, digits, kind, 24, installed_faces()))
+    return np.concatenate(batches)
 
 
 @pytest.mark.parametrize("factor", list(WORLD.factors))
 def test_every_factor_can_be_left_out_and_changes_the_images(factor: str) -> None:
-    """With it in every image some differ; what a factor needs to be seen is in every image, too."""
+    """With the factor in every image, some differ; factors that it depends on are in every image, too."""
     always = ("plate", "screws", "ledge", "defocus", "swelling", factor)
     specs = Spec(always=always), Spec(without=(factor,), always=always)
     if factor == "number":

@@ -1,4 +1,4 @@
-"""Images of one's own: class folders or a labels.csv."""
+"""Your own images: class folders or a labels.csv."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def test_parts_can_have_their_own_folders(root: Path) -> None:
     for value, part in enumerate(("train", "val", "test")):
         make_image(root / part / "5" / "a.png", value)
     data = load(root)
-    found = [part.images[0, 0, 0, 0] for part in (data.train, data.val, data.test)]
-    assert found == [0, 1, 2]
+    values = [part.images[0, 0, 0, 0] for part in (data.train, data.val, data.test)]
+    assert values == [0, 1, 2]
     assert len({int(part.groups[0]) for part in (data.train, data.val, data.test)}) == 3
 
 

@@ -127,11 +127,11 @@ def test_a_malformed_label_file_is_refused_or_read(
             data[spoil % len(data)] = sign
         (folder / "mchar_train.json").write_bytes(data)
         try:
-            found = mchar_json.read(folder / "mchar_train.json")
+            labels = mchar_json.read(folder / "mchar_train.json")
         except DataError as error:
             assert "mchar_train.json" in error.message  # noqa: PT017
         else:
-            assert all(0 <= digit <= 9 for _, label, _ in found for digit in label)
+            assert all(0 <= digit <= 9 for _, label, _ in labels for digit in label)
 
 
 def test_a_bad_file_leaves_no_partial_cache(tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_a_bad_file_leaves_no_partial_cache(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (REAL / "labels").is_dir(), reason=f"no real data in {REAL}")
 def test_the_contest_s_own_files_are_read() -> None:
-    found = mchar_json.read(REAL / "labels" / "mchar_train.json")
-    lengths = [len(label) for _, label, _ in found]
+    labels = mchar_json.read(REAL / "labels" / "mchar_train.json")
+    lengths = [len(label) for _, label, _ in labels]
     assert [lengths.count(length) for length in range(1, 7)] == [4636, 16262, 7813, 1280, 8, 1]
-    assert found[0] == ("000000.png", (1, 9), ((246.0, 77.0, 327.0, 296.0), (323.0, 81.0, 419.0, 300.0)))
+    assert labels[0] == ("000000.png", (1, 9), ((246.0, 77.0, 327.0, 296.0), (323.0, 81.0, 419.0, 300.0)))
     assert len(mchar_json.read(REAL / "labels" / "mchar_val.json")) == 10_000

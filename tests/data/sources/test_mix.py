@@ -1,4 +1,4 @@
-"""Real and rendered images in a batch: how many of each, which ones, and that only real ones are judged."""
+"""Real and rendered images in a batch: how many of each, which ones, and validation on real ones only."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ SMALL = ["data.root=d", "data.check_md5=false", "threads=1", "device=cpu", "epoc
 
 @pytest.fixture
 def place(folder: Path) -> Path:
-    """A current folder with files of the official layout in `d`."""
+    """A current folder with files in the official layout in `d`."""
     for part, count, seed in (("train", 120, 0), ("test", 30, 1)):
         write_mat(folder / "d", part, count, seed)
     return folder

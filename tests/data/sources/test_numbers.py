@@ -1,4 +1,4 @@
-"""Whole numbers through `svhn train` and `svhn eval`: their scores, and positions that count differently."""
+"""Whole numbers with `svhn train` and `svhn eval`: their scores, and weights of positions."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ def test_over_folds_digits_and_lengths_have_a_mean_too(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", *WORDS, "split=kfold", "jobs=1", "split.k=2", "hydra.run.dir=run"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
+    output = " ".join(capsys.readouterr().out.split())
     summary = json.loads((bars / "run" / "summary.json").read_text())
     for part in ("val", "test"):
         for name in ("digit_accuracy", "length_accuracy"):
-            found = [fold[part][name] for fold in summary["folds"]]
-            assert summary[f"{part}_{name}"]["mean"] == pytest.approx(sum(found) / 2)
-        assert f"mean {part} digit accuracy" in told
+            scores = [fold[part][name] for fold in summary["folds"]]
+            assert summary[f"{part}_{name}"]["mean"] == pytest.approx(sum(scores) / 2)
+        assert f"mean {part} digit accuracy" in output
 
 
 def test_a_head_that_starts_from_the_shares_of_the_classes_starts_at_their_entropy(
@@ -112,8 +112,8 @@ def test_a_head_that_starts_from_the_shares_of_the_classes_starts_at_their_entro
     rows = predictions(ready["run_dir"])
     entropies = []
     for place in range(3):
-        found = Counter((*row["label"], *[""] * 3)[place] for row in rows)
-        entropies.append(-sum(n / len(rows) * math.log(n / len(rows)) for n in found.values()))
+        counts = Counter((*row["label"], *[""] * 3)[place] for row in rows)
+        entropies.append(-sum(n / len(rows) * math.log(n / len(rows)) for n in counts.values()))
     loss = ready["val"]["loss"]
     assert sum(entropies) / 3 < loss < sum(entropies) / 3 + 0.3  # untrained weights add some noise
     assert loss < plain["val"]["loss"] - 0.3
@@ -129,7 +129,7 @@ def test_position_weights_affect_training_and_not_validation(
     for row in rows:
         for place, k in enumerate([*map(int, row["label"]), 10, 10][:3]):
             logs[place].append(-math.log(float(row[f"p{place}_{k}"])))
-    means = [sum(found) / len(rows) for found in logs]
+    means = [sum(losses) / len(rows) for losses in logs]
     assert means[2] < min(means[:2])
     assert last["val"]["loss"] == pytest.approx(sum(means) / 3, rel=1e-4)
 

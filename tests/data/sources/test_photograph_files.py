@@ -1,4 +1,4 @@
-"""Photographs become a part of the cache once, whatever kills that; and what cannot be read is told."""
+"""Photographs are decoded into the cache once, whatever kills it; and broken ones are reported."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ N = 11
 FRAMING = Framing(12, 20, "boxes", 0.1, 0.1)
 
 
-def part(folder: Path, found: list[Row]) -> PhotographPart:
+def part(folder: Path, labels: list[Row]) -> PhotographPart:
     return PhotographPart(
         (folder,),
         lambda: [
             PhotographFile(f"{folder.name}/{name}", folder / name, label, boxes)
-            for name, label, boxes in found
+            for name, label, boxes in labels
         ],
     )
 
@@ -54,9 +54,9 @@ def test_images_match_framing_and_labels_match_the_file(tmp_path: Path) -> None:
     data = load(tmp_path, written(tmp_path))
     assert data.framing == FRAMING
     for seed, digits in enumerate((data.train, data.test)):
-        found = rows(N, seed)
-        assert_labels(digits, found)
-        for i, (name, _, boxes) in enumerate(found):
+        labels = rows(N, seed)
+        assert_labels(digits, labels)
+        for i, (name, _, boxes) in enumerate(labels):
             image = Image.open(tmp_path / ("train", "test")[seed] / name)
             assert (digits.images[i] == FRAMING.store(image, boxes)).all()
             assert tuple(digits.sizes[i]) == image.size
@@ -126,17 +126,17 @@ def test_another_framing_is_another_set(tmp_path: Path, framing: Framing) -> Non
 
 
 def test_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
-    found = {}
+    files = {}
     write_images(tmp_path / "train", rows(300, 0), 0)
     for workers in (1, 2):
         cache = tmp_path / str(workers)
         parts = {"train": part(tmp_path / "train", rows(300, 0))}
         photograph_files.load("some", parts, FRAMING, cache=Cache(cache), workers=workers)
-        found[workers] = content(cache)
-    assert set(found[1]) == {
+        files[workers] = content(cache)
+    assert set(files[1]) == {
         f"train_{name}.npy" for name in ("images", "labels", "groups", "boxes", "sizes", "names")
     }
-    assert found[1] == found[2]
+    assert files[1] == files[2]
 
 
 # ----------------------------------------------------------------------------- killed, and gone on with
@@ -189,11 +189,11 @@ def test_after_a_kill_at_any_step_the_build_resumes_to_the_same_bytes(
     firsts = []
     for step in range(1, len(list((tmp_path / "killed").iterdir())) + 1):
         root = tmp_path / "killed" / str(step)
-        told: list[int] = []
-        load(root, parts, skip_broken=True, progress=lambda what, done, total: told.append(done))  # noqa: B023
+        calls: list[int] = []
+        load(root, parts, skip_broken=True, progress=lambda what, done, total: calls.append(done))  # noqa: B023
         assert content(root / "cache") == expected, step
         assert leftovers(root / "cache") == []
-        firsts.append(told[0] if told else N)
+        firsts.append(calls[0] if calls else N)
     assert firsts == sorted(firsts), "nothing that was done is done again"
     assert {3, 6, 9, N} <= set(firsts)
 
@@ -208,9 +208,9 @@ def test_an_interrupt_loses_at_most_one_chunk(tmp_path: Path, monkeypatch: pytes
 
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path, parts, progress=interrupt)
-    told: list[int] = []
-    load(tmp_path, parts, progress=lambda what, done, total: told.append(done))
-    assert told == [9, 11]
+    calls: list[int] = []
+    load(tmp_path, parts, progress=lambda what, done, total: calls.append(done))
+    assert calls == [9, 11]
     assert leftovers(tmp_path / "cache") == []
 
 

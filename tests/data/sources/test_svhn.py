@@ -190,9 +190,9 @@ def test_groups_of_all_parts_and_files_are_distinct(root: Path) -> None:
 
 
 def stages(root: Path, **options: Any) -> set[str]:
-    told: set[str] = set()
-    load(root, progress=lambda what, done, total: told.add(what), **options)
-    return told
+    stages_seen: set[str] = set()
+    load(root, progress=lambda what, done, total: stages_seen.add(what), **options)
+    return stages_seen
 
 
 def test_a_file_is_converted_once_even_if_it_is_moved(root: Path) -> None:
@@ -261,12 +261,12 @@ def test_official_files_pass_and_are_hashed_once(root: Path, monkeypatch: pytest
 
 
 def test_the_md5s_are_those_of_torchvision() -> None:
-    spec = importlib.util.find_spec("torchvision")  # found, not imported: the import takes seconds
+    spec = importlib.util.find_spec("torchvision")  # located, not imported: the import takes seconds
     assert spec is not None
     assert spec.origin is not None
     source = "".join((Path(spec.origin).parent / "datasets" / "svhn.py").read_text().split())
-    for part, (name, found) in svhn.FILES.items():
-        assert f'"{part}":["{svhn.BASE_URL}/{name}","{name}","{found}",]' in source
+    for part, (name, official_md5) in svhn.FILES.items():
+        assert f'"{part}":["{svhn.BASE_URL}/{name}","{name}","{official_md5}",]' in source
 
 
 @pytest.mark.parametrize("part", ["train", "test", "extra"])
@@ -281,7 +281,7 @@ def test_a_missing_official_file_is_named_with_three_ways_to_fix_it(root: Path, 
 
 
 def test_official_files_are_never_fetched_next_to_your_own(root: Path) -> None:
-    """SVHN's test part would say nothing of other images; files of one's own may have none."""
+    """SVHN's test part says nothing about other images; your own files may lack one."""
     (root / "test_32x32.mat").unlink()
     assert load(root, download=True, base_url="http://127.0.0.1:9").test is None
     (root / "train_32x32.mat").unlink()

@@ -1,4 +1,4 @@
-"""SVHN's whole numbers: digitStruct.mat, archives and folders, the real files where they are at hand."""
+"""SVHN's whole numbers: digitStruct.mat, archives and folders, and the real files, if available."""
 
 from __future__ import annotations
 
@@ -62,16 +62,16 @@ def assert_whole(data: DataSet) -> None:
 
 
 def test_labels_and_boxes_are_those_of_the_file(tmp_path: Path) -> None:
-    found = rows(30, 0, longest=5)
-    write_digit_struct(tmp_path / "a.mat", found)
-    assert digit_struct.read(tmp_path / "a.mat") == found
+    labels = rows(30, 0, longest=5)
+    write_digit_struct(tmp_path / "a.mat", labels)
+    assert digit_struct.read(tmp_path / "a.mat") == labels
 
 
 def test_several_processes_read_the_same_labels(tmp_path: Path) -> None:
-    found = rows(1100, 0)
-    write_digit_struct(tmp_path / "a.mat", found)
+    labels = rows(1100, 0)
+    write_digit_struct(tmp_path / "a.mat", labels)
     for workers in (1, 2):
-        assert digit_struct.read(tmp_path / "a.mat", workers) == found
+        assert digit_struct.read(tmp_path / "a.mat", workers) == labels
 
 
 def test_ten_is_zero_and_other_labels_are_refused(tmp_path: Path) -> None:
@@ -158,12 +158,12 @@ def server(packed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_missing_archives_are_downloaded(server: str, tmp_path: Path) -> None:
-    told: set[str] = set()
+    stages: set[str] = set()
     data = load(
-        tmp_path / "new", download=True, base_url=server, progress=lambda what, done, total: told.add(what)
+        tmp_path / "new", download=True, base_url=server, progress=lambda what, done, total: stages.add(what)
     )
     assert_whole(data)
-    assert {"download train", "unpack train.tar.gz", "decode svhn_full train"} <= told
+    assert {"download train", "unpack train.tar.gz", "decode svhn_full train"} <= stages
     assert not (tmp_path / "new" / "extra.tar.gz").exists()
 
 
@@ -216,7 +216,7 @@ def test_a_damaged_archive_is_refused_and_leaves_nothing(packed: Path, data: st.
     content = bytearray(whole)
     if data.draw(st.booleans()):
         del content[data.draw(st.integers(0, len(content) - 1)) :]
-    else:  # the header's first bytes hold a time and a name, which nobody needs
+    else:  # the header's first bytes hold a time and a name, which are not used
         content[data.draw(st.integers(len(whole) // 50, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     (packed / "train.tar.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"train\.tar\.gz"):
@@ -244,11 +244,11 @@ def test_a_damaged_label_file_gives_labels_or_a_data_error(struct: Path, data: s
     path = struct.with_name("damaged.mat")
     path.write_bytes(content)
     try:
-        found = digit_struct.read(path, 1)
+        labels = digit_struct.read(path, 1)
     except DataError as error:
         assert str(path) in error.message  # noqa: PT017
     else:
-        assert all(len(label) == len(boxes) > 0 for _, label, boxes in found)
+        assert all(len(label) == len(boxes) > 0 for _, label, boxes in labels)
 
 
 # ----------------------------------------------------------------------------- the real files
@@ -282,7 +282,7 @@ def test_the_real_label_files_match_the_tables_of_boxes(part: str) -> None:
         for row in csv.DictReader(file):
             values = [float(row[name]) for name in ("digit", "xmin", "ymin", "xmax", "ymax")]
             expected.setdefault(row["image"], []).append(values)
-    found = digit_struct.read(REAL / "full_numbers_mini" / part / "digitStruct.mat")
-    assert len(found) >= 39
-    for name, label, boxes in found:
+    labels = digit_struct.read(REAL / "full_numbers_mini" / part / "digitStruct.mat")
+    assert len(labels) >= 39
+    for name, label, boxes in labels:
         assert np.column_stack([label, boxes]).tolist() == expected[name]

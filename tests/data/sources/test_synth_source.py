@@ -56,19 +56,19 @@ def test_the_parts_groups_are_distinct(tmp_path: Path) -> None:
 
 
 def test_each_part_is_rendered_once_and_reports_progress(tmp_path: Path) -> None:
-    told: list[tuple[str, int, int | None]] = []
+    calls: list[tuple[str, int, int | None]] = []
 
     def progress(what: str, done: int, total: int | None) -> None:
-        told.append((what, done, total))
+        calls.append((what, done, total))
 
     first = load(tmp_path, progress=progress)
-    assert ("render train", 300, 300) in told
-    assert ("render test", 70, 70) in told
-    told.clear()
+    assert ("render train", 300, 300) in calls
+    assert ("render test", 70, 70) in calls
+    calls.clear()
     assert load(tmp_path, progress=progress).fingerprint == first.fingerprint
-    assert told == []
+    assert calls == []
     load(tmp_path, progress=progress, n_train=310)
-    assert {what for what, _, _ in told} == {"render train"}
+    assert {what for what, _, _ in calls} == {"render train"}
 
 
 def test_zero_test_images_means_no_test_part(tmp_path: Path) -> None:

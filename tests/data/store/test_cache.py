@@ -102,11 +102,11 @@ def test_a_kill_at_any_step_leaves_nothing_or_a_complete_folder(tmp_path: Path) 
     assert len(roots) > 20
     outcomes = set()
     for root in roots:
-        found = [folder for folder in root.glob("data-*") if folder.is_dir()]
-        outcomes.add(len(found))
-        if found:
-            assert_holds_its_files(found[0])
-        assert_whole(Cache(root).open("data", KEY, never if found else fill))
+        folders = [folder for folder in root.glob("data-*") if folder.is_dir()]
+        outcomes.add(len(folders))
+        if folders:
+            assert_holds_its_files(folders[0])
+        assert_whole(Cache(root).open("data", KEY, never if folders else fill))
     assert outcomes == {0, 1}
 
 

@@ -24,7 +24,7 @@ NO_WAITS = (0.0, 0.0, 0.0)
 
 @dataclass
 class Server:
-    """Serves BODY, and does to each request what the next word of `plan` says:
+    """Serves BODY, and treats each request as the next word of `plan` says:
 
     an int: an answer that ends after so many bytes; "503", "404": that code; "whole", or no word: all.
     """
@@ -97,14 +97,14 @@ def kept(folder: Path) -> list[str]:
 
 
 def test_a_file_arrives_complete_and_reports_progress(server: Server, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
+    progress_calls: list[tuple[int, int | None]] = []
     target = tmp_path / "new" / "train_32x32.mat"
-    fetch(server.url, target, md5=MD5, progress=lambda done, total: told.append((done, total)))
+    fetch(server.url, target, md5=MD5, progress=lambda done, total: progress_calls.append((done, total)))
     assert target.read_bytes() == BODY
     assert kept(target.parent) == ["train_32x32.mat"]
-    assert told[0] == (0, len(BODY))
-    assert told[-1] == (len(BODY), len(BODY))
-    assert told == sorted(told)
+    assert progress_calls[0] == (0, len(BODY))
+    assert progress_calls[-1] == (len(BODY), len(BODY))
+    assert progress_calls == sorted(progress_calls)
 
 
 def test_an_existing_file_is_left_alone(server: Server, tmp_path: Path) -> None:
@@ -123,11 +123,16 @@ def test_an_interrupted_transfer_is_resumed_where_it_ended(server: Server, tmp_p
 
 def test_a_part_of_an_earlier_process_is_resumed(server: Server, tmp_path: Path) -> None:
     part_of(tmp_path / "file").write_bytes(BODY[:1234])
-    told = []
-    fetch(server.url, tmp_path / "file", md5=MD5, progress=lambda done, total: told.append((done, total)))
+    progress_calls = []
+    fetch(
+        server.url,
+        tmp_path / "file",
+        md5=MD5,
+        progress=lambda done, total: progress_calls.append((done, total)),
+    )
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.seen == ["bytes=1234-"]
-    assert told[0] == (1234, len(BODY))
+    assert progress_calls[0] == (1234, len(BODY))
 
 
 @settings(deadline=None, max_examples=25)
@@ -135,7 +140,7 @@ def test_a_part_of_an_earlier_process_is_resumed(server: Server, tmp_path: Path)
 def test_transfers_that_make_progress_always_complete(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], ranges: bool
 ) -> None:
-    # Twelve interruptions are more than the three tries, but each one gets further than those before it.
+    # Twelve interruptions exceed the three retries, but each attempt gets further than those before it.
     plan: list[int | str] = [*cuts] if ranges else sorted(set(cuts))
     target = tmp_path_factory.mktemp("cuts") / "file"
     with serving(Server(plan=plan, ranges=ranges)) as server:
@@ -151,11 +156,16 @@ def test_a_server_without_ranges_sends_the_whole_file_again(server: Server, tmp_
 
 
 def test_a_file_of_unknown_length_is_verified_by_md5(server: Server, tmp_path: Path) -> None:
-    told = []
+    progress_calls = []
     server.sends_length = False
-    fetch(server.url, tmp_path / "file", md5=MD5, progress=lambda done, total: told.append((done, total)))
+    fetch(
+        server.url,
+        tmp_path / "file",
+        md5=MD5,
+        progress=lambda done, total: progress_calls.append((done, total)),
+    )
     assert (tmp_path / "file").read_bytes() == BODY
-    assert told[-1] == (len(BODY), None)
+    assert progress_calls[-1] == (len(BODY), None)
 
 
 def test_a_server_that_sends_another_range_does_not_spoil_the_file(server: Server, tmp_path: Path) -> None:
@@ -278,7 +288,7 @@ def test_two_processes_download_a_file_once(server: Server, tmp_path: Path) -> N
 def test_md5_matches_hashlib(tmp_path: Path) -> None:
     body = BODY * 10
     (tmp_path / "file").write_bytes(body)
-    told = []
-    found = md5_of(tmp_path / "file", lambda done, total: told.append((done, total)))
-    assert found == hashlib.md5(body).hexdigest()
-    assert told[-1] == (len(body), len(body))
+    progress_calls = []
+    digest = md5_of(tmp_path / "file", lambda done, total: progress_calls.append((done, total)))
+    assert digest == hashlib.md5(body).hexdigest()
+    assert progress_calls[-1] == (len(body), len(body))
