@@ -133,7 +133,7 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("plate: {chance: 2}", "0 to 1"),
+        ("plate: {chance: 2}", "between 0 and 1"),
         ("plate: {corner: [1, 0]}", "low is above high"),
         ("plate: {corner: {sigma: 1}}", "expected"),
         ("plate: {corner: x}", "expected"),
@@ -141,7 +141,7 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
         ("plate: {roundness: [0, 1]}", "no plate.roundness"),
         ("plates: {chance: 1}", "no plates.chance"),
         ("wall: {tint: {weights: {pink: 1}}}", "chooses among grey"),
-        ("wall: {tint: {weights: {red: -1}}}", "0 or more"),
+        ("wall: {tint: {weights: {red: -1}}}", "at least 0"),
         ("wall: {tint: [0, 1]}", "chooses among"),
         ("plate: 3", "factors"),
         ("[1, 2]", "factors"),
