@@ -14,9 +14,11 @@ from torch import nn
 
 from svhncli.core.labels import BLANK
 from svhncli.engine.batches import Batches
-from svhncli.engine.forward import logits
-from svhncli.engine.loop import Plan, State, Tick, evaluate, fit, train_step
+from svhncli.engine.forward import evaluate, logits
+from svhncli.engine.loop import Tick, fit
 from svhncli.engine.preprocess import Preprocess
+from svhncli.engine.state import Plan, State
+from svhncli.engine.step import train_step
 from svhncli.runs import checkpoint
 from svhncli.stats.scores import is_right
 from svhncli.training.checks.bench import Bench, Result, losses

@@ -16,7 +16,7 @@ import pytest
 from golden.cases import observed
 from golden.shapes import differences, merged, shape
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent
 RECORDED = {path.stem: json.loads(path.read_text()) for path in sorted(GOLDEN.glob("*.json"))}
 
 
