@@ -26,6 +26,30 @@ def test_a_file_imports_its_own_room_and_rooms_below(module: str) -> None:
     assert not [target for target in EDGES[module] if target and ROOMS.index(room(target)) < own]
 
 
+DATA = ("sources", "formats", "render", "store")
+"""The folders of data/ from top to bottom."""
+
+
+@pytest.mark.parametrize("module", [name for name in EDGES if name.startswith("data.")])
+def test_a_folder_of_data_imports_folders_below(module: str) -> None:
+    folder = module.split(".")[1]
+    above = DATA[: DATA.index(folder)] if folder in DATA else ()
+    assert not [
+        target for target in EDGES[module] if target.startswith(tuple(f"data.{name}." for name in above))
+    ]
+
+
+def test_the_store_knows_no_other_file_of_data_but_digits() -> None:
+    known = {
+        target
+        for module in EDGES
+        if module.startswith("data.store.")
+        for target in EDGES[module]
+        if target.startswith("data.") and not target.startswith("data.store.")
+    }
+    assert known == {"data.digits"}
+
+
 def test_no_file_is_part_of_an_import_ring() -> None:
     assert rings(EDGES) == []
 

@@ -154,7 +154,7 @@ def _framing(config: PredictConfig, trained_on: Framing) -> Framing:
 def _predicted(
     config: PredictConfig,
     folds: list[Trained],
-    images: Iterator[inputs.Stored],
+    images: Iterator[inputs.NamedImage],
     total: int,
     counts: Counts,
     show: Show,

@@ -15,7 +15,7 @@ from svhncli.config.verbs import RenderConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import optional
 from svhncli.core.rng import numpy_generator
-from svhncli.data.formats import label_files, layouts
+from svhncli.data.formats import layouts, requested_labels
 from svhncli.data.render import painter
 from svhncli.data.render.chunk import CHUNK, render_chunk
 from svhncli.data.render.dice import Dice
@@ -77,12 +77,12 @@ def table(result: Rendering) -> Iterator[RenderableType]:
 
 def _write(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show: Show) -> Rendering:
     """A data set on disk: all of its parts, or one of them."""
-    order = layouts.Order(data.seed, data.size, registry.world(data), cache)
-    parts: dict[str, int | label_files.Labels]
+    order = layouts.RenderSettings(data.seed, data.size, registry.world(data), cache)
+    parts: dict[str, int | requested_labels.RequestedLabels]
     if config.labels is not None:
         file = Path(config.labels).expanduser()
-        part = label_files.part_of(file) if config.part == "all" else config.part
-        parts = {part: label_files.read_labels(file)}
+        part = requested_labels.part_of(file) if config.part == "all" else config.part
+        parts = {part: requested_labels.read(file)}
     else:
         named = layouts.PARTS[config.layout] if config.part == "all" else (config.part,)
         sizes = {part: data.n_train if part == "train" else data.n_test for part in named}

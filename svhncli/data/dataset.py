@@ -1,4 +1,4 @@
-"""A data set in its parts, and which images a fold validates on."""
+"""A data set with its parts, and the images that a fold validates on."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 
 from svhncli.data.digits import Digits
 from svhncli.data.framing import Framing
-from svhncli.data.sources.fresh import Fresh
+from svhncli.data.render.fresh import FreshImages
 from svhncli.data.split import Fold
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """The parts of a data set. `test` is never used for choosing anything.
+    """The parts of a data set. `test` is never used to choose anything.
 
-    val: a validation part that the data set brings, for `split=official`.
-    fingerprint: changes whenever the pictures or labels do; a resumed run must meet the same one.
-    extra_train: pictures of the same kind that only ever train: no split sees them.
-    share: how much of every training batch they are, 0 <= share < 1.
-    fresh: renews for every epoch after the first what is drawn from `extra_train`, or where there is none,
-        what a fold trains on.
-    framing: what of the photographs the pictures are; None for pictures that are seen as they are stored.
+    val: a validation part that comes with the data set, for `split=official`.
+    fingerprint: changes whenever the images or labels do; a resumed run requires the same one.
+    extra_train: more images of the same shape that are only trained on: no split includes them.
+    share: their fraction of every training batch, 0 <= share < 1.
+    fresh: renders new images for every epoch after the first, in place of `extra_train` or, without it, in
+        place of a fold's training images.
+    framing: how the images were cut from photographs; None for images that are used as stored.
     broken: names of the files that could not be read and were left out.
-    excluded: names of the pictures that a person left out.
+    excluded: names of the images that the user left out.
     """
 
     name: str
@@ -32,7 +32,7 @@ class DataSet:
     val: Digits | None = None
     extra_train: Digits | None = None
     share: float = 0.0
-    fresh: Fresh | None = None
+    fresh: FreshImages | None = None
     framing: Framing | None = None
     broken: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -40,9 +40,9 @@ class DataSet:
     def __post_init__(self) -> None:
         extra = self.extra_train
         if extra is not None and (extra.shape, extra.classes) != (self.train.shape, self.train.classes):
-            raise ValueError(f"extra_train must have pictures {self.train.shape}, not {extra.shape}")
+            raise ValueError(f"extra_train must have images of shape {self.train.shape}, not {extra.shape}")
 
 
 def val_digits(data: DataSet, fold: Fold) -> Digits:
-    """The pictures that a fold's `val` indexes."""
+    """The images that a fold's `val` indexes."""
     return data.val if fold.val_part == "val" and data.val is not None else data.train

@@ -1,4 +1,4 @@
-"""What every data source returns, and the only form in which pictures travel inside the tool."""
+"""`Digits`: what every data source returns, and the one form in which images travel inside the tool."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import numpy as np
 from svhncli.core.labels import BLANK, CLASSES
 
 
-class Names(Sequence[str]):
-    """Names of pictures, made or read when they are asked for."""
+class ImageNames(Sequence[str]):
+    """Names of images, each made or read on access."""
 
     @abstractmethod
     def _name(self, index: int) -> str:
-        """The name of one picture, counted from 0."""
+        """The name of an image, counted from 0."""
 
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
-        found = range(len(self))[index]
-        return [self._name(one) for one in found] if isinstance(found, range) else self._name(found)
+        rows = range(len(self))[index]
+        return [self._name(row) for row in rows] if isinstance(rows, range) else self._name(rows)
 
 
-class Numbered(Names):
-    """The names `prefix/0`, `prefix/1`, … of pictures that have none of their own."""
+class NumberedNames(ImageNames):
+    """The names `prefix/0`, `prefix/1`, …, for images without names of their own."""
 
     def __init__(self, prefix: str, length: int) -> None:
         self.prefix = prefix
@@ -42,7 +42,7 @@ class Numbered(Names):
         return f"{self.prefix}/{index}"
 
 
-class Stored(Names):
+class StoredNames(ImageNames):
     """Names as UTF-8 in an array of bytes, (N,), which may be memory-mapped."""
 
     def __init__(self, names: np.ndarray) -> None:
@@ -55,8 +55,8 @@ class Stored(Names):
         return bytes(self.names[index]).decode()
 
 
-class Chosen(Names):
-    """Those of other names that stand at int64 `rows` (N,)."""
+class SelectedNames(ImageNames):
+    """The names at int64 `rows` (N,) of other names."""
 
     def __init__(self, names: Sequence[str], rows: np.ndarray) -> None:
         self.names = names
@@ -71,16 +71,16 @@ class Chosen(Names):
 
 @dataclass(frozen=True)
 class Digits:
-    """N labelled pictures.
+    """N labeled images.
 
-    images: uint8 (N, C, H, W), often memory-mapped, so never copied whole.
-    labels: int64 (N, L); L = 1 for single digits, else the longest number, padded with `BLANK`.
-        Digit 0 is class 0.
-    groups: int64 (N,); pictures of one house number share a group and never stand on both sides of a split.
-    names: one name a picture, for people.
+    images: uint8 (N, C, H, W), often memory-mapped, so never copied as a whole.
+    labels: int64 (N, L); L = 1 for single digits, otherwise the length of the longest number, padded with
+        `BLANK`. Digit 0 is class 0.
+    groups: int64 (N,); images of the same house number share a group, and a split never separates a group.
+    names: a name for each image, for people to read.
     boxes: float32 (N, L, 4), each digit's left, top, right and bottom in pixels of the photograph that the
-        picture was made from, NaN where there is no digit; None where nobody knows them.
-    sizes: int32 (N, 2), width and height of those photographs; None where pictures are stored as they came.
+        image was cut from, NaN where there is no digit; None if unknown.
+    sizes: int32 (N, 2), width and height of those photographs; None if images are stored unresized.
     """
 
     images: np.ndarray
@@ -110,7 +110,7 @@ class Digits:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of every picture."""
+        """(C, H, W) of an image."""
         return self.images.shape[1], self.images.shape[2], self.images.shape[3]
 
     @property
@@ -119,10 +119,10 @@ class Digits:
         return CLASSES if self.labels.shape[1] == 1 else CLASSES + 1
 
     def padded(self, positions: int) -> Digits:
-        """The same pictures with labels (N, positions), blanks after the digits.
+        """The same images with labels (N, positions), padded with blanks.
 
         Raises:
-            ValueError: a number has more digits than that.
+            ValueError: a number has more digits than `positions`.
         """
         longest = self.labels.shape[1]
         if longest > positions:
@@ -133,21 +133,21 @@ class Digits:
         return replace(self, labels=labels, boxes=boxes)
 
     def take(self, rows: np.ndarray) -> Digits:
-        """The pictures at int64 `rows` (n,), copied into memory."""
+        """The images at int64 `rows` (n,), copied into memory."""
         return Digits(
             self.images[rows],
             self.labels[rows],
             self.groups[rows],
-            Chosen(self.names, rows),
+            SelectedNames(self.names, rows),
             None if self.boxes is None else self.boxes[rows],
             None if self.sizes is None else self.sizes[rows],
         )
 
     def class_counts(self) -> list[int]:
-        """How many digits of each class 0-9 there are; blanks do not count."""
+        """The number of digits in each class 0-9, without blanks."""
         return np.bincount(self.labels.ravel(), minlength=CLASSES)[:CLASSES].tolist()
 
     def length_counts(self) -> list[int]:
-        """How many numbers of 1, 2, … L digits there are."""
+        """The number of house numbers with 1, 2, … L digits."""
         positions = self.labels.shape[1]
         return np.bincount((self.labels != BLANK).sum(1), minlength=positions + 1)[1:].tolist()

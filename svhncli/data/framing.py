@@ -1,4 +1,4 @@
-"""From a photograph of any size to a stored picture: which part of it is kept, and in how many pixels."""
+"""From a photograph of any size to a stored image: which part is kept, at which resolution."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 LARGEST = 50_000_000
-"""Pixels of a photograph with all that its boxes reach beyond it; a wrong box can lie anywhere."""
+"""Pixels of a photograph extended to contain its boxes; a wrong box can lie anywhere."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
@@ -17,13 +17,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Framing:
-    """What of a photograph is seen.
+    """The part of a photograph that a network sees, its view.
 
-    height, width: pixels of what a network sees; its sides are stretched to them.
-    crop: "whole" sees the whole photograph; "boxes" the union of its digits' boxes, widened.
-    widen: share of the union's width and height that is added at each side (boxes).
-    jitter: share of the seen width and height that is stored beyond each side, so that training can move its
-        view (Goodfellow et al. 2014 store 64×64 pixels and see 54×54 of them); boxes alone.
+    height, width: pixels of the view, to which it is resized without keeping its aspect ratio.
+    crop: "whole" views the whole photograph; "boxes" the union of its digits' boxes, widened.
+    widen: fraction of the union's width and height that is added on each side; for "boxes" only.
+    jitter: fraction of the view's width and height that is stored beyond each side, so that training can
+        shift the view (Goodfellow et al. 2014 store 64×64 pixels and view 54×54 of them); for "boxes" only.
     """
 
     height: int
@@ -34,29 +34,29 @@ class Framing:
 
     @property
     def room(self) -> tuple[int, int]:
-        """Rows and columns that are stored beyond each side of what is seen."""
+        """Rows and columns that are stored beyond each side of the view."""
         if self.crop == "whole":
             return 0, 0
         return round(self.jitter * self.height), round(self.jitter * self.width)
 
     @property
     def stored(self) -> tuple[int, int]:
-        """Height and width of a stored picture."""
+        """Height and width of a stored image."""
         rows, columns = self.room
         return self.height + 2 * rows, self.width + 2 * columns
 
     def middle(self, stored: np.ndarray) -> np.ndarray:
-        """What is seen of stored pictures (..., *stored) where no view is moved: (..., height, width)."""
+        """The unshifted view of stored images (..., *stored): (..., height, width)."""
         rows, columns = self.room
         return stored[..., rows : rows + self.height, columns : columns + self.width]
 
     def store(self, photograph: Image.Image, boxes: Sequence[Box]) -> np.ndarray:
-        """The stored picture of an RGB photograph, uint8 (3, *stored); what lies outside repeats the edge.
+        """The stored image of an RGB photograph, uint8 (3, *stored); its edge pixels repeat beyond it.
 
-        boxes: those of its digits; not looked at where the whole photograph is seen.
+        boxes: of its digits; ignored if the whole photograph is viewed.
 
         Raises:
-            ValueError: boxes are what is seen, and there are none, or they lie absurdly far out.
+            ValueError: the view needs boxes, and there are none, or they lie far outside the photograph.
         """
         width, height = photograph.size
         window: Box = (0.0, 0.0, float(width), float(height))
@@ -66,7 +66,7 @@ class Framing:
         right, bottom = max(0, int(np.ceil(window[2])) - width), max(0, int(np.ceil(window[3])) - height)
         if left or top or right or bottom:
             if (left + width + right) * (top + height + bottom) > LARGEST:
-                raise ValueError(f"its boxes do not belong to a picture of {width}x{height} pixels")
+                raise ValueError(f"its boxes do not fit an image of {width}x{height} pixels")
             pixels = np.pad(np.asarray(photograph), ((top, bottom), (left, right), (0, 0)), mode="edge")
             photograph = Image.fromarray(pixels)
             window = window[0] + left, window[1] + top, window[2] + left, window[3] + top
@@ -77,7 +77,7 @@ class Framing:
     def _window(self, boxes: Sequence[Box]) -> Box:
         """The part of the photograph that is stored."""
         if not boxes:
-            raise ValueError("there are no boxes to cut the number out by")
+            raise ValueError("it has no boxes to crop the number by")
         left, top = (min(box[side] for box in boxes) for side in (0, 1))
         right, bottom = (max(box[side] for box in boxes) for side in (2, 3))
         rows, columns = self.room

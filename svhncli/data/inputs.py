@@ -1,4 +1,4 @@
-"""Pictures that a person names: files, folders, globs, .mat files, lists of files; decoded ahead of use."""
+"""Images that the user names: files, folders, globs, .mat files, lists of files; decoded ahead of use."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from PIL import Image
 
 from svhncli.core.errors import DataError
 from svhncli.core.processes import available_cpus
+from svhncli.data.formats import cropped_mat
 from svhncli.data.formats.images import SUFFIXES, decode
 from svhncli.data.framing import Framing
-from svhncli.data.sources import svhn
 
-Stored = tuple[str, "np.ndarray | DataError"]
-"""The name of a picture, and the picture as stored (see `Framing.store`) or why it cannot be read."""
+NamedImage = tuple[str, "np.ndarray | DataError"]
+"""The name of an image, and the image as stored (see `Framing.store`) or why it cannot be read."""
 
 TASK = 16
 """Files that a thread decodes at a time."""
 AHEAD = 64
-"""Tasks that are under way or done before they are wanted: memory stays flat for any number of files."""
+"""Tasks in progress or finished ahead of use: memory stays constant for any number of files."""
 
 
 def find(words: Sequence[str], listed: Iterable[bytes]) -> list[str]:
-    """The files that words name, in their order.
+    """The files that words name, in order.
 
-    words: a file; a folder, which stands for the pictures in it (not in its folders) by name; a glob, which
-        stands for what it matches, by name; or `-` for the files that `listed` names, one a line.
+    words: a file; a folder, for the images in it (not in its subfolders), sorted by name; a glob, for its
+        matches, sorted by name; or `-`, for the files that `listed` names, one per line.
 
     Raises:
-        DataError: a word names nothing, or a folder no pictures. Files of a list are looked for when read.
+        DataError: a word matches nothing, or a folder has no images. Files of a list are checked when read.
     """
-    found: list[str] = []
+    files: list[str] = []
     for word in words:
         if word == "-":
-            found += filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in listed))
+            files += filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in listed))
         else:
             path = os.path.expanduser(word)
             matches = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
             if not matches:
-                raise DataError(f"there is no file, folder or match of '{word}'", "look at its path")
+                raise DataError(f"no file, folder or glob matches '{word}'", "check the path")
             for match in matches:
-                found += in_folder(match) if os.path.isdir(match) else [match]
-    if not found:
-        raise DataError("there are no pictures: the list is empty", "give one file a line")
-    return found
+                files += in_folder(match) if os.path.isdir(match) else [match]
+    if not files:
+        raise DataError("there are no images: the list is empty", "list one file per line")
+    return files
 
 
 def in_folder(folder: str) -> list[str]:
-    """The pictures right in a folder, by name; hidden files are none.
+    """The images directly in a folder, sorted by name, without hidden files.
 
     Raises:
         DataError: there are none, or the folder cannot be read.
@@ -62,34 +62,34 @@ def in_folder(folder: str) -> list[str]:
     try:
         names = sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES))
     except OSError as error:
-        raise DataError(f"cannot read the folder '{folder}': {error.strerror}", "look at its path") from error
+        raise DataError(f"cannot read the folder '{folder}': {error.strerror}", "check its path") from error
     if not (shown := [name for name in names if not name.startswith(".")]):
         raise DataError(
-            f"there are no pictures ({', '.join(SUFFIXES)}) in the folder '{folder}'",
-            "folders inside it are not searched: name each of them, or give '**/*.png' in quotes",
+            f"there are no images ({', '.join(SUFFIXES)}) in the folder '{folder}'",
+            "subfolders are not searched: name each of them, or give '**/*.png' in quotes",
         )
     return [os.path.join(folder, name) for name in shown]
 
 
-def stored(files: Sequence[str], framing: Framing) -> Iterator[Stored]:
-    """Every picture in order, uint8 (3, *framing.stored); those of a .mat are named `file/0`, `file/1`, ….
+def stored(files: Sequence[str], framing: Framing) -> Iterator[NamedImage]:
+    """Every image in order, uint8 (3, *framing.stored); those in a .mat are named `file/0`, `file/1`, ….
 
-    framing: one that sees the whole picture. Threads decode ahead of the reader.
+    framing: one that views the whole image. Threads decode ahead of use.
     """
     pool = ThreadPoolExecutor(available_cpus())
     try:
         for is_mat, group in itertools.groupby(files, lambda file: file.lower().endswith(".mat")):
             if is_mat:
                 for file in group:
-                    yield from _of_mat(file, framing)
+                    yield from _from_mat(file, framing)
             else:
                 yield from _decoded(pool, group, framing)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _decoded(pool: ThreadPoolExecutor, files: Iterator[str], framing: Framing) -> Iterator[Stored]:
-    waiting: deque[Future[list[Stored]]] = deque()
+def _decoded(pool: ThreadPoolExecutor, files: Iterator[str], framing: Framing) -> Iterator[NamedImage]:
+    waiting: deque[Future[list[NamedImage]]] = deque()
     while task := list(itertools.islice(files, TASK)):
         waiting.append(pool.submit(_decode_all, task, framing))
         if len(waiting) == AHEAD:
@@ -98,7 +98,7 @@ def _decoded(pool: ThreadPoolExecutor, files: Iterator[str], framing: Framing) -
         yield from waiting.popleft().result()
 
 
-def _decode_all(files: list[str], framing: Framing) -> list[Stored]:
+def _decode_all(files: list[str], framing: Framing) -> list[NamedImage]:
     return [(file, _decode(file, framing)) for file in files]
 
 
@@ -109,12 +109,12 @@ def _decode(file: str, framing: Framing) -> np.ndarray | DataError:
         return error
 
 
-def _of_mat(file: str, framing: Framing) -> Iterator[Stored]:
+def _from_mat(file: str, framing: Framing) -> Iterator[NamedImage]:
     number = itertools.count()
     try:
-        for block in svhn.pictures(Path(file)):
-            for picture in block:
-                photograph = Image.fromarray(picture.transpose(1, 2, 0))
+        for block in cropped_mat.images(Path(file)):
+            for image in block:
+                photograph = Image.fromarray(image.transpose(1, 2, 0))
                 yield f"{file}/{next(number)}", framing.store(photograph, ())
     except DataError as error:
         yield file, error

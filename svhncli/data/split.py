@@ -1,8 +1,8 @@
-"""Which pictures train and which validate: labels and groups in, folds out; no files, no torch.
+"""Splits into training and validation images: labels and groups in, folds out; no files, no torch.
 
-All splits are called alike: `labels` int64 (N, L), `groups` int64 (N,) of arbitrary ids (all distinct: no
-grouping). A group never stands on both sides of a fold. Draws are keyed by the seed (and the repeat or
-replicate), so one seed always gives the same folds, and more replicates leave the earlier ones as they were.
+All splits take `labels` int64 (N, L) and `groups` int64 (N,), arbitrary ids (all distinct: no grouping).
+A group is never on both sides of a fold. Draws are keyed by the seed (and the repeat or replicate), so a
+seed always gives the same folds, and adding replicates does not change earlier ones.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from svhncli.core.labels import BLANK
 from svhncli.core.rng import numpy_generator
 
 ALL = "all"
-"""The fold that trains on everything, beside bootstrap replicates."""
+"""The fold that trains on everything, next to bootstrap replicates."""
 
 RESERVE = 20
-"""Groups of each kind that are placed one by one: small ones mend what large ones leave uneven."""
+"""Groups of each kind that are placed one at a time, to even out what dealing in bulk leaves uneven."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One run's pictures.
+    """The images that a network trains on, and those it is validated on.
 
-    train: int64 sorted indices; a bootstrap repeats what it drew more than once.
-    val: int64 sorted indices, each once.
-    val_part: "train" where val indexes the same part, "val" where it indexes the validation part that the
-        data set brings.
+    train: int64 sorted indices; a bootstrap sample repeats what was drawn more than once.
+    val: int64 sorted indices, all distinct.
+    val_part: "train" if `val` indexes the training part, "val" if it indexes the validation part that comes
+        with the data set.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Fold:
 
     @property
     def digest(self) -> str:
-        """A hash of which pictures train and which validate: a resumed run must meet the same ones."""
+        """A hash of the fold's indices: a resumed run requires the same ones."""
         sha = hashlib.sha256(self.val_part.encode())
         for indices in (self.train, self.val):
             sha.update(np.ascontiguousarray(indices, dtype="<i8").tobytes() + b"|")
@@ -51,10 +51,10 @@ class Fold:
 def holdout(
     labels: np.ndarray, groups: np.ndarray, *, fraction: float, seed: int, stratify: bool = True
 ) -> list[Fold]:
-    """One fold whose validation side holds about `fraction` of every class.
+    """A single fold whose validation side holds about `fraction` of every class.
 
     Raises:
-        UsageError: a fraction outside (0, 1), or so near to either end that a side would be empty.
+        UsageError: a fraction outside (0, 1), or so close to 0 or 1 that a side would be empty.
     """
     _check_fraction(fraction)
     group, counts = _counts(labels, groups, stratify)
@@ -65,19 +65,19 @@ def holdout(
 def kfold(
     labels: np.ndarray, groups: np.ndarray, *, k: int, repeats: int = 1, seed: int, stratify: bool = True
 ) -> list[Fold]:
-    """k folds for each repeat; within a repeat every picture validates once.
+    """k folds per repeat; within a repeat, every image is in exactly one validation side.
 
-    Where no groups are shared, a class's counts in two folds of a repeat differ by at most 1.
+    If no two images share a group, a class's counts in two folds of a repeat differ by at most 1.
 
     Raises:
-        UsageError: k below 2, no repeat, or fewer groups than folds.
+        UsageError: k below 2, no repeats, or fewer groups than folds.
     """
     if k < 2 or repeats < 1:
-        raise UsageError(f"{repeats} x {k} folds: there must be 2 folds or more and 1 repeat or more")
+        raise UsageError(f"{repeats} x {k} folds: at least 2 folds and 1 repeat are needed")
     group, counts = _counts(labels, groups, stratify)
-    if (found := len(counts)) < k:
-        hint = f"set split.k to {found} or less" if found > 1 else "a single group cannot be parted"
-        raise UsageError(f"{k} folds of {found} groups: a fold would be empty", hint)
+    if (n_groups := len(counts)) < k:
+        hint = f"set split.k to {n_groups} or less" if n_groups > 1 else "a single group cannot be split"
+        raise UsageError(f"{k} folds of {n_groups} groups: a fold would be empty", hint)
     folds = []
     for repeat in range(repeats):
         part = _deal(counts, [1 / k] * k, numpy_generator(seed, "kfold", repeat))[group]
@@ -87,16 +87,16 @@ def kfold(
 
 
 def bootstrap(labels: np.ndarray, groups: np.ndarray, *, n: int, seed: int) -> list[Fold]:
-    """n replicates: as many groups as there are, drawn with replacement, train; the others validate.
+    """n replicates: each trains on G groups drawn with replacement from all G, and validates on the others.
 
-    Efron & Tibshirani 1993, with groups as the units; about 63.2% of them are drawn, 36.8% are out of bag.
+    Efron & Tibshirani 1993, with groups as the units; about 63.2% are drawn and 36.8% are out of bag.
 
     Raises:
-        UsageError: no replicate asked for.
-        DataError: so few groups that a replicate drew them all.
+        UsageError: fewer than 1 replicate.
+        DataError: so few groups that a replicate drew all of them.
     """
     if n < 1:
-        raise UsageError(f"{n} bootstrap replicates: there must be 1 or more")
+        raise UsageError(f"{n} bootstrap replicates: at least 1 is needed")
     ids, group = np.unique(groups, return_inverse=True)
     folds = []
     for i in range(n):
@@ -105,29 +105,29 @@ def bootstrap(labels: np.ndarray, groups: np.ndarray, *, n: int, seed: int) -> l
         name = f"boot{i:0{max(2, len(str(n - 1)))}d}"
         if times.all():
             raise DataError(
-                f"{name} drew all of {len(ids)} groups: nothing is left out of bag to validate on",
-                "bootstrap needs more groups; try split=holdout or another seed",
+                f"{name} drew all {len(ids)} groups: none is out of bag to validate on",
+                "a bootstrap needs more groups; try split=holdout or another seed",
             )
         folds.append(Fold(name, np.repeat(np.arange(len(group)), times), np.flatnonzero(times == 0)))
     return folds
 
 
 def everything(count: int) -> Fold:
-    """All of `count` pictures train and validate, so what is misread is the training error."""
+    """All `count` images for training and validation, so errors are training errors."""
     return Fold(ALL, np.arange(count), np.arange(count))
 
 
 def growing(fold: Fold, groups: np.ndarray, *, fractions: Sequence[float], seed: int) -> list[Fold]:
-    """The fold with ever more of its training pictures: each part holds the smaller ones, groups are whole.
+    """The fold with growing subsets of its training images: each contains the smaller ones and whole groups.
 
-    Every part is repeated to the length of the whole, so that all of them train for as many steps; what is
-    left over of the last repetition are its first pictures.
+    Every subset is repeated to the length of the whole, so that all train for the same number of steps; the
+    last repetition is cut off after its first images.
 
-    fractions: of the training pictures, ascending, in (0, 1]; a part has the fraction or a little more, since
+    fractions: of the training images, ascending, in (0, 1]; a subset has the fraction or a little more, since
         its last group is whole. Its name is the fraction in percent.
 
     Raises:
-        DataError: two parts are the same, since there are so few groups.
+        DataError: two subsets are the same, since there are too few groups.
     """
     whole = np.unique(fold.train)
     ids, group, sizes = np.unique(groups[whole], return_inverse=True, return_counts=True)
@@ -138,8 +138,8 @@ def growing(fold: Fold, groups: np.ndarray, *, fractions: Sequence[float], seed:
     ends = np.searchsorted(held, np.round(np.multiply(fractions, len(whole)), 6)) + 1
     if len(np.unique(ends)) < len(ends):
         raise DataError(
-            f"{len(ids)} house numbers cannot be cut at all of {', '.join(f'{f:.3g}' for f in fractions)}",
-            "name sizes that lie further apart",
+            f"{len(ids)} house numbers cannot be cut at {', '.join(f'{f:.3g}' for f in fractions)}",
+            "choose sizes that lie further apart",
         )
     folds = []
     for fraction, end in zip(fractions, ends, strict=True):
@@ -149,12 +149,13 @@ def growing(fold: Fold, groups: np.ndarray, *, fractions: Sequence[float], seed:
 
 
 def ordered(labels: np.ndarray, groups: np.ndarray, *, fraction: float) -> list[Fold]:
-    """One fold that validates on about the last `fraction` of the pictures.
+    """A single fold that validates on about the last `fraction` of the images.
 
-    A group with members on both sides of the border trains whole, so nothing before the border validates.
+    A group with images on both sides of the border goes to the training side, so no validation image is
+    before the border.
 
     Raises:
-        UsageError: a fraction outside (0, 1), or so near to either end that a side would be empty.
+        UsageError: a fraction outside (0, 1), or so close to 0 or 1 that a side would be empty.
     """
     _check_fraction(fraction)
     border = len(groups) - round(fraction * len(groups))
@@ -162,13 +163,13 @@ def ordered(labels: np.ndarray, groups: np.ndarray, *, fraction: float) -> list[
 
 
 def official(n_train: int, n_val: int) -> list[Fold]:
-    """One fold: the whole training part, and the validation part that the data set brings.
+    """A single fold: the whole training part, and the validation part that comes with the data set.
 
     Raises:
         DataError: either is empty.
     """
     if n_train < 1 or n_val < 1:
-        raise DataError(f"{n_train} pictures to train on, {n_val} to validate on: neither part may be empty")
+        raise DataError(f"{n_train} training and {n_val} validation images: neither part may be empty")
     return [Fold("official", np.arange(n_train), np.arange(n_val), val_part="val")]
 
 
@@ -180,8 +181,8 @@ def _checked(name: str, val: np.ndarray, fraction: float) -> Fold:
     if val.all() or not val.any():
         side, way = ("training", "lower") if val.any() else ("validation", "raise")
         raise UsageError(
-            f"split={name} fraction={fraction:g} of {len(val)} pictures leaves the {side} side empty",
-            f"{way} split.fraction, or bring more pictures; a group is never cut in two",
+            f"split={name} fraction={fraction:g} of {len(val)} images leaves the {side} side empty",
+            f"{way} split.fraction, or provide more images; a group is never split",
         )
     return _fold(name, val)
 
@@ -192,11 +193,11 @@ def _check_fraction(fraction: float) -> None:
 
 
 def _counts(labels: np.ndarray, groups: np.ndarray, stratify: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Each picture's group, int64 (N,) counted from 0, and how many of each class each group has, (G, K).
+    """Each image's group, int64 (N,) counted from 0, and each group's counts of the classes, (G, K).
 
-    The class that is kept in equal shares is the digit, or of a number its length: lengths are what a draw
-    can get badly wrong (6 digits: 1 number in 30,000), and with several digits in each picture the digits'
-    own shares come out even by themselves.
+    Stratified are digits or, for whole numbers, their lengths: random splits can get lengths badly wrong
+    (6 digits: 1 number in 30,000), whereas with several digits per image, the shares of the digits even out
+    by themselves.
     """
     ids, group = np.unique(groups, return_inverse=True)
     stratum = labels[:, 0] if labels.shape[1] == 1 else (labels != BLANK).sum(1)
@@ -208,15 +209,15 @@ def _counts(labels: np.ndarray, groups: np.ndarray, stratify: bool) -> tuple[np.
 
 
 def _deal(counts: np.ndarray, shares: list[float], rng: np.random.Generator) -> np.ndarray:
-    """Deal groups with these counts (G, K) to len(shares) parts; the part, int64 (G,), of every group.
+    """Deal groups with these counts (G, K) to len(shares) parts; returns the part of each group, int64 (G,).
 
-    Groups with the same counts are of one kind and can stand for each other, so each kind is dealt out by the
-    shares at once. The few that are left of each kind are placed one by one, the largest first, each where
-    it makes the sum over parts and classes of (held - due)² / due the least (Pearson's chi-square).
+    Groups with equal counts are of one kind and interchangeable, so most of each kind is dealt in bulk by the
+    shares. The few that remain of each kind are placed one at a time, the largest first, each where it
+    minimizes the sum over parts and classes of (held - due)² / due (Pearson's chi-square).
     """
     order = rng.permutation(len(counts))
-    # A random sum for each row of counts: sorting that is 20 times as fast as sorting rows, and two kinds
-    # that met in one sum (1 chance in 10^8) would only be a little less even.
+    # A random sum of each row of counts: sorting sums is 20 times as fast as sorting rows, and if two kinds
+    # had the same sum (a chance of 1 in 10^8), they would only be dealt a little less evenly.
     sums = counts @ rng.integers(2**62, size=counts.shape[1])
     _, kind, members = np.unique(sums[order], return_inverse=True, return_counts=True)
     order = order[np.argsort(kind, kind="stable")]
@@ -230,11 +231,11 @@ def _deal(counts: np.ndarray, shares: list[float], rng: np.random.Generator) -> 
     surplus = np.stack([counts[part == i].sum(0) for i in range(len(shares))]) - due
     total = surplus.sum(1)
     left = order[part[order] == len(shares)]
-    for one in left[np.argsort(-sizes[left], kind="stable")]:
-        added = counts[one]
+    for chosen in left[np.argsort(-sizes[left], kind="stable")]:
+        added = counts[chosen]
         cost = ((2 * surplus + added) * added / due).sum(1)
         to = np.lexsort((total, cost))[0]
-        part[one] = to
+        part[chosen] = to
         surplus[to] += added
-        total[to] += sizes[one]
+        total[to] += sizes[chosen]
     return part

@@ -16,7 +16,7 @@ import torch
 from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
-from svhncli.data.sources.fresh import Ahead
+from svhncli.data.render.fresh import AheadRenderer
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images uint8 (B, C, H, W) and labels int64 (B, L), on the device."""
@@ -142,7 +142,7 @@ class Interleaved(TrainingImages):
 class Renewed(TrainingImages):
     """The images of `first` in the first epoch, and as many newly rendered ones in every later epoch."""
 
-    def __init__(self, first: TrainingImages, ahead: Ahead, device: torch.device) -> None:
+    def __init__(self, first: TrainingImages, ahead: AheadRenderer, device: torch.device) -> None:
         self.first = first
         self.ahead = ahead
         self.device = device

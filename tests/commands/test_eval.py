@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precisio
 from svhncli.cli import main as cli
 from svhncli.core.errors import CheckpointError
 from svhncli.core.labels import BLANK
-from svhncli.data.digits import Digits, Numbered
+from svhncli.data.digits import Digits, NumberedNames
 from svhncli.report.scorecard import Evaluated, write_report
 from svhncli.runs.predictions import read_predictions, write_predictions
 from svhncli.stats.intervals import Interval, wilson
@@ -229,7 +229,7 @@ def numbers(count: int, seed: int = 0) -> tuple[Digits, np.ndarray]:
     images = draw.integers(0, 256, (count, 3, 64, 128)).astype(np.uint8)
     probabilities = np.full((count, 3, 11), 0.01, np.float32)
     np.put_along_axis(probabilities, labels[..., None], 0.9, axis=-1)
-    return Digits(images, labels, np.arange(count), Numbered("n", count)), probabilities
+    return Digits(images, labels, np.arange(count), NumberedNames("n", count)), probabilities
 
 
 def test_the_surest_mistakes_come_first_and_are_not_more_than_64(tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ def test_strict_blames_the_picture_not_the_file_that_is_written(
     process = spawn("predict", "run", "-", "out=read.csv", "strict=true", cwd=folder, stdin=subprocess.PIPE)
     _, err = process.communicate("photos/01.png\nphotos/01.png/inner.png\n")
     assert process.returncode == 3
-    assert "cannot read the picture 'photos/01.png/inner.png'" in err
+    assert "cannot read the image 'photos/01.png/inner.png'" in err
 
 
 # ----------------------------------------------------------------------------- submissions

@@ -1,4 +1,4 @@
-"""What a part of a data set is made of, against Pillow's luminance and plain counting."""
+"""The description of a part of a data set, compared with Pillow's luminance and plain counts."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from PIL import Image
 from svhncli.data.describe import BATCH, describe, light, luminance
 
 
-def pictures(n: int, channels: int) -> np.ndarray:
+def make_images(n: int, channels: int) -> np.ndarray:
     return np.random.default_rng(n).integers(0, 256, (n, channels, 9, 7), dtype=np.uint8)
 
 
-def test_luminance_is_that_of_pillow() -> None:
-    images = pictures(5, 3)
-    for pixels, grey in zip(images, luminance(images), strict=True):
+def test_luminance_matches_pillow() -> None:
+    images = make_images(5, 3)
+    for pixels, gray in zip(images, luminance(images), strict=True):
         expected = np.asarray(Image.fromarray(pixels.transpose(1, 2, 0)).convert("L"), np.float32)
-        assert np.abs(grey - expected).max() <= 1  # Pillow rounds
+        assert np.abs(gray - expected).max() <= 1  # Pillow rounds
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_light_is_mean_and_deviation_of_a_picture_also_beyond_one_piece(channels: int) -> None:
-    images = pictures(BATCH + 3, channels)
+def test_light_is_mean_and_deviation_of_each_image_across_batches(channels: int) -> None:
+    images = make_images(BATCH + 3, channels)
     brightness, contrast = light(images)
-    grey = luminance(images).reshape(len(images), -1).astype(np.float64)
-    np.testing.assert_allclose(brightness, grey.mean(1), rtol=1e-5)
-    np.testing.assert_allclose(contrast, grey.std(1), rtol=1e-5)
+    gray = luminance(images).reshape(len(images), -1).astype(np.float64)
+    np.testing.assert_allclose(brightness, gray.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(contrast, gray.std(1), rtol=1e-5)
 
 
-def test_a_part_is_counted_over_its_own_rows_each_once() -> None:
-    images = pictures(4, 1)
+def test_a_part_counts_each_of_its_rows_once() -> None:
+    images = make_images(4, 1)
     labels = np.array([[1, 2], [3, 10], [3, 3], [9, 10]])
-    found = describe(images, labels, np.array([5, 5, 6, 7]), np.array([2, 0, 2, 1]), blank=10)
-    assert found["n"] == 3
-    assert found["shape"] == [1, 9, 7]
-    assert found["classes"] == [0, 1, 1, 3, 0, 0, 0, 0, 0, 0]
-    assert found["lengths"] == [1, 2]
-    assert found["groups"] == 2
-    assert found["brightness"]["mean"] == pytest.approx(images[:3].mean(), rel=1e-5)
+    description = describe(images, labels, np.array([5, 5, 6, 7]), np.array([2, 0, 2, 1]), blank=10)
+    assert description["n"] == 3
+    assert description["shape"] == [1, 9, 7]
+    assert description["classes"] == [0, 1, 1, 3, 0, 0, 0, 0, 0, 0]
+    assert description["lengths"] == [1, 2]
+    assert description["groups"] == 2
+    assert description["brightness"]["mean"] == pytest.approx(images[:3].mean(), rel=1e-5)
 
 
-def test_a_part_without_pictures_is_refused() -> None:
+def test_a_part_without_images_is_refused() -> None:
     none = np.empty(0, np.int64)
-    with pytest.raises(ValueError, match="without pictures"):
-        describe(pictures(1, 1), np.array([[1]]), np.array([0]), none, blank=10)
+    with pytest.raises(ValueError, match="no images to describe"):
+        describe(make_images(1, 1), np.array([[1]]), np.array([0]), none, blank=10)

@@ -1,4 +1,4 @@
-"""Pictures that are left out: which, what of them, and what is refused."""
+"""Images that the user leaves out, and lists that are refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def listed(folder: Path, *lines: str) -> Path:
 
 @settings(max_examples=30)
 @given(st.sets(st.integers(0, 39), min_size=1, max_size=9))
-def test_all_that_is_known_of_the_kept_pictures_stays_with_them(
+def test_kept_images_keep_their_labels_groups_names_and_boxes(
     tmp_path_factory: pytest.TempPathFactory, rows: set[int]
 ) -> None:
     before = data().train
@@ -60,11 +60,11 @@ def test_all_that_is_known_of_the_kept_pictures_stays_with_them(
         assert (getattr(after, name) == getattr(before, name)[kept]).all(), name
 
 
-def test_validation_pictures_go_where_they_are_named_and_test_pictures_never(tmp_path: Path) -> None:
-    found = without(data(), listed(tmp_path, "val/3", "train/7"))
-    assert (len(found.train), len(found.val or ()), len(found.test or ())) == (39, 29, 10)
-    assert found.excluded == ("val/3", "train/7")
-    with pytest.raises(DataError, match="names pictures of the test part: 'test/1'"):
+def test_named_validation_images_are_left_out_and_test_images_never(tmp_path: Path) -> None:
+    kept = without(data(), listed(tmp_path, "val/3", "train/7"))
+    assert (len(kept.train), len(kept.val or ()), len(kept.test or ())) == (39, 29, 10)
+    assert kept.excluded == ("val/3", "train/7")
+    with pytest.raises(DataError, match="names images of the test part: 'test/1'"):
         without(data(), listed(tmp_path, "train/7", "test/1"))
 
 
@@ -84,18 +84,18 @@ def test_comments_empty_lines_and_order_do_not_matter_but_the_names_do(tmp_path:
     assert marks[4] == "f"
 
 
-def test_a_name_that_begins_like_a_comment_is_one_where_a_picture_has_it(tmp_path: Path) -> None:
+def test_a_name_that_begins_like_a_comment_counts_if_an_image_has_it(tmp_path: Path) -> None:
     part = replace(data().train, names=["#5", *data().train.names[1:]])
-    found = without(replace(data(), train=part), listed(tmp_path, "#5", "#6"))
-    assert found.excluded == ("#5",)
+    kept = without(replace(data(), train=part), listed(tmp_path, "#5", "#6"))
+    assert kept.excluded == ("#5",)
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["train/99", "train/1"], "names 1 pictures that some does not have: 'train/99'"),
-        ([f"train/{i}" for i in range(40)], "leaves no picture of the training part"),
-        ([f"train/{i}" for i in range(0, 40, 5)], "leaves no training picture of class 0"),
+        (["train/99", "train/1"], "names 1 images that some does not have: 'train/99'"),
+        ([f"train/{i}" for i in range(40)], "leaves no image in the training part"),
+        ([f"train/{i}" for i in range(0, 40, 5)], "leaves no training image of class 0"),
     ],
 )
 def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, lines: list[str], message: str) -> None:
@@ -117,11 +117,11 @@ def test_every_data_source_has_the_key(name: str) -> None:
     assert CHOICES["data"][name]().exclude is None
 
 
-def test_photographs_and_rendered_pictures_beside_real_ones(folder: Path) -> None:
+def test_photographs_and_mixed_data_can_leave_out_images(folder: Path) -> None:
     write_mchar(folder / "m", "train", 40, 0)
     write_mchar(folder / "m", "val", 20, 1)
-    found = listed(folder, "mchar_train/000003.png", "mchar_val/000001.png")
-    config = McharConfig(root="m", exclude=str(found), crop="boxes")
+    file = listed(folder, "mchar_train/000003.png", "mchar_val/000001.png")
+    config = McharConfig(root="m", exclude=str(file), crop="boxes")
     loaded = registry.data(config, None, "cache", silent)
     assert (len(loaded.train), len(loaded.val or ())) == (39, 19)
     assert loaded.train.names[2] == "mchar_train/000004.png"
@@ -132,7 +132,10 @@ def test_photographs_and_rendered_pictures_beside_real_ones(folder: Path) -> Non
     whole = registry.data(mix, None, "cache", silent)
     mixed = registry.data(replace(mix, exclude=str(listed(folder, "train/5"))), None, "cache", silent)
     assert mixed.extra_train is not None
-    assert (len(mixed.train), len(mixed.extra_train)) == (59, 20)  # one of both kinds has this name
+    assert (len(mixed.train), len(mixed.extra_train)) == (
+        59,
+        20,
+    )  # a real and a rendered image have this name
     assert mixed.fingerprint != whole.fingerprint
 
 
@@ -147,7 +150,7 @@ TRAIN = [
 ]
 
 
-def test_a_run_goes_on_with_its_list_wherever_it_lies_and_not_with_another(
+def test_a_run_resumes_with_its_list_wherever_it_is_and_not_with_another(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_mat(folder / "d", "train", 200, 0)
@@ -156,7 +159,7 @@ def test_a_run_goes_on_with_its_list_wherever_it_lies_and_not_with_another(
     assert cli.main([*words, "epochs=1"]) == 0
     assert "198 training" in capsys.readouterr().err
     config = (folder / "run" / "config.yaml").read_text()
-    assert f"exclude: {file}" in config  # whole, so that it is found from elsewhere
+    assert f"exclude: {file}" in config  # absolute, so that it resolves from another folder
     file.rename(folder / "moved.txt")
     assert cli.main(["train", "--resume", "run", "epochs=2"]) == 3
     assert "cannot read the exclude list" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Which part of a photograph is stored, and which part of that is seen: compared with Pillow's own crop."""
+"""Which part of a photograph is stored, and which part of that is viewed, compared with Pillow's crop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROUNDING = 2
 
 
 def seen(framing: Framing, stored: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) of what a network is shown, not normalised."""
+    """uint8 (H, W, 3) of a network's view, not normalized."""
     preprocess = Preprocess(framing, False, (0.0,) * 3, (1.0,) * 3)
     values = preprocess(torch.from_numpy(stored[None]))[0]
     return (values * 255).round().byte().permute(1, 2, 0).numpy()
@@ -34,14 +34,14 @@ def window_of(boxes: list[tuple[float, ...]], widen: float) -> tuple[float, floa
 
 
 def pillow_crop(window: tuple[float, ...], size: tuple[int, int], around: int = 150) -> np.ndarray:
-    """The reference: the photograph, its edges repeated all around, cut and resized by Pillow."""
+    """The reference: the photograph with its edges repeated all around, cropped and resized by Pillow."""
     wide = np.pad(PIXELS, ((around, around), (around, around), (0, 0)), mode="edge")
     box = tuple(edge + around for edge in window)
     return np.asarray(Image.fromarray(wide).resize(size, Image.Resampling.BILINEAR, box=box))
 
 
 def boxes(low_x: int, high_x: int, low_y: int, high_y: int) -> st.SearchStrategy:
-    """One to three boxes of whole pixels, at least 2 wide and high."""
+    """One to three boxes in whole pixels, at least 2 wide and high."""
 
     def box(corner: tuple[int, int, int, int]) -> tuple[float, ...]:
         x, y, width, height = corner
@@ -53,13 +53,13 @@ def boxes(low_x: int, high_x: int, low_y: int, high_y: int) -> st.SearchStrategy
 
 
 @given(boxes(12, WIDTH - 12, 12, HEIGHT - 10), st.sampled_from([0.0, 0.1]), st.sampled_from([0.0, 0.1, 0.25]))
-def test_what_is_seen_is_pillows_crop_of_the_window_wherever_it_lies_inside(
-    found: list, widen: float, jitter: float
+def test_a_view_inside_the_photograph_matches_pillows_crop(
+    digit_boxes: list, widen: float, jitter: float
 ) -> None:
     framing = Framing(16, 32, "boxes", widen, jitter)
-    window = window_of(found, widen)
+    window = window_of(digit_boxes, widen)
     reference = PHOTOGRAPH.resize((32, 16), Image.Resampling.BILINEAR, box=window)
-    shown = seen(framing, framing.store(PHOTOGRAPH, found))
+    shown = seen(framing, framing.store(PHOTOGRAPH, digit_boxes))
     stored_leaves = jitter > 0 and (
         window[0] < 7 or window[1] < 7 or window[2] > WIDTH - 7 or window[3] > HEIGHT - 7
     )
@@ -69,28 +69,28 @@ def test_what_is_seen_is_pillows_crop_of_the_window_wherever_it_lies_inside(
 
 
 @given(boxes(-40, WIDTH + 40, -40, HEIGHT + 40), st.sampled_from([0.0, 0.3]))
-def test_at_and_beyond_the_borders_the_edge_is_repeated(found: list, widen: float) -> None:
-    framing = Framing(24, 48, "boxes", widen, 0.25)  # stored far enough beyond what is compared
-    shown = seen(framing, framing.store(PHOTOGRAPH, found))
-    reference = pillow_crop(window_of(found, widen), (48, 24))
+def test_beyond_the_borders_the_edge_is_repeated(digit_boxes: list, widen: float) -> None:
+    framing = Framing(24, 48, "boxes", widen, 0.25)  # stored with enough margin around the compared part
+    shown = seen(framing, framing.store(PHOTOGRAPH, digit_boxes))
+    reference = pillow_crop(window_of(digit_boxes, widen), (48, 24))
     assert np.abs(shown.astype(int) - reference).max() <= ROUNDING
 
 
 @given(boxes(12, WIDTH - 12, 10, HEIGHT - 10))
-def test_the_middle_is_what_is_seen_without_jitter(found: list) -> None:
+def test_the_middle_is_the_view_without_jitter(digit_boxes: list) -> None:
     still, moving = Framing(16, 32, "boxes", 0.0, 0.0), Framing(16, 32, "boxes", 0.0, 0.25)
     assert moving.stored == (24, 48)
-    one = seen(still, still.store(PHOTOGRAPH, found)).astype(int)
-    other = seen(moving, moving.store(PHOTOGRAPH, found))
+    one = seen(still, still.store(PHOTOGRAPH, digit_boxes)).astype(int)
+    other = seen(moving, moving.store(PHOTOGRAPH, digit_boxes))
     assert np.abs(one - other)[1:-1, 1:-1].max() <= ROUNDING
 
 
-def test_the_whole_photograph_is_seen_whatever_the_boxes() -> None:
+def test_the_whole_crop_ignores_boxes() -> None:
     framing = Framing(16, 32, "whole", 0.3, 0.25)
     assert framing.stored == (16, 32)
     reference = np.asarray(PHOTOGRAPH.resize((32, 16), Image.Resampling.BILINEAR))
-    for found in ([], [(1.0, 2.0, 3.0, 4.0)]):
-        assert (framing.store(PHOTOGRAPH, found).transpose(1, 2, 0) == reference).all()
+    for digit_boxes in ([], [(1.0, 2.0, 3.0, 4.0)]):
+        assert (framing.store(PHOTOGRAPH, digit_boxes).transpose(1, 2, 0) == reference).all()
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.1])
@@ -105,7 +105,7 @@ def test_the_whole_photograph_is_seen_whatever_the_boxes() -> None:
     ],
     ids=["far right", "far left", "far above", "without size", "all around"],
 )
-def test_odd_boxes_give_a_picture(box: tuple, corner: np.ndarray | None, jitter: float) -> None:
+def test_odd_boxes_give_an_image(box: tuple, corner: np.ndarray | None, jitter: float) -> None:
     framing = Framing(16, 32, "boxes", 0.1, jitter)
     stored = framing.store(PHOTOGRAPH, [box])
     assert stored.dtype == np.uint8
@@ -114,20 +114,20 @@ def test_odd_boxes_give_a_picture(box: tuple, corner: np.ndarray | None, jitter:
         assert (stored.transpose(1, 2, 0) == corner).all()
 
 
-def test_boxes_without_size_see_one_pixel_around_their_middle() -> None:
+def test_boxes_without_size_give_one_pixel_around_their_center() -> None:
     framing = Framing(8, 8, "boxes")
     stored = framing.store(PHOTOGRAPH, [(30.5, 20.5, 30.5, 20.5)])
     reference = PHOTOGRAPH.resize((8, 8), Image.Resampling.BILINEAR, box=(30, 20, 31, 21))
     assert (stored.transpose(1, 2, 0) == np.asarray(reference)).all()
 
 
-@pytest.mark.parametrize("found", [[], [(0.0, 0.0, 1e5, 1e5)], [(9e5, 9e5, 9e5, 9e5)]])
-def test_boxes_that_cannot_be_are_refused_before_memory_is_filled(found: list) -> None:
+@pytest.mark.parametrize("digit_boxes", [[], [(0.0, 0.0, 1e5, 1e5)], [(9e5, 9e5, 9e5, 9e5)]])
+def test_impossible_boxes_are_refused_before_memory_is_allocated(digit_boxes: list) -> None:
     with pytest.raises(ValueError, match="boxes"):
-        Framing(16, 32, "boxes").store(PHOTOGRAPH, found)
+        Framing(16, 32, "boxes").store(PHOTOGRAPH, digit_boxes)
 
 
-def test_training_moves_its_view_by_no_more_than_is_stored() -> None:
+def test_training_shifts_its_view_only_within_the_stored_image() -> None:
     framing = Framing(10, 20, "boxes", 0.0, 0.2)
     preprocess = Preprocess(framing, False, (0.0,), (1.0,))
     rows, columns = framing.stored

@@ -36,7 +36,7 @@ def ones(n: int) -> np.ndarray:
 
 
 def wall(seed: int, *where: int | str, height: int = 64, width: int = 256) -> np.ndarray:
-    """A picture (3, height, width) with strokes of a digit's size, in a colour of its own."""
+    """An image (3, height, width) with strokes of a digit's size, in its own color."""
     draw = numpy_generator(seed, "wall", *where)
     strokes = gaussian_filter(draw.normal(size=(height, width)), 2) * 300
     return np.clip(draw.uniform(60, 190, 3)[:, None, None] + strokes, 0, 255).astype(np.uint8)
@@ -48,17 +48,17 @@ def flat(*shades: int) -> np.ndarray:
 
 
 def slow_difference(a: np.ndarray, b: np.ndarray) -> float:
-    """The definition of `overlap_difference` on halved crops, shift by shift, in double precision."""
+    """The definition of `overlap_difference` on halved crops, one shift at a time, in double precision."""
     _, height, width = a.shape
-    found = []
+    differences = []
     for down in range(-(height // 2), height // 2 + 1):
         for right in range(width):
             left, lower = a[:, max(0, down) :, right:].astype(float), b[:, max(0, -down) :].astype(float)
             rows = height - abs(down)
             left, lower = left[:, :rows], lower[:, :rows, : width - right]
             variance = (left.var((1, 2)).mean() + lower.var((1, 2)).mean()) / 2
-            found.append(((left - lower) ** 2).mean() / (variance + NOISE))
-    return min(found)
+            differences.append(((left - lower) ** 2).mean() / (variance + NOISE))
+    return min(differences)
 
 
 @given(
@@ -67,7 +67,7 @@ def slow_difference(a: np.ndarray, b: np.ndarray) -> float:
     st.sampled_from([2, 256]),
 )
 @settings(max_examples=30, deadline=None)
-def test_all_shifts_at_once_are_the_shifts_one_by_one(seed: int, shape: tuple[int, ...], levels: int) -> None:
+def test_all_shifts_together_match_each_shift_alone(seed: int, shape: tuple[int, ...], levels: int) -> None:
     images = numpy_generator(seed, "noise").integers(0, levels, (4, *shape), np.uint8)
     slow = [slow_difference(a, b) for a, b in pairwise(halved(images))]
     assert overlap_difference(images) == pytest.approx(slow, rel=1e-3, abs=1e-3)
@@ -75,9 +75,7 @@ def test_all_shifts_at_once_are_the_shifts_one_by_one(seed: int, shape: tuple[in
 
 @given(st.integers(0, 10**6), st.integers(0, 28), st.integers(-14, 14))
 @settings(max_examples=50, deadline=None)
-def test_crops_that_share_pixels_are_one_number_however_they_are_shifted(
-    seed: int, right: int, down: int
-) -> None:
+def test_crops_that_share_pixels_are_one_number_at_any_shift(seed: int, right: int, down: int) -> None:
     scene = wall(seed)
     crops = np.stack([scene[:, 16:48, 40:72], scene[:, 16 + down : 48 + down, 40 + right : 72 + right]])
     even = right % 2 == down % 2 == 0  # an odd shift is half a pixel of the halved crops
@@ -90,19 +88,19 @@ def test_crops_of_different_walls_are_different_numbers() -> None:
     assert house_numbers(crops, ones(60))[-1] >= 0.8 * 59
 
 
-def test_numbers_of_several_digits_are_runs_counted_from_0() -> None:
+def test_numbers_of_several_digits_are_consecutive_and_counted_from_0() -> None:
     lengths = [3, 1, 2, 5]
     crops = [
         wall(3, number)[:, 16:48, 40 + 14 * digit : 72 + 14 * digit]
         for number, length in enumerate(lengths)
         for digit in range(length)
     ]
-    found = house_numbers(np.stack(crops), ones(11))
-    assert found.dtype == np.int64
-    assert found.tolist() == [0, 0, 0, 1, 2, 2, 3, 3, 3, 3, 3]
+    groups = house_numbers(np.stack(crops), ones(11))
+    assert groups.dtype == np.int64
+    assert groups.tolist() == [0, 0, 0, 1, 2, 2, 3, 3, 3, 3, 3]
 
 
-def test_flat_walls_of_one_colour_are_joined_and_of_two_colours_are_not() -> None:
+def test_flat_walls_of_one_color_are_joined_and_of_two_colors_are_not() -> None:
     assert house_numbers(flat(120, 122, 190), ones(3)).tolist() == [0, 0, 1]
 
 
@@ -113,11 +111,11 @@ def test_a_number_does_not_begin_with_0() -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_no_neighbours_no_joins(n: int) -> None:
+def test_without_neighbors_nothing_is_joined(n: int) -> None:
     assert house_numbers(np.zeros((n, 3, 32, 32), np.uint8), ones(n)).tolist() == [0] * n
 
 
-def test_what_is_found_does_not_depend_on_how_the_file_is_cut_and_read(tmp_path: Path) -> None:
+def test_house_numbers_do_not_depend_on_how_the_file_is_read(tmp_path: Path) -> None:
     images = numpy_generator(0, "noise").integers(0, 256, (2 * BLOCK + 3, 3, 4, 4), np.uint8)
     np.save(tmp_path / "images.npy", images)
     whole = overlap_difference(np.load(tmp_path / "images.npy", mmap_mode="r"))
@@ -128,18 +126,18 @@ def test_what_is_found_does_not_depend_on_how_the_file_is_cut_and_read(tmp_path:
 
 @needs_real
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_no_real_number_is_torn_apart_and_few_are_joined(part: str) -> None:
+def test_no_real_number_is_split_and_few_are_joined(part: str) -> None:
     images, labels, source = real(part)
-    found = house_numbers(images, labels)
-    joined, one_number = found[1:] == found[:-1], source[1:] == source[:-1]
+    groups = house_numbers(images, labels)
+    joined, one_number = groups[1:] == groups[:-1], source[1:] == source[:-1]
     assert joined[one_number].all()
     assert joined[~one_number].mean() < 0.2
-    assert np.bincount(found).max() <= 16
+    assert np.bincount(groups).max() <= 16
 
 
 @needs_real
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_real_neighbours_stay_clear_of_the_threshold(part: str) -> None:
+def test_real_neighbors_stay_clear_of_the_threshold(part: str) -> None:
     images, _, source = real(part)
     difference = overlap_difference(images)[source[1:] == source[:-1]]
     assert difference.max() < 0.6

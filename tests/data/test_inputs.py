@@ -1,4 +1,4 @@
-"""Pictures that a person names: which files are meant, in which order, and what of them is stored."""
+"""Images that the user names: which files, in which order, and how they are stored."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from svhncli.data.framing import Framing
 FRAMING = Framing(16, 24)
 
 
-def picture(path: Path, seed: int = 0) -> str:
+def make_image(path: Path, seed: int = 0) -> str:
     pixels = numpy_generator(seed, "inputs").integers(0, 256, (20, 30, 3), np.uint8)
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(pixels).save(path)
     return str(path)
 
 
-def test_a_folder_stands_for_its_pictures_by_name(folder: Path) -> None:
+def test_a_folder_stands_for_its_images_sorted_by_name(folder: Path) -> None:
     for name in ("b.PNG", "a.jpg", "10.png", "9.png", ".hidden.png", "._b.png"):
-        picture(folder / "photos" / name)
+        make_image(folder / "photos" / name)
     (folder / "photos" / "list.csv").write_text("")
-    picture(folder / "photos" / "inner" / "c.png")
+    make_image(folder / "photos" / "inner" / "c.png")
     assert inputs.find(["photos"], []) == [f"photos/{name}" for name in ("10.png", "9.png", "a.jpg", "b.PNG")]
 
 
-def test_words_stand_for_files_in_the_order_of_the_words(folder: Path) -> None:
+def test_files_come_in_the_order_of_the_words(folder: Path) -> None:
     for name in ("b.png", "a.png", "d/2.png", "d/1.png", "e/3.png"):
-        picture(folder / name)
+        make_image(folder / name)
     assert inputs.find(["b.png", "d", "a.png"], []) == ["b.png", "d/1.png", "d/2.png", "a.png"]
     assert inputs.find(["?.png"], []) == ["a.png", "b.png"]
     assert inputs.find(["**/[13].png"], []) == ["d/1.png", "e/3.png"]
@@ -49,12 +49,12 @@ def test_words_stand_for_files_in_the_order_of_the_words(folder: Path) -> None:
 
 
 def test_a_name_that_looks_like_a_glob_is_the_file_of_that_name(folder: Path) -> None:
-    picture(folder / "[a].png")
-    picture(folder / "a.png")
+    make_image(folder / "[a].png")
+    make_image(folder / "a.png")
     assert inputs.find(["[a].png"], []) == ["[a].png"]
 
 
-def test_a_list_names_one_file_a_line_whatever_is_in_the_names() -> None:
+def test_a_list_names_one_file_per_line_with_any_characters() -> None:
     listed = [b"a b.png\n", b"\n", b"*.png\r\n", b"\xff=1,[x].png"]
     assert inputs.find(["-"], listed) == ["a b.png", "*.png", os.fsdecode(b"\xff=1,[x].png")]
 
@@ -62,9 +62,9 @@ def test_a_list_names_one_file_a_line_whatever_is_in_the_names() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["nowhere.png"], "no file, folder or match of 'nowhere.png'"),
-        (["*.png"], "match of '*.png'"),
-        (["empty"], "no pictures (.png"),
+        (["nowhere.png"], "no file, folder or glob matches 'nowhere.png'"),
+        (["*.png"], "matches '*.png'"),
+        (["empty"], "no images (.png"),
         (["-"], "the list is empty"),
     ],
 )
@@ -77,49 +77,47 @@ def test_words_that_name_nothing_are_a_data_error(folder: Path, words: list[str]
 
 
 @given(st.lists(st.sampled_from(["good", "broken", "missing"]), max_size=3 * inputs.TASK))
-def test_pictures_come_in_order_and_broken_ones_in_their_place(
+def test_images_come_in_order_and_broken_ones_are_reported_in_place(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[str]
 ) -> None:
     where = tmp_path_factory.getbasetemp()
-    good = picture(where / "good.png")
+    good = make_image(where / "good.png")
     (where / "broken.png").write_bytes(Path(good).read_bytes()[:200])
     files = [str(where / f"{kind}.png") for kind in kinds]
     expected = FRAMING.store(decode(Path(good)), ())
-    for file, (name, found) in zip(files, inputs.stored(files, FRAMING), strict=True):
+    for file, (name, image) in zip(files, inputs.stored(files, FRAMING), strict=True):
         assert name == file
         if file == good:
-            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(image, expected)
         else:
-            assert isinstance(found, DataError)
-            assert file in found.message
+            assert isinstance(image, DataError)
+            assert file in image.message
 
 
-def test_a_mat_file_needs_no_labels_and_its_pictures_are_numbered(tmp_path: Path) -> None:
+def test_a_mat_file_needs_no_labels_and_its_images_are_numbered(tmp_path: Path) -> None:
     pixels = numpy_generator(1, "inputs").integers(0, 256, (16, 16, 3, 5), np.uint8)
     savemat(tmp_path / "x.mat", {"X": pixels})
     square = Framing(16, 16)
-    found = list(inputs.stored([str(tmp_path / "x.mat")], square))
-    assert [name for name, _ in found] == [f"{tmp_path}/x.mat/{i}" for i in range(5)]
-    np.testing.assert_array_equal([image for _, image in found], pixels.transpose(3, 2, 0, 1))
+    images = list(inputs.stored([str(tmp_path / "x.mat")], square))
+    assert [name for name, _ in images] == [f"{tmp_path}/x.mat/{i}" for i in range(5)]
+    np.testing.assert_array_equal([image for _, image in images], pixels.transpose(3, 2, 0, 1))
 
 
 @pytest.mark.parametrize(
     "variables",
     [{"y": np.ones((3, 1))}, {"X": np.ones((16, 16, 3, 2))}, {"X": np.ones((16, 8, 3, 2), np.uint8)}],
 )
-def test_a_mat_file_of_another_layout_is_one_broken_picture(
-    tmp_path: Path, variables: dict[str, Any]
-) -> None:
+def test_a_mat_file_of_another_layout_is_one_broken_image(tmp_path: Path, variables: dict[str, Any]) -> None:
     savemat(tmp_path / "x.mat", variables)
-    files = [str(tmp_path / "x.mat"), picture(tmp_path / "a.png")]
+    files = [str(tmp_path / "x.mat"), make_image(tmp_path / "a.png")]
     (_, broken), (name, good) = inputs.stored(files, FRAMING)
     assert isinstance(broken, DataError)
     assert "expected: X uint8" in broken.hint
     assert (name, type(good)) == (files[1], np.ndarray)
 
 
-def test_no_more_files_are_taken_than_are_read_ahead(tmp_path: Path) -> None:
-    file, taken = picture(tmp_path / "a.png"), 0
+def test_no_more_files_are_opened_than_are_read_ahead(tmp_path: Path) -> None:
+    file, taken = make_image(tmp_path / "a.png"), 0
 
     def files() -> Iterator[str]:
         nonlocal taken
@@ -127,9 +125,9 @@ def test_no_more_files_are_taken_than_are_read_ahead(tmp_path: Path) -> None:
             taken += 1
             yield file
 
-    found = inputs.stored(cast("Any", files()), Framing(2, 2))
+    reader = inputs.stored(cast("Any", files()), Framing(2, 2))
     for read in range(3 * inputs.TASK * inputs.AHEAD):
-        next(found)
+        next(reader)
         assert taken <= read + (inputs.AHEAD + 1) * inputs.TASK + 1
-    found.close()
+    reader.close()
     assert available_cpus() <= inputs.AHEAD

@@ -26,7 +26,7 @@ def singletons(n: int) -> np.ndarray:
 
 
 def house_numbers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """n digits, with SVHN's slope of classes, in runs of 1-6 that are house numbers; some ids negative."""
+    """n digits, with SVHN's class frequencies, in house numbers of 1-6 digits; some ids are negative."""
     draw = numpy_generator(seed, "house numbers")
     share = np.array([7, 19, 14, 12, 10, 9, 8, 8, 7, 6]) / 100
     runs = np.repeat(np.arange(n), draw.choice([1, 2, 3, 4, 6], n, p=[0.14, 0.54, 0.26, 0.05, 0.01]))[:n]
@@ -44,7 +44,7 @@ ungrouped = st.lists(st.integers(0, 9), min_size=2, max_size=300).map(labels_of)
 
 
 def check(fold: Fold, groups: np.ndarray) -> None:
-    """What holds for every fold of every split: sorted int64 indices, no group on both sides, none empty."""
+    """Invariants of every fold of a split: sorted int64 indices, no group on both sides, no empty side."""
     assert fold.train.dtype == fold.val.dtype == np.int64
     assert (np.diff(fold.train) >= 0).all()
     assert (np.diff(fold.val) > 0).all()
@@ -74,7 +74,7 @@ def chi_square(counts: np.ndarray) -> float:
 
 @relaxed
 @given(grouped, st.integers(2, 6), st.integers(1, 3), st.integers(0, 99), st.booleans())
-def test_kfold_validates_every_picture_once_a_repeat_and_parts_no_group(
+def test_kfold_validates_every_image_once_per_repeat_and_splits_no_group(
     data: tuple[np.ndarray, np.ndarray], k: int, repeats: int, seed: int, stratify: bool
 ) -> None:
     labels, groups = data
@@ -123,7 +123,7 @@ def test_folds_are_as_even_as_scikit_learns_stratified_ones(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_folds_of_house_numbers_are_within_1_5_pictures_of_their_due_or_of_scikit_learns(
+def test_folds_of_house_numbers_are_within_1_5_images_of_even_or_of_scikit_learns(
     seed: int,
 ) -> None:
     labels, groups = house_numbers(600, seed)
@@ -151,21 +151,21 @@ def test_folds_of_lumpy_groups_are_on_average_more_even_than_scikit_learns(mean_
     assert np.mean(ours) <= np.mean(theirs)
 
 
-def test_a_large_grouped_set_is_even_to_one_picture_a_class() -> None:
+def test_a_large_grouped_set_is_even_to_one_image_per_class() -> None:
     labels, groups = house_numbers(100_000, 0)
     counts = class_counts(labels, [fold.val for fold in kfold(labels, groups, k=5, seed=0)])
     assert np.abs(counts - counts.mean(0)).max() <= 1
     assert np.ptp(counts.sum(1)) <= 4
 
 
-def test_groups_too_large_for_even_folds_are_spread_as_well_as_they_can_be() -> None:
+def test_groups_too_large_for_even_folds_are_spread_as_evenly_as_possible() -> None:
     groups = np.repeat(np.arange(4), [40, 30, 20, 10])
     labels = numpy_generator(0, "labels").integers(10, size=(100, 1))
     sizes = sorted(len(fold.val) for fold in kfold(labels, groups, k=2, seed=0, stratify=False))
     assert sizes == [50, 50]
 
 
-def test_a_class_with_fewer_pictures_than_folds_goes_to_as_many_folds_as_it_has() -> None:
+def test_a_class_with_fewer_images_than_folds_is_in_as_many_folds_as_images() -> None:
     labels = labels_of([0] * 50 + [1] * 3)
     counts = class_counts(labels, [fold.val for fold in kfold(labels, singletons(53), k=5, seed=0)])
     assert sorted(counts[:, 1]) == [0, 0, 1, 1, 1]
@@ -173,7 +173,7 @@ def test_a_class_with_fewer_pictures_than_folds_goes_to_as_many_folds_as_it_has(
 
 @relaxed
 @given(st.integers(0, 99))
-def test_numbers_are_even_in_length(seed: int) -> None:
+def test_lengths_of_numbers_are_stratified(seed: int) -> None:
     draw = numpy_generator(seed, "numbers")
     length = draw.choice([1, 2, 3, 4, 6], 200, p=[0.15, 0.54, 0.26, 0.04, 0.01])
     labels = np.where(np.arange(6) < length[:, None], draw.integers(10, size=(200, 6)), BLANK)
@@ -182,14 +182,14 @@ def test_numbers_are_even_in_length(seed: int) -> None:
     assert np.ptp(class_counts(lengths, [fold.val for fold in folds]), axis=0).max() <= 1
 
 
-def test_fold_names_say_the_repeat_where_there_are_several() -> None:
+def test_fold_names_include_the_repeat_if_there_are_several() -> None:
     labels = labels_of([0, 1] * 4)
     assert [f.name for f in kfold(labels, singletons(8), k=2, seed=0)] == ["fold0", "fold1"]
     names = [f.name for f in kfold(labels, singletons(8), k=2, repeats=2, seed=0)]
     assert names == ["repeat0-fold0", "repeat0-fold1", "repeat1-fold0", "repeat1-fold1"]
 
 
-def test_repeats_differ_and_the_first_is_the_same_however_many_there_are() -> None:
+def test_repeats_differ_and_the_first_does_not_depend_on_their_number() -> None:
     labels, groups = house_numbers(200, 0)
     one, two = kfold(labels, groups, k=3, seed=0), kfold(labels, groups, k=3, repeats=2, seed=0)
     assert all(np.array_equal(a.val, b.val) for a, b in zip(one, two[:3], strict=True))
@@ -201,7 +201,7 @@ def test_repeats_differ_and_the_first_is_the_same_however_many_there_are() -> No
 
 @relaxed
 @given(ungrouped, st.floats(0.01, 0.99), st.integers(0, 99))
-def test_holdout_takes_the_fraction_of_every_class_to_the_nearest_picture(
+def test_holdout_takes_the_fraction_of_every_class_to_the_nearest_image(
     labels: np.ndarray, fraction: float, seed: int
 ) -> None:
     due = fraction * np.bincount(labels[:, 0], minlength=10)
@@ -217,7 +217,7 @@ def test_holdout_takes_the_fraction_of_every_class_to_the_nearest_picture(
 
 @relaxed
 @given(grouped, st.floats(0.2, 0.8), st.integers(0, 99), st.booleans())
-def test_holdout_parts_no_group_and_loses_no_picture(
+def test_holdout_splits_no_group_and_loses_no_image(
     data: tuple[np.ndarray, np.ndarray], fraction: float, seed: int, stratify: bool
 ) -> None:
     labels, groups = data
@@ -231,7 +231,7 @@ def test_holdout_parts_no_group_and_loses_no_picture(
 
 
 @pytest.mark.parametrize("fraction", [0.02, 0.1, 0.5, 0.9])
-def test_holdout_of_house_numbers_is_within_one_picture_of_its_due_in_every_class(fraction: float) -> None:
+def test_holdout_of_house_numbers_is_within_one_image_of_even_in_every_class(fraction: float) -> None:
     labels, groups = house_numbers(20_000, 1)
     (fold,) = holdout(labels, groups, fraction=fraction, seed=0)
     due = fraction * class_counts(labels, [np.arange(20_000)])
@@ -267,7 +267,7 @@ def test_bootstrap_draws_whole_groups_and_validates_on_those_never_drawn(
         assert (drawn // members).sum() == len(ids)
 
 
-def test_bootstrap_leaves_about_37_percent_out_and_every_replicate_is_another() -> None:
+def test_bootstrap_leaves_out_about_37_percent_and_replicates_differ() -> None:
     labels, groups = house_numbers(5000, 0)
     folds = bootstrap(labels, groups, n=12, seed=0)
     assert [fold.name for fold in folds] == [f"boot{i:02d}" for i in range(12)]
@@ -296,14 +296,14 @@ def test_bootstrap_of_a_single_group_is_refused() -> None:
 # ----------------------------------------------------------------------------- ordered, official
 
 
-def test_ordered_validates_on_the_last_pictures() -> None:
+def test_ordered_validates_on_the_last_images() -> None:
     (fold,) = ordered(labels_of([0] * 10), singletons(10), fraction=0.3)
     assert (fold.name, fold.val.tolist()) == ("ordered", [7, 8, 9])
     check(fold, singletons(10))
 
 
 def test_ordered_trains_on_a_group_that_straddles_the_border() -> None:
-    groups = np.array([0, 0, 1, 1, 2, 2, 2, 2, 3, 3])  # the border, 7, lies within group 2
+    groups = np.array([0, 0, 1, 1, 2, 2, 2, 2, 3, 3])  # the border, 7, is inside group 2
     (fold,) = ordered(labels_of([0] * 10), groups, fraction=0.3)
     assert fold.val.tolist() == [8, 9]
     check(fold, groups)
@@ -311,7 +311,7 @@ def test_ordered_trains_on_a_group_that_straddles_the_border() -> None:
 
 @relaxed
 @given(grouped, st.floats(0.05, 0.95))
-def test_ordered_never_validates_on_what_lies_before_the_border(
+def test_ordered_never_validates_on_images_before_the_border(
     data: tuple[np.ndarray, np.ndarray], fraction: float
 ) -> None:
     labels, groups = data
@@ -342,14 +342,16 @@ def test_official_trains_on_one_part_and_validates_on_the_other() -> None:
     ],
     ids=["holdout", "kfold", "bootstrap"],
 )
-def test_one_seed_gives_one_split_and_another_seed_another(split: Callable[..., list[Fold]]) -> None:
+def test_the_same_seed_gives_the_same_split_and_another_seed_another(
+    split: Callable[..., list[Fold]],
+) -> None:
     labels, groups = house_numbers(400, 0)
     first = split(labels, groups, 7)
     assert same(first, split(labels.copy(), groups.copy(), 7))
     assert not same(first, split(labels, groups, 8))
 
 
-def test_ids_of_groups_are_names_and_not_numbers() -> None:
+def test_group_ids_are_arbitrary() -> None:
     labels, groups = house_numbers(400, 0)
     renamed = groups * 10**12 + 5
     assert same(kfold(labels, groups, k=4, seed=0), kfold(labels, renamed, k=4, seed=0))
@@ -360,8 +362,8 @@ def test_ids_of_groups_are_names_and_not_numbers() -> None:
     [
         (lambda y, g: kfold(y, g, k=5, seed=0), "5 folds of 4 groups"),
         (lambda y, g: kfold(y, g * 0, k=2, seed=0), "2 folds of 1 groups"),
-        (lambda y, g: kfold(y, g, k=1, seed=0), "2 folds or more"),
-        (lambda y, g: kfold(y, g, k=2, repeats=0, seed=0), "1 repeat or more"),
+        (lambda y, g: kfold(y, g, k=1, seed=0), "at least 2 folds"),
+        (lambda y, g: kfold(y, g, k=2, repeats=0, seed=0), "1 repeat are needed"),
         (lambda y, g: holdout(y, g, fraction=0.01, seed=0), "validation side empty"),
         (lambda y, g: holdout(y, g, fraction=0.99, seed=0), "training side empty"),
         (lambda y, g: holdout(y, g * 0, fraction=0.4, seed=0), "validation side empty"),
@@ -369,10 +371,10 @@ def test_ids_of_groups_are_names_and_not_numbers() -> None:
         (lambda y, g: ordered(y, g, fraction=0.0), "above 0"),
         (lambda y, g: ordered(y, g, fraction=0.1), "validation side empty"),
         (lambda y, g: ordered(y, g, fraction=0.9), "training side empty"),
-        (lambda y, g: bootstrap(y, g, n=0, seed=0), "1 or more"),
+        (lambda y, g: bootstrap(y, g, n=0, seed=0), "at least 1 is needed"),
     ],
 )
-def test_what_cannot_be_split_is_refused_in_one_line(
+def test_impossible_splits_are_refused_in_one_line(
     make: Callable[[np.ndarray, np.ndarray], list[Fold]], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message) as error:

@@ -1,4 +1,4 @@
-"""Ever larger parts of a fold, for learning curves."""
+"""Growing subsets of a fold, for learning curves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from svhncli.data.split import Fold, growing
     cuts=st.lists(st.integers(1, 20), min_size=2, max_size=4, unique=True),
     seed=st.integers(0, 3),
 )
-def test_growing_parts_hold_the_smaller_ones_whole_groups_and_the_fraction(
+def test_growing_subsets_contain_the_smaller_ones_whole_groups_and_the_fraction(
     groups: list[int], cuts: list[int], seed: int
 ) -> None:
     ids = np.array(groups)
@@ -25,7 +25,7 @@ def test_growing_parts_hold_the_smaller_ones_whole_groups_and_the_fraction(
     try:
         parts = growing(fold, ids, fractions=fractions, seed=seed)
     except DataError:
-        return  # so few groups that two parts would be the same
+        return  # too few groups: two subsets would be the same
     largest = np.bincount(ids).max()
     before: set[int] = set()
     for fraction, part in zip(fractions, parts, strict=True):
@@ -44,7 +44,7 @@ def test_growing_parts_hold_the_smaller_ones_whole_groups_and_the_fraction(
         assert np.array_equal(parts[-1].train, fold.train)
 
 
-def test_growing_parts_are_those_of_the_seed() -> None:
+def test_growing_subsets_depend_on_the_seed() -> None:
     fold = Fold("holdout", np.arange(100), np.arange(100, 110))
     one, again, other = (growing(fold, np.arange(110), fractions=[0.3], seed=s)[0] for s in (0, 0, 1))
     assert np.array_equal(one.train, again.train)

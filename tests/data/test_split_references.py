@@ -1,4 +1,4 @@
-"""Splits beside those of scikit-learn, where both do the same."""
+"""Splits compared with those of scikit-learn, where both do the same."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from test_split import class_counts, grouped, labels_of, relaxed, singletons, un
 from svhncli.core.errors import UsageError
 from svhncli.data.split import Fold, bootstrap, holdout, kfold, ordered
 
-# Random streams differ, so of random splits only what does not depend on the draw is compared.
+# Random streams differ, so only properties that do not depend on the draw are compared for random splits.
 
 
 def sides(folds: list[Fold]) -> set[tuple[bytes, bytes]]:
-    """Which pictures train and which validate, whatever the order and the names of the folds."""
+    """Training and validation images of each fold, regardless of the folds' order and names."""
     return {(fold.train.tobytes(), fold.val.tobytes()) for fold in folds}
 
 
@@ -43,7 +43,7 @@ def test_as_many_folds_as_groups_are_scikit_learns_leave_one_group_out(
 
 @relaxed
 @given(ungrouped, st.integers(0, 99), st.booleans())
-def test_as_many_folds_as_pictures_are_scikit_learns_leave_one_out(
+def test_as_many_folds_as_images_are_scikit_learns_leave_one_out(
     labels: np.ndarray, seed: int, stratify: bool
 ) -> None:
     ours = kfold(labels, singletons(len(labels)), k=len(labels), seed=seed, stratify=stratify)
@@ -61,7 +61,7 @@ def test_sizes_of_folds_without_strata_are_scikit_learns(n: int, k: int, seed: i
 
 @relaxed
 @given(st.lists(st.integers(6, 40), min_size=2, max_size=10), st.integers(2, 6), st.integers(0, 99))
-def test_a_classs_counts_over_the_folds_are_those_of_scikit_learns_stratified_folds(
+def test_class_counts_across_folds_match_scikit_learns_stratified_folds(
     counts: list[int], k: int, seed: int
 ) -> None:
     labels = labels_of(np.repeat(np.arange(len(counts)), counts).tolist())
@@ -74,7 +74,7 @@ def test_a_classs_counts_over_the_folds_are_those_of_scikit_learns_stratified_fo
 
 @relaxed
 @given(st.lists(st.integers(4, 60), min_size=2, max_size=10), st.floats(0.2, 0.8), st.integers(0, 99))
-def test_a_classs_count_held_out_is_within_one_of_scikit_learns_stratified_shuffle(
+def test_held_out_class_counts_are_within_one_of_scikit_learns_stratified_shuffle(
     counts: list[int], fraction: float, seed: int
 ) -> None:
     labels = labels_of(np.repeat(np.arange(len(counts)), counts).tolist())
@@ -82,7 +82,7 @@ def test_a_classs_count_held_out_is_within_one_of_scikit_learns_stratified_shuff
         (fold,) = holdout(labels, singletons(len(labels)), fraction=fraction, seed=seed)
         theirs = StratifiedShuffleSplit(1, test_size=fraction, random_state=seed).split(labels, labels[:, 0])
         ((_, val),) = theirs
-    except (UsageError, ValueError):  # theirs needs as many pictures on each side as there are classes
+    except (UsageError, ValueError):  # scikit-learn needs as many images on each side as classes
         reject()
     held = class_counts(labels, [fold.val, val])
     assert np.abs(held[0] - held[1]).max() <= 1
@@ -90,7 +90,7 @@ def test_a_classs_count_held_out_is_within_one_of_scikit_learns_stratified_shuff
 
 @relaxed
 @given(st.integers(2, 200), st.floats(0.05, 0.6))
-def test_ordered_is_scikit_learns_split_without_shuffling_and_its_last_of_a_time_series(
+def test_ordered_matches_scikit_learns_unshuffled_split_and_last_time_series_fold(
     n: int, fraction: float
 ) -> None:
     last = round(fraction * n)
@@ -103,7 +103,7 @@ def test_ordered_is_scikit_learns_split_without_shuffling_and_its_last_of_a_time
             assert sides([fold]) == {(train.tobytes(), val.tobytes())}
 
 
-def test_a_replicate_draws_each_picture_as_often_as_scikit_learns_resample() -> None:
+def test_a_bootstrap_replicate_matches_scikit_learns_resample() -> None:
     n, many = 400, 200
     folds = bootstrap(labels_of([0] * n), singletons(n), n=many, seed=0)
     ours = [np.bincount(fold.train, minlength=n) for fold in folds]

@@ -11,7 +11,7 @@ from torch import nn
 
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.rng import numpy_generator
-from svhncli.data.digits import Digits, Numbered
+from svhncli.data.digits import Digits, NumberedNames
 from svhncli.engine.augment import Augment, warp
 from svhncli.engine.averaging import Ema
 from svhncli.engine.batches import Batches, batch_bounds
@@ -46,7 +46,7 @@ def noise_digits(count=96, seed=0):
     labels = draw.integers(0, 10, (count, 1))
     images = draw.integers(0, 200, (count, 3, 8, 8), dtype=np.uint8)
     images[np.arange(count), 0, labels[:, 0] % 8, 0] = 255
-    return Digits(images, labels, np.arange(count), Numbered("noise", count))
+    return Digits(images, labels, np.arange(count), NumberedNames("noise", count))
 
 
 class Net(nn.Module):

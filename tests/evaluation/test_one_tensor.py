@@ -18,8 +18,8 @@ from photo_files import (
     leftovers,
     rows,
     write_digit_struct,
+    write_images,
     write_mchar,
-    write_pictures,
     write_svhn_full,
 )
 from torch.nn import functional
@@ -53,7 +53,7 @@ def full(folder: Path) -> dict[str, list[Row]]:
     """A data set of SVHN's full layout, whose parts share one photograph, 1.png."""
     found = {part: write_svhn_full(folder / "full", part, n, n) for part, n in PARTS.items()}
     for part, listed in found.items():
-        write_pictures(folder / "full" / part, [found["train"][0]], 0)
+        write_images(folder / "full" / part, [found["train"][0]], 0)
         listed[0] = found["train"][0]
         write_digit_struct(folder / "full" / part / "digitStruct.mat", listed)
     return found
@@ -181,7 +181,7 @@ def test_folds_hold_numbers_of_every_length(folder: Path, capsys: pytest.Capture
 def write_folder(root: Path, labels: list[str]) -> None:
     found = [(f"{i}.png", tuple(map(int, label)), ((1.0, 1.0, 9.0, 9.0),)) for i, label in enumerate(labels)]
     for name, label, boxes in found:
-        write_pictures(root, [(name, label[:1], boxes)], 0)
+        write_images(root, [(name, label[:1], boxes)], 0)
     lines = [f"{name},{label}" for (name, _, _), label in zip(found, labels, strict=True)]
     (root / "labels.csv").write_text("\n".join(["file,label", *lines, ""]))
 

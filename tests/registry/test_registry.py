@@ -16,7 +16,7 @@ from svhncli.cli.hydra_app import VERSION_BASE
 from svhncli.config.loading import from_dict
 from svhncli.config.verbs import TrainConfig
 from svhncli.data.dataset import DataSet
-from svhncli.data.digits import Digits, Numbered
+from svhncli.data.digits import Digits, NumberedNames
 
 
 def config(*words: str) -> TrainConfig:
@@ -31,7 +31,7 @@ def choices(group: str) -> list[str]:
 
 def digits(n: int = 40) -> Digits:
     return Digits(
-        np.zeros((n, 3, 32, 32), np.uint8), np.arange(n)[:, None] % 10, np.arange(n), Numbered("x", n)
+        np.zeros((n, 3, 32, 32), np.uint8), np.arange(n)[:, None] % 10, np.arange(n), NumberedNames("x", n)
     )
 
 

@@ -25,7 +25,7 @@ from svhncli.config.groups.schedule import CosineConfig
 from svhncli.config.groups.split import HoldoutConfig
 from svhncli.config.verbs import CheckConfig, MeasuresConfig
 from svhncli.data.dataset import DataSet
-from svhncli.data.digits import Digits, Numbered
+from svhncli.data.digits import Digits, NumberedNames
 from svhncli.data.split import Fold
 from svhncli.engine import device, forward, optim, step
 from svhncli.engine.batches import Batch, Batches
@@ -46,7 +46,7 @@ def bars(count: int, seed: int) -> Digits:
     images = draw.integers(96, 160, (count, 3, 32, 32)).astype(np.uint8)
     for image, label, left in zip(images, labels, draw.integers(0, 16, count), strict=True):
         image[:, 3 * label + 1 : 3 * label + 3, left : left + 16] = draw.choice([0, 255])
-    return Digits(images, labels[:, None], np.arange(count), Numbered("bar", count))
+    return Digits(images, labels[:, None], np.arange(count), NumberedNames("bar", count))
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
-"""Rendered data sets on disk, in the layouts in which SVHN and the Tianchi contest hand out theirs.
+"""Rendered data sets on disk, in the layouts in which SVHN and the Tianchi contest are distributed.
 
-What is written is whole or not there: it grows in a hidden folder beside its place, and is renamed into it.
+A data set appears complete or not at all: it is written to a hidden folder, then renamed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from svhncli.core.errors import UsageError, disk_error
-from svhncli.core.files import TEMP_PREFIX, write_json
+from svhncli.core.files import TEMP_PREFIX
 from svhncli.core.processes import available_cpus, in_order
-from svhncli.data.formats.label_files import Labels, Row
-from svhncli.data.render.photo import Given
-from svhncli.data.render.renderer import Piece, draw, pieces_of, render
+from svhncli.data.formats import mchar_json
+from svhncli.data.formats.requested_labels import ImageLabel, RequestedLabels
+from svhncli.data.render.renderer import PhotographJob, draw_photographs, photograph_jobs, render
+from svhncli.data.render.request import RequestedNumber
 from svhncli.data.render.world import Spec
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
@@ -36,17 +37,17 @@ PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "folder": {"train": ("train",), "test": ("test",)},
 }
-"""What each layout calls the files and folders of its parts, the labels last."""
+"""Each layout's names for the files and folders of its parts, labels last."""
 
 _FAST = 1
-"""How hard PNGs are compressed: noise hardly shrinks, however long one tries."""
-_HANDFUL = 1000
-"""Crops that a process saves at once."""
+"""PNG compression level: noise hardly shrinks at higher ones."""
+_BATCH = 1000
+"""Crops that a process saves at once; fewer images are written faster than processes start."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to render: seed and spec as for `synth.render`; size is the side of crops in pixels."""
+class RenderSettings:
+    """How to render: seed and spec as for `renderer.render`; size is the side of crops in pixels."""
 
     seed: int
     size: int
@@ -58,42 +59,44 @@ class Order:
 def write(
     layout: str,
     out: Path,
-    parts: Mapping[str, int | Labels],
-    order: Order,
+    parts: Mapping[str, int | RequestedLabels],
+    settings: RenderSettings,
     progress: Progress = silent,
 ) -> list[Path]:
-    """Render parts of a data set into a folder; the files and folders that were written.
+    """Render parts of a data set into a folder; returns the files and folders that were written.
 
-    Cropped layouts hold the pictures that data=synth trains and tests on. Several parts need a folder that is
-    absent or empty; one part is added to what is there.
+    Cropped layouts hold the images that data=synth trains and tests on. Several parts need a new or empty
+    folder; a single part is added to an existing folder.
 
-    parts: the number of pictures of each part of the layout, or the labels that they are to show.
+    parts: the number of images in each part of the layout, or the labels that they are to show.
 
     Raises:
-        UsageError: the layout has no such part, crops of this size or labels; or the folder is not empty.
-        DataError: the world or its fonts are not as they should be.
+        UsageError: the layout does not support the part, crop size or labels; or the folder is not empty.
+        DataError: the world or its fonts are invalid.
         DiskError: the folder cannot be written.
     """
     known = PARTS[layout]
     if wrong := [name for name in parts if name not in known]:
         raise UsageError(f"layout={layout} has no part '{wrong[0]}'", f"its parts: {', '.join(known)}")
-    if layout == "mat" and order.size != 32:
-        raise UsageError(f"layout=mat holds pictures of 32 x 32, not of {order.size}", "leave data.size out")
-    if layout in ("mat", "folder") and any(isinstance(what, Labels) for what in parts.values()):
+    if layout == "mat" and settings.size != 32:
+        raise UsageError(f"layout=mat holds images of 32 x 32, not of {settings.size}", "leave out data.size")
+    if layout in ("mat", "folder") and any(
+        isinstance(content, RequestedLabels) for content in parts.values()
+    ):
         raise UsageError(
             f"layout={layout} holds single digits", "labels need layout=mchar or layout=svhn_full"
         )
     if files := [path for path in (out, *out.parents) if path.exists() and not path.is_dir()]:
         raise UsageError(f"'{files[0]}' is a file, not a folder", "choose another folder with out=")
-    names = [name for each in parts for name in known[each]]
-    there = [name for name in names if (out / name).exists()]
-    if there or (len(parts) > 1 and out.exists() and any(out.iterdir())):
-        said = f"'{out / there[0]}' is already there" if there else f"'{out}' is not empty"
-        raise UsageError(said, "choose another folder with out=, or remove it")
+    names = [name for part in parts for name in known[part]]
+    existing = [name for name in names if (out / name).exists()]
+    if existing or (len(parts) > 1 and out.exists() and any(out.iterdir())):
+        problem = f"'{out / existing[0]}' already exists" if existing else f"'{out}' is not empty"
+        raise UsageError(problem, "choose another folder with out=, or remove it")
     try:
-        with _becoming(out, names) as folder:
-            for part, what in parts.items():
-                _WRITERS[layout](folder, part, what, order, progress)
+        with _atomic_folder(out, names) as folder:
+            for part, content in parts.items():
+                _WRITERS[layout](folder, part, content, settings, progress)
     except Exception as error:
         if (disk := disk_error(error)) is not None:
             raise disk from error
@@ -102,16 +105,16 @@ def write(
 
 
 @contextlib.contextmanager
-def _becoming(out: Path, names: Sequence[str]) -> Iterator[Path]:
-    """An empty folder whose `names` are in `out` once the block ended well; removes what killed ones left."""
+def _atomic_folder(out: Path, names: Sequence[str]) -> Iterator[Path]:
+    """An empty folder whose `names` move to `out` when the block succeeds; removes leftovers of kills."""
     out.parent.mkdir(parents=True, exist_ok=True)
     prefix = f"{TEMP_PREFIX}{out.name}-"
-    for left in out.parent.glob(f"{prefix}*"):
+    for leftover in out.parent.glob(f"{prefix}*"):
         with (
             contextlib.suppress(Timeout),
-            FileLock(left / ".lock", timeout=0),
+            FileLock(leftover / ".lock", timeout=0),
         ):  # else another process writes there
-            shutil.rmtree(left)
+            shutil.rmtree(leftover)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
     folder.chmod(0o755)
     try:
@@ -124,22 +127,26 @@ def _becoming(out: Path, names: Sequence[str]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _crops(part: str, count: int, order: Order, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+def _crops(
+    part: str, count: int, settings: RenderSettings, progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
     """The crops uint8 (N, 3, S, S) of a part, and their classes int64 (N,)."""
-    images = np.empty((count, 3, order.size, order.size), np.uint8)
+    images = np.empty((count, 3, settings.size, settings.size), np.uint8)
     labels, groups = np.empty((count, 1), np.int64), np.empty(count, np.int64)
     render(
-        images, labels, groups, seed=order.seed, part=part, spec=order.spec, cache=order.cache,
-        workers=order.workers, progress=_adding(f"render {part}", count, progress),
+        images, labels, groups, seed=settings.seed, part=part, spec=settings.spec, cache=settings.cache,
+        workers=settings.workers, progress=_counter(f"render {part}", count, progress),
     )  # fmt: skip
     return images, labels[:, 0]
 
 
-def _mat(folder: Path, part: str, count: int | Labels, order: Order, progress: Progress) -> None:
+def _mat(
+    folder: Path, part: str, count: int | RequestedLabels, settings: RenderSettings, progress: Progress
+) -> None:
     from scipy.io import savemat
 
     assert isinstance(count, int)
-    images, labels = _crops(part, count, order, progress)
+    images, labels = _crops(part, count, settings, progress)
     content = {
         "X": images.transpose(2, 3, 1, 0),
         "y": np.where(labels == 0, 10, labels)[:, None].astype(np.uint8),
@@ -147,17 +154,19 @@ def _mat(folder: Path, part: str, count: int | Labels, order: Order, progress: P
     savemat(folder / PARTS["mat"][part][0], content, do_compression=True)
 
 
-def _folder(folder: Path, part: str, count: int | Labels, order: Order, progress: Progress) -> None:
+def _folder(
+    folder: Path, part: str, count: int | RequestedLabels, settings: RenderSettings, progress: Progress
+) -> None:
     assert isinstance(count, int)
-    images, labels = _crops(part, count, order, progress)
+    images, labels = _crops(part, count, settings, progress)
     for digit in range(10):
         (folder / part / str(digit)).mkdir(parents=True)
     jobs = [
-        (folder / part, start, images[start : start + _HANDFUL], labels[start : start + _HANDFUL])
-        for start in range(0, count, _HANDFUL)
+        (folder / part, start, images[start : start + _BATCH], labels[start : start + _BATCH])
+        for start in range(0, count, _BATCH)
     ]
-    add = _adding(f"write {part}", count, progress)
-    with contextlib.closing(in_order(_save_crops, jobs, _workers(order, count))) as saved:
+    add = _counter(f"write {part}", count, progress)
+    with contextlib.closing(in_order(_save_crops, jobs, _workers(settings, count))) as saved:
         for more in saved:
             add(more)
 
@@ -171,31 +180,33 @@ def _save_crops(job: tuple[Path, int, np.ndarray, np.ndarray]) -> int:
     return len(images)
 
 
-def _svhn_full(folder: Path, part: str, what: int | Labels, order: Order, progress: Progress) -> None:
+def _svhn_full(
+    folder: Path, part: str, content: int | RequestedLabels, settings: RenderSettings, progress: Progress
+) -> None:
     from svhncli.data.formats import digit_struct
 
     (place,) = PARTS["svhn_full"][part]
-    rows = _photographs(folder / place, "svhn_full", part, what, order, progress)
+    rows = _photographs(folder / place, "svhn_full", part, content, settings, progress)
     target = folder / place / "digitStruct.mat"
-    if isinstance(what, Labels) and what.form == "svhn_full":
-        shutil.copyfile(what.file, target)
+    if isinstance(content, RequestedLabels) and content.form == "svhn_full":
+        shutil.copyfile(content.file, target)
     else:
         digit_struct.write(target, rows)
 
 
-def _mchar(folder: Path, part: str, what: int | Labels, order: Order, progress: Progress) -> None:
-    place, *labelled = PARTS["mchar"][part]
-    rows = _photographs(folder / place, "mchar", part, what, order, progress)
-    for name in labelled:
-        if isinstance(what, Labels) and what.form == "mchar":
-            shutil.copyfile(what.file, folder / name)
+def _mchar(
+    folder: Path, part: str, content: int | RequestedLabels, settings: RenderSettings, progress: Progress
+) -> None:
+    place, *labeled = PARTS["mchar"][part]
+    rows = _photographs(folder / place, "mchar", part, content, settings, progress)
+    for name in labeled:
+        if isinstance(content, RequestedLabels) and content.form == "mchar":
+            shutil.copyfile(content.file, folder / name)
         else:
-            write_json(
-                folder / name, {file: _entry(label, boxes) for file, label, boxes in rows}, indent=None
-            )
+            mchar_json.write(folder / name, rows)
 
 
-_WRITERS: Mapping[str, Callable[[Path, str, int | Labels, Order, Progress], None]] = {
+_WRITERS: Mapping[str, Callable[[Path, str, int | RequestedLabels, RenderSettings, Progress], None]] = {
     "mat": _mat,
     "svhn_full": _svhn_full,
     "mchar": _mchar,
@@ -203,72 +214,69 @@ _WRITERS: Mapping[str, Callable[[Path, str, int | Labels, Order, Progress], None
 }
 
 
-def _entry(label: tuple[int, ...], boxes: np.ndarray) -> dict[str, list[float]]:
-    """A picture's entry in mchar's JSON."""
-    left, top, right, bottom = np.asarray(boxes, float).T
-    sides = {"height": bottom - top, "left": left, "top": top, "width": right - left}
-    columns = {
-        name: [int(v) if v == int(v) else v for v in values.tolist()] for name, values in sides.items()
-    }
-    return {"height": columns.pop("height"), "label": list(label), **columns}
-
-
 @dataclass(frozen=True)
-class _Work:
-    """A piece of a part, and where its pictures go."""
+class _SaveJob:
+    """Photographs to draw, and the files to write them to."""
 
-    piece: Piece
+    drawing: PhotographJob
     folder: Path
     names: Sequence[str]
 
 
 def _photographs(
-    folder: Path, layout: str, part: str, what: int | Labels, order: Order, progress: Progress
-) -> list[Row]:
-    """Write the photographs of a part into a new folder, by several processes; their names and labels.
+    folder: Path,
+    layout: str,
+    part: str,
+    content: int | RequestedLabels,
+    settings: RenderSettings,
+    progress: Progress,
+) -> list[ImageLabel]:
+    """Write the photographs of a part into a new folder, by several processes; returns their labels.
 
-    Pictures for a label file of this layout keep their names; else they are numbered as the layout does it.
+    Images for a label file in this layout keep their names; others are numbered in the layout's way.
     """
-    count = what if isinstance(what, int) else len(what.rows)
-    given = None if isinstance(what, int) else [Given(label, boxes) for _, label, boxes in what.rows]
+    count = content if isinstance(content, int) else len(content.rows)
+    numbers = None
     names = [f"{i:06d}.png" if layout == "mchar" else f"{i + 1}.png" for i in range(count)]
-    if isinstance(what, Labels) and what.form == layout:
-        names = [name for name, _, _ in what.rows]
+    if isinstance(content, RequestedLabels):
+        numbers = [RequestedNumber(label, boxes) for _, label, boxes in content.rows]
+        if content.form == layout:
+            names = [name for name, _, _ in content.rows]
     folder.mkdir()
-    pieces = pieces_of(count, seed=order.seed, part=part, spec=order.spec, cache=order.cache, given=given)
-    works = [_Work(piece, folder, names[piece.start : piece.start + piece.count]) for piece in pieces]
-    rows: list[Row] = []
-    add = _adding(f"render {part}", count, progress)
-    with contextlib.closing(in_order(_save, works, _workers(order, count))) as saved:
+    drawings = photograph_jobs(
+        count, seed=settings.seed, part=part, spec=settings.spec, cache=settings.cache, numbers=numbers
+    )
+    jobs = [_SaveJob(drawing, folder, names[drawing.start :][: drawing.count]) for drawing in drawings]
+    rows: list[ImageLabel] = []
+    add = _counter(f"render {part}", count, progress)
+    with contextlib.closing(in_order(_save_photographs, jobs, _workers(settings, count))) as saved:
         for more in saved:
             rows += more
             add(len(more))
-    return (
-        rows
-        if given is None
-        else [(name, one.label, one.boxes) for name, one in zip(names, given, strict=True)]
-    )
+    if numbers is None:
+        return rows
+    return [(name, number.label, number.boxes) for name, number in zip(names, numbers, strict=True)]
 
 
-def _save(work: _Work) -> list[Row]:
-    """Draw and write a piece; its names and labels, with boxes of whole pixels, as people draw them."""
+def _save_photographs(job: _SaveJob) -> list[ImageLabel]:
+    """Draw and write photographs; returns their labels, with boxes in whole pixels, as people draw them."""
     rows = []
-    for name, photo in zip(work.names, draw(work.piece), strict=True):
-        Image.fromarray(photo.image).save(work.folder / name, compress_level=_FAST)
+    for name, photo in zip(job.names, draw_photographs(job.drawing), strict=True):
+        Image.fromarray(photo.image).save(job.folder / name, compress_level=_FAST)
         boxes = np.rint(photo.boxes)
         boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
         rows.append((name, photo.label, boxes))
     return rows
 
 
-def _workers(order: Order, count: int) -> int:
-    """Processes for so many pictures; a few are done sooner than processes start."""
-    if order.workers is not None:
-        return order.workers
-    return available_cpus() if count >= _HANDFUL else 1
+def _workers(settings: RenderSettings, count: int) -> int:
+    """Processes for `count` images."""
+    if settings.workers is not None:
+        return settings.workers
+    return available_cpus() if count >= _BATCH else 1
 
 
-def _adding(what: str, total: int, progress: Progress) -> Callable[[int], None]:
+def _counter(what: str, total: int, progress: Progress) -> Callable[[int], None]:
     done = 0
 
     def add(more: int) -> None:

@@ -1,4 +1,4 @@
-"""Reads arrays of numbers out of MATLAB 5 .mat files as a stream of blocks, so that memory stays small.
+"""Reads arrays of numbers from MATLAB 5 .mat files as a stream of blocks, so that little memory is needed.
 
 `scipy.io.loadmat` holds a whole array in memory, and a flipped bit in a file's header can crash the process.
 The format: https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf
@@ -24,13 +24,13 @@ COMPRESSED, MATRIX = 15, 14  # types of elements at the top level
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 NUMBERS = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 KINDS = dict(enumerate(("cell", "struct", "object", "char", "sparse", *NUMBERS), start=1))
-LOGICAL, COMPLEX = 0x200, 0x800  # flags beside the kind
-HEADER_LIMIT = 4096  # bytes; dimensions and names are far shorter, so a longer one is damage
+LOGICAL, COMPLEX = 0x200, 0x800  # flags next to the kind
+HEADER_LIMIT = 4096  # bytes; dimensions and names are far shorter, so a longer header is damaged
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of a .mat file: `kind` is MATLAB's word for its type, `shape` its dimensions."""
+    """A variable of a .mat file: `kind` is MATLAB's name of its type, `shape` its dimensions."""
 
     name: str
     kind: str
@@ -45,9 +45,9 @@ def variables(path: Path) -> dict[str, Variable]:
     """The variables of a file by name, without reading their contents.
 
     Raises:
-        DataError: the file cannot be read, is of another format, cut short or damaged.
+        DataError: the file cannot be read, is truncated or damaged, or has another format.
     """
-    found = {}
+    by_name = {}
     with _open(path) as (file, order):
         size = file.seek(0, 2)
         offset = 128
@@ -55,17 +55,17 @@ def variables(path: Path) -> dict[str, Variable]:
             file.seek(offset)
             stream, end = _element(file, order)
             if end > size:
-                raise _Damage("it is cut short")
+                raise _Damage("it is truncated")
             if stream is not None and (variable := _header(stream, order, offset)) is not None:
-                found[variable.name] = variable
+                by_name[variable.name] = variable
             offset = end
-    return found
+    return by_name
 
 
 def read(path: Path, variable: Variable, count: int) -> Iterator[np.ndarray]:
-    """The values of a variable of a numeric kind, in flat blocks of `count`, first dimension fastest.
+    """The values of a numeric variable, in flat blocks of `count`, the first dimension varying fastest.
 
-    Their type is the one that the file stores them in, often smaller than the variable's own.
+    Their type is the one in which the file stores them, often smaller than the variable's own.
 
     Raises:
         DataError: the file is damaged.
@@ -74,12 +74,12 @@ def read(path: Path, variable: Variable, count: int) -> Iterator[np.ndarray]:
         file.seek(variable.offset)
         stream, _ = _element(file, order)
         if stream is None or _header(stream, order, variable.offset) != variable:
-            raise _Damage("it changed while it was read")
+            raise _Damage("it changed while it was being read")
         kind, size, _ = _tag(stream, order)
         dtype = np.dtype(order + STORED.get(kind, "V1"))
         left = math.prod(variable.shape)
         if kind not in STORED or size != left * dtype.itemsize:
-            raise _Damage(f"{variable.name} does not have the size that its header says")
+            raise _Damage(f"{variable.name} does not have the size given in its header")
         while left:
             block = min(left, count)
             yield np.frombuffer(stream.read(block * dtype.itemsize), dtype)
@@ -88,11 +88,11 @@ def read(path: Path, variable: Variable, count: int) -> Iterator[np.ndarray]:
 
 
 class _Damage(Exception):
-    """Says what is wrong with the file at hand."""
+    """What is wrong with a file, without its path."""
 
 
 class _Stream:
-    """Reads pieces of bytes as if they were one file."""
+    """Reads pieces of bytes as if they were a single file."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self.pieces = pieces
@@ -101,46 +101,47 @@ class _Stream:
     def read(self, size: int) -> bytes:
         while len(self.buffer) < size:
             if not (piece := next(self.pieces, b"")):
-                raise _Damage("an array is cut short")
+                raise _Damage("an array is truncated")
             self.buffer += piece
         taken = bytes(self.buffer[:size])
         del self.buffer[:size]
         return taken
 
     def drain(self) -> None:
-        """Read to the end, where the checksum of a compressed element is compared."""
+        """Read to the end, where the checksum of a compressed element is verified."""
         for _ in self.pieces:
             pass
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[BinaryIO, str]]:
-    """The file and its byte order for `struct`; what goes wrong while it is read becomes a DataError."""
+    """The file and its byte order for `struct`; errors while it is read become a DataError."""
     try:
         with path.open("rb") as file:
             yield file, _byte_order(path, file.read(128))
     except (_Damage, zlib.error, struct.error) as error:
         raise DataError(f"'{path}' is damaged: {error}", "get the file again") from error
     except OSError as error:
-        raise DataError(f"cannot read '{path}': {error.strerror}", "look at its permissions") from error
+        raise DataError(f"cannot read '{path}': {error.strerror}", "check its permissions") from error
 
 
 def _byte_order(path: Path, header: bytes) -> str:
     mark = header[124:128]
     if mark in (b"\x00\x02IM", b"\x02\x00MI"):
         raise DataError(
-            f"'{path}' is a MATLAB 7.3 (HDF5) file; MATLAB 5 is expected", "save it again with MATLAB's -v7"
+            f"'{path}' is a MATLAB 7.3 (HDF5) file; MATLAB 5 is expected",
+            "save it again with MATLAB's save -v7",
         )
     if mark not in (b"\x00\x01IM", b"\x01\x00MI"):
         raise DataError(
             f"'{path}' is not a MATLAB 5 .mat file",
-            "write it with scipy.io.savemat or MATLAB's save -v7, or get it again if that is what it was",
+            "write it with scipy.io.savemat or MATLAB's save -v7; if it was such a file, get it again",
         )
     return "<" if mark.endswith(b"IM") else ">"
 
 
 def _element(file: BinaryIO, order: str) -> tuple[_Stream | None, int]:
-    """The content of the matrix at the file's position (None: no matrix), and where the element ends."""
+    """The content of the matrix at the file's position (None if it is none), and where the element ends."""
     kind, size = struct.unpack(f"{order}II", file.read(8))
     end = file.tell() + size
     pieces = _stored(file, size)
@@ -157,7 +158,7 @@ def _stored(file: BinaryIO, size: int) -> Iterator[bytes]:
     while size:
         piece = file.read(min(size, PIECE))
         if not piece:
-            raise _Damage("it is cut short")
+            raise _Damage("it is truncated")
         size -= len(piece)
         yield piece
 
@@ -173,11 +174,11 @@ def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
     if rest := inflater.flush():
         yield rest
     if not inflater.eof:
-        raise _Damage("a compressed array is cut short")
+        raise _Damage("a compressed array is truncated")
 
 
 def _header(stream: _Stream, order: str, offset: int) -> Variable | None:
-    """Read a matrix up to its values; None for kinds that have none (functions, opaque objects)."""
+    """Read a matrix up to its values; None for kinds without values (functions, opaque objects)."""
     flags, _ = struct.unpack(f"{order}II", _small(stream, order, 8))
     if (kind := KINDS.get(flags & 0xFF)) is None:
         return None
@@ -191,7 +192,7 @@ def _header(stream: _Stream, order: str, offset: int) -> Variable | None:
 
 
 def _tag(stream: _Stream, order: str) -> tuple[int, int, bool]:
-    """Type and size in bytes of the data that follow, and whether they are within the tag's own 8 bytes."""
+    """Type and size in bytes of the data that follow, and whether they are inside the tag's own 8 bytes."""
     (word,) = struct.unpack(f"{order}I", stream.read(4))
     if word >> 16:
         return word & 0xFFFF, word >> 16, True
@@ -200,7 +201,7 @@ def _tag(stream: _Stream, order: str) -> tuple[int, int, bool]:
 
 
 def _small(stream: _Stream, order: str, size: int | None = None) -> bytes:
-    """The bytes of a header's part, without their padding."""
+    """The bytes of an item in a header, without padding."""
     _, length, inline = _tag(stream, order)
     if length > HEADER_LIMIT or (size is not None and length != size):
         raise _Damage("a header has an impossible size")

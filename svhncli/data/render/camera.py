@@ -14,9 +14,9 @@ from svhncli.core.rng import numpy_generator
 from svhncli.data.render.dice import Dice
 
 _SHEET = (1024, 1024)
-"""Pixels of a sheet of noise: higher and wider than almost every photograph."""
+"""Pixels of a sheet of noise: taller and wider than almost every photograph."""
 _REACH = 16
-"""The longest half of a motion's path, in pixels."""
+"""The longest half of a motion path, in pixels."""
 
 
 def develop(dice: Dice, scenes: np.ndarray) -> np.ndarray:
@@ -31,7 +31,7 @@ def develop(dice: Dice, scenes: np.ndarray) -> np.ndarray:
 
 
 def shake(dice: Dice, scenes: Sequence[np.ndarray], density: np.ndarray) -> None:
-    """Motion blur: some of B scenes (3, H, W) become the mean of copies along a short line.
+    """Motion blur, in place: some of B scenes (3, H, W) become the mean of copies along a short line.
 
     density: float32 (B,), pixels per digit height.
     """
@@ -49,14 +49,14 @@ def shake(dice: Dice, scenes: Sequence[np.ndarray], density: np.ndarray) -> None
 
 @lru_cache(maxsize=8)
 def _noise(sigma: float) -> Image.Image:
-    """Noise of one strength, around 128: a large picture of which photographs take parts."""
+    """Noise of a given strength around 128: a large image from which photographs take parts."""
     flat = numpy_generator(0, "synth", "noise").standard_normal((*_SHEET, 3), np.float32)
     return Image.fromarray(np.clip(128.5 + sigma * flat, 0, 255).astype(np.uint8))
 
 
 @lru_cache(maxsize=8)
 def _blotches(sigma: float) -> Image.Image:
-    """Noise in colour alone, of one strength in each of two sizes of blotches, around 128; see `_noise`."""
+    """Color noise around 128, without luma, of a given strength in two sizes of blotches; see `_noise`."""
     generator = numpy_generator(0, "synth", "blotches")
     flat = np.zeros((*_SHEET, 3), np.float32)
     for size in (2, 10):
@@ -69,32 +69,32 @@ def _blotches(sigma: float) -> Image.Image:
 
 
 def _part(sheet: Image.Image, place: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """A part of a sheet of noise, at shares (2,) of its sides; a sheet that is too small is enlarged."""
+    """A part of a sheet of noise, at relative position (2,); parts beyond the sheet's size are enlarged."""
     width, height = (min(side, whole) for side, whole in zip(size, sheet.size, strict=True))
     left, top = int(place[0] * (sheet.width - width)), int(place[1] * (sheet.height - height))
     part = sheet.crop((left, top, left + width, top + height))
     return part if part.size == size else part.resize(size)
 
 
-def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
-    """A photograph with the artefacts of a JPEG file."""
+def _jpeg(image: Image.Image, quality: int) -> Image.Image:
+    """A photograph with the artifacts of a JPEG file."""
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=quality)
+    image.save(file, "JPEG", quality=quality)
     return Image.open(file, formats=["JPEG"])
 
 
 def coarseness(dice: Dice, density: np.ndarray) -> np.ndarray:
-    """By which factor (B,), at most 1, sensors shrink scenes of `density` pixels per digit height, (B,)."""
+    """The factor (B,), at most 1, by which sensors shrink scenes of `density` pixels per digit height."""
     coarse = np.minimum(dice.draw("resolution.pixels").ravel() / density, 1)
     return np.where(dice.happens("resolution").ravel(), coarse, 1)
 
 
 def photograph(
-    dice: Dice, pictures: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], density: np.ndarray
+    dice: Dice, images: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], density: np.ndarray
 ) -> list[Image.Image]:
     """Lens blur, the sensor's resolution and noise, sharpening and JPEG.
 
-    pictures: B of uint8 (H, W, 3). sizes: width and height of each photograph, in pixels. density: (B,),
+    images: B arrays uint8 (H, W, 3). sizes: width and height of each photograph, in pixels. density: (B,),
     pixels of the photograph per digit height.
     """
     blurred = np.where(dice.happens("defocus"), dice.draw("lens.soft"), dice.draw("lens.sharp"))
@@ -109,48 +109,48 @@ def photograph(
     percent = dice.draw("sharpen.percent").ravel()
     compressed, quality = dice.happens("jpeg").ravel(), dice.draw("jpeg.quality").ravel()
     taken = []
-    for i, (pixels, size) in enumerate(zip(pictures, sizes, strict=True)):
-        picture = Image.fromarray(pixels)
-        enlarged = size[1] / picture.height
-        if enlarged > 1:  # what is blurred first has fewer pixels, and looks the same
-            picture = picture.filter(ImageFilter.GaussianBlur(float(blur[i] / enlarged)))
-        if picture.size != size:
-            picture = picture.resize(size, Image.Resampling.BICUBIC)
+    for i, (pixels, size) in enumerate(zip(images, sizes, strict=True)):
+        image = Image.fromarray(pixels)
+        enlarged = size[1] / image.height
+        if enlarged > 1:  # blurring before enlarging handles fewer pixels and looks the same
+            image = image.filter(ImageFilter.GaussianBlur(float(blur[i] / enlarged)))
+        if image.size != size:
+            image = image.resize(size, Image.Resampling.BICUBIC)
         if enlarged <= 1 and blur[i] > 0:
-            picture = picture.filter(ImageFilter.GaussianBlur(float(blur[i])))
+            image = image.filter(ImageFilter.GaussianBlur(float(blur[i])))
         if grainy[i]:
-            grain = _part(_noise(sigmas[strength[i]]), corner[i], picture.size)
-            picture = ImageChops.add(picture, grain, offset=-128)
+            grain = _part(_noise(sigmas[strength[i]]), corner[i], image.size)
+            image = ImageChops.add(image, grain, offset=-128)
         if blotched[i]:
-            blotches = _part(_blotches(strengths[blotch[i]]), corner[i], picture.size)
-            picture = ImageChops.add(picture, blotches, offset=-128)
+            blotches = _part(_blotches(strengths[blotch[i]]), corner[i], image.size)
+            image = ImageChops.add(image, blotches, offset=-128)
         if sharpened[i]:
-            picture = picture.filter(ImageFilter.UnsharpMask(float(rim[i]), int(percent[i]), 0))
-        taken.append(_jpeg(picture, int(quality[i])) if compressed[i] else picture)
+            image = image.filter(ImageFilter.UnsharpMask(float(rim[i]), int(percent[i]), 0))
+        taken.append(_jpeg(image, int(quality[i])) if compressed[i] else image)
     return taken
 
 
 def frame(dice: Dice, boxes: np.ndarray) -> np.ndarray:
-    """The crops' squares around the digits' boxes, float (B, L, 4) pixels: as loose as people draw them."""
-    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    """Square crops around the digits' boxes, float (B, L, 4) pixels, as loose as people draw boxes."""
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2
     extent = (boxes[..., 2:] - boxes[..., :2]).max(axis=-1)
     digits = extent.shape[1]
     side = extent * dice.draw("cut.loose")[:, :, 0] * (1 + dice.draw("cut.uneven", digits))
-    centre = centre + extent[..., None] * dice.draw("cut.shift", digits, 2)
-    return np.concatenate([centre - side[..., None] / 2, centre + side[..., None] / 2], axis=-1)
+    center = center + extent[..., None] * dice.draw("cut.shift", digits, 2)
+    return np.concatenate([center - side[..., None] / 2, center + side[..., None] / 2], axis=-1)
 
 
-def crop(picture: Image.Image, squares: np.ndarray, size: int) -> np.ndarray:
+def crop(image: Image.Image, squares: np.ndarray, size: int) -> np.ndarray:
     """The squares of one photograph, (L, 4) as shares of its width and height, as uint8 (L, 3, size, size).
 
-    A square that reaches beyond the photograph is pushed inside.
+    A square that reaches beyond the photograph is moved inside it.
     """
-    limit = np.array(picture.size, float)
+    limit = np.array(image.size, float)
     extent = np.minimum((squares[:, 2:] - squares[:, :2]) * limit, limit)
     corner = np.clip(squares[:, :2] * limit, 0, limit - extent)
     ends = np.minimum(corner + extent, limit)
     cuts = [
-        picture.resize((size, size), Image.Resampling.BICUBIC, box=tuple(box))
+        image.resize((size, size), Image.Resampling.BICUBIC, box=tuple(box))
         for box in np.concatenate([corner, ends], axis=1).tolist()
     ]
     return np.stack([np.asarray(cut) for cut in cuts]).transpose(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""The unit of work: a fixed number of crops with a generator of its own, rendered as a few batches."""
+"""The unit of work: a fixed number of crops with their own generator, rendered as a few batches."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from svhncli.core.rng import numpy_generator
 from svhncli.data.render import camera, surfaces
 from svhncli.data.render.dice import Dice
 from svhncli.data.render.faces import Atlas
-from svhncli.data.render.scene import Layout, View, boxes, corners, distances, layout, view
+from svhncli.data.render.scene import NumberLayout, View, boxes, corners, distances, layout, view
 from svhncli.data.render.world import World
 
 CHUNK = 512
-"""Crops a chunk. Part of what a seed means: other chunks give other pictures."""
+"""Crops per chunk. Part of what a seed means: other chunk sizes give other images."""
 
 BATCH = 16
-"""Numbers drawn at once: few enough for their scenes to stay in the processor's cache."""
+"""Numbers drawn at once: few enough for their scenes to stay in the CPU cache."""
 
 _CROP = 1.4
-"""The side of a large crop in digit heights: scenes have about as many pixels a digit as crops do."""
+"""The side of a large crop in digit heights: scenes have about as many pixels per digit as crops."""
 
 
 def painted(
     dice: Dice,
     seen: View,
-    numbers: Layout,
+    numbers: NumberLayout,
     fonts: Atlas,
     window: tuple[slice, slice] = (slice(0, None), slice(0, None)),
     reach: np.ndarray | None = None,
 ) -> np.ndarray:
     """The scenes of B numbers before a camera, float32 (B, 3, H, W).
 
-    window: the rows and columns in which the digits and their shadows are.
-    reach: (B, 1, 1), digit heights to the edges of whole photographs, which show other things; None where
-        the scenes are cut to crops.
+    window: the rows and columns that contain the digits and their shadows.
+    reach: (B, 1, 1), digit heights to the edges of whole photographs, which also show other things; None if
+        the scenes are cut into crops.
     """
     ground, ink = surfaces.tones(dice)
     plated = dice.happens("plate")
@@ -54,28 +54,33 @@ def painted(
 
 
 def crops(dice: Dice, digits: np.ndarray, kind: int, size: int, fonts: Atlas) -> np.ndarray:
-    """B numbers of L digits each, int64 (B, L): a crop of each digit, uint8 (B, L, 3, size, size).
+    """A crop of each digit of B numbers, int64 (B, L): uint8 (B, L, 3, size, size).
 
-    kind: how the digits stand, see `scene.layout`.
+    kind: how the digits are arranged, see `scene.layout`.
     """
     numbers = layout(dice, digits, kind, fonts)
     seen = view(dice, numbers, size / _CROP)
     scene = painted(dice, seen, numbers, fonts)
     density = seen.density.ravel()
     camera.shake(dice, list(scene), density)
-    pictures = camera.develop(dice, scene)
+    images = camera.develop(dice, scene)
     scale = camera.coarseness(dice, density)
     height, width = scene.shape[2:]
-    sides = [(round(width * each), round(height * each)) for each in scale.tolist()]
-    taken = camera.photograph(dice, list(pictures), sides, density * scale)
+    sides = [(round(width * factor), round(height * factor)) for factor in scale.tolist()]
+    taken = camera.photograph(dice, list(images), sides, density * scale)
     shares = boxes(seen.frames, numbers, corners(numbers, fonts)) / (width, height, width, height)
     limits = np.tile(np.array(sides, float), 2)[:, None]
     squares = camera.frame(dice, shares * limits) / limits
-    return np.stack([camera.crop(*each, size) for each in zip(taken, squares, strict=True)])
+    return np.stack(
+        [
+            camera.crop(photograph, squares_of, size)
+            for photograph, squares_of in zip(taken, squares, strict=True)
+        ]
+    )
 
 
 def written(dice: Dice, longest: int) -> np.ndarray:
-    """Digits int64 (B, longest), of which a number takes as many as it is long."""
+    """Digits int64 (B, longest), of which each number uses as many as its length."""
     later = [dice.choose("number.later") for _ in range(longest - 1)]
     return np.stack([dice.choose("number.first"), *later], axis=1)
 
@@ -83,7 +88,7 @@ def written(dice: Dice, longest: int) -> np.ndarray:
 def numbers_of(
     generator: np.random.Generator, world: World, count: int = CHUNK
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """House numbers, digits int64 (L,), until there are `count` digits; and their layouts."""
+    """House numbers, digits int64 (L,), with at least `count` digits in all; and their layouts."""
     dice = Dice(generator, count, world)  # more than enough: every number has a digit
     lengths = np.array(list(world.weights("number.length")))[dice.choose("number.length")]
     kinds = dice.choose("number.layout")
@@ -98,8 +103,8 @@ def render_chunk(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Chunk `index` of a part: images uint8 (count, 3, size, size), labels and groups int64 (count,).
 
-    Groups count the chunk's numbers from 0. A scene is drawn whole, even where the chunk ends in it. Another
-    count is another chunk: all chunks of a data set have `CHUNK`.
+    Groups count the chunk's numbers from 0. A scene is drawn completely, even if the chunk ends inside it.
+    Another count gives another chunk: all chunks of a data set have `CHUNK`.
     """
     generator = numpy_generator(seed, "synth", part, index)
     numbers, kinds = numbers_of(generator, world, count)

@@ -1,6 +1,6 @@
-"""Digits as distance fields: every usable face among the fonts that installed packages ship, and the user's.
+"""Digits as distance fields: every usable face among the fonts of installed packages, and the user's.
 
-A signed distance to the outline, rather than a mask, turns stroke weight, outlines and soft edges into plain
+Signed distances to the outline, rather than masks, turn stroke weight, outlines and soft edges into simple
 arithmetic on whole batches.
 """
 
@@ -31,21 +31,21 @@ from svhncli.data.store.cache import Cache
 
 DIGITS = "0123456789"
 FORMS = DIGITS + "I\u01b7"
-"""What an atlas holds of a face: the digits, and signs that are another form of a digit."""
+"""What an atlas contains for each face: the digits, and characters that are another form of a digit."""
 PLAIN_ONE, FLAT_THREE = 10, 11
-"""The 1 that is a bare bar (an I) and the 3 with a flat top (an Ezh), as places in `FORMS`."""
+"""The 1 that is a bare bar (an I) and the 3 with a flat top (an Ezh), as indices into `FORMS`."""
 DENSITY = 40
 """Cells of the atlas per digit height."""
 MARGIN = 0.3
-"""How far a cell reaches beyond the digit's height, in digit heights."""
+"""How far a cell extends beyond the digit's height, in digit heights."""
 SPAN = 1.6
 """Width and height of a cell in digit heights."""
 BOLDER = 0.02
-"""By how much outlines are moved outwards, in digit heights: the middle of face.stroke."""
+"""How far outlines are moved outward, in digit heights: the middle of face.stroke."""
 
-_VERSION = 1  # raised whenever the code draws other cells
+_VERSION = 1  # increased whenever the code draws other cells
 _OVERSAMPLE = 2
-_FINE = DENSITY * _OVERSAMPLE  # pixels of a digit's height when it is drawn
+_FINE = DENSITY * _OVERSAMPLE  # pixels of a digit's height while it is drawn
 _SIDE = round(SPAN * _FINE)
 _HANDS = 128  # painters
 _HOLES = ({1}, {0}, {0}, {0}, {0, 1}, {0}, {1}, {0}, {2}, {1})  # a 4 may be open
@@ -57,12 +57,12 @@ Cells = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Atlas:
-    """F faces × K forms, K = len(FORMS). A face without another form of a digit has the digit itself there.
+    """F faces × K forms, K = len(FORMS). A face without another form of a digit repeats the digit itself.
 
-    names: the faces' names, sorted; the last `painted` are a painter's.
+    names: the faces' names, sorted; the last `painted` are painters' hands.
     distance: float32 (F, K, C, C) with C = SPAN·DENSITY; the signed distance to the outline in digit
-        heights, positive inside. Ink is centred from left to right; the line of digits is 0-1 high.
-    boxes: float32 (F, K, 4), the ink's left, top, right, bottom in digit heights around that centre.
+        heights, positive inside. Ink is centered horizontally; the line of digits is 0-1 high.
+    boxes: float32 (F, K, 4), the ink's left, top, right, bottom in digit heights around that center.
     """
 
     names: tuple[str, ...]
@@ -72,7 +72,7 @@ class Atlas:
 
     @cached_property
     def outline(self) -> np.ndarray:
-        """Where the ink of digits that are `BOLDER` ends in some rows and columns of a cell.
+        """Where the ink of digits that are `BOLDER` ends, in every other row and column of a cell.
 
         Float32 (F, K, P, 2), right and down as `boxes`.
         """
@@ -80,29 +80,29 @@ class Atlas:
         inside: np.ndarray = distance > 0
         places = (np.arange(self.distance.shape[-1], dtype=np.float32) + 0.5) / DENSITY
         middle = (self.boxes[..., :2] + self.boxes[..., 2:]) / 2
-        found = []
+        sides = []
         for axis, start, other in ((3, SPAN / 2, MARGIN), (2, MARGIN, SPAN / 2)):
-            there = np.any(inside, axis=axis)[..., ::2]
+            inked = np.any(inside, axis=axis)[..., ::2]
             for turned in (False, True):
                 first = (np.flip(inside, axis) if turned else inside).argmax(axis=axis)
                 first = inside.shape[axis] - 1 - first if turned else first
                 depth = np.take_along_axis(distance, np.expand_dims(first, axis), axis).squeeze(axis)
                 end = places[first] + (depth if turned else -depth)
-                pair = [end[..., ::2] - start, np.broadcast_to(places[::2] - other, there.shape)]
+                pair = [end[..., ::2] - start, np.broadcast_to(places[::2] - other, inked.shape)]
                 points = np.stack(pair if axis == 3 else pair[::-1], axis=-1)
-                found.append(np.where(there[..., None], points, middle[..., None, :]))
-        return np.concatenate(found, axis=2).astype(np.float32)
+                sides.append(np.where(inked[..., None], points, middle[..., None, :]))
+        return np.concatenate(sides, axis=2).astype(np.float32)
 
     def choose(self, share: np.ndarray, painted: np.ndarray) -> np.ndarray:
-        """Faces, integers (B,), for uniform numbers in [0, 1): a painter's, or one by `_shares`."""
+        """Faces, integers (B,), for uniform numbers in [0, 1): a painter's hand, or a font by `_shares`."""
         fonts = len(self.names) - self.painted
         font = np.searchsorted(np.cumsum(_shares(self.names[:fonts]))[:-1], share, side="right")
         return np.where(painted, fonts + (share * self.painted).astype(int), font)
 
     def sample(self, face: np.ndarray, form: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Distances float32 (B, H, W) at x from the digit's centre and y from the line's top; bilinear.
+        """Distances float32 (B, H, W) at x from the digit's center and y from the line's top; bilinear.
 
-        face, form: integers (B,). x, y: float32 (B, H, W) in digit heights; beyond a cell its edge goes on.
+        face, form: integers (B,). x, y: float32 (B, H, W) in digit heights; a cell's edge repeats beyond it.
         """
         cells = self.distance.shape[-1]
         column = np.clip((x + SPAN / 2) * DENSITY - 0.5, 0, cells - 1.001)
@@ -121,7 +121,7 @@ class Atlas:
 
 
 def mask(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
-    """The ink of one character, bool (h, w), cut to its box; empty where it draws nothing."""
+    """The ink of a character, bool (h, w), cropped to its box; empty if it draws nothing."""
     left, top, right, bottom = font.getbbox(text)
     canvas = Image.new("L", (max(1, math.ceil(right - left)), max(1, math.ceil(bottom - top))))
     ImageDraw.Draw(canvas).text((-left, -top), text, fill=255, font=font)
@@ -133,24 +133,24 @@ def mask(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
 
 
 def holes(ink: np.ndarray) -> int:
-    """How many enclosed counters a mask has, or -1 where it is not one connected piece.
+    """The number of enclosed counters of a mask, or -1 if it is not a single connected component.
 
-    Specks that rounding leaves where thin strokes meet are no counters.
+    Specks that rounding leaves where thin strokes meet do not count.
     """
     padded = np.pad(ink, 1)
     if ndimage.label(padded, np.ones((3, 3)))[1] != 1:
         return -1
-    pieces, _ = ndimage.label(~padded)
-    areas = np.bincount(pieces.ravel())[1:]
+    regions, _ = ndimage.label(~padded)
+    areas = np.bincount(regions.ravel())[1:]
     return int((areas > 0.003 * ink.size).sum()) - 1
 
 
 def usable(font: ImageFont.FreeTypeFont) -> bool:
     """Whether the face draws ten real digits.
 
-    Fonts answer for characters that they lack with a box or with nothing, and some symbol fonts keep other
-    signs in the digits' places, so each digit must differ from the answer for an absent character and from
-    each other digit, be in one piece and have the counters that its class has.
+    Fonts draw a box or nothing for characters that they lack, and some symbol fonts have other characters in
+    place of the digits. So each digit must differ from an absent character and from every other digit, be a
+    single component, and have the number of counters of its class.
     """
     inks = [mask(font, digit) for digit in DIGITS]
     different = {(ink.shape, ink.tobytes()) for ink in [*inks, mask(font, _ABSENT)]}
@@ -158,32 +158,32 @@ def usable(font: ImageFont.FreeTypeFont) -> bool:
 
 
 def _readable(inks: Sequence[np.ndarray]) -> bool:
-    """Whether ten masks are in one piece and have the counters that their classes have."""
+    """Whether ten masks are single components with the number of counters of their classes."""
     return all(holes(ink) in allowed for ink, allowed in zip(inks, _HOLES, strict=False))
 
 
 def fonts(size: int, folder: Path | None = None) -> dict[str, ImageFont.FreeTypeFont]:
-    """The usable faces at `size` pixels an em, by name, in an order that does not depend on the machine.
+    """The usable faces at `size` pixels per em, by name, in an order that does not depend on the machine.
 
-    folder: of a user's fonts, which come in addition.
+    folder: of additional fonts of the user's.
 
     Raises:
         DataError: there is no font in the folder.
     """
     basic = ImageFont.Layout.BASIC  # the shaping library differs between machines; single digits need none
-    found: dict[str, ImageFont.FreeTypeFont] = {}
+    faces: dict[str, ImageFont.FreeTypeFont] = {}
     for path in font_files(folder):
         with contextlib.suppress(OSError):  # a damaged file, or one that FreeType cannot read
-            found[path.stem] = ImageFont.truetype(path, size, layout_engine=basic)
+            faces[path.stem] = ImageFont.truetype(path, size, layout_engine=basic)
     default = ImageFont.load_default(size)
     if isinstance(default, ImageFont.FreeTypeFont):
-        found["Pillow"] = default
-    return {name: found[name] for name in sorted(found) if usable(found[name])}
+        faces["Pillow"] = default
+    return {name: faces[name] for name in sorted(faces) if usable(faces[name])}
 
 
 def _shares(names: Sequence[str]) -> np.ndarray:
-    """How often each face is chosen, float (F,): families by the root of their size, so that neither a family
-    of twelve rules nor does one of a single face."""
+    """The probability of each face, float (F,): a family has the square root of its size as its total weight,
+    so that neither large families nor single faces dominate."""
     families = [re.split("-|General", name)[0] for name in names]
     sizes = Counter(families)
     shares = np.array([sizes[family] ** -0.5 for family in families])
@@ -191,8 +191,8 @@ def _shares(names: Sequence[str]) -> np.ndarray:
 
 
 def _forms(font: ImageFont.FreeTypeFont) -> str:
-    """What to draw for each of `FORMS`: the digit itself where the face has no such sign, or one that is no
-    bar (an I with serifs), or that reaches below the line (some Ezhs)."""
+    """What to draw for each of `FORMS`: the digit itself if the face lacks the other character, or if that is
+    not a bar (an I with serifs) or reaches below the line (some Ezhs)."""
     bar, ezh, absent = mask(font, FORMS[PLAIN_ONE]), mask(font, FORMS[FLAT_THREE]), mask(font, _ABSENT)
     height = mask(font, "3").shape[0]
     has_bar = bar.size > 0 and bar.mean() > 0.9 and bar.shape[0] > 2 * bar.shape[1]
@@ -201,22 +201,22 @@ def _forms(font: ImageFont.FreeTypeFont) -> str:
 
 
 def _cells(font: ImageFont.FreeTypeFont) -> Cells:
-    """One face, whose line of digits is made 1 high."""
+    """A face, scaled so that its line of digits is 1 high."""
     box = font.getbbox(DIGITS, anchor="ls")
     font = font.font_variant(size=font.size * _FINE / (box[3] - box[1]))
     top = font.getbbox(DIGITS, anchor="ls")[1]
     inks = []
-    for sign in _forms(font):
-        left, _, right, _ = font.getbbox(sign, anchor="ls")
+    for character in _forms(font):
+        left, _, right, _ = font.getbbox(character, anchor="ls")
         canvas = Image.new("L", (_SIDE, _SIDE))
         origin = (_SIDE / 2 - (left + right) / 2, MARGIN * _FINE - top)
-        ImageDraw.Draw(canvas).text(origin, sign, fill=255, font=font, anchor="ls")
+        ImageDraw.Draw(canvas).text(origin, character, fill=255, font=font, anchor="ls")
         inks.append(np.asarray(canvas) > 127)
     return _fields(inks)
 
 
 def _painted(world: World) -> dict[str, Cells]:
-    """The faces of painters: of those that are drawn the readable ones."""
+    """The readable ones of `_HANDS` painters' hands."""
     hands = painter.hands(Dice(numpy_generator(0, "synth", "painter"), _HANDS, world))
     drawn = ([painter.ink(hand, form, _FINE, _SIDE, MARGIN * _FINE) for form in FORMS] for hand in hands)
     return {f"hand {number}": _fields(inks) for number, inks in enumerate(drawn) if _readable(inks)}
@@ -227,7 +227,7 @@ def _fields(inks: Sequence[np.ndarray]) -> Cells:
     distances, boxes = [], []
     for ink in inks:
         distance = ndimage.distance_transform_edt(ink) - ndimage.distance_transform_edt(~ink)
-        distance -= np.sign(distance) / 2  # from cell centres to the edge between cells
+        distance -= np.sign(distance) / 2  # from pixel centers to the edge between pixels
         small = _SIDE // _OVERSAMPLE
         distances.append(distance.reshape(small, _OVERSAMPLE, small, _OVERSAMPLE).mean(axis=(1, 3)) / _FINE)
         rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
@@ -239,9 +239,9 @@ _known: dict[str, Atlas] = {}
 
 
 def atlas(folder: Path | None, world: World, cache: Cache) -> Atlas:
-    """The usable fonts and a painter's faces: drawn once, in seconds, and read from the cache ever after.
+    """The usable fonts and the painters' hands: drawn once, in seconds, then read from the cache.
 
-    folder: of a user's fonts, which come in addition.
+    folder: of additional fonts of the user's.
 
     Raises:
         DataError: there is no font in the folder.
@@ -249,7 +249,7 @@ def atlas(folder: Path | None, world: World, cache: Cache) -> Atlas:
     """
     typeset = {"fonts": font_facts(folder)}
     painted = {factor: world.facts(factor) for factor in ("painter", *painter.OF_A_HAND)}
-    del painted["painter"]["chance"]  # how often, not how
+    del painted["painter"]["chance"]  # how often it is used, not how it draws
     key = json.dumps([typeset, painted])
     if key not in _known:
         names, *both = _stored(
@@ -265,7 +265,7 @@ def atlas(folder: Path | None, world: World, cache: Cache) -> Atlas:
 def _stored(
     cache: Cache, name: str, facts: Mapping[str, Any], draw: Callable[[], Mapping[str, Cells]]
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The names, distances and boxes of some faces, drawn where the cache has none for these facts."""
+    """The names, distances and boxes of some faces, drawn if the cache has none for these facts."""
 
     def build(place: Path) -> None:
         drawn = draw()

@@ -1,8 +1,8 @@
-"""Faces that no foundry sells: digits as painters, casters and enamellers draw them, stroke by stroke.
+"""Faces that are not sold as fonts: digits as sign painters, casters and enamelers draw them.
 
-A digit is a few strokes of a pen: lines, curves and arcs of superellipses in a box of width 1 and height 1
-(x right, y down). A hand is one draw of how they are made: narrow or wide, even or swelling strokes, ends
-that are cut, round or balls.
+A digit consists of pen strokes: lines, curves and arcs of superellipses in a box of width 1 and height 1
+(x right, y down). A hand is a random style: narrow or wide, even or swelling strokes, with ends that are cut,
+round or balls.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from svhncli.data.render.dice import Dice
 OF_A_HAND = (
     "swelling", "balls", "feet", "round_ends", "straight_six", "open_four", "crossed_seven",
 )  # fmt: skip
-"""The factors that are drawn once for each hand, not for each picture."""
+"""The factors that are drawn once per hand, not per image."""
 
 _HEAVIEST = 0.36
-"""The widest stroke by the digit's width: more would fill the counters."""
+"""The widest stroke relative to the digit's width: more would fill the counters."""
 _STEPS = 24
-"""Pieces of a curve."""
+"""Segments of a curve."""
 
 
 @dataclass(frozen=True)
 class Hand:
-    """How one painter draws. Lengths are in digit heights, places in shares of the box.
+    """A painter's style. Lengths are in digit heights, positions relative to the box.
 
-    width, thick, thin: of the box, of upright and of level strokes. square: the superellipses' power, 2 for
-    ellipses. waist: where a 3 and an 8 are tied. bowl: half the height of a 6's. hook: how far ends stay
-    open, degrees; below 0 they curl in. stem, bar: where those of a 4 are. flag, drop: how far a 1's reaches
-    to the left and down. leg: where a 7 and the neck of a 2 bend. ball: the radius of round ends, 0 without.
-    feet, round_ends, straight_six, open_four, crossed_seven: 1 with, 0 without.
+    width: of the box. thick, thin: of vertical and horizontal strokes. square: the superellipses' exponent, 2
+    for ellipses. waist: the waist of a 3 and an 8. bowl: half the height of the bowl of a 6. hook: how far
+    ends stay open, in degrees; below 0 they curl in. stem, bar: their positions in a 4. flag, drop: how far
+    the flag of a 1 reaches left and down. leg: where a 7 and the neck of a 2 bend. ball: the radius of ball
+    ends, 0 for none. feet, round_ends, straight_six, open_four, crossed_seven: 1 with, 0 without.
     """
 
     width: float
@@ -57,7 +57,7 @@ class Hand:
 
 
 def hands(dice: Dice) -> list[Hand]:
-    """One hand for each of the dice's pictures."""
+    """A hand for each of the dice's images."""
     width = dice.draw("painter.width")
     thick = np.minimum(dice.draw("painter.weight"), _HEAVIEST * width)
     swelling = dice.happens("swelling")
@@ -89,8 +89,8 @@ Place = tuple[float, float] | np.ndarray
 
 @dataclass(frozen=True)
 class Stroke:
-    """points: (N, 2) in the box. straight: from point to point.
-    ball_before, ball_after: whether its beginning, its end may be a ball."""
+    """points: (N, 2) in the box. straight: whether it is a polyline.
+    ball_before, ball_after: whether its start or end may be a ball."""
 
     points: np.ndarray
     straight: bool = False
@@ -99,7 +99,7 @@ class Stroke:
 
 
 def line(*points: Place) -> Stroke:
-    """Straight from point to point."""
+    """A polyline."""
     return Stroke(np.array(points, float), straight=True)
 
 
@@ -112,14 +112,14 @@ def curve(start: Place, control: Place, end: Place) -> Stroke:
 def digit(hand: Hand, form: str) -> list[Stroke]:
     """The strokes of a digit, or of an "I" (a bare 1) or "Ʒ" (a 3 with a flat top)."""
 
-    def arc(centre: float, radius: float, start: float, end: float, half: float = 0.5) -> np.ndarray:
-        """Around (0.5, centre), `half` wide and `radius` high; degrees run from the right over the bottom."""
+    def arc(center: float, radius: float, start: float, end: float, half: float = 0.5) -> np.ndarray:
+        """Around (0.5, center), `half` wide and `radius` high; degrees run clockwise from the right."""
         angle = np.deg2rad(np.linspace(start, end, 2 * _STEPS))
         x, y = (np.sign(f) * np.abs(f) ** (2 / hand.square) for f in (np.cos(angle), np.sin(angle)))
-        return np.stack([0.5 + half * x, centre + radius * y], axis=1)
+        return np.stack([0.5 + half * x, center + radius * y], axis=1)
 
     waist, bowl, curl = hand.waist, hand.bowl, hand.hook
-    hook = max(curl, 10)  # where an end that curls in would meet another stroke
+    hook = max(curl, 10)  # where an end that curls in would touch another stroke
     if form == "0":
         return [Stroke(arc(0.5, 0.5, 0, 360))]
     if form == "I":
@@ -164,9 +164,9 @@ def digit(hand: Hand, form: str) -> list[Stroke]:
 
 
 def ink(hand: Hand, form: str, density: float, side: int, top: float) -> np.ndarray:
-    """A digit as bool (side, side), about its middle from left to right.
+    """A digit as bool (side, side), centered horizontally.
 
-    density: pixels per digit height. top: where the line of digits begins, in pixels.
+    density: pixels per digit height. top: the top of the line of digits, in pixels.
     """
     canvas = Image.new("L", (side, side))
     pen = ImageDraw.Draw(canvas)
@@ -174,13 +174,13 @@ def ink(hand: Hand, form: str, density: float, side: int, top: float) -> np.ndar
     corner = np.array([side / 2 / density - room[0] / 2, top / density + hand.thin / 2])
     for stroke in digit(hand, form):
         points = (corner + stroke.points * room) * density
-        if stroke.straight and not hand.round_ends:  # cut ends reach as far as round ones would
+        if stroke.straight and not hand.round_ends:  # cut ends reach as far as round ones
             for end, before in ((0, 1), (-1, -2)):
                 along = points[end] - points[before]
                 points[end] += along / np.hypot(*along) * hand.thin / 2 * density
         steps = np.diff(points, axis=0)
         lengths = np.hypot(*steps.T)
-        # Level strokes are thin, upright ones thick.
+        # Horizontal strokes are thin, vertical ones thick.
         upright = np.abs(steps[:, 1]) / lengths
         radii = density * (hand.thin + (hand.thick - hand.thin) * upright**1.5) / 2
         across = np.stack([-steps[:, 1], steps[:, 0]], axis=1) * (radii / lengths)[:, None]

@@ -1,13 +1,13 @@
-"""The embedded data set: labelled street-number digits, drawn from fonts.
+"""The built-in data set: labeled street-number digits, drawn with fonts.
 
-A scene is a whole house number on its wall; each digit's crop is one view of it, with its neighbours cut off
-at the edges, as in SVHN's cropped set; a whole photograph is another. Digits and lengths are as common as in
-SVHN: a 1 begins more than a quarter of the numbers.
+A scene is a whole house number on its wall; each digit's crop is a view of it, with its neighbors cut off
+at the edges, as in SVHN's cropped set; a whole photograph is another view. Digits and lengths are as
+frequent as in SVHN: more than a quarter of the numbers begin with a 1.
 
-The rooms: `world` (every factor's distribution), `faces` (digits as distance fields), `scene` (layout, pose),
-`surfaces` (walls, plates, digits, light), `camera` (lens, sensor, file, crop), `chunk` (the pipeline and the
-unit of work for crops), `whole` (whole photographs), `dice` (draws for a batch). This door hands the work to
-processes.
+The modules: `world` (every factor's distribution), `faces` and `painter` (digits as distance fields), `scene`
+(layout, pose), `surfaces` (walls, plates, digits, light), `camera` (lens, sensor, file, crop), `chunk` (the
+pipeline and the unit of work for crops), `whole_photographs`, `request` (numbers that are to be drawn),
+`dice` (draws for a batch), `fresh` (new images for every epoch). This one starts the processes.
 """
 
 from __future__ import annotations
@@ -19,28 +19,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from svhncli.core.processes import available_cpus, in_order
-from svhncli.data.render.photo import Given, Photo, check
+from svhncli.data.render.request import RenderedPhotograph, RequestedNumber, check
 from svhncli.data.render.world import STREET, Spec, load
 from svhncli.data.store.cache import Cache
 
 RENDERER_VERSION = 4
-"""Part of a cache's key: raised whenever the pictures change."""
+"""Part of a cache's key: increased whenever the images change."""
 
 _SMALL = 2000
-"""Fewer images than this are drawn sooner than processes start."""
+"""Fewer images than this are drawn faster than processes start."""
 _FEW = 300
-"""Fewer photographs than this are."""
+"""Fewer photographs than this are drawn faster than processes start."""
 
-PIECE = 128
-"""Photographs that a process draws at once: enough of them are of like size."""
+PER_JOB = 128
+"""Photographs that a process draws at once: enough for many to have similar sizes."""
 
-Job = tuple[int, str, int, int, Spec, Cache]
+ChunkJob = tuple[int, str, int, int, Spec, Cache]
 Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Photographs `start` to `start + count` of a part; what they show, or None where the world says it."""
+class PhotographJob:
+    """Photographs `start` to `start + count` of a part.
+
+    numbers: what they show; None lets the world draw it.
+    """
 
     seed: int
     part: str
@@ -48,7 +51,7 @@ class Piece:
     count: int
     spec: Spec
     cache: Cache
-    given: Sequence[Given] | None
+    numbers: Sequence[RequestedNumber] | None
 
 
 def render(
@@ -65,22 +68,22 @@ def render(
 ) -> None:
     """Fill preallocated (or memory-mapped) arrays with N rendered digits.
 
-    Image i depends on (seed, part, i) and the size alone, never on N or the workers, so a longer set begins
-    with the shorter one. Crops of one house number stand side by side and share a group; groups count from 0.
+    Image i depends only on (seed, part, i) and the size, never on N or the workers, so a longer set begins
+    with the shorter one. Crops of a house number are consecutive and share a group; groups count from 0.
 
     Args:
-        images: uint8 (N, 3, S, S), filled in place; S is the size that is drawn.
+        images: uint8 (N, 3, S, S), filled in place; S is the size of the crops.
         labels: int64 (N, 1), filled with 0-9.
         groups: int64 (N,).
-        seed, part: name the random numbers; parts ("train", "test") share no scene.
-        spec: which world is drawn.
-        cache: where the faces lie, once they were drawn.
-        progress: called with the number of images that were just done.
+        seed, part: key the random numbers; parts ("train", "test") share no scene.
+        spec: the world that is rendered.
+        cache: holds the faces once they have been drawn.
+        progress: called with the number of images that were just rendered.
         workers: processes; None takes every CPU that this process may use. Small sets are drawn in this one.
 
     Raises:
-        ValueError: an array's shape or dtype is not the above.
-        DataError, UsageError: the world or its fonts are not as they should be.
+        ValueError: an array has another shape or dtype.
+        DataError, UsageError: the world or its fonts are invalid.
         DiskError: the cache cannot be written.
     """
     count, size = len(images), images.shape[-1]
@@ -93,15 +96,15 @@ def render(
         if array.dtype != dtype or array.shape != shape:
             raise ValueError(f"{name} must be {np.dtype(dtype)} {shape}, not {array.dtype} {array.shape}")
 
-    # Here, since a set that is cached needs no scipy.ndimage.
+    # Here, since a cached set needs no scipy.ndimage.
     from svhncli.data.render.chunk import CHUNK
     from svhncli.data.render.faces import atlas
 
-    atlas(spec.fonts, load(spec), cache)  # before processes begin, which would wait for each other
+    atlas(spec.fonts, load(spec), cache)  # before the processes start, which would wait for each other
     workers = available_cpus() if workers is None else workers
-    jobs: list[Job] = [(seed, part, index, size, spec, cache) for index in range(-(-count // CHUNK))]
+    jobs: list[ChunkJob] = [(seed, part, index, size, spec, cache) for index in range(-(-count // CHUNK))]
     group = 0
-    with contextlib.closing(in_order(_draw, jobs, workers if count >= _SMALL else 1)) as chunks:
+    with contextlib.closing(in_order(_draw_chunk, jobs, workers if count >= _SMALL else 1)) as chunks:
         for index, (drawn, classes, numbers) in enumerate(chunks):
             start, stop = index * CHUNK, min(count, (index + 1) * CHUNK)
             images[start:stop] = drawn[: stop - start]
@@ -120,66 +123,71 @@ def photographs(
     cache: Cache,
     progress: Callable[[int], None] = lambda n: None,
     workers: int | None = None,
-    given: Sequence[Given] | None = None,
-) -> Generator[Photo, None, None]:
+    numbers: Sequence[RequestedNumber] | None = None,
+) -> Generator[RenderedPhotograph, None, None]:
     """Whole photographs with their numbers and boxes, in order, in little memory; close it to end it early.
 
-    Photograph i depends on (seed, part, i) and, where that is given, on what it shows.
+    Photograph i depends only on (seed, part, i) and on its requested number, if there is one.
 
     Args:
         count: how many.
-        given: what each of them shows; None leaves numbers, places and sizes to the world.
+        numbers: what each photograph shows; None lets the world draw numbers, positions and sizes.
         seed, part, spec, cache, progress, workers: as for `render`.
 
     Raises:
-        ValueError: what is given is not `count` numbers, or one cannot be drawn: it has no digits, or others
-            than 0 to 9, boxes of another shape or not finite, or a picture of no pixels or beyond `LARGEST`.
-        DataError, UsageError: the world or its fonts are not as they should be.
+        ValueError: there are not `count` numbers, or one cannot be drawn, see `request.check`.
+        DataError, UsageError: the world or its fonts are invalid.
         DiskError: the cache cannot be written.
     """
-    pieces = pieces_of(count, seed=seed, part=part, spec=spec, cache=cache, given=given)
+    jobs = photograph_jobs(count, seed=seed, part=part, spec=spec, cache=cache, numbers=numbers)
     workers = available_cpus() if workers is None else workers
-    with contextlib.closing(in_order(draw, pieces, workers if count >= _FEW else 1)) as drawn:
+    with contextlib.closing(in_order(draw_photographs, jobs, workers if count >= _FEW else 1)) as drawn:
         for photos in drawn:
             yield from photos
             progress(len(photos))
 
 
-def pieces_of(
-    count: int, *, seed: int, part: str, spec: Spec, cache: Cache, given: Sequence[Given] | None
-) -> list[Piece]:
-    """The work of `photographs` in pieces, each for one call of `draw`, here or in another process.
+def photograph_jobs(
+    count: int, *, seed: int, part: str, spec: Spec, cache: Cache, numbers: Sequence[RequestedNumber] | None
+) -> list[PhotographJob]:
+    """The work of `photographs`, each job for one call of `draw_photographs`, in this or another process.
 
     Raises:
         As `photographs`.
     """
     from svhncli.data.render.faces import atlas
 
-    if given is not None and len(given) != count:
-        raise ValueError(f"{len(given)} numbers are given for {count} photographs")
-    for number in given or ():
+    if numbers is not None and len(numbers) != count:
+        raise ValueError(f"{len(numbers)} numbers are given for {count} photographs")
+    for number in numbers or ():
         check(number)
-    atlas(spec.fonts, load(spec), cache)  # before processes begin, which would wait for each other
-    starts = range(0, count, PIECE)
+    atlas(spec.fonts, load(spec), cache)  # before the processes start, which would wait for each other
+    starts = range(0, count, PER_JOB)
     return [
-        Piece(
-            seed, part, start, min(PIECE, count - start), spec, cache, given and given[start : start + PIECE]
+        PhotographJob(
+            seed,
+            part,
+            start,
+            min(PER_JOB, count - start),
+            spec,
+            cache,
+            numbers and numbers[start : start + PER_JOB],
         )
         for start in starts
     ]
 
 
-def draw(piece: Piece) -> list[Photo]:
-    """The photographs of a piece."""
+def draw_photographs(job: PhotographJob) -> list[RenderedPhotograph]:
+    """The photographs of a job."""
     from svhncli.data.render.faces import atlas
-    from svhncli.data.render.whole import photographs as drawn
+    from svhncli.data.render.whole_photographs import photographs as draw
 
-    world = load(piece.spec)
-    fonts = atlas(piece.spec.fonts, world, piece.cache)
-    return drawn(piece.seed, piece.part, piece.start, piece.count, world, fonts, piece.given)
+    world = load(job.spec)
+    fonts = atlas(job.spec.fonts, world, job.cache)
+    return draw(job.seed, job.part, job.start, job.count, world, fonts, job.numbers)
 
 
-def _draw(job: Job) -> Chunk:
+def _draw_chunk(job: ChunkJob) -> Chunk:
     from svhncli.data.render.chunk import render_chunk
     from svhncli.data.render.faces import atlas
 

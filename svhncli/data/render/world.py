@@ -1,4 +1,4 @@
-"""The renderer's one config: every factor's distribution, read from world.yaml and a file of the user's."""
+"""The renderer's configuration: every factor's distribution, from world.yaml and a file of the user's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ OWN = Path(__file__).with_name("world.yaml")
 
 @dataclass(frozen=True)
 class Distribution:
-    """kind "uniform": from `a` to `b`. "normal": around 0 with deviation `a`, cut at three of them.
-    "spread": log-normal with median `a` and deviation `b` of the logarithm, cut to [low, high]."""
+    """kind "uniform": from `a` to `b`. "normal": around 0 with deviation `a`, clipped at three deviations.
+    "spread": log-normal with median `a` and deviation `b` of the logarithm, clipped to [low, high]."""
 
     kind: str
     a: float
@@ -31,13 +31,13 @@ class Distribution:
 
     @property
     def middle(self) -> Distribution:
-        """Its middle alone; it takes as many draws from the generator."""
+        """A constant, the middle of the distribution; it consumes as many random numbers."""
         if self.kind == "uniform":
             return Distribution("uniform", (self.a + self.b) / 2, (self.a + self.b) / 2)
         return Distribution("normal", 0.0) if self.kind == "normal" else replace(self, b=0.0)
 
     def draw(self, generator: np.random.Generator | Several, shape: tuple[int, ...]) -> np.ndarray:
-        """Float32 of this shape; one draw of the generator a value, whatever the kind."""
+        """Float32 of this shape; every kind takes one random number per value."""
         if self.kind == "uniform":
             return generator.uniform(self.a, self.b, shape).astype(np.float32)
         normal = np.clip(generator.standard_normal(shape), -3, 3)
@@ -48,10 +48,10 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Spec:
-    """Which world.
+    """Which world is rendered.
 
-    file: a YAML that changes what world.yaml says. without: factors to leave out. fonts: a folder with faces
-    that come in addition. always: factors that are in every picture, to look at them.
+    file: a YAML that overrides parts of world.yaml. without: factors to leave out. fonts: a folder with
+    additional faces. always: factors that are in every image, for inspection.
     """
 
     file: Path | None = None
@@ -60,7 +60,7 @@ class Spec:
     always: tuple[str, ...] = ()
 
     def digest(self) -> str:
-        """What tells one world from another, without reading it as YAML: a part of a cache's key.
+        """Identifies a world without parsing its YAML: a part of a cache's key.
 
         Raises:
             DataError: a file cannot be read.
@@ -73,13 +73,13 @@ class Spec:
 
 
 STREET = Spec()
-"""The world as world.yaml has it, with the fonts that are installed."""
+"""The world of world.yaml with the installed fonts."""
 
 
 class World:
-    """Factors by name; see world.yaml for what they are and how they are written.
+    """Factors by name; world.yaml explains them and their notation.
 
-    A factor that is left out never happens; one without a chance stays at its middle in every picture.
+    A factor that is left out never happens, or, if it has no chance, keeps its middle value in every image.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class World:
                     self._values[where] = _distribution(value).middle if still else _distribution(value)
 
     def chance(self, factor: str) -> float:
-        """In what share of the pictures a factor is there."""
+        """The fraction of images that have a factor."""
         return self._chances[factor]
 
     def facts(self, factor: str) -> dict[str, Any]:
-        """What this world says of a factor, as JSON values."""
+        """A factor's entries in this world, as JSON values."""
         chance = {"chance": self._chances[factor]} if factor in self._chances else {}
         return {**self.factors[factor], **chance}
 
@@ -120,35 +120,35 @@ class World:
         return self._values[name]
 
     def weights(self, name: str) -> Mapping[Any, float]:
-        """Choice -> how common it is."""
+        """Option -> weight."""
         return self._weights[name]
 
 
 def font_files(folder: Path | None) -> list[Path]:
-    """The fonts of matplotlib, of installed packages named font-…, and of a folder, by their names.
+    """The fonts of matplotlib, of installed packages named font-…, and of a folder, sorted by name.
 
     Raises:
         DataError: there is no font in the folder.
     """
-    spec = importlib.util.find_spec("matplotlib")  # found, not imported: the import alone costs half a second
-    found: list[Path] = []
+    spec = importlib.util.find_spec("matplotlib")  # located, not imported: the import takes half a second
+    fonts: list[Path] = []
     if spec is not None and spec.origin is not None:
         packages = Path(spec.origin).parents[1]
-        found += packages.glob("matplotlib/mpl-data/fonts/ttf/*.ttf")
-        found += packages.glob("font_*/files/*.ttf")
-        found += (
+        fonts += packages.glob("matplotlib/mpl-data/fonts/ttf/*.ttf")
+        fonts += packages.glob("font_*/files/*.ttf")
+        fonts += (
             file for file in packages.glob("font_*/files/*.otf") if not file.with_suffix(".ttf").exists()
         )
     if folder is not None:
         own = [file for file in folder.rglob("*") if file.suffix.lower() in (".ttf", ".otf", ".ttc")]
         if not own:
-            raise DataError(f"there are no fonts (.ttf, .otf, .ttc) in '{folder}'", "look at data.fonts")
-        found += own
-    return sorted(found, key=lambda file: (file.stem, str(file)))
+            raise DataError(f"there are no fonts (.ttf, .otf, .ttc) in '{folder}'", "check data.fonts")
+        fonts += own
+    return sorted(fonts, key=lambda file: (file.stem, str(file)))
 
 
 def font_facts(folder: Path | None) -> str:
-    """What tells the fonts of one machine from another's without reading them: names and sizes.
+    """Identifies the fonts of a machine without reading them, by names and sizes.
 
     Raises:
         DataError: there is no font in the folder.
@@ -158,17 +158,17 @@ def font_facts(folder: Path | None) -> str:
 
 @lru_cache(maxsize=4)
 def load(spec: Spec) -> World:
-    """The world of world.yaml, with what the spec changes.
+    """The world of world.yaml with the spec's changes.
 
     Raises:
-        DataError: the file cannot be read or says something else than world.yaml does.
-        UsageError: a factor that there is not.
+        DataError: the file cannot be read, or does not match world.yaml.
+        UsageError: an unknown factor.
     """
     factors = _parse(OWN.read_bytes(), OWN)
     if spec.file is not None:
         factors = _merged(factors, _parse(_bytes(spec.file), spec.file), spec.file)
     if wrong := [name for name in (*spec.without, *spec.always) if name not in factors]:
-        raise UsageError(f"there is no factor '{wrong[0]}' to leave out", f"factors: {', '.join(factors)}")
+        raise UsageError(f"there is no factor '{wrong[0]}'", f"choose from {', '.join(factors)}")
     return World(factors, spec.without, spec.always)
 
 
@@ -176,19 +176,19 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot read the world '{file}': {error.strerror}", "look at data.world") from error
+        raise DataError(f"cannot read the world '{file}': {error.strerror}", "check data.world") from error
 
 
 def _parse(text: bytes, file: Path) -> dict[str, dict[str, Any]]:
-    import yaml  # a cached set needs none
+    import yaml  # a cached set does not need it
 
     try:
-        found = yaml.safe_load(text) or {}
+        factors = yaml.safe_load(text) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"'{file}' is not YAML: {error}") from error
-    if not isinstance(found, dict) or not all(isinstance(entries, dict) for entries in found.values()):
+        raise DataError(f"'{file}' is not YAML: {error}", f"see {OWN} for an example") from error
+    if not isinstance(factors, dict) or not all(isinstance(entries, dict) for entries in factors.values()):
         raise DataError(f"'{file}' must hold factors with their distributions", f"see {OWN}")
-    return found
+    return factors
 
 
 def _merged(own: dict[str, Any], changes: dict[str, Any], file: Path) -> dict[str, Any]:
@@ -196,11 +196,13 @@ def _merged(own: dict[str, Any], changes: dict[str, Any], file: Path) -> dict[st
     for factor, entries in changes.items():
         for name, value in entries.items():
             if name not in merged.get(factor, {}):
-                raise DataError(f"'{file}': there is no {factor}.{name}", f"see {OWN}")
+                raise DataError(f"'{file}': there is no {factor}.{name} in world.yaml", f"see {OWN}")
             if _is_choice(merged[factor][name]):
                 known = merged[factor][name]["weights"]
                 if not _is_choice(value) or not set(value["weights"]) <= set(known):
-                    raise DataError(f"'{file}': {factor}.{name} chooses among {', '.join(map(str, known))}")
+                    raise DataError(
+                        f"'{file}': {factor}.{name} chooses among {', '.join(map(str, known))}", f"see {OWN}"
+                    )
                 value = {"weights": {choice: value["weights"].get(choice, 0) for choice in known}}
             try:
                 _check(name, value)
@@ -213,10 +215,10 @@ def _merged(own: dict[str, Any], changes: dict[str, Any], file: Path) -> dict[st
 def _check(name: str, value: Any) -> None:
     if name == "chance":
         if not 0 <= float(value) <= 1:
-            raise ValueError("a chance is 0 to 1")
+            raise ValueError("a chance is between 0 and 1")
     elif _is_choice(value):
         if min(value["weights"].values()) < 0 or sum(value["weights"].values()) <= 0:
-            raise ValueError("weights are 0 or more, and one is above 0")
+            raise ValueError("weights are at least 0, and one is above 0")
     else:
         _distribution(value)
 
@@ -226,10 +228,10 @@ def _is_choice(value: Any) -> bool:
 
 
 def _distribution(value: Any) -> Distribution:
-    """A distribution as world.yaml writes it.
+    """A distribution in the notation of world.yaml.
 
     Raises:
-        ValueError, TypeError, KeyError: it is written otherwise.
+        ValueError, TypeError, KeyError: another notation.
     """
     if isinstance(value, list):
         low, high = map(float, value)

@@ -1,4 +1,4 @@
-"""Real pictures with rendered ones beside them, which only ever train."""
+"""Real images together with rendered ones, which are only trained on."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from svhncli.core.errors import DataError
 from svhncli.data.dataset import DataSet
+from svhncli.data.render.fresh import FreshImages
 from svhncli.data.render.world import STREET, Spec
 from svhncli.data.sources import synth
-from svhncli.data.sources.fresh import Fresh
 from svhncli.data.store.cache import Cache, joint_fingerprint
 from svhncli.data.store.disk import Progress, silent
 
 SIZES = range(16, 129)
-"""Sides in pixels that the renderer is made for."""
+"""Sides in pixels that the renderer supports."""
 
 
 def add_rendered(
@@ -27,14 +27,14 @@ def add_rendered(
     cache: Cache,
     progress: Progress = silent,
 ) -> DataSet:
-    """The parts of `real`, and `n_rendered` pictures of the same size of which `share` of a batch is drawn.
+    """The parts of `real`, and `n_rendered` images of the same size that fill `share` of each batch.
 
     share: 0 <= share < 1; 0 renders nothing.
-    seed, spec: which pictures of which world: those that data=synth trains on.
-    fresh: whether every epoch after the first draws new ones.
+    seed, spec: which images of which world, the same as data=synth trains on.
+    fresh: whether every epoch after the first renders new ones.
 
     Raises:
-        DataError: the real pictures have a size that is not rendered, or the world is not as it should be.
+        DataError: the real images have a size that cannot be rendered, or the world is invalid.
         DiskError: the cache cannot be written.
     """
     if share == 0:
@@ -42,16 +42,16 @@ def add_rendered(
     channels, height, width = real.train.shape
     if channels != 3 or height != width or height not in SIZES or real.train.labels.shape[1] != 1:
         raise DataError(
-            f"the real pictures are {height}x{width} with {channels} channels; rendered ones are single "
-            f"digits in RGB and square, {SIZES.start} to {SIZES.stop - 1} pixels",
-            "bring pictures of such a size, or train without rendered ones: data.share=0",
+            f"the real images are {height}x{width} with {channels} channels; rendered ones are single "
+            f"digits, square and in RGB, of {SIZES.start} to {SIZES.stop - 1} pixels",
+            "provide images of such a size, or train without rendered ones: data.share=0",
         )
-    digits, mark = synth.part("train", n_rendered, seed, height, spec, cache, progress)
+    rendered, mark = synth.part("train", n_rendered, seed, height, spec, cache, progress)
     return replace(
         real,
         name="mix",
         fingerprint=joint_fingerprint(real.fingerprint, mark),
-        extra_train=digits,
+        extra_train=rendered,
         share=share,
-        fresh=Fresh(cache, seed, height, spec) if fresh else None,
+        fresh=FreshImages(cache, seed, height, spec) if fresh else None,
     )

@@ -1,4 +1,4 @@
-"""Rendered photographs of whole numbers: drawn and framed once, then read from the cache."""
+"""Rendered photographs of whole numbers: drawn and cropped once, then read from the cache."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def load(
     cache: Cache,
     progress: Progress = silent,
 ) -> DataSet:
-    """Numbers as long as the world has them, with their boxes; every photograph is a group of its own.
+    """Numbers of the world's lengths, with their boxes; every photograph is its own group.
 
-    n_train, n_test: photographs in each part, from 1; n_test = 0 leaves the test part out.
-    seed: names the random numbers; the parts share no scene. They are the pictures that `svhn render` writes.
-    spec: which world is drawn.
+    n_train, n_test: photographs in each part, at least 1; n_test = 0 omits the test part.
+    seed: keys the random numbers; the parts share no scene. `svhn render` writes the same photographs.
+    spec: the world that is rendered.
 
     Raises:
-        DataError, UsageError: the world or its fonts are not as they should be.
+        DataError, UsageError: the world or its fonts are invalid.
         DiskError: the cache cannot be written.
     """
     train_folder = _render("train", n_train, framing, seed, spec, cache, progress)
     train = load_part(train_folder, "train", "train")
-    whole = DataSet("synth_full", train, fingerprint(train_folder), framing=framing)
+    data = DataSet("synth_full", train, fingerprint(train_folder), framing=framing)
     if n_test == 0:
-        return whole
+        return data
     test_folder = _render("test", n_test, framing, seed, spec, cache, progress)
     test = load_part(test_folder, "test", "test", first_group=n_train)
-    return replace(whole, fingerprint=fingerprint(train_folder, test_folder), test=test)
+    return replace(data, fingerprint=fingerprint(train_folder, test_folder), test=test)
 
 
 def _render(
@@ -71,9 +71,9 @@ def _render(
         arrays["groups"][:] = np.arange(n)
         arrays["labels"][:] = BLANK
         arrays["boxes"][:] = np.nan
-        drawn = photographs(n, seed=seed, part=part, spec=spec, cache=cache)
-        with contextlib.closing(drawn):
-            for row, photo in enumerate(drawn):
+        rendered = photographs(n, seed=seed, part=part, spec=spec, cache=cache)
+        with contextlib.closing(rendered):
+            for row, photo in enumerate(rendered):
                 arrays["images"][row] = framing.store(Image.fromarray(photo.image), photo.boxes.tolist())
                 arrays["labels"][row, : len(photo.label)] = photo.label
                 arrays["boxes"][row, : len(photo.label)] = photo.boxes

@@ -1,4 +1,4 @@
-"""Unpacks .tar.gz archives: nothing is written outside the folder, and it is there whole or not at all."""
+"""Unpacks .tar.gz archives: nothing is written outside the folder, which appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from svhncli.data.store.disk import PIECE, Count, hold, silent
 
 
 def unpack(archive: Path, folder: str, progress: Count = silent) -> None:
-    """Put what `archive` holds under `folder` beside it; a folder that is there already is left alone.
+    """Unpack the archive's `folder` next to it; an existing folder is left alone.
 
-    progress: gets the bytes of the archive that are read, and all of them.
+    progress: gets the bytes of the archive that have been read, and their total.
 
     Raises:
-        DataError: the archive cannot be read, is damaged, lacks the folder, or would write outside of it.
-        DiskError: there is no space or no right to write.
+        DataError: the archive cannot be read, is damaged, lacks the folder, or would write outside it.
+        DiskError: there is no space or no permission to write.
     """
     target = archive.parent / folder
     temp = archive.parent / f"{TEMP_PREFIX}{folder}"
@@ -42,11 +42,9 @@ def unpack(archive: Path, folder: str, progress: Count = silent) -> None:
         raise DataError(f"'{archive}' is damaged: {error}", "delete it and get it again") from error
     except OSError as error:
         if error.filename == str(archive):
-            raise DataError(
-                f"cannot read '{archive}': {error.strerror}", "look at its permissions"
-            ) from error
+            raise DataError(f"cannot read '{archive}': {error.strerror}", "check its permissions") from error
         disk = disk_error(error) or DiskError(
-            f"cannot unpack '{archive}': {error.strerror}", "look at its folder"
+            f"cannot unpack '{archive}': {error.strerror}", "check its folder"
         )
         raise disk from error
 
@@ -56,20 +54,20 @@ def _extract(archive: Path, folder: Path, progress: Count) -> None:
     with archive.open("rb") as packed, gzip.open(packed) as unpacked:
         with tarfile.open(fileobj=unpacked, mode="r|") as members:
             for member in members:
-                _extract_one(members, member, folder)
+                _extract_member(members, member, folder)
                 progress(packed.tell(), total)
-        while unpacked.read(PIECE):  # to the end, where the checksum stands
+        while unpacked.read(PIECE):  # to the end, which has the checksum
             pass
 
 
-def _extract_one(members: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Write a file or folder of an archive below `folder`; a link or a way out of it is refused.
+def _extract_member(members: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write a file or folder of an archive below `folder`; links and paths that lead out of it are refused.
 
-    By hand, since Python has had `filter="data"` for it only since 3.10.12 and 3.11.4.
+    Python's own `filter="data"` exists only since 3.10.12 and 3.11.4.
     """
     target = (folder / member.name).resolve()
     if not (target.is_relative_to(folder.resolve()) and (member.isfile() or member.isdir())):
-        raise tarfile.TarError(f"'{member.name}' is no file or folder below its own")
+        raise tarfile.TarError(f"'{member.name}' is not a file or folder inside it")
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
         return

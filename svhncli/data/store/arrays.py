@@ -1,4 +1,4 @@
-"""The arrays of a prepared part: memory-mapped files, filled once, opened as `Digits` ever after."""
+"""The arrays of a prepared part: memory-mapped files, filled once, then opened as `Digits`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svhncli.data.digits import Digits, Numbered, Stored
+from svhncli.data.digits import Digits, NumberedNames, StoredNames
 from svhncli.data.store.disk import no_space, require_space
 
 
@@ -33,9 +33,9 @@ def create(
 def create_arrays(
     folder: Path, part: str, wanted: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
 ) -> dict[str, np.ndarray]:
-    """New memory-mapped files of a part, `{part}_{name}.npy`, by name: those that `load` knows.
+    """New memory-mapped files of a part, `{part}_{name}.npy`, by name; `load` says which names it reads.
 
-    wanted: name -> type and shape.
+    wanted: name -> dtype and shape.
 
     Raises:
         DiskError: there is no space for them.
@@ -60,18 +60,20 @@ def shorten(path: Path, n: int) -> None:
     array = np.load(path, mmap_mode="r")
     header = {"descr": array.dtype.str, "fortran_order": False, "shape": (n, *array.shape[1:])}
     with path.open("r+b") as file:
-        np.lib.format.write_array_header_1_0(file, header)  # padded, so that its length does not change
+        np.lib.format.write_array_header_1_0(file, header)  # padded, so its length does not change
         file.truncate(file.tell() + n * array[:1].nbytes)
 
 
 def load(folder: Path, part: str, prefix: str, first_group: int = 0) -> Digits:
-    """A part of a prepared data set: images and names mapped read-only, the rest in memory.
+    """A part of a prepared data set: images and names are memory-mapped, the rest is read into memory.
 
-    prefix: names are `prefix/0`, `prefix/1`, … where the part has none of its own.
-    first_group: is added to the groups, so that those of several parts are distinct.
+    Reads `images`, `labels`, `groups` and, where they exist, `names`, `boxes` and `sizes`.
+
+    prefix: names are `prefix/0`, `prefix/1`, … if the part has none of its own.
+    first_group: added to the groups, so that those of several parts are distinct.
     """
 
-    def own(name: str) -> np.ndarray | None:
+    def optional(name: str) -> np.ndarray | None:
         path = folder / f"{part}_{name}.npy"
         return np.load(path) if path.exists() else None
 
@@ -79,12 +81,14 @@ def load(folder: Path, part: str, prefix: str, first_group: int = 0) -> Digits:
     labels = np.load(folder / f"{part}_labels.npy")
     groups = np.load(folder / f"{part}_groups.npy") + first_group
     stored = folder / f"{part}_names.npy"
-    names = Stored(np.load(stored, mmap_mode="r")) if stored.exists() else Numbered(prefix, len(images))
-    return Digits(images, labels, groups, names, own("boxes"), own("sizes"))
+    names = (
+        StoredNames(np.load(stored, mmap_mode="r")) if stored.exists() else NumberedNames(prefix, len(images))
+    )
+    return Digits(images, labels, groups, names, optional("boxes"), optional("sizes"))
 
 
 def _allocate(path: Path) -> None:
-    """Take the file's blocks from the disk; one that fills up later kills who writes to a map (SIGBUS)."""
+    """Reserve the file's blocks: writing to a map on a disk that is full kills the process (SIGBUS)."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

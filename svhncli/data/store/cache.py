@@ -1,6 +1,6 @@
-"""Prepared data sets on disk: a folder each, written once, opened memory-mapped ever after.
+"""Prepared data sets on disk: one folder each, written once, then opened memory-mapped.
 
-A folder is built beside its place and renamed into it whole: a kill at any moment leaves nothing or all.
+A folder is built under a temporary name and renamed when complete: a kill leaves all of it or nothing.
 """
 
 from __future__ import annotations
@@ -37,33 +37,35 @@ def default_root() -> Path:
 
 @dataclass(frozen=True)
 class Cache:
-    """Prepared data sets under one root folder, which is made when the first of them is built."""
+    """Prepared data sets under a root folder, which is created when the first of them is built."""
 
     root: Path
 
     def open(
         self, name: str, key: Mapping[str, Any], build: Callable[[Path], None], resumable: bool = False
     ) -> Path:
-        """The folder of the data set that `key` describes; `build(folder)` makes it where it is not whole.
+        """The folder of the data set that `key` describes; `build(folder)` creates it if it is not complete.
 
-        key: JSON values; everything that the content depends on. Other values, another folder.
-        build: writes files (see `create`) into an empty folder. One process builds, others wait.
-        resumable: `build` finds what it wrote before it was killed or interrupted, and goes on from there.
+        key: JSON values that include everything the content depends on; each key has its own folder.
+        build: writes files (see `arrays.create`) into an empty folder. One process builds, others wait.
+        resumable: `build` gets back what it wrote before it was killed or interrupted, and continues.
 
         Raises:
-            DiskError: the cache cannot be written; nothing half-written is left.
+            DiskError: the cache cannot be written; no partial files are left.
         """
         text = json.dumps(key, sort_keys=True, allow_nan=False)
         folder = self.root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        if _is_whole(folder, text):
+        if _is_complete(folder, text):
             return folder
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DiskError(f"the cache '{self.root}' cannot be made: {error.strerror}", ELSEWHERE) from error
+            raise DiskError(
+                f"the cache '{self.root}' cannot be created: {error.strerror}", ELSEWHERE
+            ) from error
         try:
             with hold(self.root / f"{folder.name}.lock", f"prepare {folder}"):
-                if not _is_whole(folder, text):
+                if not _is_complete(folder, text):
                     self._build(folder, text, build, resumable)
         except SvhnError:
             raise
@@ -77,17 +79,17 @@ class Cache:
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
-        """An empty folder for as long as the block lasts; what a killed process left is removed by the next.
+        """An empty folder while the block runs; what a killed process leaves is removed by the next one.
 
         Raises:
             DiskError: the cache cannot be written.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with hold(self.root / f".{name}.lock", f"make a folder in {self.root}"):
-                for left in self.root.glob(f".{name}-*"):
-                    with suppress(OSError), FileLock(left / ".lock", timeout=0):  # else it is in use
-                        shutil.rmtree(left)
+            with hold(self.root / f".{name}.lock", f"create a folder in {self.root}"):
+                for leftover in self.root.glob(f".{name}-*"):
+                    with suppress(OSError), FileLock(leftover / ".lock", timeout=0):  # unless it is in use
+                        shutil.rmtree(leftover)
                 folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self.root))
                 lock = FileLock(folder / ".lock")
                 lock.acquire()
@@ -103,7 +105,7 @@ class Cache:
 
     def _build(self, folder: Path, key: str, build: Callable[[Path], None], resumable: bool) -> None:
         temp = self.root / f"{TEMP_PREFIX}{folder.name}"
-        # A killed process may have left it: this one holds the lock, so nobody writes there.
+        # Left by a killed process: this one holds the lock, so no other writes there.
         if temp.exists() and not resumable:
             shutil.rmtree(temp)
         temp.mkdir(exist_ok=resumable)
@@ -121,7 +123,9 @@ class Cache:
             temp.rename(folder)
             _sync(self.root)
         except BaseException as error:
-            keep = resumable and not isinstance(error, Exception)  # a signal, which says nothing of the data
+            keep = resumable and not isinstance(
+                error, Exception
+            )  # a signal, which says nothing about the data
             raise
         finally:
             if not keep:
@@ -129,7 +133,7 @@ class Cache:
 
 
 def fingerprint(*folders: Path) -> str:
-    """SHA-256 over pictures and labels of prepared data sets, by the digests taken when they were built."""
+    """SHA-256 over images and labels of prepared data sets, from the digests that were taken when built."""
     digests = [
         [name, facts["sha256"]]
         for folder in folders
@@ -140,14 +144,14 @@ def fingerprint(*folders: Path) -> str:
 
 
 def joint_fingerprint(*fingerprints: str) -> str:
-    """One for several data sets that are used together."""
+    """A fingerprint of several data sets that are used together."""
     return hashlib.sha256(json.dumps(fingerprints).encode()).hexdigest()
 
 
-def _is_whole(folder: Path, key: str) -> bool:
-    """Whether every file is there, with the size, shape and type it was written with.
+def _is_complete(folder: Path, key: str) -> bool:
+    """Whether every file exists, with the size, shape and type with which it was written.
 
-    Digests are not compared: reading everything would cost seconds at every start.
+    Digests are not compared: reading everything would take seconds at every start.
     """
     try:
         meta = read_json(folder / META)
@@ -155,7 +159,7 @@ def _is_whole(folder: Path, key: str) -> bool:
             _facts(folder / name) | {"sha256": facts["sha256"]} == facts
             for name, facts in meta["files"].items()
         )
-    except Exception:  # however it is damaged, it is built again
+    except Exception:  # however it is damaged, it is rebuilt
         return False
 
 

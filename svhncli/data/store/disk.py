@@ -1,4 +1,4 @@
-"""What the rooms that write data share: progress, one writer at a time, digests, and space on disk."""
+"""Shared by everything that writes data: progress, locks, digests, and free space on disk."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from svhncli.core.errors import DiskError
 log = logging.getLogger(__name__)
 
 Count = Callable[[int, int | None], None]
-"""`count(done, total)`; total is None where nobody knows it."""
+"""`count(done, total)`; total is None if unknown."""
 
 Progress = Callable[[str, int, int | None], None]
-"""`progress(what, done, total)`: `what` names the work, as in "convert train_32x32.mat"."""
+"""`progress(what, done, total)`: `what` names the work, such as "convert train_32x32.mat"."""
 
 PIECE = 1 << 20
-"""Bytes that are read or written at once."""
+"""Bytes read or written at once."""
 
 
 def silent(*_: object) -> None:
-    """A `Count` or `Progress` that nobody looks at."""
+    """A `Count` or `Progress` that does nothing."""
 
 
 @contextmanager
 def hold(lock: Path, what: str) -> Iterator[None]:
-    """Be the only process that does `what`; one that has to wait says so once. A killed holder lets go."""
+    """Let one process at a time do `what`; one that has to wait logs it once. A kill releases the lock."""
     holder = FileLock(lock)
     try:
         holder.acquire(timeout=1)
@@ -45,7 +45,7 @@ def hold(lock: Path, what: str) -> Iterator[None]:
 
 
 def digest(path: Path, algorithm: str, count: Count = silent) -> str:
-    """The hex digest of a file's bytes; `algorithm` is a name that hashlib knows."""
+    """The hex digest of a file's bytes; `algorithm` is a name known to hashlib."""
     state = hashlib.new(algorithm, usedforsecurity=False)
     total = path.stat().st_size
     with path.open("rb") as file:
@@ -56,13 +56,13 @@ def digest(path: Path, algorithm: str, count: Count = silent) -> str:
 
 
 def require_space(folder: Path, size: int) -> None:
-    """Raise a `DiskError` unless `size` bytes are free where `folder` is."""
+    """Raise a `DiskError` unless `size` bytes are free on the disk of `folder`."""
     if shutil.disk_usage(folder).free < size:
         raise no_space(folder, size)
 
 
 def no_space(folder: Path, size: int) -> DiskError:
-    """The error that says how much space is needed, and how much there is."""
+    """An error with the space that is needed, and the space that is free."""
     free = shutil.disk_usage(folder).free
     return DiskError(
         f"'{folder}' needs {size / 1e6:,.1f} MB of space, and its disk has {free / 1e6:,.1f} MB free",

@@ -1,4 +1,4 @@
-"""Fetches files over HTTP: resumes what was cut off, tries again, checks the md5, and keeps nothing bad."""
+"""Downloads files over HTTP: resumes, retries, verifies the md5, and keeps no bad file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from urllib.request import Request, urlopen
 from svhncli.core.errors import DataError, DiskError, disk_error
 from svhncli.data.store.disk import PIECE, Count, digest, hold, require_space, silent
 
-TIMEOUT = 30.0  # seconds without a byte
-WAITS = (1.0, 5.0, 20.0)  # seconds before the second, third and fourth try
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP codes after which another try can help
+TIMEOUT = 30.0  # seconds without receiving a byte
+WAITS = (1.0, 5.0, 20.0)  # seconds before the second, third and fourth attempt
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # HTTP codes after which another attempt can succeed
 
 
 def md5_of(path: Path, progress: Count = silent) -> str:
@@ -26,18 +26,18 @@ def md5_of(path: Path, progress: Count = silent) -> str:
 def fetch(
     url: str, target: Path, *, md5: str | None, progress: Count = silent, waits: Sequence[float] = WAITS
 ) -> None:
-    """Download `url` to `target` by way of `<target>.part`; a target that is there already is left alone.
+    """Download `url` to `target` via `<target>.part`; an existing target is left alone.
 
-    A partial file is continued only where an md5 can vouch for the whole; without one, every try starts over.
+    A partial file is resumed only if an md5 can verify the whole; without one, every attempt starts over.
 
-    md5: what the file's must be, in hex.
-    progress: gets the bytes that are there and, where the server tells, their total.
-    waits: seconds before each further try after a passing failure; a try that gets further than any before it
-        has all of them ahead again.
+    md5: the expected md5 of the file, in hex.
+    progress: gets the bytes received so far and, if the server reports it, their total.
+    waits: seconds before each further attempt after a transient failure; an attempt that gets further than
+        all before it restarts the sequence.
 
     Raises:
-        DataError: the server cannot be reached, lacks the file, or sends another one than the md5 says.
-        DiskError: there is no space or no right to write.
+        DataError: the server cannot be reached, lacks the file, or sends one with another md5.
+        DiskError: there is no space or no permission to write.
     """
     part = target.with_name(f"{target.name}.part")
     try:
@@ -49,42 +49,44 @@ def fetch(
                 part.unlink(missing_ok=True)
             continued = part.exists()
             _fetch_part(url, part, md5 is not None, progress, waits)
-            if continued and md5_of(part) != md5:  # what was there may have been of another version
+            if continued and md5_of(part) != md5:  # the partial file may be of another version
                 part.unlink()
                 _fetch_part(url, part, True, progress, waits)
-            if md5 is not None and (found := md5_of(part)) != md5:
+            if md5 is not None and (received := md5_of(part)) != md5:
                 part.unlink()
-                raise DataError(f"{url} has the md5 {found}, not {md5}; nothing was kept")
+                raise DataError(f"{url} has the md5 {received}, not {md5}; nothing was kept")
             os.replace(part, target)
     except DataError as error:
-        raise DataError(error.message, f"get {url} by other means and put it at {target}") from error
+        raise DataError(error.message, f"download {url} in another way and save it as {target}") from error
     except OSError as error:
         disk = disk_error(error) or DiskError(
-            f"cannot write '{target}': {error.strerror}", "look at its folder"
+            f"cannot write '{target}': {error.strerror}", "check its folder"
         )
         raise disk from error
 
 
 def _fetch_part(url: str, part: Path, resume: bool, progress: Count, waits: Sequence[float]) -> None:
-    """Download into `part`, try after try."""
+    """Download into `part`, with retries."""
     farthest = _size(part)
     left = list(waits)
     while (error := _attempt(url, part, resume, progress)) is not None:
         if (size := _size(part)) > farthest:
             farthest, left = size, list(waits)
-        final = isinstance(error, ValueError) or (isinstance(error, HTTPError) and error.code not in PASSING)
+        final = isinstance(error, ValueError) or (
+            isinstance(error, HTTPError) and error.code not in TRANSIENT
+        )
         if final or not left:
             raise DataError(f"cannot download {url}: {_reason(error)}") from error
         time.sleep(left.pop(0))
 
 
 def _attempt(url: str, part: Path, resume: bool, progress: Count) -> Exception | None:
-    """None when the whole file is there, else what kept it from coming."""
+    """Try once; None if the file is complete, otherwise the error."""
     try:
         _receive(url, part, _size(part) if resume else 0, progress)
     except HTTPError as error:
         error.close()
-        if error.code == 416 and part.exists():  # there is nothing after what the part has
+        if error.code == 416 and part.exists():  # the part is complete: nothing follows it
             return None
         return error
     except (OSError, HTTPException, ValueError) as error:  # a ValueError is a malformed url
@@ -97,7 +99,7 @@ def _attempt(url: str, part: Path, resume: bool, progress: Count) -> Exception |
 def _receive(url: str, part: Path, start: int, progress: Count) -> None:
     request = Request(url, headers={"User-Agent": "svhn"} | ({"Range": f"bytes={start}-"} if start else {}))
     with urlopen(request, timeout=TIMEOUT) as answer:
-        if answer.status != 206:  # the server sends all of it, whatever it was asked for
+        if answer.status != 206:  # the server sends the whole file, whatever was requested
             start = 0
         length = answer.headers.get("Content-Length")
         total = None if length is None else start + int(length)

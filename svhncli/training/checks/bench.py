@@ -16,7 +16,7 @@ from svhncli.config.verbs import CheckConfig, TrainingConfig
 from svhncli.core.plain import keyed
 from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet, val_digits
-from svhncli.data.digits import Digits, Numbered
+from svhncli.data.digits import Digits, NumberedNames
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
@@ -147,7 +147,7 @@ def _few(data: DataSet, fold: Fold, n_train: int, n_val: int, seed: int) -> tupl
     framing = data.framing
     if framing is not None:
         images, framing = np.ascontiguousarray(framing.middle(images)), replace(framing, jitter=0.0)
-    digits = Digits(images, labels, np.arange(len(images)), Numbered("check", len(images)))
+    digits = Digits(images, labels, np.arange(len(images)), NumberedNames("check", len(images)))
     places = np.arange(len(train)), np.arange(len(train), len(images))
     return DataSet(data.name, digits, data.fingerprint, framing=framing), Fold(fold.name, *places)
 

@@ -1,4 +1,4 @@
-"""Any file as RGB, with the values that its format means; or one DataError that names it."""
+"""Any image file as RGB with the values that its format defines, or a DataError that names it."""
 
 from __future__ import annotations
 
@@ -16,75 +16,75 @@ from PIL import Image
 from svhncli.core.errors import DataError
 from svhncli.data.formats.images import decode
 
-COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
-GREY = COLOUR[:, :, 0]
-RGB = Image.fromarray(COLOUR)
+COLOR = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+GRAY = COLOR[:, :, 0]
+RGB = Image.fromarray(COLOR)
 
 
-def saved(picture: Image.Image, form: str, **more: object) -> io.BytesIO:
+def saved(image: Image.Image, form: str, **more: object) -> io.BytesIO:
     file = io.BytesIO()
-    picture.save(file, form, **more)
+    image.save(file, form, **more)
     file.seek(0)
     return file
 
 
 def values(file: io.BytesIO) -> np.ndarray:
-    picture = decode(file, "name")
-    assert picture.mode == "RGB"
-    return np.asarray(picture)
+    image = decode(file, "name")
+    assert image.mode == "RGB"
+    return np.asarray(image)
 
 
-def three(grey: np.ndarray) -> np.ndarray:
-    return np.repeat(grey[:, :, None], 3, axis=2)
+def three(gray: np.ndarray) -> np.ndarray:
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "PPM"])
-def test_colours_stay_as_they_are(form: str) -> None:
-    assert (values(saved(RGB, form)) == COLOUR).all()
+def test_colors_are_unchanged(form: str) -> None:
+    assert (values(saved(RGB, form)) == COLOR).all()
 
 
-def test_greys_are_three_equal_channels() -> None:
-    assert (values(saved(Image.fromarray(GREY), "PNG")) == three(GREY)).all()
+def test_gray_becomes_three_equal_channels() -> None:
+    assert (values(saved(Image.fromarray(GRAY), "PNG")) == three(GRAY)).all()
 
 
 def test_black_and_white_is_0_and_255() -> None:
-    bits = GREY > 127
+    bits = GRAY > 127
     assert (values(saved(Image.fromarray(bits), "PNG")) == three(bits * np.uint8(255))).all()
 
 
-def on_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def on_white(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     share = alpha[:, :, None] / 255
-    return colour * share + 255 * (1 - share)
+    return color * share + 255 * (1 - share)
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_what_is_transparent_is_laid_on_white(mode: str) -> None:
-    alpha = np.random.default_rng(1).integers(0, 256, GREY.shape, np.uint8)
+def test_transparency_is_blended_with_white(mode: str) -> None:
+    alpha = np.random.default_rng(1).integers(0, 256, GRAY.shape, np.uint8)
     alpha[0] = 0
-    parts = [GREY] if mode == "LA" else [COLOUR[:, :, i] for i in range(3)]
-    picture = Image.merge(mode, [Image.fromarray(part) for part in [*parts, alpha]])
-    colour = three(GREY) if mode == "LA" else COLOUR
-    found = values(saved(picture, "PNG"))
-    assert np.abs(found - on_white(colour, alpha)).max() <= 1
-    assert (found[0] == 255).all()
+    parts = [GRAY] if mode == "LA" else [COLOR[:, :, i] for i in range(3)]
+    image = Image.merge(mode, [Image.fromarray(part) for part in [*parts, alpha]])
+    color = three(GRAY) if mode == "LA" else COLOR
+    decoded = values(saved(image, "PNG"))
+    assert np.abs(decoded - on_white(color, alpha)).max() <= 1
+    assert (decoded[0] == 255).all()
 
 
 def test_a_palette_is_looked_up() -> None:
-    indexed = Image.frombytes("P", RGB.size, (GREY // 64).tobytes())
+    indexed = Image.frombytes("P", RGB.size, (GRAY // 64).tobytes())
     table = np.array([[250, 1, 2], [3, 240, 5], [6, 7, 230], [99, 98, 97]], np.uint8)
     indexed.putpalette(table.ravel().tolist())
-    assert (values(saved(indexed, "PNG")) == table[GREY // 64]).all()
+    assert (values(saved(indexed, "PNG")) == table[GRAY // 64]).all()
     clear = values(saved(indexed, "PNG", transparency=2))
     table[2] = 255
-    assert (clear == table[GREY // 64]).all()
+    assert (clear == table[GRAY // 64]).all()
 
 
 def test_16_bits_are_divided_by_257() -> None:
-    deep = np.random.default_rng(2).integers(0, 65536, GREY.shape).astype(np.uint16)
+    deep = np.random.default_rng(2).integers(0, 65536, GRAY.shape).astype(np.uint16)
     deep[0, :3] = 0, 256, 65535
-    found = values(saved(Image.fromarray(deep), "PNG"))
-    assert (found == three((deep // 257).astype(np.uint8))).all()
-    assert found[0, :3, 0].tolist() == [0, 0, 255]
+    decoded = values(saved(Image.fromarray(deep), "PNG"))
+    assert (decoded == three((deep // 257).astype(np.uint8))).all()
+    assert decoded[0, :3, 0].tolist() == [0, 0, 255]
 
 
 def test_32_bits_and_fractions_are_clipped() -> None:
@@ -94,20 +94,20 @@ def test_32_bits_and_fractions_are_clipped() -> None:
     assert values(saved(Image.fromarray(fractions), "TIFF"))[0, :, 0].tolist() == [0, 7, 255, 0]
 
 
-def test_cmyk_becomes_the_colours_that_pillow_sees() -> None:
+def test_cmyk_becomes_the_colors_that_pillow_sees() -> None:
     file = saved(RGB.convert("CMYK"), "TIFF")
-    assert np.abs(values(file).astype(int) - COLOUR).max() <= 1
+    assert np.abs(values(file).astype(int) - COLOR).max() <= 1
 
 
-@pytest.mark.parametrize(("turn", "expected"), [(3, COLOUR[::-1, ::-1]), (6, np.rot90(COLOUR, -1))])
-def test_a_photograph_is_turned_as_its_exif_says(turn: int, expected: np.ndarray) -> None:
+@pytest.mark.parametrize(("turn", "expected"), [(3, COLOR[::-1, ::-1]), (6, np.rot90(COLOR, -1))])
+def test_a_photograph_is_rotated_by_its_exif_data(turn: int, expected: np.ndarray) -> None:
     exif = Image.Exif()
     exif[274] = turn
     assert (values(saved(RGB, "PNG", exif=exif)) == expected).all()
 
 
-def test_of_an_animation_the_first_frame_is_taken() -> None:
-    frames = [Image.new("RGB", (9, 6), colour) for colour in ("red", "blue", "lime")]
+def test_the_first_frame_of_an_animation_is_used() -> None:
+    frames = [Image.new("RGB", (9, 6), color) for color in ("red", "blue", "lime")]
     file = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert (values(file) == [255, 0, 0]).all()
 
@@ -132,12 +132,12 @@ BROKEN = {
 def test_a_broken_file_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "some.png"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"some\.png.*damaged, or no picture"):
+    with pytest.raises(DataError, match=r"some\.png.*damaged, or not an image"):
         decode(path)
 
 
 @pytest.mark.parametrize("side", [8_000, 12_000, 30_000])
-def test_a_file_that_says_it_is_huge_is_refused_before_memory_is_filled(side: int) -> None:
+def test_a_file_that_claims_to_be_huge_is_refused_before_memory_is_allocated(side: int) -> None:
     data = zlib.compress(b"")
     chunk = struct.pack(">I", len(data)) + b"IDAT" + data + struct.pack(">I", zlib.crc32(b"IDAT" + data))
     with pytest.raises(DataError, match="'x' has more than 50,000,000 pixels"):
@@ -162,7 +162,7 @@ WHOLE = {
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(WHOLE)), st.data())
-def test_a_damaged_file_gives_a_picture_or_a_data_error(form: str, data: st.DataObject) -> None:
+def test_a_damaged_file_gives_an_image_or_a_data_error(form: str, data: st.DataObject) -> None:
     content = bytearray(WHOLE[form])
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

@@ -1,4 +1,4 @@
-"""Rendered data sets on disk: each layout as others read it, whole or not there."""
+"""Rendered data sets on disk: each layout as others read it, complete or absent."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from scipy.io import loadmat
 
 from svhncli.cli import main as cli
 from svhncli.core.errors import DataError, UsageError
-from svhncli.data.formats import digit_struct, label_files
-from svhncli.data.formats.label_files import Labels
-from svhncli.data.formats.layouts import Order, write
+from svhncli.data.formats import digit_struct, requested_labels
+from svhncli.data.formats.layouts import RenderSettings, write
+from svhncli.data.formats.requested_labels import RequestedLabels
 from svhncli.data.render.renderer import photographs, render
 from svhncli.data.render.world import STREET
 
@@ -28,22 +28,24 @@ needs_real = pytest.mark.skipif(
     not (REAL / "full_numbers_mini").is_dir(), reason=f"no real numbers at {REAL} (set SVHN_TEST_DATA)"
 )
 
-ROWS: list[label_files.Row] = [
+ROWS: list[requested_labels.ImageLabel] = [
     ("b.png", (0, 5), np.array([[10.0, 5, 20, 25], [22, 5.5, 31, 25]])),
     ("a.png", (7,), np.array([[4.0, 3, 14, 30]])),
     ("c.png", (1, 0, 0), np.array([[10.0, 4, 10, 20], [12, 4, 20, 20], [-3, 4, 40, 20]])),
     ("d.png", (3, 9), np.array([[1.0, 2, 3, 4], [3, 2, 5, 4]])),
     ("e.png", (0,), np.array([[4.0, 30, 14, 3]])),
 ]
-Found = dict[str, tuple[list[int], list[list[float]]]]
+DigitStruct = dict[str, tuple[list[int], list[list[float]]]]
 
 
-def order(**more: object) -> Order:
-    return Order(**{"seed": 0, "size": 32, "spec": STREET, "cache": shared_cache(), "workers": 1, **more})  # type: ignore[arg-type]
+def order(**more: object) -> RenderSettings:
+    return RenderSettings(
+        **{"seed": 0, "size": 32, "spec": STREET, "cache": shared_cache(), "workers": 1, **more}
+    )  # type: ignore[arg-type]
 
 
-def of_digit_struct(path: Path) -> Found:
-    """Names, labels as the file has them, and left, top, width, height; read as MATLAB's rules have it."""
+def of_digit_struct(path: Path) -> DigitStruct:
+    """Names, labels as in the file, and left, top, width, height; read by MATLAB's rules."""
     with h5py.File(path) as file:
 
         def values(data: h5py.Dataset) -> list[float]:
@@ -51,15 +53,18 @@ def of_digit_struct(path: Path) -> Found:
             return [float(file[cell][0, 0]) for cell in cells] if data.dtype == h5py.ref_dtype else [*cells]
 
         struct = file["digitStruct"]
-        found = {}
+        labels = {}
         for name, bbox in zip(struct["name"][:, 0], struct["bbox"][:, 0], strict=True):
             fields = {
                 field: values(file[bbox][field]) for field in ("label", "left", "top", "width", "height")
             }
             columns = [fields[field] for field in ("left", "top", "width", "height")]
             text = "".join(map(chr, file[name][()].ravel()))
-            found[text] = [int(v) for v in fields["label"]], [list(row) for row in zip(*columns, strict=True)]
-        return found
+            labels[text] = (
+                [int(v) for v in fields["label"]],
+                [list(row) for row in zip(*columns, strict=True)],
+            )
+        return labels
 
 
 def drawn(count: int, part: str) -> list[tuple[np.ndarray, tuple[int, ...]]]:
@@ -67,29 +72,29 @@ def drawn(count: int, part: str) -> list[tuple[np.ndarray, tuple[int, ...]]]:
     return [(photo.image, photo.label) for photo in made]
 
 
-def test_mat_holds_the_embedded_pictures_as_scipy_reads_it(tmp_path: Path) -> None:
+def test_the_mat_layout_has_the_built_in_images_as_read_by_scipy(tmp_path: Path) -> None:
     written = write("mat", tmp_path / "new" / "out", {"train": 40, "test": 20}, order())
     assert written == [tmp_path / "new" / "out" / f"{part}_32x32.mat" for part in ("train", "test")]
     for path, count in zip(written, (40, 20), strict=True):
         images, labels = np.empty((count, 3, 32, 32), np.uint8), np.empty((count, 1), np.int64)
         part = path.name.split("_")[0]
         render(images, labels, np.empty(count, np.int64), seed=0, part=part, cache=shared_cache(), workers=1)
-        found = loadmat(path)
-        np.testing.assert_array_equal(found["X"], images.transpose(2, 3, 1, 0))
-        assert found["X"].dtype == np.uint8
-        np.testing.assert_array_equal(found["y"] % 10, labels)
-        assert set(found["y"].ravel()) <= set(range(1, 11))
+        content = loadmat(path)
+        np.testing.assert_array_equal(content["X"], images.transpose(2, 3, 1, 0))
+        assert content["X"].dtype == np.uint8
+        np.testing.assert_array_equal(content["y"] % 10, labels)
+        assert set(content["y"].ravel()) <= set(range(1, 11))
 
 
-def test_folder_holds_every_crop_under_its_class(tmp_path: Path) -> None:
+def test_the_folder_layout_has_every_crop_in_its_class_folder(tmp_path: Path) -> None:
     write("folder", tmp_path / "out", {"train": 60, "test": 5}, order(size=24))
     images, labels = np.empty((60, 3, 24, 24), np.uint8), np.empty((60, 1), np.int64)
     render(images, labels, np.empty(60, np.int64), seed=0, part="train", cache=shared_cache(), workers=1)
     assert sorted(path.name for path in (tmp_path / "out" / "train").iterdir()) == list("0123456789")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 65
     for place, (image, label) in enumerate(zip(images, labels[:, 0], strict=True)):
-        found = Image.open(tmp_path / "out" / "train" / str(label) / f"{place:06d}.png")
-        np.testing.assert_array_equal(np.asarray(found), image.transpose(1, 2, 0))
+        saved = Image.open(tmp_path / "out" / "train" / str(label) / f"{place:06d}.png")
+        np.testing.assert_array_equal(np.asarray(saved), image.transpose(1, 2, 0))
 
 
 def test_mchar_has_a_json_for_train_and_val_and_none_for_test(tmp_path: Path) -> None:
@@ -112,22 +117,22 @@ def test_mchar_has_a_json_for_train_and_val_and_none_for_test(tmp_path: Path) ->
     assert len(list((out / "mchar_test_a").iterdir())) == 3
 
 
-def test_svhn_full_numbers_its_pictures_from_1(tmp_path: Path) -> None:
+def test_svhn_full_numbers_its_images_from_1(tmp_path: Path) -> None:
     write("svhn_full", tmp_path / "out", {"train": 7, "test": 2}, order())
-    found = of_digit_struct(tmp_path / "out" / "train" / "digitStruct.mat")
-    assert list(found) == [f"{i + 1}.png" for i in range(7)]
-    for (name, (label, _)), (image, true) in zip(found.items(), drawn(7, "train"), strict=True):
+    labels = of_digit_struct(tmp_path / "out" / "train" / "digitStruct.mat")
+    assert list(labels) == [f"{i + 1}.png" for i in range(7)]
+    for (name, (label, _)), (image, true) in zip(labels.items(), drawn(7, "train"), strict=True):
         assert [digit % 10 for digit in label] == list(true)
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "train" / name)), image)
 
 
 def test_digit_struct_keeps_names_digits_and_boxes(tmp_path: Path) -> None:
     digit_struct.write(tmp_path / "digitStruct.mat", ROWS)
-    found = of_digit_struct(tmp_path / "digitStruct.mat")
-    assert list(found) == [name for name, _, _ in ROWS]
+    labels = of_digit_struct(tmp_path / "digitStruct.mat")
+    assert list(labels) == [name for name, _, _ in ROWS]
     for name, label, boxes in ROWS:
-        assert found[name][0] == [10 if digit == 0 else digit for digit in label]
-        ends = np.array(found[name][1])
+        assert labels[name][0] == [10 if digit == 0 else digit for digit in label]
+        ends = np.array(labels[name][1])
         np.testing.assert_array_equal(np.hstack([ends[:, :2], ends[:, :2] + ends[:, 2:]]), boxes)
     head = (tmp_path / "digitStruct.mat").read_bytes()[:128]
     assert head.startswith(b"MATLAB 7.3 MAT-file")
@@ -135,7 +140,7 @@ def test_digit_struct_keeps_names_digits_and_boxes(tmp_path: Path) -> None:
 
 
 def shape(thing: h5py.HLObject, file: h5py.File) -> object:
-    """What a struct is made of, down through its references: kinds, shapes' rank and MATLAB's attributes."""
+    """The structure of a struct, following its references: kinds, ranks and MATLAB's attributes."""
     kind = thing.attrs.get("MATLAB_class")
     if isinstance(thing, h5py.Group):
         fields = [b"".join(field).decode() for field in thing.attrs["MATLAB_fields"]]
@@ -156,31 +161,31 @@ def test_digit_struct_is_built_as_the_official_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["mchar", "svhn_full"])
 @pytest.mark.parametrize("layout", ["mchar", "svhn_full"])
-def test_pictures_are_drawn_for_the_labels_of_either_file(tmp_path: Path, form: str, layout: str) -> None:
-    """A file of the layout itself is copied, and its names kept; of another, its numbers and boxes."""
+def test_images_are_drawn_for_the_labels_of_either_file(tmp_path: Path, form: str, layout: str) -> None:
+    """A file in the layout itself is copied with its names; of another, numbers and boxes are kept."""
     file = tmp_path / "given"
     file.write_bytes(b"the very same")
     out = tmp_path / "out"
-    write(layout, out, {"train": Labels(file, form, ROWS)}, order())
+    write(layout, out, {"train": RequestedLabels(file, form, ROWS)}, order())
     folder = out / ("mchar_train" if layout == "mchar" else "train")
     target = out / "mchar_train.json" if layout == "mchar" else folder / "digitStruct.mat"
-    pictures = {path.name for path in folder.glob("*.png")}
+    images = {path.name for path in folder.glob("*.png")}
     if form == layout:
         assert target.read_bytes() == b"the very same"
-        assert pictures == {name for name, _, _ in ROWS}
+        assert images == {name for name, _, _ in ROWS}
     elif layout == "mchar":
         entries = list(json.loads(target.read_text()).values())
         assert [tuple(entry["label"]) for entry in entries] == [label for _, label, _ in ROWS]
         assert entries[0] == {
             "height": [20, 19.5], "label": [0, 5], "left": [10, 22], "top": [5, 5.5], "width": [10, 9]
         }  # fmt: skip
-        assert pictures == {f"{i:06d}.png" for i in range(len(ROWS))}
+        assert images == {f"{i:06d}.png" for i in range(len(ROWS))}
     else:
         assert next(iter(of_digit_struct(target).values()))[0] == [10, 5]
-        assert pictures == {f"{i + 1}.png" for i in range(len(ROWS))}
+        assert images == {f"{i + 1}.png" for i in range(len(ROWS))}
 
 
-def test_processes_write_the_same_files_as_none(tmp_path: Path) -> None:
+def test_several_processes_write_the_same_files(tmp_path: Path) -> None:
     for workers in (1, 2):
         write("mchar", tmp_path / str(workers), {"train": 150}, order(workers=workers))
     one, two = (sorted((tmp_path / name).rglob("*.*")) for name in "12")
@@ -188,16 +193,16 @@ def test_processes_write_the_same_files_as_none(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
-# Whole or not there
+# Complete or absent
 
 
-def test_a_part_is_added_to_others_but_never_over_itself(tmp_path: Path) -> None:
+def test_a_part_is_added_to_others_but_never_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     write("mchar", out, {"val": 2}, order())
     write("mchar", out, {"train": 2}, order())
     before = sorted(out.rglob("*"))
-    with pytest.raises(UsageError, match="mchar_val' is already there"):
+    with pytest.raises(UsageError, match="mchar_val' already exists"):
         write("mchar", out, {"val": 2}, order())
     assert sorted(out.rglob("*")) == before
 
@@ -209,7 +214,7 @@ def test_a_folder_with_anything_in_it_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_an_interrupted_one_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     def interrupt(what: str, done: int, total: int | None) -> None:
         if what == "render val":
             raise KeyboardInterrupt
@@ -220,13 +225,13 @@ def test_an_interrupted_one_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_a_killed_one_leaves_nothing_that_the_next_does_not_remove(
+def test_leftovers_of_a_killed_write_are_removed_by_the_next(
     tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
     words = ("render", "layout=mchar", f"out={tmp_path / 'out'}", "part=train")
     process = spawn(*words, "data.n_train=100000")
     assert process.stderr is not None
-    assert process.stderr.readline() == "render train ...\n"  # a first piece is written
+    assert process.stderr.readline() == "render train ...\n"  # the first photographs are written
     process.send_signal(signal.SIGKILL)
     process.wait()
     (left,) = tmp_path.iterdir()
@@ -237,13 +242,13 @@ def test_a_killed_one_leaves_nothing_that_the_next_does_not_remove(
 
 
 @pytest.mark.parametrize("out", ["file", "file/out"])
-def test_a_file_in_the_folders_place_is_said(tmp_path: Path, out: str) -> None:
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, out: str) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="file' is a file"):
         write("mat", tmp_path / out, {"train": 5}, order())
 
 
-# What is asked for
+# Requests
 
 
 @pytest.mark.parametrize(
@@ -251,11 +256,11 @@ def test_a_file_in_the_folders_place_is_said(tmp_path: Path, out: str) -> None:
     [
         ("mat", {"val": 5}, 32, "no part 'val'"),
         ("mat", {"train": 5}, 24, "32 x 32"),
-        ("folder", {"train": Labels(Path("x.json"), "mchar", ROWS)}, 32, "single digits"),
+        ("folder", {"train": RequestedLabels(Path("x.json"), "mchar", ROWS)}, 32, "single digits"),
     ],
 )
-def test_what_a_layout_does_not_hold_is_refused(
-    tmp_path: Path, layout: str, parts: dict[str, int | Labels], size: int, says: str
+def test_what_a_layout_does_not_support_is_refused(
+    tmp_path: Path, layout: str, parts: dict[str, int | RequestedLabels], size: int, says: str
 ) -> None:
     with pytest.raises(UsageError, match=says):
         write(layout, tmp_path / "out", parts, order(size=size))
@@ -266,13 +271,13 @@ def test_what_a_layout_does_not_hold_is_refused(
     ("file", "part"),
     [("mchar_train.json", "train"), ("my_val.json", "val"), ("a/test/digitStruct.mat", "test")],
 )
-def test_a_label_file_says_by_its_name_which_part_it_is(file: str, part: str) -> None:
-    assert label_files.part_of(Path(file)) == part
+def test_the_part_of_a_label_file_follows_from_its_name(file: str, part: str) -> None:
+    assert requested_labels.part_of(Path(file)) == part
 
 
-def test_a_label_file_that_does_not_say_its_part_is_asked_for_it() -> None:
+def test_a_label_file_whose_name_does_not_tell_its_part_is_refused() -> None:
     with pytest.raises(UsageError, match="which part"):
-        label_files.part_of(Path("labels.json"))
+        requested_labels.part_of(Path("labels.json"))
 
 
 def entry(**changes: object) -> dict[str, object]:
@@ -282,17 +287,17 @@ def entry(**changes: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
-        ("../a.png", {}, "no name of a file"),
-        ("a.jpg", {}, "no name of a PNG"),
+        ("../a.png", {}, "not a valid file name"),
+        ("a.jpg", {}, "not the name of a PNG"),
         ("a.png", {"left": [90_000]}, "wide and high"),
     ],
 )
-def test_labels_that_cannot_be_drawn_are_refused_by_the_picture(
+def test_labels_that_cannot_be_drawn_are_refused_with_the_image_name(
     tmp_path: Path, name: str, changes: dict[str, object], says: str
 ) -> None:
     (tmp_path / "mchar_train.json").write_text(json.dumps({name: entry(**changes)}))
     with pytest.raises(DataError, match=says) as caught:
-        label_files.read_labels(tmp_path / "mchar_train.json")
+        requested_labels.read(tmp_path / "mchar_train.json")
     assert name in caught.value.message
 
 
@@ -323,7 +328,7 @@ def test_the_command_writes_all_parts(folder: Path) -> None:
         (["layout=tar"], 2, "must be none or mat"),
     ],
 )
-def test_words_that_do_not_go_together_are_said(
+def test_conflicting_options_are_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, says: str
 ) -> None:
     assert cli.main(["render", *words]) == code

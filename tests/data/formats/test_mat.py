@@ -35,17 +35,17 @@ def read_all(path: Path, count: int = 5) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("count", [1, 5, 1000])
-def test_it_reads_what_scipy_reads(tmp_path: Path, compress: bool, count: int) -> None:
+def test_values_match_scipys(tmp_path: Path, compress: bool, count: int) -> None:
     savemat(tmp_path / "a.mat", ARRAYS, do_compression=compress)
     reference = loadmat(tmp_path / "a.mat")
-    found = read_all(tmp_path / "a.mat", count)
-    assert found.keys() == ARRAYS.keys()
-    for name, array in found.items():
+    arrays = read_all(tmp_path / "a.mat", count)
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in arrays.items():
         assert array.shape == reference[name].shape
         assert (array == reference[name]).all(), name
 
 
-def test_it_reads_big_endian_files(tmp_path: Path) -> None:
+def test_big_endian_files_are_read(tmp_path: Path) -> None:
     values = np.array([[1000, -2, 3], [4, 5, 60000]], ">i4")
     parts = [
         struct.pack(">IIII", 6, 8, 12, 0),
@@ -60,11 +60,11 @@ def test_it_reads_big_endian_files(tmp_path: Path) -> None:
     assert (read_all(tmp_path / "big.mat")["z"] == values).all()
 
 
-def test_variables_of_other_kinds_are_named_but_not_read(tmp_path: Path) -> None:
+def test_variables_of_other_kinds_are_listed_but_not_read(tmp_path: Path) -> None:
     kinds = {"text": "house", "cells": np.array([1, "a"], object), "logical": np.array([[True]])}
     savemat(tmp_path / "a.mat", kinds | {"complex": np.array([[1j]]), "struct": {"field": 1}})
-    found = {name: variable.kind for name, variable in variables(tmp_path / "a.mat").items()}
-    assert found == {
+    kinds = {name: variable.kind for name, variable in variables(tmp_path / "a.mat").items()}
+    assert kinds == {
         "text": "char",
         "cells": "cell",
         "logical": "logical uint8",
@@ -97,17 +97,17 @@ def outcome(path: Path, data: bytes) -> dict[str, np.ndarray] | DataError:
         return error
 
 
-def test_a_flipped_bit_in_a_compressed_array_never_passes(tmp_path: Path, compressed: bytes) -> None:
+def test_a_flipped_bit_in_a_compressed_array_is_detected(tmp_path: Path, compressed: bytes) -> None:
     draw = numpy_generator(2, "flips")
     for place in draw.integers(128, len(compressed), 400):
         data = bytearray(compressed)
         data[place] ^= 1 << draw.integers(8)
-        found = outcome(tmp_path / "a.mat", bytes(data))
-        same = not isinstance(found, DataError) and all(
-            np.array_equal(found.get(name, ()), ARRAYS[name]) for name in ("X", "y")
+        result = outcome(tmp_path / "a.mat", bytes(data))
+        same = not isinstance(result, DataError) and all(
+            np.array_equal(result.get(name, ()), ARRAYS[name]) for name in ("X", "y")
         )
-        # An element whose own tag was hit may be passed over; what is read is never wrong.
-        assert isinstance(found, DataError) or same or len(found) < 2, place
+        # An element whose own tag is damaged may be skipped; values that are read are never wrong.
+        assert isinstance(result, DataError) or same or len(result) < 2, place
 
 
 @settings(deadline=None, max_examples=300)
@@ -123,27 +123,27 @@ def test_damage_of_any_kind_is_a_data_error_or_harmless(
 
 
 @pytest.mark.parametrize("kind", ["stored", "compressed"])
-def test_a_file_that_is_cut_short_is_never_read_as_whole(
+def test_a_truncated_file_is_never_read_as_complete(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
     whole = request.getfixturevalue(kind)
     for length in range(0, len(whole), 7):
-        found = outcome(tmp_path / "a.mat", whole[:length])
-        assert isinstance(found, DataError) or len(found) < 2
+        result = outcome(tmp_path / "a.mat", whole[:length])
+        assert isinstance(result, DataError) or len(result) < 2
 
 
-def test_a_cut_is_seen_before_anything_is_read(tmp_path: Path, stored: bytes) -> None:
+def test_truncation_is_detected_before_anything_is_read(tmp_path: Path, stored: bytes) -> None:
     (tmp_path / "a.mat").write_bytes(stored[:-8])
     with pytest.raises(DataError, match="cut short"):
         variables(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize("n", [20, 22])
-def test_dimensions_that_do_not_fit_the_data_are_damage(tmp_path: Path, stored: bytes, n: int) -> None:
+def test_dimensions_that_do_not_fit_the_data_are_an_error(tmp_path: Path, stored: bytes, n: int) -> None:
     dims = struct.pack("<4i", 4, 4, 3, 21)
     assert stored.count(dims) == 1
-    found = outcome(tmp_path / "a.mat", stored.replace(dims, struct.pack("<4i", 4, 4, 3, n)))
-    assert isinstance(found, DataError)
+    result = outcome(tmp_path / "a.mat", stored.replace(dims, struct.pack("<4i", 4, 4, 3, n)))
+    assert isinstance(result, DataError)
 
 
 @pytest.mark.parametrize(
@@ -156,14 +156,14 @@ def test_dimensions_that_do_not_fit_the_data_are_damage(tmp_path: Path, stored: 
     ],
 )
 def test_other_formats_are_refused_by_name(tmp_path: Path, data: bytes, words: str) -> None:
-    found = outcome(tmp_path / "a.mat", data)
-    assert isinstance(found, DataError)
-    assert words in found.message
-    assert str(tmp_path / "a.mat") in found.message
-    assert found.hint
+    result = outcome(tmp_path / "a.mat", data)
+    assert isinstance(result, DataError)
+    assert words in result.message
+    assert str(tmp_path / "a.mat") in result.message
+    assert result.hint
 
 
-def test_a_file_that_is_not_there_is_a_data_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
         variables(tmp_path / "none.mat")
 

@@ -1,4 +1,4 @@
-"""Faces drawn with a pen: what a hand's numbers mean, and which digits come out."""
+"""Faces drawn with a pen: the effect of a hand's parameters, and the digits that result."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def longest_run(row: np.ndarray) -> int:
     return int((steps[1::2] - steps[::2]).max())
 
 
-def test_the_numbers_of_a_hand_are_what_they_say() -> None:
+def test_the_parameters_of_a_hand_have_their_effects() -> None:
     zero = drawn("0")
     rows, columns = np.flatnonzero(zero.any(1)), np.flatnonzero(zero.any(0))
     assert abs(rows[0] - TOP) <= 2
@@ -54,7 +54,7 @@ def test_every_digit_fills_its_line(form: str) -> None:
         assert abs(rows[-1] + 1 - TOP - DENSITY) <= 0.06 * DENSITY
 
 
-def test_a_9_is_a_6_turned_round() -> None:
+def test_a_9_is_a_6_rotated_by_180_degrees() -> None:
     six, nine = drawn("6"), drawn("9")
     turned = six[::-1, ::-1]
     moved = np.roll(turned, 2 * TOP + DENSITY - SIDE, axis=0)
@@ -81,21 +81,21 @@ def test_a_9_is_a_6_turned_round() -> None:
         ("hook", -30, "23"),
     ],
 )
-def test_each_number_changes_the_digits_that_it_is_about(name: str, value: float, forms: str) -> None:
+def test_each_parameter_changes_only_its_digits(name: str, value: float, forms: str) -> None:
     for form in forms:
         assert (drawn(form) != drawn(form, **{name: value})).sum() > 50
 
 
-def test_nearly_every_hand_can_be_read() -> None:
+def test_nearly_every_hand_is_readable() -> None:
     allowed = {"0": {1}, "4": {0, 1}, "6": {1}, "8": {2}, "9": {1}}
-    found = [
+    right = [
         all(holes(painter.ink(hand, form, DENSITY, SIDE, TOP)) in allowed.get(form, {0}) for form in DIGITS)
         for hand in hands(64)
     ]
-    assert np.mean(found) > 0.85
+    assert np.mean(right) > 0.85
 
 
-def test_a_picture_has_a_painter_s_face_as_often_as_the_world_says() -> None:
+def test_painters_faces_are_as_frequent_as_in_the_world() -> None:
     faces = installed_faces()
     assert faces.painted > 100
     fonts = len(faces.names) - faces.painted

@@ -1,4 +1,4 @@
-"""The renderer of the embedded data set: what a seed means, and that labels are what the pictures show."""
+"""The renderer of the built-in data set: what a seed means, and that labels match the images."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import REPO, installed_faces, shared_cache
-from PIL import Image, ImageFont
+from PIL import Image
 
 from svhncli.core.rng import numpy_generator
 from svhncli.data.render import camera, chunk, scene
 from svhncli.data.render.chunk import CHUNK, render_chunk
 from svhncli.data.render.dice import Dice
-from svhncli.data.render.faces import DIGITS, FLAT_THREE, PLAIN_ONE, Atlas, fonts, holes, mask, usable
+from svhncli.data.render.faces import FLAT_THREE, PLAIN_ONE
 from svhncli.data.render.renderer import render
 from svhncli.data.render.scene import CLIMB, ROW, STACK
 from svhncli.data.render.world import STREET, Spec, World, load
@@ -29,7 +29,7 @@ Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
 def drawn(
     count: int, *, seed: int = 0, part: str = "train", size: int = 32, workers: int | None = 1
 ) -> Drawn:
-    """Render into arrays that begin full of rubbish, so that nothing can be left unfilled unseen."""
+    """Render into arrays filled with garbage, so that unfilled elements are noticed."""
     images = np.full((count, 3, size, size), 77, np.uint8)
     labels = np.full((count, 1), -5, np.int64)
     groups = np.full(count, -5, np.int64)
@@ -67,8 +67,8 @@ def test_a_longer_set_begins_with_the_shorter_one(some: Drawn, count: int) -> No
     assert equal(drawn(count), (images, labels, groups))
 
 
-def test_processes_give_the_same_bits_as_none(several: Drawn) -> None:
-    count = 2000 + 7  # enough for processes, and no multiple of a chunk
+def test_rendering_in_processes_is_bit_identical(several: Drawn) -> None:
+    count = 2000 + 7  # enough for processes, and not a multiple of a chunk
     images, labels, groups = several
     assert equal(drawn(count, workers=2), (images[:count], labels[:count], groups[:count]))
 
@@ -81,7 +81,7 @@ def test_a_chunk_does_not_depend_on_what_was_drawn_before_it(some: Drawn) -> Non
 
 
 @pytest.mark.parametrize(("seed", "part", "index"), [(1, "train", 0), (0, "test", 0), (0, "train", 1)])
-def test_seeds_parts_and_chunks_share_no_picture(some: Drawn, seed: int, part: str, index: int) -> None:
+def test_seeds_parts_and_chunks_share_no_image(some: Drawn, seed: int, part: str, index: int) -> None:
     first = {image.tobytes() for image in some[0][:CHUNK]}
     assert len(first) == CHUNK
     other, _, _ = render_chunk(seed, part, index, 32, WORLD, installed_faces())
@@ -91,26 +91,26 @@ def test_seeds_parts_and_chunks_share_no_picture(some: Drawn, seed: int, part: s
 # What is returned
 
 
-def test_images_use_the_range_and_are_coloured(some: Drawn) -> None:
+def test_images_use_the_range_and_are_colored(some: Drawn) -> None:
     images = some[0]
     assert images.min() < 10
     assert images.max() > 245
     assert 70 < images.mean() < 170
-    assert (images.std(axis=(1, 2, 3)) > 1).all(), "an empty picture"
+    assert (images.std(axis=(1, 2, 3)) > 1).all(), "an empty image"
     assert np.abs(images[:, 0].astype(int) - images[:, 2]).mean() > 4
 
 
-def test_groups_count_from_0_stand_together_and_hold_at_most_5(some: Drawn) -> None:
+def test_groups_count_from_0_and_are_consecutive_with_at_most_5_images(some: Drawn) -> None:
     groups = some[2]
     assert groups[0] == 0
     assert set(np.diff(groups)) == {0, 1}
     assert np.bincount(groups).max() <= 5
 
 
-def test_crops_of_one_number_look_alike_and_those_of_neighbours_do_not(some: Drawn) -> None:
+def test_crops_of_a_number_look_alike_and_those_of_neighboring_numbers_do_not(some: Drawn) -> None:
     images, _, groups = some
-    colours = images.mean(axis=(2, 3))
-    step = np.abs(np.diff(colours, axis=0)).mean(axis=1)
+    colors = images.mean(axis=(2, 3))
+    step = np.abs(np.diff(colors, axis=0)).mean(axis=1)
     same = np.diff(groups) == 0
     assert np.median(step[same]) < np.median(step[~same]) / 3
 
@@ -133,7 +133,7 @@ def test_progress_adds_up_to_the_number_of_images() -> None:
     assert steps == [CHUNK, 10]
 
 
-def test_an_empty_set_is_no_error() -> None:
+def test_an_empty_set_is_not_an_error() -> None:
     assert [len(array) for array in drawn(0)] == [0, 0, 0]
 
 
@@ -176,117 +176,24 @@ def test_arrays_of_another_shape_are_refused_by_name(
         render(images, labels, groups, seed=0, part="train", cache=shared_cache())
 
 
-# Faces
-
-
-def test_every_face_has_ten_distinct_digits() -> None:
-    faces = fonts(100)
-    assert len(faces) >= 10
-    assert "Pillow" in faces
-    for font in faces.values():
-        assert len({(ink.shape, ink.tobytes()) for ink in (mask(font, digit) for digit in DIGITS)}) == 10
-
-
-@pytest.mark.parametrize("file", ["LastResortHE-Regular", "STIXNonUni", "cmex10", "cmsy10", "DejaVuSansMono"])
-def test_faces_that_lack_digits_or_show_other_signs_are_dropped(file: str) -> None:
-    import matplotlib
-
-    path = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{file}.ttf")
-    if not path.exists():
-        pytest.skip(f"this matplotlib ships no {file}")
-    assert not usable(ImageFont.truetype(path, 100))
-    assert file not in fonts(100)
-
-
-@pytest.mark.parametrize("lacks", [True, False])
-def test_a_face_whose_5_is_absent_or_another_digit_is_dropped(tmp_path: Path, lacks: bool) -> None:
-    """The other sign has a 5's counters, so that only its likeness gives it away."""
-    tools = pytest.importorskip("fontTools.ttLib")
-    import matplotlib
-
-    font = tools.TTFont(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
-    for table in font["cmap"].tables:
-        if ord("5") in table.cmap:
-            table.cmap[ord("5")] = ".notdef" if lacks else "three"
-    font["glyf"][".notdef"] = font["glyf"]["S"]
-    font.save(tmp_path / "broken.ttf")
-    assert not usable(ImageFont.truetype(tmp_path / "broken.ttf", 100))
-
-
-def test_holes_counts_counters_and_sees_broken_pieces() -> None:
-    ring = np.pad(np.zeros((6, 6), bool), 3, constant_values=True)
-    assert holes(ring) == 1
-    assert holes(np.concatenate([ring, ring])) == 2
-    assert holes(np.concatenate([ring, np.zeros((2, 12), bool), ring])) == -1
-    assert holes(np.zeros((0, 0), bool)) == -1
-
-
-def test_some_faces_bring_a_bare_1_and_a_flat_3_and_the_others_keep_their_own() -> None:
-    faces = installed_faces()
-    for digit, form in ((1, PLAIN_ONE), (3, FLAT_THREE)):
-        same = [np.array_equal(cells[digit], cells[form]) for cells in faces.distance]
-        assert any(same)
-        assert not all(same)
-    sans = faces.names.index("DejaVuSans-Bold")
-    left, top, right, bottom = faces.boxes[sans, PLAIN_ONE]
-    assert bottom - top > 2 * (right - left)
-    assert (faces.distance[sans, FLAT_THREE] > 0).sum() != (faces.distance[sans, 3] > 0).sum()
-
-
-def test_the_distance_fields_are_distances() -> None:
-    """The outline reaches the ink's box, and no step between cells is longer than a cell."""
-    faces = installed_faces()
-    assert np.isfinite(faces.distance).all()
-    for field, box in zip(faces.distance.reshape(-1, 64, 64), faces.boxes.reshape(-1, 4), strict=True):
-        rows, columns = np.nonzero(field > -0.5 / 40)
-        ends = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / 40
-        np.testing.assert_allclose(ends - [0.8, 0.3, 0.8, 0.3], box, atol=0.03)
-        assert np.abs(np.diff(field, axis=1)).max() <= 1.05 / 40
-        assert np.abs(np.diff(field, axis=0)).max() <= 1.05 / 40
-
-
-# Labels and pictures
-
-
-def nearest_digit(field: np.ndarray, faces: Atlas, face: int) -> int:
-    """The digit of a face whose ink a picture of one upright digit resembles most."""
-    ink = faces.distance[face, :10] > 0
-    scores = (ink & field).sum(axis=(1, 2)) / (ink | field).sum(axis=(1, 2))
-    return int(scores.argmax())
-
-
-def test_a_field_shows_its_digit_by_an_independent_drawing() -> None:
-    """Pillow draws each digit again, at another size; its class's field must be the nearest of the ten."""
-    faces = installed_faces()
-    found = []
-    for face, (name, font) in enumerate(fonts(200).items()):
-        assert name == faces.names[face]
-        for digit in range(10):
-            left, top, right, bottom = faces.boxes[face, digit]
-            wide, high = round((right - left) * 40), round((bottom - top) * 40)
-            ink = Image.fromarray(mask(font, str(digit))).resize((wide, high), Image.Resampling.NEAREST)
-            field = np.zeros((64, 64), bool)
-            y, x = round((top + 0.3) * 40), round((left + 0.8) * 40)
-            field[y : y + high, x : x + wide] = np.asarray(ink)
-            found.append(nearest_digit(field, faces, face) == digit)
-    assert np.mean(found) > 0.99, "only hairlines that the small picture loses are misread"
+# Labels and images
 
 
 def boxed_ink(digits: np.ndarray, kind: int, world: World) -> tuple[np.ndarray, np.ndarray]:
-    """Each digit's box in posed scenes, stretched over a square: bool (B, L, 40, 40); and the faces (B,)."""
+    """Each digit's box in posed scenes, resized to a square: bool (B, L, 40, 40); and the faces (B,)."""
     faces = installed_faces()
     dice = Dice(numpy_generator(0, "boxed"), len(digits), world)
     numbers = scene.layout(dice, digits, kind, faces)
     seen = scene.view(dice, numbers, 50)
     fields = scene.distances(seen, numbers, faces)
     shares = scene.boxes(seen.frames, numbers, scene.corners(numbers, faces)) / (fields.shape[:0:-1] * 2)
-    pictures = [Image.fromarray(field > 0).convert("RGB") for field in fields]
-    pairs = zip(pictures, shares, strict=True)
-    return np.stack([camera.crop(picture, share, 40)[:, 0] > 127 for picture, share in pairs]), numbers.face
+    images = [Image.fromarray(field > 0).convert("RGB") for field in fields]
+    pairs = zip(images, shares, strict=True)
+    return np.stack([camera.crop(image, share, 40)[:, 0] > 127 for image, share in pairs]), numbers.face
 
 
 def read(ink: np.ndarray, face: int) -> int:
-    """The digit of a face whose ink, stretched over a square, overlaps most with bool (40, 40)."""
+    """The digit of a face whose ink, resized to a square, overlaps most with bool (40, 40)."""
     faces = installed_faces()
     boxes = (faces.boxes[face] + np.array([0.8, 0.3, 0.8, 0.3])) * 40
     cells = [Image.fromarray(field > 0).convert("L") for field in faces.distance[face]]
@@ -299,7 +206,7 @@ def read(ink: np.ndarray, face: int) -> int:
     return {PLAIN_ONE: 1, FLAT_THREE: 3}.get(best, best)
 
 
-def test_what_lies_behind_the_camera_beyond_a_picture_has_a_place_too() -> None:
+def test_pixels_behind_the_camera_have_finite_positions() -> None:
     frames = np.linalg.inv([[[1.0, 0, 0], [0, 1, 0], [-2, 0, 1]]])  # depth 0 at the first pixel, then less
     seen = scene.look(frames, np.array([[4, 8]]), np.ones(1))
     assert np.isfinite(seen.u).all()
@@ -309,22 +216,22 @@ def test_what_lies_behind_the_camera_beyond_a_picture_has_a_place_too() -> None:
 @pytest.mark.parametrize(
     ("length", "kind"), [*((length, ROW) for length in range(1, 6)), (3, CLIMB), (3, STACK)]
 )
-def test_each_box_holds_the_digit_of_its_label(length: int, kind: int) -> None:
+def test_each_box_contains_the_digit_of_its_label(length: int, kind: int) -> None:
     digits = np.random.default_rng(length).integers(0, 10, (30, length))
     upright = load(Spec(without=("bend", "italic", "tilt", "pose", "loose", "climb")))
-    for world, least in ((upright, 0.99), (WORLD, 0.7)):  # this reader fails where digits lean or are bent
+    for world, least in ((upright, 0.99), (WORLD, 0.7)):  # this classifier fails if digits lean or are bent
         inks, faces = boxed_ink(digits, kind, world)
-        found = np.array(
+        predicted = np.array(
             [[read(ink, int(face)) for ink in row] for row, face in zip(inks, faces, strict=True)]
         )
-        assert (found == digits).mean() > least
-        assert (found == (digits + 1) % 10).mean() < 0.2
+        assert (predicted == digits).mean() > least
+        assert (predicted == (digits + 1) % 10).mean() < 0.2
 
 
 def linear_reader(images: np.ndarray, classes: np.ndarray, train: int) -> float:
-    """Held-out accuracy of ridge regression on how much each pixel differs from its picture's middle."""
-    grey = images.mean(axis=1).reshape(len(images), -1)
-    pixels = np.abs(grey - np.median(grey, axis=1, keepdims=True))
+    """Held-out accuracy of ridge regression on each pixel's difference from its image's middle."""
+    gray = images.mean(axis=1).reshape(len(images), -1)
+    pixels = np.abs(gray - np.median(gray, axis=1, keepdims=True))
     pixels = pixels / pixels.std(axis=1, keepdims=True)
     pixels -= pixels.mean(axis=0)
     known, targets = pixels[:train], np.eye(10)[classes[:train]]
@@ -332,7 +239,7 @@ def linear_reader(images: np.ndarray, classes: np.ndarray, train: int) -> float:
     return float(((pixels[train:] @ weights).argmax(axis=1) == classes[train:]).mean())
 
 
-def test_labels_can_be_read_from_the_pictures_but_not_easily(several: Drawn) -> None:
+def test_labels_can_be_learned_from_the_images_but_not_easily(several: Drawn) -> None:
     images, labels, groups = several
     score = linear_reader(images, labels[:, 0], 1500)
     assert 0.30 < score < 0.80
@@ -351,7 +258,7 @@ import signal
 import sys
 
 if __name__ == "__mp_main__":  # in a child, before it has imported anything
-    os.write(1, b"child\\n")  # at once: both children write
+    os.write(1, b"child\\n")  # in a single write: both children write
 
 import numpy as np
 from svhncli.data.store.cache import Cache, default_root
@@ -379,7 +286,7 @@ if __name__ == "__main__":
 def test_no_process_outlives_an_interrupted_or_killed_parent(
     tmp_path: Path, lines: list[str], how: signal.Signals
 ) -> None:
-    """After some lines of output, a signal. The children hold the pipe too: it ends when they all have."""
+    """Send a signal after some lines of output. The children hold the pipe too, until all have ended."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     root = str(REPO)

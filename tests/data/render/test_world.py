@@ -1,4 +1,4 @@
-"""The renderer's config: every factor's distribution, what a user's file may change, what is left out."""
+"""The renderer's configuration: every factor's distribution, a user's file, factors that are left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from svhncli.data.render.dice import Dice
 from svhncli.data.render.painter import OF_A_HAND, hands
 from svhncli.data.render.scene import CLIMB, ROW, STACK
 from svhncli.data.render.surfaces import _TINTS, _tiles
-from svhncli.data.render.whole import photographs
+from svhncli.data.render.whole_photographs import photographs
 from svhncli.data.render.world import OWN, STREET, Spec, World, load
 
 WORLD = load(STREET)
@@ -27,7 +27,7 @@ def drawn(world: World, name: str, count: int = 20_000) -> np.ndarray:
     return Dice(numpy_generator(0, "draws"), count, world).draw(name).ravel()
 
 
-def test_the_distributions_are_what_they_say() -> None:
+def test_draws_follow_their_distributions() -> None:
     share = drawn(WORLD, "wall.luma")
     assert share.min() >= 0.1
     assert share.max() <= 0.85
@@ -40,14 +40,14 @@ def test_the_distributions_are_what_they_say() -> None:
     assert (gap.min(), gap.max()) == (np.float32(0.02), np.float32(0.4))
 
 
-def test_a_choice_falls_by_weight() -> None:
+def test_choices_follow_their_weights() -> None:
     dice = Dice(numpy_generator(0, "choice"), 20_000, WORLD)
     shares = np.bincount(dice.choose("number.layout"), minlength=3) / 20_000
     weights = np.array(list(WORLD.weights("number.layout").values()), float)
     np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.01)
 
 
-def test_choices_have_the_order_that_the_code_counts_on() -> None:
+def test_choices_have_the_order_that_the_code_relies_on() -> None:
     layouts = list(WORLD.weights("number.layout"))
     assert [layouts.index(name) for name in ("row", "climb", "stack")] == [ROW, CLIMB, STACK]
     assert list(WORLD.weights("wall.tint")) == list(WORLD.weights("ink.tint")) == list(_TINTS)
@@ -55,7 +55,7 @@ def test_choices_have_the_order_that_the_code_counts_on() -> None:
 
 
 def test_every_entry_is_drawn_and_every_draw_has_an_entry() -> None:
-    """A distribution that no line of the renderer asks for would be a knob without a wire."""
+    """A distribution that the renderer never draws from would have no effect."""
     source = "".join(path.read_text() for path in SYNTH.glob("*.py"))
     asked = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', source))
     asked |= {f"exposure.{channel}" for channel in ("red", "green", "blue")} | {"wall.tint", "ink.tint"}
@@ -65,26 +65,26 @@ def test_every_entry_is_drawn_and_every_draw_has_an_entry() -> None:
     assert happens == {factor for factor, entries in WORLD.factors.items() if "chance" in entries}
 
 
-def test_every_factor_has_a_reason_beside_it() -> None:
+def test_every_factor_has_a_comment() -> None:
     for line in OWN.read_text().splitlines():
         if re.match(r"[a-z_]+:", line):
             assert "#" in line, line
 
 
-def pictures(spec: Spec) -> np.ndarray:
-    """Crops of numbers that stand in a row, and of some along a stair."""
+def make_images(spec: Spec) -> np.ndarray:
+    """Crops of numbers in a row, and of some along a stair."""
     world = load(spec)
-    found = []
+    batches = []
     for count, kind in ((96, ROW), (32, CLIMB)):
         digits = np.arange(count)[:, None] * [3, 7] % 10
         dice = Dice(numpy_generator(0, "factor"), count, world)
-        found.append(crops(dice, digits, kind, 24, installed_faces()))
-    return np.concatenate(found)
+        batches.append(crops(dice, digits, kind, 24, installed_faces()))
+    return np.concatenate(batches)
 
 
 @pytest.mark.parametrize("factor", list(WORLD.factors))
-def test_every_factor_can_be_left_out_and_changes_what_is_drawn(factor: str) -> None:
-    """With it in every picture some differ; what a factor needs to be seen is in every picture, too."""
+def test_every_factor_can_be_left_out_and_changes_the_images(factor: str) -> None:
+    """With the factor in every image, some differ; factors that it depends on are in every image, too."""
     always = ("plate", "screws", "ledge", "defocus", "swelling", factor)
     specs = Spec(always=always), Spec(without=(factor,), always=always)
     if factor == "number":
@@ -100,11 +100,11 @@ def test_every_factor_can_be_left_out_and_changes_what_is_drawn(factor: str) -> 
         one, other = (hands(Dice(numpy_generator(0, "hands"), 64, load(spec))) for spec in specs)
         assert one != other
     else:
-        one, other = map(pictures, specs)
+        one, other = map(make_images, specs)
         assert (one != other).any()
 
 
-def test_a_factor_that_is_left_out_leaves_the_other_draws_as_they_were() -> None:
+def test_leaving_out_a_factor_does_not_change_the_other_draws() -> None:
     one, other = (
         Dice(numpy_generator(0, "same"), 5, load(spec)) for spec in (STREET, Spec(without=("pose", "plate")))
     )
@@ -119,7 +119,7 @@ def test_without_the_pose_the_camera_stands_straight() -> None:
     assert not drawn(load(Spec(without=("pose",))), "pose.turn").any()
 
 
-def test_a_file_changes_what_it_names_alone(tmp_path: Path) -> None:
+def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
     file = tmp_path / "world.yaml"
     file.write_text("plate: {chance: 1, corner: [0.1, 0.1]}\nwall: {tint: {weights: {red: 1}}}\n")
     world = load(Spec(file=file))
@@ -133,7 +133,7 @@ def test_a_file_changes_what_it_names_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("plate: {chance: 2}", "0 to 1"),
+        ("plate: {chance: 2}", "between 0 and 1"),
         ("plate: {corner: [1, 0]}", "low is above high"),
         ("plate: {corner: {sigma: 1}}", "expected"),
         ("plate: {corner: x}", "expected"),
@@ -141,7 +141,7 @@ def test_a_file_changes_what_it_names_alone(tmp_path: Path) -> None:
         ("plate: {roundness: [0, 1]}", "no plate.roundness"),
         ("plates: {chance: 1}", "no plates.chance"),
         ("wall: {tint: {weights: {pink: 1}}}", "chooses among grey"),
-        ("wall: {tint: {weights: {red: -1}}}", "0 or more"),
+        ("wall: {tint: {weights: {red: -1}}}", "at least 0"),
         ("wall: {tint: [0, 1]}", "chooses among"),
         ("plate: 3", "factors"),
         ("[1, 2]", "factors"),
@@ -149,14 +149,14 @@ def test_a_file_changes_what_it_names_alone(tmp_path: Path) -> None:
         ("\udcff", "not YAML"),
     ],
 )
-def test_a_wrong_file_is_refused_by_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_file_is_refused_with_the_reason(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "world.yaml"
     file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(DataError, match=says):
         load(Spec(file=file))
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+def test_missing_factors_and_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
         Spec(file=tmp_path / "none.yaml").digest()
     with pytest.raises(UsageError, match="no factor 'plates'"):

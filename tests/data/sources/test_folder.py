@@ -1,4 +1,4 @@
-"""Pictures of one's own: class folders or a labels.csv."""
+"""Your own images: class folders or a labels.csv."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from svhncli.data.store.cache import Cache
 FRAMING = Framing(8, 8)
 
 
-def picture(path: Path, value: int) -> None:
+def make_image(path: Path, value: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (10, 9), (value, value, value)).save(path)
 
@@ -40,9 +40,9 @@ def numbers(data: DataSet) -> list[str]:
     return ["".join(str(k) for k in row if k != 10) for row in data.train.labels.tolist()]
 
 
-def with_csv(root: Path, content: str | bytes, pictures: tuple[str, ...] = ("a.png", "b.png")) -> Path:
-    for value, name in enumerate(pictures):
-        picture(root / name, value)
+def with_csv(root: Path, content: str | bytes, images: tuple[str, ...] = ("a.png", "b.png")) -> Path:
+    for value, name in enumerate(images):
+        make_image(root / name, value)
     raw = content if isinstance(content, bytes) else content.encode()
     (root / "labels.csv").write_bytes(raw)
     return root
@@ -51,7 +51,7 @@ def with_csv(root: Path, content: str | bytes, pictures: tuple[str, ...] = ("a.p
 def test_class_folders_give_single_digits(root: Path) -> None:
     for digit in (0, 3, 9):
         for i in range(2):
-            picture(root / str(digit) / f"{i}.png", 10 * digit + i)
+            make_image(root / str(digit) / f"{i}.png", 10 * digit + i)
     data = load(root)
     assert data.train.labels.ravel().tolist() == [0, 0, 3, 3, 9, 9]
     assert data.train.classes == 10
@@ -66,21 +66,21 @@ def test_other_files_are_left_out_and_counted(
 ) -> None:
     # Hydra, in another test, may silence it.
     monkeypatch.setattr("svhncli.data.sources.folder.log.disabled", False)
-    picture(root / "4" / "a.PNG", 1)
-    picture(root / "4" / "b.jpeg", 1)
+    make_image(root / "4" / "a.PNG", 1)
+    make_image(root / "4" / "b.jpeg", 1)
     for name in ("notes.txt", "Thumbs.db", ".DS_Store"):
         (root / "4" / name).write_bytes(b"x")
     with caplog.at_level(logging.WARNING):
         assert len(load(root).train) == 2
-    assert caplog.messages == [f"2 files in '{root}' have no picture's suffix and are left out"]
+    assert caplog.messages == [f"2 files in '{root}' do not have the suffix of an image and are left out"]
 
 
-def test_parts_lie_in_folders_of_their_own(root: Path) -> None:
+def test_parts_can_have_their_own_folders(root: Path) -> None:
     for value, part in enumerate(("train", "val", "test")):
-        picture(root / part / "5" / "a.png", value)
+        make_image(root / part / "5" / "a.png", value)
     data = load(root)
-    found = [part.images[0, 0, 0, 0] for part in (data.train, data.val, data.test)]
-    assert found == [0, 1, 2]
+    values = [part.images[0, 0, 0, 0] for part in (data.train, data.val, data.test)]
+    assert values == [0, 1, 2]
     assert len({int(part.groups[0]) for part in (data.train, data.val, data.test)}) == 3
 
 
@@ -113,18 +113,18 @@ BAD = {
     "other digits": ("file,label\na.png,٣\n", "label '٣'"),
     "power": ("file,label\na.png,²\n", "label '²'"),
     "5,000 digits": ("file,label\na.png," + "7" * 5000, "label '777"),
-    "twice": ("file,label\na.png,1\n./a.png,2\n", "'a.png' stands there twice"),
+    "twice": ("file,label\na.png,1\n./a.png,2\n", "'a.png' appears twice"),
     "above": ("file,label\n../a.png,1\n", "file '../a.png'"),
     "above in the middle": ("file,label\nsub/../../a.png,1\n", "file 'sub/../../a.png'"),
     "absolute": ("file,label\n/etc/passwd,1\n", "file '/etc/passwd'"),
     "no file": ("file,label\n,1\n", "file ''"),
     "zero byte": ("file,label\na\0.png,1\n", ""),
-    "open quote": ('file,label\n"a.png,1\n', "no CSV"),
-    "latin-1": ("file,label\n\xe4.png,1\n".encode("latin-1"), "no CSV in UTF-8"),
-    "header alone": ("file,label\n", "no pictures"),
-    "missing picture": ("file,label\nnone.png,1\n", "none.png': No such file"),
+    "open quote": ('file,label\n"a.png,1\n', "not a CSV"),
+    "latin-1": ("file,label\n\xe4.png,1\n".encode("latin-1"), "not a CSV in UTF-8"),
+    "header alone": ("file,label\n", "no images"),
+    "missing image": ("file,label\nnone.png,1\n", "none.png': No such file"),
     "a folder": ("file,label\n.,1\n", "Is a directory"),
-    "the csv itself": ("file,label\nlabels.csv,1\n", "no picture"),
+    "the csv itself": ("file,label\nlabels.csv,1\n", "not an image"),
 }
 
 
@@ -146,12 +146,12 @@ def test_other_layouts_are_refused(root: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
         load(root / "none")
     (root / "4").mkdir()
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="no images"):
         load(root)
 
 
-def test_pictures_of_one_s_own_have_no_boxes_to_be_seen_by(root: Path) -> None:
-    picture(root / "4" / "a.png", 1)
+def test_your_own_images_have_no_boxes_to_crop_by(root: Path) -> None:
+    make_image(root / "4" / "a.png", 1)
     with pytest.raises(DataError, match="no boxes") as caught:
         source.load(root, Framing(8, 8, "boxes"), cache=Cache(root.parent / "cache"))
     assert "data.crop=whole" in caught.value.hint

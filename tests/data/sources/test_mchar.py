@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from photo_files import assert_labels, fields, leftovers, write_mchar
 
 from svhncli.core.errors import DataError
-from svhncli.data.formats.labels import LONGEST
+from svhncli.data.formats import mchar_json
+from svhncli.data.formats.boxed_labels import LONGEST
 from svhncli.data.framing import Framing
 from svhncli.data.sources import mchar
 from svhncli.data.store.cache import Cache
@@ -41,9 +42,9 @@ def test_the_validation_part_may_be_missing(tmp_path: Path) -> None:
     assert mchar.load(tmp_path, WHOLE, cache=Cache(tmp_path / "cache")).val is None
 
 
-def test_floats_are_taken_as_numbers(tmp_path: Path) -> None:
+def test_floats_are_accepted(tmp_path: Path) -> None:
     path = written(tmp_path / "a.json", {"a.png": ROW | {"label": [0.0, 7]}})
-    assert mchar.read_labels(path) == [("a.png", (0, 7), ((1.0, 2.0, 5.0, 9.0), (6.0, 2.0, 11.0, 9.5)))]
+    assert mchar_json.read(path) == [("a.png", (0, 7), ((1.0, 2.0, 5.0, 9.0), (6.0, 2.0, 11.0, 9.5)))]
 
 
 def nested(depth: int) -> str:
@@ -51,18 +52,18 @@ def nested(depth: int) -> str:
 
 
 BAD = {
-    "empty": ("", "no JSON"),
-    "list": ([1], "no object"),
-    "number": ("7", "no object"),
-    "cut": ('{"a.png": {"label": [1', "no JSON"),
-    "double picture": ('{"a.png": 1, "a.png": 2}', "'a.png' stands there twice"),
-    "double field": ('{"a.png": {"label": [1], "label": [2]}}', "'label' stands there twice"),
-    "nan": ('{"a.png": {"label": [NaN]}}', "NaN is no number"),
-    "infinity": ('{"a.png": {"left": [-Infinity]}}', "-Infinity is no number"),
+    "empty": ("", "not valid JSON"),
+    "list": ([1], "not a JSON object"),
+    "number": ("7", "not a JSON object"),
+    "cut": ('{"a.png": {"label": [1', "not valid JSON"),
+    "repeated image": ('{"a.png": 1, "a.png": 2}', "'a.png' appears twice"),
+    "repeated field": ('{"a.png": {"label": [1], "label": [2]}}', "'label' appears twice"),
+    "nan": ('{"a.png": {"label": [NaN]}}', "NaN is not a finite number"),
+    "infinity": ('{"a.png": {"left": [-Infinity]}}', "-Infinity is not a finite number"),
     "deep": (nested(100_000), "nested too deeply"),
-    "long integer": ('{"a.png": {"label": [' + "7" * 5000 + "]}}", "no JSON"),
+    "long integer": ('{"a.png": {"label": [' + "7" * 5000 + "]}}", "not valid JSON"),
     "rather long integer": (json.dumps({"a.png": ROW}).replace("7.5", "9" * 400), "'a.png'"),
-    "lengths": ({"a.png": ROW | {"left": [1]}}, "2 in 'label', but 1 in 'left'"),
+    "lengths": ({"a.png": ROW | {"left": [1]}}, "2 values in 'label', but 1 in 'left'"),
     "missing field": ({"a.png": {"label": [1]}}, "'left' is missing"),
     "label 10": ({"a.png": ROW | {"label": [1, 10]}}, "label 10"),
     "label -1": ({"a.png": ROW | {"label": [1, -1]}}, "label -1"),
@@ -72,13 +73,13 @@ BAD = {
     "label true": ({"a.png": ROW | {"label": [True, 2]}}, "'label' holds"),
     "no digits": ({"a.png": {name: [] for name in ROW}}, "0 digits"),
     "many digits": ({"a.png": {name: [1] * (LONGEST + 1) for name in ROW}}, f"{LONGEST + 1} digits"),
-    "fields are numbers": ({"a.png": dict.fromkeys(ROW, 1)}, "no lists"),
-    "row is a list": ({"a.png": [1]}, "no lists"),
+    "fields are numbers": ({"a.png": dict.fromkeys(ROW, 1)}, "not lists"),
+    "row is a list": ({"a.png": [1]}, "not lists"),
     "huge": (json.dumps({"a.png": ROW}).replace("7.5", "1e999"), "'height' holds"),
     "far": ({"a.png": ROW | {"left": [1e9, 1]}}, "'left' holds"),
     "negative size": ({"a.png": ROW | {"width": [-1, 1]}}, "negative size"),
-    "path": ({"../a.png": ROW}, "no name of a file"),
-    "bytes": (None, "no JSON"),
+    "path": ({"../a.png": ROW}, "not a valid file name"),
+    "bytes": (None, "not valid JSON"),
 }
 
 
@@ -90,14 +91,14 @@ def test_a_bad_label_file_is_one_data_error(tmp_path: Path, content: Any, words:
     else:
         written(path, content)
     with pytest.raises(DataError, match=r"a\.json") as caught:
-        mchar.read_labels(path)
+        mchar_json.read(path)
     assert words in caught.value.message
     assert caught.value.hint
     assert len(caught.value.message) < 400
 
 
 @pytest.mark.parametrize("gone", ["mchar_train.json", "mchar_train"])
-def test_missing_files_are_told_with_their_place(tmp_path: Path, gone: str) -> None:
+def test_missing_files_are_named_with_their_path(tmp_path: Path, gone: str) -> None:
     write_mchar(tmp_path, "train", 2, 0)
     (tmp_path / gone).rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match=f"/{gone}'"):
@@ -126,11 +127,11 @@ def test_a_malformed_label_file_is_refused_or_read(
             data[spoil % len(data)] = sign
         (folder / "mchar_train.json").write_bytes(data)
         try:
-            found = mchar.read_labels(folder / "mchar_train.json")
+            labels = mchar_json.read(folder / "mchar_train.json")
         except DataError as error:
             assert "mchar_train.json" in error.message  # noqa: PT017
         else:
-            assert all(0 <= digit <= 9 for _, label, _ in found for digit in label)
+            assert all(0 <= digit <= 9 for _, label, _ in labels for digit in label)
 
 
 def test_a_bad_file_leaves_no_partial_cache(tmp_path: Path) -> None:
@@ -145,8 +146,8 @@ def test_a_bad_file_leaves_no_partial_cache(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (REAL / "labels").is_dir(), reason=f"no real data in {REAL}")
 def test_the_contest_s_own_files_are_read() -> None:
-    found = mchar.read_labels(REAL / "labels" / "mchar_train.json")
-    lengths = [len(label) for _, label, _ in found]
+    labels = mchar_json.read(REAL / "labels" / "mchar_train.json")
+    lengths = [len(label) for _, label, _ in labels]
     assert [lengths.count(length) for length in range(1, 7)] == [4636, 16262, 7813, 1280, 8, 1]
-    assert found[0] == ("000000.png", (1, 9), ((246.0, 77.0, 327.0, 296.0), (323.0, 81.0, 419.0, 300.0)))
-    assert len(mchar.read_labels(REAL / "labels" / "mchar_val.json")) == 10_000
+    assert labels[0] == ("000000.png", (1, 9), ((246.0, 77.0, 327.0, 296.0), (323.0, 81.0, 419.0, 300.0)))
+    assert len(mchar_json.read(REAL / "labels" / "mchar_val.json")) == 10_000

@@ -1,4 +1,4 @@
-"""Real and rendered pictures in a batch: how many of each, which ones, and that only real ones are judged."""
+"""Real and rendered images in a batch: how many of each, which ones, and validation on real ones only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from svhncli.cli import main as cli
 from svhncli.core.errors import DataError
 from svhncli.data.dataset import DataSet
-from svhncli.data.digits import Digits, Numbered
+from svhncli.data.digits import Digits, NumberedNames
 from svhncli.data.sources import svhn
 from svhncli.data.sources.mix import add_rendered
 from svhncli.data.store.cache import Cache
@@ -28,16 +28,16 @@ from svhncli.runs import checkpoint
 
 CPU = torch.device("cpu")
 RENDERED = 10_000
-"""Labels are the pictures' numbers here; those of rendered ones begin at this."""
+"""Labels are the images' numbers here; those of rendered ones begin at this."""
 
 
 def digits(count: int, first: int = 0) -> Digits:
     numbers = np.arange(first, first + count)
-    return Digits(np.zeros((count, 3, 1, 1), np.uint8), numbers[:, None], numbers, Numbered("x", count))
+    return Digits(np.zeros((count, 3, 1, 1), np.uint8), numbers[:, None], numbers, NumberedNames("x", count))
 
 
 def epoch_of(training: TrainingImages, seed: int, epoch: int, batch_size: int) -> list[list[int]]:
-    """The numbers of the pictures in each batch of an epoch."""
+    """The numbers of the images in each batch of an epoch."""
     take = training.of_epoch(seed, epoch)
     bounds = batch_bounds(len(training), batch_size).tolist()
     return [take(start, stop)[1][:, 0].tolist() for start, stop in itertools.pairwise(bounds)]
@@ -50,7 +50,7 @@ def epoch_of(training: TrainingImages, seed: int, epoch: int, batch_size: int) -
     batch_size=st.integers(1, 70),
     epoch=st.integers(0, 5),
 )
-def test_every_real_picture_trains_once_an_epoch_and_each_batch_has_its_share(
+def test_every_real_image_trains_once_per_epoch_and_each_batch_has_its_share(
     real: int, extra: int, share: float, batch_size: int, epoch: int
 ) -> None:
     data = DataSet("x", digits(real), "x", extra_train=digits(extra, RENDERED), share=share)
@@ -64,7 +64,7 @@ def test_every_real_picture_trains_once_an_epoch_and_each_batch_has_its_share(
 
 
 @given(size=st.integers(1, 60), count=st.integers(1, 150), epochs=st.integers(1, 6))
-def test_rendered_pictures_are_used_equally_often(size: int, count: int, epochs: int) -> None:
+def test_rendered_images_are_used_equally_often(size: int, count: int, epochs: int) -> None:
     passes = Passes(Batches(digits(size), np.arange(size), CPU), count)
     used = Counter(dict.fromkeys(range(size), 0))
     for epoch in range(epochs):
@@ -73,7 +73,7 @@ def test_rendered_pictures_are_used_equally_often(size: int, count: int, epochs:
     assert used.total() == epochs * count
 
 
-def test_what_an_epoch_trains_on_does_not_depend_on_what_came_before() -> None:
+def test_an_epochs_images_do_not_depend_on_earlier_epochs() -> None:
     data = DataSet("x", digits(50), "x", extra_train=digits(30, RENDERED), share=0.5)
     with training_images(data, np.arange(50), 4, CPU) as one:
         all_of_them = [epoch_of(one, 0, epoch, 16) for epoch in range(4)]
@@ -83,14 +83,14 @@ def test_what_an_epoch_trains_on_does_not_depend_on_what_came_before() -> None:
     assert all_of_them[0] != all_of_them[1]
 
 
-def test_pictures_and_labels_stay_together() -> None:
+def test_images_and_labels_stay_together() -> None:
     draw = np.random.default_rng(0)
 
     def part(first: int) -> Digits:
         images = draw.integers(0, 256, (40, 3, 2, 2), np.uint8)
         images[:, 0, 0, 0] = np.arange(first, first + 40)
         numbers = np.arange(first, first + 40)
-        return Digits(images, numbers[:, None], numbers, Numbered("x", 40))
+        return Digits(images, numbers[:, None], numbers, NumberedNames("x", 40))
 
     data = DataSet("x", part(0), "x", extra_train=part(100), share=0.3)
     with training_images(data, np.arange(0, 40, 2), 1, CPU) as training:
@@ -98,7 +98,7 @@ def test_pictures_and_labels_stay_together() -> None:
     assert images[:, 0, 0, 0].tolist() == labels[:, 0].tolist()
 
 
-def test_the_fingerprint_covers_both_parts_and_what_validates_is_real(tmp_path: Path) -> None:
+def test_the_fingerprint_covers_both_parts_and_validation_images_are_real(tmp_path: Path) -> None:
     for part, seed in (("train", 0), ("test", 1)):
         write_mat(tmp_path / "d", part, 40, seed)
     cache = Cache(tmp_path / "cache")
@@ -116,7 +116,7 @@ def test_the_fingerprint_covers_both_parts_and_what_validates_is_real(tmp_path: 
     assert (len(made[2].extra_train or ()), made[3].extra_train) == (30, None)
 
 
-def test_a_size_that_is_not_rendered_is_refused(tmp_path: Path) -> None:
+def test_a_size_that_cannot_be_rendered_is_refused(tmp_path: Path) -> None:
     small = DataSet("svhn", digits(20), "x")
     with pytest.raises(DataError, match="are 1x1"):
         add_rendered(small, share=0.5, n_rendered=20, seed=0, cache=Cache(tmp_path))
@@ -130,7 +130,7 @@ SMALL = ["data.root=d", "data.check_md5=false", "threads=1", "device=cpu", "epoc
 
 @pytest.fixture
 def place(folder: Path) -> Path:
-    """A current folder with files of the official layout in `d`."""
+    """A current folder with files in the official layout in `d`."""
     for part, count, seed in (("train", 120, 0), ("test", 30, 1)):
         write_mat(folder / "d", part, count, seed)
     return folder
@@ -143,7 +143,7 @@ def train(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, An
     return json.loads(out), err
 
 
-def test_a_mixed_run_says_what_is_in_it_and_judges_on_real_pictures(
+def test_a_mixed_run_reports_its_parts_and_validates_on_real_images(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["data=mix", "data.n_rendered=50", "model=linear", "split=kfold", "jobs=1", "split.k=3"]
@@ -161,13 +161,13 @@ def test_a_mixed_run_says_what_is_in_it_and_judges_on_real_pictures(
     assert json.loads(capsys.readouterr().out)["val"]["n"] == summary["folds"][0]["n_val"]
 
 
-def test_half_is_said_in_a_word(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_share_of_one_half_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data=mix", "data.n_rendered=20", "model=linear", "epochs=1"]
     _, err = train(capsys, *words)
     assert "half of each batch rendered" in err
 
 
-def test_a_share_of_nothing_has_the_bits_of_the_real_data(
+def test_a_share_of_0_is_bit_identical_to_the_real_data(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def bits(*words: str) -> list[Any]:
@@ -181,6 +181,6 @@ def test_a_share_of_nothing_has_the_bits_of_the_real_data(
     assert bits("data=mix", "data.share=0.3", "data.n_rendered=20") != real
 
 
-def test_a_share_of_everything_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_share_of_1_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "data=mix", "data.share=1"]) == 2
     assert "data.share=1.0: must be 0 or more, below 1" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Whole numbers through `svhn train` and `svhn eval`: their scores, and positions that count differently."""
+"""Whole numbers with `svhn train` and `svhn eval`: their scores, and weights of positions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svhncli.core.labels import BLANK
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits, NumberedNames
 from svhncli.registry import register
-from svhncli.data.digits import BLANK, DataSet, Digits, Numbered
 
 @dataclass
 class Bars:
@@ -33,7 +35,7 @@ def digits(n, seed):
     images = draw.integers(0, 120, (n, 1, 12, 24), dtype=np.uint8)
     for place in range(3):
         images[np.arange(n), 0, labels[:, place], 8 * place] = 255
-    return Digits(images, labels, np.arange(n), Numbered("bars", n))
+    return Digits(images, labels, np.arange(n), NumberedNames("bars", n))
 
 register("data", Bars, lambda config, sources: DataSet("bars", digits(300, 0), "bars", test=digits(80, 1)))
 """
@@ -58,7 +60,7 @@ def predictions(run: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_scores_of_numbers_are_those_of_the_strings_in_the_predictions(
+def test_the_scores_of_numbers_match_the_strings_in_the_predictions(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = train(capsys)
@@ -77,7 +79,7 @@ def test_the_scores_of_numbers_are_those_of_the_strings_in_the_predictions(
     assert {name: again[name] for name in score} == score
 
 
-def test_the_final_table_tells_digits_lengths_and_each_length(
+def test_the_final_table_shows_digits_lengths_and_each_length(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", *WORDS]) == 0
@@ -93,13 +95,13 @@ def test_over_folds_digits_and_lengths_have_a_mean_too(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", *WORDS, "split=kfold", "jobs=1", "split.k=2", "hydra.run.dir=run"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
+    output = " ".join(capsys.readouterr().out.split())
     summary = json.loads((bars / "run" / "summary.json").read_text())
     for part in ("val", "test"):
         for name in ("digit_accuracy", "length_accuracy"):
-            found = [fold[part][name] for fold in summary["folds"]]
-            assert summary[f"{part}_{name}"]["mean"] == pytest.approx(sum(found) / 2)
-        assert f"mean {part} digit accuracy" in told
+            scores = [fold[part][name] for fold in summary["folds"]]
+            assert summary[f"{part}_{name}"]["mean"] == pytest.approx(sum(scores) / 2)
+        assert f"mean {part} digit accuracy" in output
 
 
 def test_a_head_that_starts_from_the_shares_of_the_classes_starts_at_their_entropy(
@@ -110,14 +112,14 @@ def test_a_head_that_starts_from_the_shares_of_the_classes_starts_at_their_entro
     rows = predictions(ready["run_dir"])
     entropies = []
     for place in range(3):
-        found = Counter((*row["label"], *[""] * 3)[place] for row in rows)
-        entropies.append(-sum(n / len(rows) * math.log(n / len(rows)) for n in found.values()))
+        counts = Counter((*row["label"], *[""] * 3)[place] for row in rows)
+        entropies.append(-sum(n / len(rows) * math.log(n / len(rows)) for n in counts.values()))
     loss = ready["val"]["loss"]
     assert sum(entropies) / 3 < loss < sum(entropies) / 3 + 0.3  # untrained weights add some noise
     assert loss < plain["val"]["loss"] - 0.3
 
 
-def test_weights_of_positions_train_and_validation_weighs_all_alike(
+def test_position_weights_affect_training_and_not_validation(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain, last = train(capsys), train(capsys, "reg.position_weights=[1e-6, 1e-6, 1]")
@@ -127,7 +129,7 @@ def test_weights_of_positions_train_and_validation_weighs_all_alike(
     for row in rows:
         for place, k in enumerate([*map(int, row["label"]), 10, 10][:3]):
             logs[place].append(-math.log(float(row[f"p{place}_{k}"])))
-    means = [sum(found) / len(rows) for found in logs]
+    means = [sum(losses) / len(rows) for losses in logs]
     assert means[2] < min(means[:2])
     assert last["val"]["loss"] == pytest.approx(sum(means) / 3, rel=1e-4)
 

@@ -29,7 +29,7 @@ from svhncli.data.store.cache import Cache
 COUNTS = {"train": 31, "test": 12, "extra": 23}
 
 
-def pictures(part: str, n: int, size: int = 8) -> tuple[np.ndarray, np.ndarray]:
+def make_images(part: str, n: int, size: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """X uint8 (H, W, 3, N) and y uint8 (N, 1) in 1-10, as the official files hold them."""
     draw = numpy_generator(0, "svhn", part)
     return draw.integers(0, 256, (size, size, 3, n), np.uint8), draw.integers(1, 11, (n, 1), np.uint8)
@@ -44,7 +44,7 @@ def write(path: Path, x: Any, y: Any) -> Path:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for part, n in COUNTS.items():
-        write(tmp_path / "data" / f"{part}_32x32.mat", *pictures(part, n))
+        write(tmp_path / "data" / f"{part}_32x32.mat", *make_images(part, n))
     return tmp_path / "data"
 
 
@@ -66,7 +66,7 @@ def assert_equals_mat(digits: Any, *paths: Path) -> None:
     assert len(digits) == start
 
 
-def test_pictures_and_labels_are_those_that_scipy_reads(root: Path) -> None:
+def test_images_and_labels_are_those_that_scipy_reads(root: Path) -> None:
     data = load(root)
     assert_equals_mat(data.train, root / "train_32x32.mat")
     assert_equals_mat(data.test, root / "test_32x32.mat")
@@ -76,13 +76,13 @@ def test_pictures_and_labels_are_those_that_scipy_reads(root: Path) -> None:
     assert data.train.names[3] == "train/3"
 
 
-def test_more_pictures_than_a_block_holds_are_all_converted(tmp_path: Path) -> None:
-    paths = [write(tmp_path / f"{part}_32x32.mat", *pictures(part, 2500, 4)) for part in ("train", "test")]
+def test_more_images_than_a_block_holds_are_all_converted(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{part}_32x32.mat", *make_images(part, 2500, 4)) for part in ("train", "test")]
     assert_equals_mat(load(tmp_path, tmp_path / "cache").train, paths[0])
 
 
 def test_ten_is_zero_and_the_others_stay(tmp_path: Path) -> None:
-    x, _ = pictures("train", 10)
+    x, _ = make_images("train", 10)
     for part in ("train", "test"):
         write(tmp_path / f"{part}_32x32.mat", x, np.arange(1, 11).reshape(10, 1))
     assert load(tmp_path, tmp_path / "cache").train.labels.ravel().tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
@@ -91,14 +91,14 @@ def test_ten_is_zero_and_the_others_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["f8", "i2", "u1"])
 @pytest.mark.parametrize("across", [False, True])
 def test_labels_of_any_number_type_in_a_column_or_a_row_are_read(root: Path, kind: str, across: bool) -> None:
-    x, y = pictures("train", 9)
+    x, y = make_images("train", 9)
     path = write(root / "train_32x32.mat", x, (y.T if across else y).astype(kind))
     assert_equals_mat(load(root).train, path)
 
 
 @pytest.mark.parametrize("label", [0, 11, 255, -1, 3.5, np.nan, np.inf])
-def test_other_labels_are_refused_with_their_row(root: Path, label: float) -> None:
-    x, y = pictures("train", 9)
+def test_invalid_labels_are_refused_with_their_row(root: Path, label: float) -> None:
+    x, y = make_images("train", 9)
     y = y.astype(float)
     y[6] = label
     path = write(root / "train_32x32.mat", x, y)
@@ -108,7 +108,7 @@ def test_other_labels_are_refused_with_their_row(root: Path, label: float) -> No
     assert "10 is the digit 0" in caught.value.hint
 
 
-X, Y = pictures("layout", 5)
+X, Y = make_images("layout", 5)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_another_layout_is_refused_with_what_was_found(
     assert "side×side×3×N" in caught.value.hint
 
 
-def test_one_picture_whose_last_dimension_was_dropped_is_read(root: Path) -> None:
+def test_one_image_whose_last_dimension_was_dropped_is_read(root: Path) -> None:
     path = write(root / "test_32x32.mat", X[..., 0], Y[:1])
     digits = load(root).test
     assert digits is not None
@@ -149,11 +149,11 @@ def test_one_picture_whose_last_dimension_was_dropped_is_read(root: Path) -> Non
 
 
 def test_parts_of_different_sizes_are_refused(root: Path) -> None:
-    write(root / "test_32x32.mat", *pictures("test", 5, size=6))
+    write(root / "test_32x32.mat", *make_images("test", 5, size=6))
     with pytest.raises(DataError, match=r"8×8 in .*train_32x32\.mat', but 6×6 in .*test_32x32\.mat'"):
         load(root)
-    write(root / "test_32x32.mat", *pictures("test", 5))
-    write(root / "extra_32x32.mat", *pictures("extra", 5, size=6))
+    write(root / "test_32x32.mat", *make_images("test", 5))
+    write(root / "extra_32x32.mat", *make_images("extra", 5, size=6))
     for extra in ("train", "val"):
         with pytest.raises(DataError, match=r"8×8 in .*train_32x32\.mat', but 6×6 in .*extra_32x32\.mat'"):
             load(root, extra=extra)
@@ -169,7 +169,7 @@ def test_extra_is_appended_to_train_or_becomes_the_validation_part(root: Path) -
 
 
 def test_a_file_that_the_user_names_becomes_the_validation_part(root: Path) -> None:
-    mine = write(root.parent / "mine.mat", *pictures("mine", 6))
+    mine = write(root.parent / "mine.mat", *make_images("mine", 6))
     assert_equals_mat(load(root, val_file=mine).val, mine)
     with pytest.raises(DataError, match=r"none\.mat"):
         load(root, val_file=root / "none.mat")
@@ -190,12 +190,12 @@ def test_groups_of_all_parts_and_files_are_distinct(root: Path) -> None:
 
 
 def stages(root: Path, **options: Any) -> set[str]:
-    told: set[str] = set()
-    load(root, progress=lambda what, done, total: told.add(what), **options)
-    return told
+    stages_seen: set[str] = set()
+    load(root, progress=lambda what, done, total: stages_seen.add(what), **options)
+    return stages_seen
 
 
-def test_a_file_is_converted_once_also_where_it_was_moved(root: Path) -> None:
+def test_a_file_is_converted_once_even_if_it_is_moved(root: Path) -> None:
     assert {"check train_32x32.mat", "convert test_32x32.mat"} <= stages(root)
     assert stages(root) == set()
     moved = root.rename(root.parent / "moved")
@@ -205,7 +205,7 @@ def test_a_file_is_converted_once_also_where_it_was_moved(root: Path) -> None:
 
 def test_a_changed_file_is_noticed(root: Path) -> None:
     before = load(root).fingerprint
-    x, y = pictures("train", COUNTS["train"])
+    x, y = make_images("train", COUNTS["train"])
     x[0, 0, 0, 0] ^= 1
     path = write(root / "train_32x32.mat", x, y)
     after = load(root)
@@ -213,9 +213,9 @@ def test_a_changed_file_is_noticed(root: Path) -> None:
     assert after.fingerprint != before
 
 
-def test_a_file_of_the_same_size_and_time_is_not_taken_for_another(root: Path) -> None:
+def test_another_file_of_the_same_size_and_time_is_noticed(root: Path) -> None:
     path = root / "train_32x32.mat"
-    x, y = pictures("train", COUNTS["train"])
+    x, y = make_images("train", COUNTS["train"])
     savemat(path, {"X": x, "y": y})
     os.utime(path, ns=(0, 0))
     load(root)
@@ -226,10 +226,10 @@ def test_a_file_of_the_same_size_and_time_is_not_taken_for_another(root: Path) -
     assert_equals_mat(load(root).train, path)
 
 
-def test_the_fingerprint_is_that_of_pictures_and_labels(root: Path) -> None:
+def test_the_fingerprint_depends_on_images_and_labels(root: Path) -> None:
     mark = load(root).fingerprint
     assert load(root, root.parent / "other").fingerprint == mark
-    x, y = pictures("test", COUNTS["test"])
+    x, y = make_images("test", COUNTS["test"])
     write(root / "test_32x32.mat", x, y % 10 + 1)
     assert load(root).fingerprint != mark
 
@@ -252,25 +252,25 @@ def test_files_other_than_the_official_ones_are_refused_and_the_key_is_named(roo
         load(root, check_md5=False)
 
 
-def test_official_files_pass_and_are_summed_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_official_files_pass_and_are_hashed_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_official(monkeypatch, root)
     assert "check train_32x32.mat" in stages(root, check_md5=True)
     assert stages(root, check_md5=True) == set()
-    write(root / "mine.mat", *pictures("mine", 6))
+    write(root / "mine.mat", *make_images("mine", 6))
     load(root, check_md5=True, val_file=root / "mine.mat")
 
 
 def test_the_md5s_are_those_of_torchvision() -> None:
-    spec = importlib.util.find_spec("torchvision")  # found, not imported: the import takes seconds
+    spec = importlib.util.find_spec("torchvision")  # located, not imported: the import takes seconds
     assert spec is not None
     assert spec.origin is not None
     source = "".join((Path(spec.origin).parent / "datasets" / "svhn.py").read_text().split())
-    for part, (name, found) in svhn.FILES.items():
-        assert f'"{part}":["{svhn.BASE_URL}/{name}","{name}","{found}",]' in source
+    for part, (name, official_md5) in svhn.FILES.items():
+        assert f'"{part}":["{svhn.BASE_URL}/{name}","{name}","{official_md5}",]' in source
 
 
 @pytest.mark.parametrize("part", ["train", "test", "extra"])
-def test_a_missing_official_file_is_named_with_three_ways_to_mend_it(root: Path, part: str) -> None:
+def test_a_missing_official_file_is_named_with_three_ways_to_fix_it(root: Path, part: str) -> None:
     (root / f"{part}_32x32.mat").unlink()
     with pytest.raises(DataError) as caught:
         load(root, extra="train", check_md5=True)
@@ -280,8 +280,8 @@ def test_a_missing_official_file_is_named_with_three_ways_to_mend_it(root: Path,
         assert way in caught.value.hint
 
 
-def test_official_files_are_never_fetched_beside_files_of_one_s_own(root: Path) -> None:
-    """SVHN's test part would say nothing of other pictures; files of one's own may have none."""
+def test_official_files_are_never_fetched_next_to_your_own(root: Path) -> None:
+    """SVHN's test part says nothing about other images; your own files may lack one."""
     (root / "test_32x32.mat").unlink()
     assert load(root, download=True, base_url="http://127.0.0.1:9").test is None
     (root / "train_32x32.mat").unlink()
@@ -306,7 +306,7 @@ def base_url(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
-def test_missing_files_are_downloaded_where_that_is_allowed(
+def test_missing_files_are_downloaded_if_allowed(
     root: Path, tmp_path: Path, base_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_official(monkeypatch, root)
@@ -318,7 +318,7 @@ def test_missing_files_are_downloaded_where_that_is_allowed(
     assert stages(empty, extra="val", **options) >= {"download extra_32x32.mat"}
 
 
-def test_a_download_of_another_file_than_the_official_one_is_not_kept(tmp_path: Path, base_url: str) -> None:
+def test_a_download_with_another_md5_is_not_kept(tmp_path: Path, base_url: str) -> None:
     with pytest.raises(DataError, match="md5"):
         load(tmp_path / "new", download=True, base_url=base_url, check_md5=True)
     assert [path for path in (tmp_path / "new").iterdir() if path.suffix != ".lock"] == []
@@ -330,7 +330,7 @@ def test_a_damaged_file_is_a_data_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("damaged")
-    whole = write(folder / "test_32x32.mat", *pictures("test", 4, 4)).read_bytes()
+    whole = write(folder / "test_32x32.mat", *make_images("test", 4, 4)).read_bytes()
     damaged = bytearray(whole)
     damaged[data.draw(st.integers(136, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     (folder / "train_32x32.mat").write_bytes(damaged[: data.draw(st.integers(1, len(whole)))])

@@ -1,4 +1,4 @@
-"""SVHN's whole numbers: digitStruct.mat, archives and folders, the real files where they are at hand."""
+"""SVHN's whole numbers: digitStruct.mat, archives and folders, and the real files, if available."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from photo_files import assert_labels, leftovers, rows, write_digit_struct, writ
 
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.dataset import DataSet
+from svhncli.data.formats import digit_struct
 from svhncli.data.framing import Framing
 from svhncli.data.sources import svhn_full
 from svhncli.data.store.cache import Cache
@@ -61,16 +62,16 @@ def assert_whole(data: DataSet) -> None:
 
 
 def test_labels_and_boxes_are_those_of_the_file(tmp_path: Path) -> None:
-    found = rows(30, 0, longest=5)
-    write_digit_struct(tmp_path / "a.mat", found)
-    assert svhn_full.read_labels(tmp_path / "a.mat") == found
+    labels = rows(30, 0, longest=5)
+    write_digit_struct(tmp_path / "a.mat", labels)
+    assert digit_struct.read(tmp_path / "a.mat") == labels
 
 
-def test_several_processes_read_what_one_reads(tmp_path: Path) -> None:
-    found = rows(1100, 0)
-    write_digit_struct(tmp_path / "a.mat", found)
+def test_several_processes_read_the_same_labels(tmp_path: Path) -> None:
+    labels = rows(1100, 0)
+    write_digit_struct(tmp_path / "a.mat", labels)
     for workers in (1, 2):
-        assert svhn_full.read_labels(tmp_path / "a.mat", workers) == found
+        assert digit_struct.read(tmp_path / "a.mat", workers) == labels
 
 
 def test_ten_is_zero_and_other_labels_are_refused(tmp_path: Path) -> None:
@@ -79,19 +80,19 @@ def test_ten_is_zero_and_other_labels_are_refused(tmp_path: Path) -> None:
     write_digit_struct(path, [("1.png", (0,), box)])
     with h5py.File(path) as file:
         assert file[file["digitStruct/bbox"][0, 0]]["label"][0, 0] == 10
-    assert svhn_full.read_labels(path) == [("1.png", (0,), box)]
+    assert digit_struct.read(path) == [("1.png", (0,), box)]
     for label in (11, -1, 1.5):
         write_digit_struct(path, [("1.png", (label,), box)])
         with pytest.raises(DataError, match=f"'1.png': label {label}") as caught:
-            svhn_full.read_labels(path)
+            digit_struct.read(path)
         assert "10 is the digit 0" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["../1.png", "a/b.png", "..", "", "/etc/passwd", "a\\b.png"])
-def test_pictures_outside_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+def test_images_outside_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     write_digit_struct(tmp_path / "a.mat", [(name or "\0", (1,), ((0.0, 0.0, 5.0, 5.0),))])
-    with pytest.raises(DataError, match="no name of a file"):
-        svhn_full.read_labels(tmp_path / "a.mat")
+    with pytest.raises(DataError, match="not a valid file name"):
+        digit_struct.read(tmp_path / "a.mat")
 
 
 def test_folders_are_read(root: Path) -> None:
@@ -130,7 +131,7 @@ def test_files_of_your_own_may_have_no_test_part(root: Path) -> None:
     assert load(root).test is None
 
 
-def test_missing_files_are_told_with_their_place(tmp_path: Path) -> None:
+def test_missing_files_are_named_with_their_path(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"/none/train' nor train\.tar\.gz") as caught:
         load(tmp_path / "none")
     assert "data.download=true" in caught.value.hint
@@ -156,13 +157,13 @@ def server(packed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
-def test_what_is_missing_is_downloaded(server: str, tmp_path: Path) -> None:
-    told: set[str] = set()
+def test_missing_archives_are_downloaded(server: str, tmp_path: Path) -> None:
+    stages: set[str] = set()
     data = load(
-        tmp_path / "new", download=True, base_url=server, progress=lambda what, done, total: told.add(what)
+        tmp_path / "new", download=True, base_url=server, progress=lambda what, done, total: stages.add(what)
     )
     assert_whole(data)
-    assert {"download train", "unpack train.tar.gz", "decode svhn_full train"} <= told
+    assert {"download train", "unpack train.tar.gz", "decode svhn_full train"} <= stages
     assert not (tmp_path / "new" / "extra.tar.gz").exists()
 
 
@@ -215,7 +216,7 @@ def test_a_damaged_archive_is_refused_and_leaves_nothing(packed: Path, data: st.
     content = bytearray(whole)
     if data.draw(st.booleans()):
         del content[data.draw(st.integers(0, len(content) - 1)) :]
-    else:  # the header's first bytes hold a time and a name, which nobody needs
+    else:  # the header's first bytes hold a time and a name, which are not used
         content[data.draw(st.integers(len(whole) // 50, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     (packed / "train.tar.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"train\.tar\.gz"):
@@ -234,7 +235,7 @@ def struct(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_a_damaged_label_file_gives_rows_or_a_data_error(struct: Path, data: st.DataObject) -> None:
+def test_a_damaged_label_file_gives_labels_or_a_data_error(struct: Path, data: st.DataObject) -> None:
     content = bytearray(struct.read_bytes())
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(512, len(content) - 1))] ^= data.draw(st.integers(1, 255))
@@ -243,11 +244,11 @@ def test_a_damaged_label_file_gives_rows_or_a_data_error(struct: Path, data: st.
     path = struct.with_name("damaged.mat")
     path.write_bytes(content)
     try:
-        found = svhn_full.read_labels(path, 1)
+        labels = digit_struct.read(path, 1)
     except DataError as error:
         assert str(path) in error.message  # noqa: PT017
     else:
-        assert all(len(label) == len(boxes) > 0 for _, label, boxes in found)
+        assert all(len(label) == len(boxes) > 0 for _, label, boxes in labels)
 
 
 # ----------------------------------------------------------------------------- the real files
@@ -275,13 +276,13 @@ def test_the_nine_real_photographs_have_their_numbers(tmp_path: Path) -> None:
 
 @real
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_the_real_label_files_say_what_the_tables_of_boxes_say(part: str) -> None:
+def test_the_real_label_files_match_the_tables_of_boxes(part: str) -> None:
     expected: dict[str, list[list[float]]] = {}
     with gzip.open(REAL / "labels" / f"svhn_{part}_boxes.csv.gz", "rt") as file:
         for row in csv.DictReader(file):
             values = [float(row[name]) for name in ("digit", "xmin", "ymin", "xmax", "ymax")]
             expected.setdefault(row["image"], []).append(values)
-    found = svhn_full.read_labels(REAL / "full_numbers_mini" / part / "digitStruct.mat")
-    assert len(found) >= 39
-    for name, label, boxes in found:
+    labels = digit_struct.read(REAL / "full_numbers_mini" / part / "digitStruct.mat")
+    assert len(labels) >= 39
+    for name, label, boxes in labels:
         assert np.column_stack([label, boxes]).tolist() == expected[name]

@@ -40,7 +40,7 @@ def assert_equals_rendered(digits: Digits | None, part: str, n: int, **options: 
     assert np.array_equal(digits.groups - digits.groups[0], groups)
 
 
-def test_the_parts_are_what_the_renderer_draws(tmp_path: Path) -> None:
+def test_the_parts_match_the_renderer(tmp_path: Path) -> None:
     data = load(tmp_path)
     assert data.name == "synth"
     assert data.val is None
@@ -55,29 +55,29 @@ def test_the_parts_groups_are_distinct(tmp_path: Path) -> None:
     assert data.train.groups.max() < data.test.groups.min()
 
 
-def test_each_part_is_rendered_once_and_its_progress_told(tmp_path: Path) -> None:
-    told: list[tuple[str, int, int | None]] = []
+def test_each_part_is_rendered_once_and_reports_progress(tmp_path: Path) -> None:
+    calls: list[tuple[str, int, int | None]] = []
 
     def progress(what: str, done: int, total: int | None) -> None:
-        told.append((what, done, total))
+        calls.append((what, done, total))
 
     first = load(tmp_path, progress=progress)
-    assert ("render train", 300, 300) in told
-    assert ("render test", 70, 70) in told
-    told.clear()
+    assert ("render train", 300, 300) in calls
+    assert ("render test", 70, 70) in calls
+    calls.clear()
     assert load(tmp_path, progress=progress).fingerprint == first.fingerprint
-    assert told == []
+    assert calls == []
     load(tmp_path, progress=progress, n_train=310)
-    assert {what for what, _, _ in told} == {"render train"}
+    assert {what for what, _, _ in calls} == {"render train"}
 
 
-def test_no_test_pictures_is_no_test_part(tmp_path: Path) -> None:
+def test_zero_test_images_means_no_test_part(tmp_path: Path) -> None:
     data = load(tmp_path, n_test=0)
     assert data.test is None
     assert_equals_rendered(data.train, "train", 300)
 
 
-def test_every_argument_that_changes_pictures_changes_the_fingerprint(tmp_path: Path) -> None:
+def test_every_argument_that_changes_images_changes_the_fingerprint(tmp_path: Path) -> None:
     variants: list[dict[str, int]] = [{}, {"n_train": 299}, {"n_test": 0}, {"seed": 1}, {"size": 8}]
     marks = [load(tmp_path, **changes).fingerprint for changes in variants]
     assert len(set(marks)) == len(marks)
@@ -109,7 +109,7 @@ def test_a_kill_while_rendering_costs_nothing_but_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["lr=0.001"], ["-m", "lr=0.001,0.002"]], ids=["a run", "a sweep"])
-def test_a_command_that_waits_says_once_on_what(
+def test_a_command_that_waits_logs_the_reason_once(
     folder: Path, spawn: Callable[..., subprocess.Popen[str]], words: list[str]
 ) -> None:
     installed_faces()

@@ -48,7 +48,7 @@ def never(folder: Path) -> None:
     raise AssertionError("it was built again")
 
 
-def test_it_is_built_once(tmp_path: Path) -> None:
+def test_a_folder_is_built_once(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "new" / "root")
     folder = cache.open("data", KEY, fill)
     assert cache.open("data", KEY, never) == folder
@@ -63,7 +63,7 @@ def test_the_folder_depends_on_the_key_but_not_on_its_order(tmp_path: Path) -> N
     assert cache.open("other", {"a": 1, "b": 2}, fill) != folder
 
 
-def test_a_whole_cache_is_opened_where_nothing_can_be_written(tmp_path: Path) -> None:
+def test_a_complete_cache_opens_on_a_read_only_disk(tmp_path: Path) -> None:
     folder = Cache(tmp_path).open("data", KEY, fill)
     (tmp_path / f"{folder.name}.lock").unlink(missing_ok=True)
     before = sorted(tmp_path.rglob("*"))
@@ -96,17 +96,17 @@ for step in itertools.count(1):
 """
 
 
-def test_a_kill_at_any_step_leaves_nothing_or_a_whole_folder(tmp_path: Path) -> None:
+def test_a_kill_at_any_step_leaves_nothing_or_a_complete_folder(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path)], cwd=REPO, check=True)
     roots = list(tmp_path.iterdir())
     assert len(roots) > 20
     outcomes = set()
     for root in roots:
-        found = [folder for folder in root.glob("data-*") if folder.is_dir()]
-        outcomes.add(len(found))
-        if found:
-            assert_holds_its_files(found[0])
-        assert_whole(Cache(root).open("data", KEY, never if found else fill))
+        folders = [folder for folder in root.glob("data-*") if folder.is_dir()]
+        outcomes.add(len(folders))
+        if folders:
+            assert_holds_its_files(folders[0])
+        assert_whole(Cache(root).open("data", KEY, never if folders else fill))
     assert outcomes == {0, 1}
 
 
@@ -167,14 +167,14 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_folder_is_built_again(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+def test_a_damaged_folder_is_rebuilt(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     folder = Cache(tmp_path).open("data", KEY, fill)
     damage(folder)
     assert Cache(tmp_path).open("data", KEY, fill) == folder
     assert_whole(folder)
 
 
-def test_many_at_once_build_once(tmp_path: Path) -> None:
+def test_many_processes_build_once(tmp_path: Path) -> None:
     built = []
 
     def build(folder: Path) -> None:
@@ -189,7 +189,7 @@ def test_many_at_once_build_once(tmp_path: Path) -> None:
     assert len(built) == 1
 
 
-def test_too_little_space_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_too_little_space_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(DiskError) as caught:
         Cache(tmp_path).open(
             "data", KEY, lambda folder: create(folder, "train", 10**12, (3, 32, 32)) and None
@@ -201,7 +201,7 @@ def test_too_little_space_is_told_before_anything_is_written(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which plays the full disk")
-def test_a_disk_that_fills_up_meanwhile_is_a_disk_error(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_during_the_build_is_a_disk_error(tmp_path: Path) -> None:
     def build(folder: Path) -> None:
         (folder / "full").symlink_to("/dev/full")
         (folder / "full").write_bytes(b"x")
@@ -212,7 +212,7 @@ def test_a_disk_that_fills_up_meanwhile_is_a_disk_error(tmp_path: Path) -> None:
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
-def test_a_root_that_cannot_be_made_is_a_disk_error(tmp_path: Path) -> None:
+def test_a_root_that_cannot_be_created_is_a_disk_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match="file/root"):
         Cache(tmp_path / "file" / "root").open("data", KEY, fill)
@@ -227,7 +227,7 @@ def test_images_are_mapped_read_only_and_the_rest_is_in_memory(tmp_path: Path) -
     assert digits.names[2] == "street/2"
 
 
-def test_the_fingerprint_follows_pictures_and_labels_only(tmp_path: Path) -> None:
+def test_the_fingerprint_follows_images_and_labels_only(tmp_path: Path) -> None:
     def changed(name: str) -> Callable[[Path], None]:
         def build(folder: Path) -> None:
             fill(folder)
@@ -245,7 +245,7 @@ def test_the_fingerprint_follows_pictures_and_labels_only(tmp_path: Path) -> Non
     assert len({marks[""], marks["images"], marks["labels"]}) == 3
 
 
-def test_the_default_root_is_told_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_root_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.delenv("SVHN_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

@@ -24,7 +24,7 @@ NO_WAITS = (0.0, 0.0, 0.0)
 
 @dataclass
 class Server:
-    """Serves BODY, and does to each request what the next word of `plan` says:
+    """Serves BODY, and treats each request as the next word of `plan` says:
 
     an int: an answer that ends after so many bytes; "503", "404": that code; "whole", or no word: all.
     """
@@ -96,18 +96,18 @@ def kept(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
-def test_a_file_arrives_whole_and_its_progress_is_told(server: Server, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
+def test_a_file_arrives_complete_and_reports_progress(server: Server, tmp_path: Path) -> None:
+    progress_calls: list[tuple[int, int | None]] = []
     target = tmp_path / "new" / "train_32x32.mat"
-    fetch(server.url, target, md5=MD5, progress=lambda done, total: told.append((done, total)))
+    fetch(server.url, target, md5=MD5, progress=lambda done, total: progress_calls.append((done, total)))
     assert target.read_bytes() == BODY
     assert kept(target.parent) == ["train_32x32.mat"]
-    assert told[0] == (0, len(BODY))
-    assert told[-1] == (len(BODY), len(BODY))
-    assert told == sorted(told)
+    assert progress_calls[0] == (0, len(BODY))
+    assert progress_calls[-1] == (len(BODY), len(BODY))
+    assert progress_calls == sorted(progress_calls)
 
 
-def test_a_file_that_is_there_is_left_alone(server: Server, tmp_path: Path) -> None:
+def test_an_existing_file_is_left_alone(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     fetch(server.url, tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_text() == "mine"
@@ -123,19 +123,24 @@ def test_an_interrupted_transfer_is_resumed_where_it_ended(server: Server, tmp_p
 
 def test_a_part_of_an_earlier_process_is_resumed(server: Server, tmp_path: Path) -> None:
     part_of(tmp_path / "file").write_bytes(BODY[:1234])
-    told = []
-    fetch(server.url, tmp_path / "file", md5=MD5, progress=lambda done, total: told.append((done, total)))
+    progress_calls = []
+    fetch(
+        server.url,
+        tmp_path / "file",
+        md5=MD5,
+        progress=lambda done, total: progress_calls.append((done, total)),
+    )
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.seen == ["bytes=1234-"]
-    assert told[0] == (1234, len(BODY))
+    assert progress_calls[0] == (1234, len(BODY))
 
 
 @settings(deadline=None, max_examples=25)
 @given(cuts=st.lists(st.integers(1, 60_000), max_size=12), ranges=st.booleans())
-def test_transfers_that_gain_ground_always_end_whole(
+def test_transfers_that_make_progress_always_complete(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], ranges: bool
 ) -> None:
-    # Twelve interruptions are more than the three tries, but each one gets further than those before it.
+    # Twelve interruptions exceed the three retries, but each attempt gets further than those before it.
     plan: list[int | str] = [*cuts] if ranges else sorted(set(cuts))
     target = tmp_path_factory.mktemp("cuts") / "file"
     with serving(Server(plan=plan, ranges=ranges)) as server:
@@ -143,19 +148,24 @@ def test_transfers_that_gain_ground_always_end_whole(
     assert target.read_bytes() == BODY
 
 
-def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path) -> None:
+def test_a_server_without_ranges_sends_the_whole_file_again(server: Server, tmp_path: Path) -> None:
     server.plan, server.ranges = [100_000], False
     fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.seen == [None, "bytes=100000-"]
 
 
-def test_a_server_that_does_not_say_the_length_is_believed_by_md5(server: Server, tmp_path: Path) -> None:
-    told = []
+def test_a_file_of_unknown_length_is_verified_by_md5(server: Server, tmp_path: Path) -> None:
+    progress_calls = []
     server.sends_length = False
-    fetch(server.url, tmp_path / "file", md5=MD5, progress=lambda done, total: told.append((done, total)))
+    fetch(
+        server.url,
+        tmp_path / "file",
+        md5=MD5,
+        progress=lambda done, total: progress_calls.append((done, total)),
+    )
     assert (tmp_path / "file").read_bytes() == BODY
-    assert told[-1] == (len(BODY), None)
+    assert progress_calls[-1] == (len(BODY), None)
 
 
 def test_a_server_that_sends_another_range_does_not_spoil_the_file(server: Server, tmp_path: Path) -> None:
@@ -166,7 +176,7 @@ def test_a_server_that_sends_another_range_does_not_spoil_the_file(server: Serve
     assert kept(tmp_path) == []
 
 
-def test_a_part_of_another_version_is_thrown_away(server: Server, tmp_path: Path) -> None:
+def test_a_part_of_another_version_is_discarded(server: Server, tmp_path: Path) -> None:
     part_of(tmp_path / "file").write_bytes(b"old" * 1000)
     fetch(server.url, tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_bytes() == BODY
@@ -182,9 +192,7 @@ def test_without_an_md5_nothing_is_resumed(server: Server, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_part_that_is_as_long_as_the_file_is_judged_by_its_md5(
-    server: Server, tmp_path: Path, whole: bool
-) -> None:
+def test_a_part_as_long_as_the_file_is_verified_by_md5(server: Server, tmp_path: Path, whole: bool) -> None:
     part_of(tmp_path / "file").write_bytes(BODY if whole else bytes(len(BODY)))
     fetch(server.url, tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_bytes() == BODY
@@ -200,7 +208,7 @@ def test_a_wrong_md5_keeps_nothing(server: Server, tmp_path: Path) -> None:
     assert len(server.seen) == 1
 
 
-def test_a_file_that_the_server_lacks_is_told_at_once(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_the_server_lacks_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
     server.plan = ["404"]
     with pytest.raises(DataError, match="HTTP 404") as caught:
         fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
@@ -210,13 +218,13 @@ def test_a_file_that_the_server_lacks_is_told_at_once(server: Server, tmp_path: 
     assert kept(tmp_path) == []
 
 
-def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_a_busy_server_is_retried(server: Server, tmp_path: Path) -> None:
     server.plan = ["503", "503", "503"]
     fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
 
 
-def test_it_gives_up_after_three_more_tries_and_keeps_the_part(server: Server, tmp_path: Path) -> None:
+def test_after_three_retries_it_gives_up_and_keeps_the_part(server: Server, tmp_path: Path) -> None:
     server.plan = [50_000, "503", "503", "503", "503"]
     with pytest.raises(DataError, match="HTTP 503"):
         fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
@@ -227,7 +235,7 @@ def test_it_gives_up_after_three_more_tries_and_keeps_the_part(server: Server, t
     assert (tmp_path / "file").read_bytes() == BODY
 
 
-def test_a_body_that_always_ends_early_is_never_taken_for_whole(server: Server, tmp_path: Path) -> None:
+def test_a_body_that_always_ends_early_is_never_taken_as_complete(server: Server, tmp_path: Path) -> None:
     server.plan, server.ranges = [len(BODY) - 1] * 10, False
     with pytest.raises(DataError, match="299999 of 300000"):
         fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
@@ -264,7 +272,7 @@ def test_a_folder_that_is_a_file_is_a_disk_error(server: Server, tmp_path: Path)
         fetch(server.url, tmp_path / "data" / "file", md5=MD5, waits=NO_WAITS)
 
 
-def test_two_at_once_load_it_once(server: Server, tmp_path: Path) -> None:
+def test_two_processes_download_a_file_once(server: Server, tmp_path: Path) -> None:
     calls = [
         threading.Thread(target=fetch, args=(server.url, tmp_path / "file"), kwargs={"md5": MD5})
         for _ in range(4)
@@ -277,10 +285,10 @@ def test_two_at_once_load_it_once(server: Server, tmp_path: Path) -> None:
     assert len(server.seen) == 1
 
 
-def test_md5_is_that_of_hashlib(tmp_path: Path) -> None:
+def test_md5_matches_hashlib(tmp_path: Path) -> None:
     body = BODY * 10
     (tmp_path / "file").write_bytes(body)
-    told = []
-    found = md5_of(tmp_path / "file", lambda done, total: told.append((done, total)))
-    assert found == hashlib.md5(body).hexdigest()
-    assert told[-1] == (len(body), len(body))
+    progress_calls = []
+    digest = md5_of(tmp_path / "file", lambda done, total: progress_calls.append((done, total)))
+    assert digest == hashlib.md5(body).hexdigest()
+    assert progress_calls[-1] == (len(body), len(body))

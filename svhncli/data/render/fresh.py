@@ -1,4 +1,4 @@
-"""New pictures for every epoch: rendered by a process in the background while the epoch before trains."""
+"""New images for every epoch, rendered by a background process while the previous epoch trains."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from svhncli.data.store.arrays import load as load_part
 from svhncli.data.store.cache import Cache
 
 NICE = 10
-"""How far the renderer stands back: a training step waits for its slowest thread, so a core that is shared
-evenly slows all of them. Where the renderer falls behind, the loop waits and leaves it the cores."""
+"""The renderer's niceness: a training step waits for its slowest thread, so a core shared evenly slows all
+of them. If the renderer falls behind, the loop waits and leaves it the cores."""
 
-LOOK = 0.1
-"""Seconds between two looks at a process that is waited for."""
+POLL = 0.1
+"""Seconds between two checks of a process that is waited for."""
 
 
 @dataclass(frozen=True)
-class Fresh:
-    """Where new pictures come from: seed, side in pixels and world, and where they lie meanwhile."""
+class FreshImages:
+    """How new images are rendered: seed, side in pixels and world; and the cache that holds them."""
 
     cache: Cache
     seed: int
@@ -39,28 +39,28 @@ class Fresh:
     spec: Spec = STREET
 
     @contextmanager
-    def open(self, n: int, epochs: int) -> Iterator[Ahead]:
-        """n pictures for each epoch but the first; files and process are gone when the block ends.
+    def open(self, n: int, epochs: int) -> Iterator[AheadRenderer]:
+        """n images for each epoch except the first; files and process are removed when the block ends.
 
         Raises:
             DiskError: the cache cannot be written.
         """
         with self.cache.scratch("fresh") as folder:
-            ahead = Ahead(self, folder, n, epochs)
+            ahead = AheadRenderer(self, folder, n, epochs)
             try:
                 yield ahead
             finally:
                 ahead.close()
 
 
-class Ahead:
-    """The pictures of the epoch that trains, and those of the next one, which are on their way.
+class AheadRenderer:
+    """The images of the current epoch, and those of the next one, which are being rendered.
 
-    Epochs count from 0. Picture i of epoch e > 0 depends on (seed, e, i) and the size alone: it is the
-    renderer's part `fresh-e`, which shares no scene with another epoch's or with the parts of a data set.
+    Epochs count from 0. Image i of epoch e > 0 depends only on (seed, e, i) and the size: it belongs to the
+    renderer's part `fresh-e`, which shares no scene with other epochs or with the parts of a data set.
     """
 
-    def __init__(self, source: Fresh, folder: Path, n: int, epochs: int) -> None:
+    def __init__(self, source: FreshImages, folder: Path, n: int, epochs: int) -> None:
         self.source = source
         self.folder = folder
         self.n = n
@@ -69,32 +69,32 @@ class Ahead:
         self._process: SpawnProcess | None = None
 
     def turn_to(self, epoch: int) -> Iterator[None]:
-        """Wait until the pictures of `epoch` are there, then begin with the next one's.
+        """Wait until the images of `epoch` are rendered, then start on the next epoch's.
 
-        Yields every so often while it waits. Epochs are asked for in their order, from any on.
+        Yields every so often while it waits. Epochs are requested in order, starting from any.
 
         Raises:
             DiskError: there is no space for them.
-            SvhnError: the renderer ended before its time.
+            SvhnError: the renderer ended early.
         """
         self._begin(epoch)
         while self._process is not None and self._process.is_alive():
-            self._process.join(LOOK)
+            self._process.join(POLL)
             yield
         if self._process is not None and self._process.exitcode != 0:
             raise SvhnError(
-                f"the process that renders new pictures ended with exit code {self._process.exitcode}",
-                "the run can be resumed from what was saved last; data.fresh=false needs no such process",
+                f"the process that renders new images ended with exit code {self._process.exitcode}",
+                "resume the run from its last checkpoint, or set data.fresh=false to do without the process",
             )
         shutil.rmtree(self._place(epoch - 1), ignore_errors=True)
         self._begin(epoch + 1)
 
     def digits(self, epoch: int) -> Digits:
-        """The n pictures of an epoch > 0 that was turned to last."""
+        """The n images of an epoch > 0, the last one passed to `turn_to`."""
         return load_part(self._place(epoch), "train", f"fresh-{epoch}")
 
     def close(self) -> None:
-        """End the process, if there is one; nothing is written after that."""
+        """End the process, if there is one; nothing is written afterwards."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -108,16 +108,16 @@ class Ahead:
         place = self._place(epoch)
         place.mkdir()
         shape = 3, self.source.size, self.source.size
-        create(place, "train", self.n, shape)  # here: a full disk is told in one line
-        # Spawned, since a fork after OpenMP was used (torch was) hangs for ever.
+        create(place, "train", self.n, shape)  # here, so that a full disk is reported in one line
+        # Spawned, since a fork after OpenMP has been used (as by torch) hangs forever.
         self._process = spawning().Process(target=_render, args=(place, self.source, f"fresh-{epoch}"))
         with interrupts_held():
             self._process.start()
         self._begun = epoch
 
 
-def _render(place: Path, source: Fresh, part: str) -> None:
-    """What the process does: fill the files that lie in `place`."""
+def _render(place: Path, source: FreshImages, part: str) -> None:
+    """The background process: fill the files in `place`."""
     end_with_parent()
     if hasattr(os, "nice"):
         os.nice(NICE)

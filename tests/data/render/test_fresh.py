@@ -1,4 +1,4 @@
-"""New pictures for every epoch: which ones they are, and that nothing of them is left, however a run ends."""
+"""New images for every epoch: which images, and that nothing is left over, however a run ends."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from conftest import installed_faces, shared_cache
 from svhncli.cli import main as cli
 from svhncli.core.errors import SvhnError
 from svhncli.data.digits import Digits
+from svhncli.data.render.fresh import FreshImages
 from svhncli.data.render.renderer import render
-from svhncli.data.sources.fresh import Fresh
 from svhncli.data.sources.synth import load
 from svhncli.data.store.cache import Cache
 from svhncli.engine.batches import training_images
@@ -44,7 +44,7 @@ def as_set(images: np.ndarray | torch.Tensor) -> set[bytes]:
 
 @pytest.fixture(autouse=True)
 def _known_faces(tmp_path: Path) -> None:
-    """The caches of these tests have the faces, which take seconds to draw, from the beginning."""
+    """Fills the caches of these tests with the faces, which take seconds to draw."""
     installed_faces()
     for root in (tmp_path, tmp_path / "cache"):
         root.mkdir(exist_ok=True)
@@ -57,31 +57,31 @@ def leftovers(cache: Path) -> list[Path]:
     return list(cache.glob(".fresh-*"))
 
 
-def pictures(root: Path, epochs: int) -> list[set[bytes]]:
-    """The pictures of each epoch of a fold of 60 pictures."""
+def make_images(root: Path, epochs: int) -> list[set[bytes]]:
+    """The images of each epoch of a fold of 60 images."""
     data = load(n_train=80, n_test=0, seed=0, size=SIDE, fresh=True, cache=Cache(root))
-    found = []
+    seen = []
     with training_images(data, np.arange(20, 80), epochs, CPU) as training:
         for epoch in range(epochs):
             for _ in training.prepare(epoch):
                 pass
             assert len(list(leftovers(root)[0].glob("[0-9]*"))) <= 2
-            found.append(as_set(training.of_epoch(0, epoch)(0, len(training))[0]))
-    return found
+            seen.append(as_set(training.of_epoch(0, epoch)(0, len(training))[0]))
+    return seen
 
 
-def test_the_first_epoch_is_the_fold_s_and_the_others_are_rendered_parts_of_its_length(
+def test_the_first_epoch_trains_on_the_fold_and_the_others_on_rendered_parts_of_its_length(
     tmp_path: Path,
 ) -> None:
-    found = pictures(tmp_path, 4)
-    assert found[0] == as_set(rendered("train", 80)[20:])
-    assert found[1] == as_set(rendered("fresh-1", 60))
-    assert found[3] == as_set(rendered("fresh-3", 60))
+    seen = make_images(tmp_path, 4)
+    assert seen[0] == as_set(rendered("train", 80)[20:])
+    assert seen[1] == as_set(rendered("fresh-1", 60))
+    assert seen[3] == as_set(rendered("fresh-3", 60))
     assert not leftovers(tmp_path)
 
 
-def test_it_can_begin_with_any_epoch(tmp_path: Path) -> None:
-    with Fresh(Cache(tmp_path), 5, SIDE).open(30, 9) as ahead:
+def test_rendering_can_start_at_any_epoch(tmp_path: Path) -> None:
+    with FreshImages(Cache(tmp_path), 5, SIDE).open(30, 9) as ahead:
         for _ in ahead.turn_to(7):
             pass
         made = ahead.digits(7)
@@ -90,24 +90,24 @@ def test_it_can_begin_with_any_epoch(tmp_path: Path) -> None:
 
 
 def test_nothing_is_rendered_after_the_last_epoch(tmp_path: Path) -> None:
-    with Fresh(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
+    with FreshImages(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
         for epoch in (0, 1):
             for _ in ahead.turn_to(epoch):
                 pass
         assert [path.name for path in leftovers(tmp_path)[0].glob("[0-9]*")] == ["1"]
 
 
-def test_a_renderer_that_dies_is_told(tmp_path: Path) -> None:
-    with Fresh(Cache(tmp_path), 0, SIDE).open(30, 3) as ahead:
+def test_a_renderer_that_dies_is_an_error(tmp_path: Path) -> None:
+    with FreshImages(Cache(tmp_path), 0, SIDE).open(30, 3) as ahead:
         assert list(ahead.turn_to(0)) == []
-        ahead.close()  # as the system would, where memory is short
+        ahead.close()  # as the system would if memory ran out
         with pytest.raises(SvhnError, match="exit code -9"):
             list(ahead.turn_to(1))
 
 
-def test_who_waits_is_let_in_between(tmp_path: Path) -> None:
-    """So that a run which waits can be stopped; this renderer never gets ready."""
-    with Fresh(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
+def test_the_caller_gets_control_while_it_waits(tmp_path: Path) -> None:
+    """So that a waiting run can be stopped; this renderer never finishes."""
+    with FreshImages(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
         assert list(ahead.turn_to(0)) == []
         (child,) = multiprocessing.active_children()
         os.kill(child.pid or 0, signal.SIGSTOP)
@@ -116,9 +116,9 @@ def test_who_waits_is_let_in_between(tmp_path: Path) -> None:
     assert not child.is_alive()
 
 
-def test_ctrl_c_is_the_parent_s_to_answer(tmp_path: Path) -> None:
-    """A terminal sends it to the renderer as well, be it only just started; that goes on."""
-    with Fresh(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
+def test_ctrl_c_is_handled_by_the_parent(tmp_path: Path) -> None:
+    """A terminal sends it to the renderer as well, even one that has just started; the renderer continues."""
+    with FreshImages(Cache(tmp_path), 0, SIDE).open(30, 2) as ahead:
         assert list(ahead.turn_to(0)) == []
         os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGINT)
         for _ in ahead.turn_to(1):
@@ -126,7 +126,7 @@ def test_ctrl_c_is_the_parent_s_to_answer(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ahead.digits(1).images, rendered("fresh-1", 30))
 
 
-def test_a_folder_in_use_is_left_alone_and_one_that_was_left_is_removed(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_left_alone_and_a_leftover_is_removed(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     with cache.scratch("fresh") as used:
         left = tmp_path / ".fresh-left"
@@ -144,7 +144,7 @@ def test_a_folder_in_use_is_left_alone_and_one_that_was_left_is_removed(tmp_path
 # ----------------------------------------------------------------------------- on the command line
 
 
-def test_the_first_epoch_has_the_bits_of_a_fixed_set_and_the_second_has_not(
+def test_the_first_epoch_is_bit_identical_to_a_fixed_set_and_the_second_is_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("true", "false"):
@@ -159,7 +159,7 @@ def test_the_first_epoch_has_the_bits_of_a_fixed_set_and_the_second_has_not(
 
 
 @pytest.mark.parametrize("split", ["kfold split.k=2", "bootstrap split.n=2"])
-def test_every_fold_has_its_own_number_of_new_pictures(
+def test_every_fold_has_its_own_number_of_new_images(
     folder: Path, capsys: pytest.CaptureFixture[str], split: str
 ) -> None:
     cache = folder / "cache"
@@ -181,7 +181,7 @@ torch.nn.modules.module.register_module_forward_pre_hook(act)
 """
 
 ENDS = {
-    # A process that is stopped does not end by itself: without SIGKILL the run would wait for ever.
+    # A process that is stopped does not end by itself: without SIGKILL the run would wait forever.
     "SIGTERM": ("os.kill(children[0].pid, signal.SIGSTOP); os.kill(os.getpid(), signal.SIGTERM)", 143),
     "Ctrl-C": ("os.killpg(0, signal.SIGINT)", 130),  # which a terminal sends to both
     "SIGKILL": ("os.kill(os.getpid(), signal.SIGKILL)", -9),
@@ -190,20 +190,20 @@ ENDS = {
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Waits for the last process that holds the pipe: for a renderer, too."""
+    """Waits for the last process that holds the pipe, including a renderer."""
     _, err = process.communicate(timeout=120)
     return process.returncode, err
 
 
 @pytest.mark.parametrize("way", ENDS)
-def test_files_and_process_are_gone_however_a_run_ends(spawn: Spawn, folder: Path, way: str) -> None:
-    """It ends in the first step, when the renderer of the second epoch has only just been started."""
+def test_files_and_process_are_removed_however_a_run_ends(spawn: Spawn, folder: Path, way: str) -> None:
+    """The run ends in the first step, just after the renderer of the second epoch has started."""
     action, code = ENDS[way]
     (folder / "ends.py").write_text(PLUGIN.format(action=action))
     cache = folder / "cache"
     words = ["plugins=[ends]", "data.fresh=true", "epochs=2", f"cache={cache}", "hydra.run.dir=run"]
-    found, err = end(spawn("train", *SMALL, *words, start_new_session=True))
-    assert found == code, err
+    exit_code, err = end(spawn("train", *SMALL, *words, start_new_session=True))
+    assert exit_code == code, err
     assert ("Traceback" in err) == (way == "an error"), err
     if way == "SIGKILL":
         (left,) = leftovers(cache)
@@ -211,6 +211,6 @@ def test_files_and_process_are_gone_however_a_run_ends(spawn: Spawn, folder: Pat
     else:
         assert not leftovers(cache)
     (folder / "ends.py").write_text("")
-    found, err = end(spawn("train", "--resume", "run"))
-    assert found == 0, err
+    exit_code, err = end(spawn("train", "--resume", "run"))
+    assert exit_code == 0, err
     assert not leftovers(cache)

@@ -1,4 +1,4 @@
-"""Labelled photographs of any size: decoded once, by several processes, into the cache."""
+"""Labeled photographs of any size: decoded once into the cache, by several processes."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from svhncli.data.store.disk import Count, Progress, silent
 log = logging.getLogger(__name__)
 
 VERSION = 2
-"""Of what is written, part of a cache's key: raised whenever that changes."""
+"""Part of a cache's key: increased whenever what is written changes."""
 
 CHUNK = 128
-"""Photographs that a process decodes at once, and the most that a killed build does again."""
+"""Photographs that a process decodes at once, and the most that a resumed build repeats."""
 
 SHOWN = 3
-"""Names of broken pictures in a warning."""
+"""Names of broken images that a warning lists."""
 
 _SMALL = 500
-"""Fewer photographs than this are decoded sooner than processes start."""
+"""Fewer photographs than this are decoded faster than processes start."""
 
-Wanted = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+ArrayTypes = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Photograph:
-    """A file, its number and where its digits are.
+class PhotographFile:
+    """A file, its number and its digits' boxes.
 
-    name: for people, with its part, such as train/1.png.
-    label: L digits 0-9, from 1 on. boxes: one a digit, or none at all.
+    name: for people to read, with its part, such as train/1.png.
+    label: L digits 0-9, at least one. boxes: one per digit, or none at all.
     """
 
     name: str
@@ -59,20 +59,20 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class Part:
+class PhotographPart:
     """A part of a data set as it lies on disk.
 
-    files: label files, and folders of pictures: what the part consists of.
-    read: parses the labels; called only where the pictures are not prepared yet.
+    files: the label files and folders of images that make up the part.
+    read: parses the labels; called only if the images are not prepared yet.
     """
 
     files: tuple[Path, ...]
-    read: Callable[[], list[Photograph]]
+    read: Callable[[], list[PhotographFile]]
 
 
 def load(
     name: str,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PhotographPart],
     framing: Framing,
     *,
     skip_broken: bool = False,
@@ -80,39 +80,39 @@ def load(
     progress: Progress = silent,
     workers: int | None = None,
 ) -> DataSet:
-    """The parts "train" and, where they are given, "val" and "test".
+    """The parts "train" and, if given, "val" and "test".
 
-    Labels of all parts are padded to the longest number. Every photograph is a group of its own.
+    Labels of all parts are padded to the longest number. Every photograph is its own group.
 
-    skip_broken: leave out pictures that are missing or cannot be read, with one warning a part.
+    skip_broken: leave out images that are missing or cannot be read, with one warning per part.
     workers: processes; None takes every CPU that this process may use.
 
     Raises:
-        DataError: a picture or a label file is missing or damaged, or has no boxes where they are needed.
+        DataError: an image or a label file is missing or damaged, or lacks boxes that are needed.
         DiskError: the cache cannot be written.
     """
     folders = {
         part: _prepare(name, part, files, framing, skip_broken, cache, progress, workers)
         for part, files in parts.items()
     }
-    found = {}
+    loaded = {}
     broken: list[str] = []
     first_group = 0
     for part, folder in folders.items():
-        found[part] = load_part(folder, part, part, first_group)
-        first_group += len(found[part])
+        loaded[part] = load_part(folder, part, part, first_group)
+        first_group += len(loaded[part])
         state = read_json(_state_file(folder, part))
         broken += state["names"]
-        _say_skipped(part, state)
-    longest = max(digits.labels.shape[1] for digits in found.values())
-    found = {part: digits.padded(longest) for part, digits in found.items()}
+        _warn_skipped(part, state)
+    longest = max(digits.labels.shape[1] for digits in loaded.values())
+    padded = {part: digits.padded(longest) for part, digits in loaded.items()}
     mark = fingerprint(*folders.values())
     return DataSet(
         name,
-        found["train"],
+        padded["train"],
         mark,
-        found.get("test"),
-        found.get("val"),
+        padded.get("test"),
+        padded.get("val"),
         framing=framing,
         broken=tuple(broken),
     )
@@ -121,7 +121,7 @@ def load(
 def _prepare(
     name: str,
     part: str,
-    source: Part,
+    source: PhotographPart,
     framing: Framing,
     skip_broken: bool,
     cache: Cache,
@@ -134,10 +134,10 @@ def _prepare(
         photographs = source.read()
         if not photographs:
             raise DataError(
-                f"there are no pictures in '{source.files[0]}'", "data.root says where the data is"
+                f"there are no images in '{source.files[0]}'", "set data.root to the folder that holds them"
             )
         if framing.crop == "boxes":
-            _demand_boxes(photographs)
+            _require_boxes(photographs)
         count = partial(progress, f"decode {name} {part}")
         _fill(folder, part, photographs, framing, skip_broken, count, workers)
 
@@ -150,29 +150,29 @@ def _prepare(
     return cache.open(f"{name}-{part}", key, build, resumable=True)
 
 
-def _demand_boxes(photographs: Sequence[Photograph]) -> None:
+def _require_boxes(photographs: Sequence[PhotographFile]) -> None:
     for photograph in photographs:
         if not photograph.boxes:
             raise DataError(
-                f"'{photograph.path}' has no boxes to cut its number out by",
-                "data.crop=whole sees whole photographs; a network that was trained on boxes needs them",
+                f"'{photograph.path}' has no boxes to crop its number by",
+                "set data.crop=whole to use whole photographs; a network trained on boxes needs them",
             )
 
 
 def _identity(paths: Sequence[Path]) -> str:
-    """What tells these files from others without reading them, the same after a move."""
+    """Identifies these files without reading them; unchanged when they are moved."""
     sha = hashlib.sha256()
     try:
         for path in paths:
             for name, stat in sorted(_walk(path)):
                 sha.update(f"{name!r} {stat[0]} {stat[1]}\n".encode())
     except OSError as error:
-        raise DataError(f"cannot read '{error.filename}': {error.strerror}", "look at its path") from error
+        raise DataError(f"cannot read '{error.filename}': {error.strerror}", "check its path") from error
     return sha.hexdigest()
 
 
 def _walk(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Each file's name from `path` on, its bytes and its time."""
+    """Each file's name relative to the parent of `path`, its size and its modification time."""
     if path.is_dir():
         pending = [str(path)]
         while pending:
@@ -181,7 +181,7 @@ def _walk(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
                     else:
-                        with contextlib.suppress(FileNotFoundError):  # a link to nowhere
+                        with contextlib.suppress(FileNotFoundError):  # a dangling link
                             stat = entry.stat()
                             yield os.path.relpath(entry.path, path.parent), (stat.st_size, stat.st_mtime_ns)
     else:
@@ -195,20 +195,20 @@ def _walk(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
 def _fill(
     folder: Path,
     part: str,
-    photographs: Sequence[Photograph],
+    photographs: Sequence[PhotographFile],
     framing: Framing,
     skip_broken: bool,
     count: Count,
     workers: int | None,
 ) -> None:
-    """Write a part's arrays, or go on with those that lie there.
+    """Write a part's arrays, or continue with those that exist.
 
-    Rows are written in order, so a number of chunks says all about what is done. It is noted only when the
-    rows are on disk.
+    Rows are written in order, so the number of chunks describes the progress. It is saved only when the rows
+    are on disk.
     """
-    n, longest = len(photographs), max(len(each.label) for each in photographs)
-    width = max(len(_stored_name(each)) for each in photographs)
-    wanted: Wanted = {
+    n, longest = len(photographs), max(len(photograph.label) for photograph in photographs)
+    width = max(len(_stored_name(photograph)) for photograph in photographs)
+    wanted: ArrayTypes = {
         "images": (np.uint8, (n, 3, *framing.stored)),
         "labels": (np.int64, (n, longest)),
         "groups": (np.int64, (n,)),
@@ -223,11 +223,13 @@ def _fill(
     with contextlib.closing(in_order(_frame, jobs[state["chunks"] :], workers)) as framed:
         for images, sizes, errors in framed:
             chunk, _, _ = jobs[state["chunks"]]
-            kept = [each for each, error in zip(chunk, errors, strict=True) if error is None]
+            kept = [photograph for photograph, error in zip(chunk, errors, strict=True) if error is None]
             _write(arrays, state["rows"], kept, images, sizes)
             for array in arrays.values():
                 array.flush()  # type: ignore[attr-defined]
-            broken = [each.name for each, error in zip(chunk, errors, strict=True) if error is not None]
+            broken = [
+                photograph.name for photograph, error in zip(chunk, errors, strict=True) if error is not None
+            ]
             first = next((error for error in errors if error is not None), None)
             state = {
                 "chunks": state["chunks"] + 1,
@@ -239,9 +241,7 @@ def _fill(
             write_json(_state_file(folder, part), state)
             count(state["rows"] + state["broken"], n)
     if not state["rows"]:
-        raise DataError(
-            f"none of {n:,} pictures can be read; the first: {state['reason']}", "look at data.root"
-        )
+        raise DataError(f"none of {n:,} images can be read; the first: {state['reason']}", "check data.root")
     del arrays
     if state["rows"] < n:
         for name in wanted:
@@ -249,21 +249,21 @@ def _fill(
 
 
 def _begun(
-    folder: Path, part: str, wanted: Wanted, chunks: int
+    folder: Path, part: str, wanted: ArrayTypes, chunks: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """How far a part is, and its arrays: those that a killed process left, or new ones."""
+    """A part's progress, and its arrays: those that a killed process left, or new ones."""
     try:
         state = read_json(_state_file(folder, part))
         arrays = {name: np.load(folder / f"{part}_{name}.npy", mmap_mode="r+") for name in wanted}
     except (OSError, ValueError):
         arrays = {}
-    whole = arrays and all(
+    complete = arrays and all(
         arrays[name].dtype == np.dtype(kind)
         and arrays[name].shape[1:] == dims[1:]
-        and (len(arrays[name]) == dims[0] or state["chunks"] == chunks)  # shortened when all was done
+        and (len(arrays[name]) == dims[0] or state["chunks"] == chunks)  # shortened at the end
         for name, (kind, dims) in wanted.items()
     )
-    if whole:
+    if complete:
         return state, arrays
     arrays = create_arrays(folder, part, wanted)
     state = {"chunks": 0, "rows": 0, "broken": 0, "names": [], "reason": None}
@@ -274,7 +274,7 @@ def _begun(
 def _write(
     arrays: Mapping[str, np.ndarray],
     start: int,
-    photographs: Sequence[Photograph],
+    photographs: Sequence[PhotographFile],
     images: np.ndarray,
     sizes: np.ndarray,
 ) -> None:
@@ -292,40 +292,40 @@ def _write(
 
 
 def _frame(
-    job: tuple[Sequence[Photograph], Framing, bool],
+    job: tuple[Sequence[PhotographFile], Framing, bool],
 ) -> tuple[np.ndarray, np.ndarray, list[str | None]]:
-    """K photographs as those k stored pictures that can be read, uint8 (k, 3, H, W), the photographs' widths
-    and heights (k, 2), and K times None or what is wrong."""
+    """The k of K photographs that can be read as stored images, uint8 (k, 3, H, W), their widths and heights
+    (k, 2), and an error message or None for each of the K."""
     photographs, framing, skip_broken = job
     images, sizes = [], []
     errors: list[str | None] = []
     for photograph in photographs:
-        found = _read(photograph, framing)
-        if not isinstance(found, DataError):
-            images.append(found[0])
-            sizes.append(found[1])
+        result = _read(photograph, framing)
+        if not isinstance(result, DataError):
+            images.append(result[0])
+            sizes.append(result[1])
             errors.append(None)
         elif skip_broken:
-            errors.append(found.message)
+            errors.append(result.message)
         else:
-            raise found
+            raise result
     stored = np.stack(images) if images else np.empty((0, 3, *framing.stored), np.uint8)
     return stored, np.array(sizes, np.int32).reshape(-1, 2), errors
 
 
-def _read(photograph: Photograph, framing: Framing) -> tuple[np.ndarray, tuple[int, int]] | DataError:
-    """The stored picture, uint8 (3, H, W), and the photograph's width and height; or what is wrong."""
-    leave_out = "data.skip_broken=true leaves out all such pictures"
+def _read(photograph: PhotographFile, framing: Framing) -> tuple[np.ndarray, tuple[int, int]] | DataError:
+    """The stored image, uint8 (3, H, W), and the photograph's width and height; or the error."""
+    leave_out = "set data.skip_broken=true to leave out all such images"
     try:
-        picture = decode(photograph.path)
-        return framing.store(picture, photograph.boxes), picture.size
+        image = decode(photograph.path)
+        return framing.store(image, photograph.boxes), image.size
     except DataError as error:
         return DataError(error.message, f"{error.hint}; {leave_out}")
     except ValueError as error:
         return DataError(f"'{photograph.path}': {error}", leave_out)
 
 
-def _stored_name(photograph: Photograph) -> bytes:
+def _stored_name(photograph: PhotographFile) -> bytes:
     return photograph.name.encode("utf-8", "backslashreplace")
 
 
@@ -333,11 +333,11 @@ def _state_file(folder: Path, part: str) -> Path:
     return folder / f"{part}_state.json"
 
 
-def _say_skipped(part: str, state: Mapping[str, Any]) -> None:
+def _warn_skipped(part: str, state: Mapping[str, Any]) -> None:
     if broken := state["broken"]:
         names = ", ".join(state["names"][:SHOWN]) + (", …" if broken > SHOWN else "")
         log.warning(
-            "%s of %s pictures of the %s part cannot be read and are left out: %s",
+            "%s of %s images of the %s part cannot be read and are left out: %s",
             f"{broken:,}",
             f"{broken + state['rows']:,}",
             part,

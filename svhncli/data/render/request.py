@@ -1,4 +1,4 @@
-"""A rendered photograph, and the number that one is asked to show."""
+"""A number that a photograph is to show, and the photograph that is rendered."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ LARGEST = 4096
 
 
 @dataclass(frozen=True)
-class Given:
+class RequestedNumber:
     """A number to be drawn. label: L digits, from 1. boxes: (L, 4), left, top, right, bottom in pixels.
 
-    size: the picture's width and height, or None where nobody knows it.
+    size: the photograph's width and height, or None where they are unknown.
     """
 
     label: tuple[int, ...]
@@ -23,11 +23,11 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Photo:
+class RenderedPhotograph:
     """A photograph. image: uint8 (H, W, 3). label: L digits.
 
-    boxes: float32 (L, 4), where their ink is: left, top, right, bottom in pixels, within the picture and at
-        least one pixel wide and high.
+    boxes: float32 (L, 4), the extent of each digit's ink: left, top, right, bottom in pixels, within the
+        image and at least one pixel wide and high.
     """
 
     image: np.ndarray
@@ -35,12 +35,12 @@ class Photo:
     boxes: np.ndarray
 
 
-def check(number: Given) -> None:
+def check(number: RequestedNumber) -> None:
     """Refuse what cannot be drawn.
 
     Raises:
-        ValueError: it has no digits, or others than 0 to 9, boxes of another shape or not finite, or an image
-            without pixels or beyond `LARGEST`.
+        ValueError: no digits, or others than 0 to 9, boxes of another shape or not finite, or an image that
+            has no pixels or is larger than `LARGEST`.
     """
     boxes = np.asarray(number.boxes, float)
     if not number.label or not set(number.label) <= set(range(10)):
@@ -50,5 +50,5 @@ def check(number: Given) -> None:
     sides = boxes[:, 2:].max(axis=0) if number.size is None else np.array(number.size)
     if sides.max() > LARGEST or (number.size is not None and sides.min() < 1):
         raise ValueError(
-            f"a picture of {sides[0]:.0f} x {sides[1]:.0f} pixels is not 1 to {LARGEST} wide and high"
+            f"an image of {sides[0]:.0f} x {sides[1]:.0f} pixels is not 1 to {LARGEST} wide and high"
         )

@@ -1,4 +1,4 @@
-"""Photographs become a part of the cache once, whatever kills that; and what cannot be read is told."""
+"""Photographs are decoded into the cache once, whatever kills it; and broken ones are reported."""
 
 from __future__ import annotations
 
@@ -12,67 +12,68 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import REPO
-from photo_files import Row, assert_labels, leftovers, rows, write_pictures
+from photo_files import Row, assert_labels, leftovers, rows, write_images
 from PIL import Image
 
 from svhncli.core.errors import DataError
 from svhncli.data.dataset import DataSet
-from svhncli.data.formats import photographs
-from svhncli.data.formats.photographs import Part, Photograph
 from svhncli.data.framing import Framing
+from svhncli.data.sources import photograph_files
+from svhncli.data.sources.photograph_files import PhotographFile, PhotographPart
 from svhncli.data.store.cache import Cache
 
 N = 11
 FRAMING = Framing(12, 20, "boxes", 0.1, 0.1)
 
 
-def part(folder: Path, found: list[Row]) -> Part:
-    return Part(
+def part(folder: Path, labels: list[Row]) -> PhotographPart:
+    return PhotographPart(
         (folder,),
         lambda: [
-            Photograph(f"{folder.name}/{name}", folder / name, label, boxes) for name, label, boxes in found
+            PhotographFile(f"{folder.name}/{name}", folder / name, label, boxes)
+            for name, label, boxes in labels
         ],
     )
 
 
-def written(root: Path, n: int = N) -> dict[str, Part]:
+def written(root: Path, n: int = N) -> dict[str, PhotographPart]:
     for seed, name in enumerate(("train", "test")):
-        write_pictures(root / name, rows(n, seed), seed)
+        write_images(root / name, rows(n, seed), seed)
     return {name: part(root / name, rows(n, seed)) for seed, name in enumerate(("train", "test"))}
 
 
-def load(root: Path, parts: dict[str, Part], framing: Framing = FRAMING, **more: Any) -> DataSet:
-    return photographs.load("some", parts, framing, cache=Cache(root / "cache"), **more)
+def load(root: Path, parts: dict[str, PhotographPart], framing: Framing = FRAMING, **more: Any) -> DataSet:
+    return photograph_files.load("some", parts, framing, cache=Cache(root / "cache"), **more)
 
 
 def content(cache: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in cache.glob("*/*.npy")}
 
 
-def test_pictures_are_what_framing_stores_and_labels_what_is_written(tmp_path: Path) -> None:
+def test_images_match_framing_and_labels_match_the_file(tmp_path: Path) -> None:
     data = load(tmp_path, written(tmp_path))
     assert data.framing == FRAMING
     for seed, digits in enumerate((data.train, data.test)):
-        found = rows(N, seed)
-        assert_labels(digits, found)
-        for i, (name, _, boxes) in enumerate(found):
-            picture = Image.open(tmp_path / ("train", "test")[seed] / name)
-            assert (digits.images[i] == FRAMING.store(picture, boxes)).all()
-            assert tuple(digits.sizes[i]) == picture.size
+        labels = rows(N, seed)
+        assert_labels(digits, labels)
+        for i, (name, _, boxes) in enumerate(labels):
+            image = Image.open(tmp_path / ("train", "test")[seed] / name)
+            assert (digits.images[i] == FRAMING.store(image, boxes)).all()
+            assert tuple(digits.sizes[i]) == image.size
     assert isinstance(data.train.images, np.memmap)
     assert isinstance(data.train.names.names, np.memmap)
     assert data.train.names[1:3] == ["train/000002.png", "train/000003.png"]
 
 
-def test_groups_are_distinct_over_the_parts(tmp_path: Path) -> None:
+def test_groups_are_distinct_across_parts(tmp_path: Path) -> None:
     data = load(tmp_path, written(tmp_path))
     assert data.train.groups.tolist() == list(range(N))
     assert data.test.groups.tolist() == list(range(N, 2 * N))
 
 
 def test_labels_are_padded_to_the_longest_of_all_parts(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "train", rows(4, 0, longest=2), 0)
-    write_pictures(tmp_path / "test", rows(4, 1, longest=4), 1)
+    write_images(tmp_path / "train", rows(4, 0, longest=2), 0)
+    write_images(tmp_path / "test", rows(4, 1, longest=4), 1)
     parts = {
         "train": part(tmp_path / "train", rows(4, 0, longest=2)),
         "test": part(tmp_path / "test", rows(4, 1, longest=4)),
@@ -83,36 +84,36 @@ def test_labels_are_padded_to_the_longest_of_all_parts(tmp_path: Path) -> None:
     assert data.train.classes == 11
 
 
-def never() -> list[Photograph]:
+def never() -> list[PhotographFile]:
     raise AssertionError("the labels were read again")
 
 
-def test_it_is_decoded_once(tmp_path: Path) -> None:
+def test_photographs_are_decoded_once(tmp_path: Path) -> None:
     parts = written(tmp_path)
     mark = load(tmp_path, parts).fingerprint
-    again = {name: Part(each.files, never) for name, each in parts.items()}
+    again = {name: PhotographPart(each.files, never) for name, each in parts.items()}
     assert load(tmp_path, again).fingerprint == mark
 
 
-def replace_picture(root: Path) -> None:
+def replace_image(root: Path) -> None:
     Image.new("RGB", (50, 30)).save(root / "train" / "000001.png")
 
 
-def add_picture(root: Path) -> None:
+def add_image(root: Path) -> None:
     Image.new("RGB", (50, 30)).save(root / "train" / "other.png")
 
 
-def remove_picture(root: Path) -> None:
+def remove_image(root: Path) -> None:
     (root / "train" / "000011.png").unlink()
 
 
-@pytest.mark.parametrize("change", [replace_picture, add_picture, remove_picture])
-def test_other_files_are_read_anew(tmp_path: Path, change: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("change", [replace_image, add_image, remove_image])
+def test_changed_files_are_read_again(tmp_path: Path, change: Callable[[Path], None]) -> None:
     parts = written(tmp_path)
     load(tmp_path, parts)
     change(tmp_path)
     with pytest.raises(AssertionError, match="read again"):
-        load(tmp_path, {"train": Part(parts["train"].files, never)})
+        load(tmp_path, {"train": PhotographPart(parts["train"].files, never)})
 
 
 @pytest.mark.parametrize("framing", [Framing(12, 20), Framing(12, 21, "boxes", 0.1, 0.1)])
@@ -124,18 +125,18 @@ def test_another_framing_is_another_set(tmp_path: Path, framing: Framing) -> Non
     assert load(tmp_path, parts).fingerprint == one.fingerprint
 
 
-def test_two_processes_write_the_bytes_of_one(tmp_path: Path) -> None:
-    found = {}
-    write_pictures(tmp_path / "train", rows(300, 0), 0)
+def test_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
+    files = {}
+    write_images(tmp_path / "train", rows(300, 0), 0)
     for workers in (1, 2):
         cache = tmp_path / str(workers)
         parts = {"train": part(tmp_path / "train", rows(300, 0))}
-        photographs.load("some", parts, FRAMING, cache=Cache(cache), workers=workers)
-        found[workers] = content(cache)
-    assert set(found[1]) == {
+        photograph_files.load("some", parts, FRAMING, cache=Cache(cache), workers=workers)
+        files[workers] = content(cache)
+    assert set(files[1]) == {
         f"train_{name}.npy" for name in ("images", "labels", "groups", "boxes", "sizes", "names")
     }
-    assert found[1] == found[2]
+    assert files[1] == files[2]
 
 
 # ----------------------------------------------------------------------------- killed, and gone on with
@@ -143,11 +144,11 @@ def test_two_processes_write_the_bytes_of_one(tmp_path: Path) -> None:
 KILLED_AT_EVERY_STEP = """
 import itertools, os, signal, sys
 from pathlib import Path
-from svhncli.data.formats import photographs
-sys.path[:0] = ["tests", "tests/data/formats"]
-from test_photographs import load, part, rows
+from svhncli.data.sources import photograph_files
+sys.path[:0] = ["tests", "tests/data/sources"]
+from test_photograph_files import load, part, rows
 
-photographs.CHUNK = 3
+photograph_files.CHUNK = 3
 CALLS = ("_write", "_stored_name", "write_json", "shorten")
 data, out = map(Path, sys.argv[1:])
 parts = {"train": part(data / "train", rows(11, 0))}
@@ -172,7 +173,7 @@ for step in itertools.count(1):
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["all whole", "two broken"])
-def test_a_kill_at_any_step_is_gone_on_with_to_the_same_bytes(
+def test_after_a_kill_at_any_step_the_build_resumes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
 ) -> None:
     parts = {"train": written(tmp_path)["train"]}
@@ -181,26 +182,24 @@ def test_a_kill_at_any_step_is_gone_on_with_to_the_same_bytes(
             (tmp_path / "train" / f"{number:06}.png").write_bytes(b"x")
     words = [sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path), str(tmp_path / "killed")]
     subprocess.run(words, cwd=REPO, check=True, capture_output=True)
-    monkeypatch.setattr(photographs, "CHUNK", 3)
+    monkeypatch.setattr(photograph_files, "CHUNK", 3)
     load(tmp_path, parts, skip_broken=True)
     expected = content(tmp_path / "cache")
     assert len(expected) == 6
     firsts = []
     for step in range(1, len(list((tmp_path / "killed").iterdir())) + 1):
         root = tmp_path / "killed" / str(step)
-        told: list[int] = []
-        load(root, parts, skip_broken=True, progress=lambda what, done, total: told.append(done))  # noqa: B023
+        calls: list[int] = []
+        load(root, parts, skip_broken=True, progress=lambda what, done, total: calls.append(done))  # noqa: B023
         assert content(root / "cache") == expected, step
         assert leftovers(root / "cache") == []
-        firsts.append(told[0] if told else N)
+        firsts.append(calls[0] if calls else N)
     assert firsts == sorted(firsts), "nothing that was done is done again"
     assert {3, 6, 9, N} <= set(firsts)
 
 
-def test_an_interrupt_leaves_what_is_done_and_loses_a_chunk_at_most(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(photographs, "CHUNK", 3)
+def test_an_interrupt_loses_at_most_one_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photograph_files, "CHUNK", 3)
     parts = {"train": written(tmp_path)["train"]}
 
     def interrupt(what: str, done: int, total: int | None) -> None:
@@ -209,14 +208,14 @@ def test_an_interrupt_leaves_what_is_done_and_loses_a_chunk_at_most(
 
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path, parts, progress=interrupt)
-    told: list[int] = []
-    load(tmp_path, parts, progress=lambda what, done, total: told.append(done))
-    assert told == [9, 11]
+    calls: list[int] = []
+    load(tmp_path, parts, progress=lambda what, done, total: calls.append(done))
+    assert calls == [9, 11]
     assert leftovers(tmp_path / "cache") == []
 
 
-def test_a_damaged_rest_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photographs, "CHUNK", 3)
+def test_damaged_leftovers_are_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photograph_files, "CHUNK", 3)
     parts = {"train": written(tmp_path)["train"]}
 
     def interrupt(what: str, done: int, total: int | None) -> None:
@@ -233,33 +232,35 @@ def test_a_damaged_rest_is_begun_anew(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_broken_picture_is_named_and_nothing_is_left(
+def test_a_broken_image_is_named_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(photographs, "CHUNK", 3)
+    monkeypatch.setattr(photograph_files, "CHUNK", 3)
     parts = written(tmp_path)
-    (tmp_path / "train" / "000008.png").write_bytes(b"no picture")
+    (tmp_path / "train" / "000008.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"000008\.png") as caught:
         load(tmp_path, parts, workers=workers)
     assert "data.skip_broken=true" in caught.value.hint
     assert leftovers(tmp_path / "cache") == []
 
 
-def test_broken_and_missing_pictures_are_left_out_and_counted(
+def test_broken_and_missing_images_are_left_out_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(photographs, "CHUNK", 3)
-    monkeypatch.setattr(photographs.log, "disabled", False)  # Hydra, in another test, may have silenced it
+    monkeypatch.setattr(photograph_files, "CHUNK", 3)
+    monkeypatch.setattr(
+        photograph_files.log, "disabled", False
+    )  # Hydra, in another test, may have silenced it
     parts = written(tmp_path)
     for number in (1, 5, 6):
-        (tmp_path / "train" / f"{number:06}.png").write_bytes(b"no picture")
+        (tmp_path / "train" / f"{number:06}.png").write_bytes(b"no image")
     (tmp_path / "train" / "000011.png").unlink()
     for _ in range(2):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             data = load(tmp_path, parts, skip_broken=True)
         assert caplog.messages == [
-            "4 of 11 pictures of the train part cannot be read and are left out: "
+            "4 of 11 images of the train part cannot be read and are left out: "
             "train/000001.png, train/000005.png, train/000006.png, …"
         ]
         kept = [row for row in rows(N, 0) if int(row[0][:6]) not in (1, 5, 6, 11)]
@@ -267,20 +268,20 @@ def test_broken_and_missing_pictures_are_left_out_and_counted(
         assert len(data.test) == N
 
 
-def test_a_set_of_broken_pictures_alone_is_an_error(tmp_path: Path) -> None:
+def test_a_set_with_only_broken_images_is_an_error(tmp_path: Path) -> None:
     parts = {"train": written(tmp_path)["train"]}
     for path in (tmp_path / "train").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"none of 11 pictures can be read.*000001.png"):
+    with pytest.raises(DataError, match=r"none of 11 images can be read.*000001.png"):
         load(tmp_path, parts, skip_broken=True)
     assert leftovers(tmp_path / "cache") == []
 
 
-def test_pictures_without_boxes_can_only_be_seen_whole(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "train", rows(3, 0), 0)
-    bare = Part(
+def test_images_without_boxes_require_the_whole_crop(tmp_path: Path) -> None:
+    write_images(tmp_path / "train", rows(3, 0), 0)
+    bare = PhotographPart(
         (tmp_path / "train",),
-        lambda: [Photograph(name, tmp_path / "train" / name, label) for name, label, _ in rows(3, 0)],
+        lambda: [PhotographFile(name, tmp_path / "train" / name, label) for name, label, _ in rows(3, 0)],
     )
     with pytest.raises(DataError, match="no boxes") as caught:
         load(tmp_path, {"train": bare}, skip_broken=True)
@@ -292,5 +293,5 @@ def test_pictures_without_boxes_can_only_be_seen_whole(tmp_path: Path) -> None:
 
 def test_an_empty_part_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match="no pictures in"):
-        load(tmp_path, {"train": Part((tmp_path / "train",), list)})
+    with pytest.raises(DataError, match="no images in"):
+        load(tmp_path, {"train": PhotographPart((tmp_path / "train",), list)})

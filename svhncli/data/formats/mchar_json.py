@@ -1,0 +1,80 @@
+"""The label files of the street-character contest on Tianchi: a JSON object with an entry for each image."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svhncli.core.errors import DataError
+from svhncli.core.files import write_json
+from svhncli.data.formats import boxed_labels
+from svhncli.data.formats.boxed_labels import BoxedLabel
+
+
+def read(path: Path) -> list[BoxedLabel]:
+    """Name, digits and boxes (left, top, right, bottom in pixels) of every image, in the file's order.
+
+    Raises:
+        DataError: the file cannot be read, is not strict JSON, or holds other things than numbers and boxes.
+    """
+    try:
+        content = json.loads(
+            path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_refuse
+        )
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror}", "check its path") from error
+    except RecursionError as error:
+        raise DataError(f"'{path}' is nested too deeply", boxed_labels.HINT) from error
+    except ValueError as error:  # from JSON, UTF-8, very long integers, and the two functions below
+        raise DataError(f"'{path}' is not valid JSON: {error}", "get the file again") from error
+    if not isinstance(content, dict):
+        raise DataError(f"'{path}' is not a JSON object", 'expected: {"000000.png": {"label": [1, 9], …}, …}')
+    return [_parse(path, name, fields) for name, fields in content.items()]
+
+
+def write(path: Path, labels: Iterable[tuple[str, tuple[int, ...], np.ndarray]]) -> None:
+    """Write a new label file of images with their names, digits and boxes (L, 4).
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_json(path, {name: _entry(digits, boxes) for name, digits, boxes in labels}, indent=None)
+
+
+def _parse(path: Path, name: str, fields: Any) -> BoxedLabel:
+    if not isinstance(fields, dict) or not all(isinstance(field, list) for field in fields.values()):
+        raise DataError(f"'{path}', image {name!r}: its fields are not lists", boxed_labels.HINT)
+    return boxed_labels.parse(path, name, fields, range(10))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{repeated!r} appears twice")
+    return fields
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a finite number")
+
+
+def _entry(digits: tuple[int, ...], boxes: np.ndarray) -> dict[str, list[float]]:
+    left, top, right, bottom = np.asarray(boxes, float).T
+    return {
+        "height": _shortest(bottom - top),
+        "label": list(digits),
+        "left": _shortest(left),
+        "top": _shortest(top),
+        "width": _shortest(right - left),
+    }
+
+
+def _shortest(values: np.ndarray) -> list[float]:
+    """Numbers for JSON, whole ones as integers."""
+    return [int(value) if value == int(value) else value for value in values.tolist()]
