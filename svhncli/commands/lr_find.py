@@ -13,7 +13,7 @@ from svhncli.engine import device
 from svhncli.engine.batches import batch_bounds, training_pictures
 from svhncli.engine.loop import NOT_FINITE_HINT, range_test
 from svhncli.engine.lr_range import suggest
-from svhncli.engine.optim import misfits
+from svhncli.engine.schedules import misfits
 from svhncli.report.figures.curves import draw_range
 from svhncli.report.terminal import Show
 from svhncli.training.assembly import assemble

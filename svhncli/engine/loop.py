@@ -24,10 +24,11 @@ from svhncli.engine.device import Machine
 from svhncli.engine.forward import logits
 from svhncli.engine.lr_range import GROWN, Point
 from svhncli.engine.metrics import Tally
-from svhncli.engine.optim import Schedule, step_optimizer
+from svhncli.engine.optimizers import step_optimizer
 from svhncli.engine.policies import Policy
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
+from svhncli.engine.schedules import Schedule
 from svhncli.models.gates import expected_open
 from svhncli.stats.intervals import wilson
 

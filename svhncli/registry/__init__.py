@@ -51,7 +51,7 @@ from svhncli.data.framing import Framing
 from svhncli.data.render.world import Spec
 from svhncli.data.store.cache import Cache, default_root
 from svhncli.data.store.disk import Progress
-from svhncli.engine import optim as optimisers
+from svhncli.engine import optimizers, schedules
 from svhncli.engine.augment import Augment, warp
 from svhncli.engine.policies import RANDAUGMENT, TRIVIALAUGMENT, Policy
 from svhncli.registry.networks import model
@@ -288,64 +288,61 @@ def _ordered(config: OrderedConfig, data: DataSet, seed: int) -> list[split.Fold
 
 def optimizer(config: Any, network: nn.Module, lr: float) -> torch.optim.Optimizer:
     """torch's optimiser over parameter groups with and without weight decay."""
-    groups = optimisers.param_groups(network, config.weight_decay, config.decay_norm_and_bias)
-    optimisers.avoid_compiler_import()
+    groups = optimizers.param_groups(network, config.weight_decay, config.decay_norm_and_bias)
+    optimizers.avoid_compiler_import()
     return BUILDERS[type(config)](config, groups, lr)
 
 
 @builder(SgdConfig)
 def _sgd(config: SgdConfig, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
-    nesterov = config.nesterov and config.momentum > 0  # torch refuses Nesterov without momentum
-    return torch.optim.SGD(groups, lr, momentum=config.momentum, nesterov=nesterov, fused=True)
+    return optimizers.sgd(groups, lr, momentum=config.momentum, nesterov=config.nesterov)
 
 
 @builder(AdamConfig)
 def _adam(config: AdamConfig, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
+    return optimizers.adam(groups, lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
 
 
 @builder(AdamwConfig)
 def _adamw(config: AdamwConfig, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
+    return optimizers.adamw(groups, lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
 
 
 @builder(RmspropConfig)
 def _rmsprop(config: RmspropConfig, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(
-        groups, lr, alpha=config.alpha, eps=config.eps, momentum=config.momentum, foreach=True
-    )
+    return optimizers.rmsprop(groups, lr, alpha=config.alpha, eps=config.eps, momentum=config.momentum)
 
 
-def schedule(config: Any, steps_per_epoch: int) -> optimisers.Schedule:
+def schedule(config: Any, steps_per_epoch: int) -> schedules.Schedule:
     """How lr changes from step to step, after a warm-up where the config has one."""
     planned = BUILDERS[type(config)](config, steps_per_epoch)
     warmup = round(config.warmup * steps_per_epoch)
-    return optimisers.Warmup(planned, warmup) if warmup else planned
+    return schedules.Warmup(planned, warmup) if warmup else planned
 
 
 @builder(ConstantConfig)
-def _constant(config: ConstantConfig, steps_per_epoch: int) -> optimisers.Schedule:
-    return optimisers.Constant()
+def _constant(config: ConstantConfig, steps_per_epoch: int) -> schedules.Schedule:
+    return schedules.Constant()
 
 
 @builder(CosineConfig)
-def _cosine(config: CosineConfig, steps_per_epoch: int) -> optimisers.Schedule:
-    return optimisers.Cosine(config.final, config.cycles)
+def _cosine(config: CosineConfig, steps_per_epoch: int) -> schedules.Schedule:
+    return schedules.Cosine(config.final, config.cycles)
 
 
 @builder(OneCycleConfig)
-def _one_cycle(config: OneCycleConfig, steps_per_epoch: int) -> optimisers.Schedule:
-    return optimisers.OneCycle(config.peak, config.start_div, config.end_div)
+def _one_cycle(config: OneCycleConfig, steps_per_epoch: int) -> schedules.Schedule:
+    return schedules.OneCycle(config.peak, config.start_div, config.end_div)
 
 
 @builder(StepConfig)
-def _step(config: StepConfig, steps_per_epoch: int) -> optimisers.Schedule:
-    return optimisers.Step(config.every, config.gamma, steps_per_epoch, config.at)
+def _step(config: StepConfig, steps_per_epoch: int) -> schedules.Schedule:
+    return schedules.Step(config.every, config.gamma, steps_per_epoch, config.at)
 
 
 @builder(PlateauConfig)
-def _plateau(config: PlateauConfig, steps_per_epoch: int) -> optimisers.Schedule:
-    return optimisers.Plateau(config.gamma, config.patience, config.threshold, config.min_factor)
+def _plateau(config: PlateauConfig, steps_per_epoch: int) -> schedules.Schedule:
+    return schedules.Plateau(config.gamma, config.patience, config.threshold, config.min_factor)
 
 
 # ----------------------------------------------------------------------------- augmentation

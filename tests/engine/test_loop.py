@@ -17,10 +17,11 @@ from svhncli.engine.batches import Batches, batch_bounds
 from svhncli.engine.device import Machine
 from svhncli.engine.loop import Epoch, Plan, State, Tick, evaluate, fit, range_test
 from svhncli.engine.metrics import Tally
-from svhncli.engine.optim import Plateau, avoid_compiler_import, param_groups, step_optimizer
+from svhncli.engine.optimizers import avoid_compiler_import, param_groups, step_optimizer
 from svhncli.engine.policies import RANDAUGMENT, Policy
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.regularise import EarlyStopping, Ema
+from svhncli.engine.schedules import Plateau
 from svhncli.engine.tta import views
 from svhncli.runs import checkpoint
 
@@ -291,7 +292,7 @@ def test_the_compiler_is_not_imported_by_a_training_step():
 
     script = """
 import sys, torch
-from svhncli.engine.optim import avoid_compiler_import, step_optimizer
+from svhncli.engine.optimizers import avoid_compiler_import, step_optimizer
 avoid_compiler_import()
 net = torch.nn.Linear(2, 2)
 optimizer = torch.optim.Adam(net.parameters(), fused=True)

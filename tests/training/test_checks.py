@@ -27,7 +27,7 @@ from svhncli.config.verbs import CheckConfig, MeasuresConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, Numbered
 from svhncli.data.split import Fold
-from svhncli.engine import device, loop, optim
+from svhncli.engine import device, loop, optimizers
 from svhncli.engine.batches import Batches, Pictures
 from svhncli.engine.metrics import Tally
 from svhncli.report.terminal import Show
@@ -184,7 +184,7 @@ def mean_of_batch_means(patch: Patch) -> None:
 
 def train_the_head_alone(patch: Patch) -> None:
     patch.setattr(
-        optim,
+        optimizers,
         "param_groups",
         lambda network, *_: [{"params": list(network.parameters())[-2:], "weight_decay": 0}],
     )
