@@ -56,7 +56,7 @@ def scores(run: Path, file: str) -> dict[str, float]:
     for part in ("train", "val"):
         batches = Batches(data.train, np.array(split[part]), machine.device)
         score, _ = evaluate(model.network, batches, model.preprocess, machine)
-        found |= {f"{part} accuracy": score["accuracy"], f"{part} loss": score["loss"]}
+        found |= {f"{part} accuracy": score.accuracy, f"{part} loss": score.loss}
     opened, of = count_open(model.network)
     return found | {
         "units": opened / of if of else np.nan,

@@ -30,6 +30,7 @@ from svhncli.cli import catalog, hydra_app
 from svhncli.core import files
 from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
 from svhncli.runs import record
+from svhncli.stats.metrics import column_text, is_percent, rank, registered
 
 VERB = "train"
 RECORD = record.SWEEP
@@ -305,7 +306,7 @@ def _row(number: int, words: list[str], folder: Path, swept: list[str]) -> dict[
         "best_epoch": best.get("epoch"),
         **{
             name: best.get(name, (summary.get(name) or {}).get("mean"))
-            for name in ("val_loss", "val_accuracy")
+            for name in ("val_loss", "val_accuracy", *(metric.name for metric in registered()))
         },
         "test_accuracy": test.get("accuracy"),
         "seconds": summary.get("seconds"),
@@ -315,12 +316,12 @@ def _row(number: int, words: list[str], folder: Path, swept: list[str]) -> dict[
 
 
 def ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Best first within each metric, losses from below; jobs without a score come last, in their order."""
+    """Best first within each metric; jobs without a score come last, in their order."""
 
     def place(row: dict[str, Any]) -> tuple[bool, str, float]:
         if row["status"] != "done" or row["score"] is None:
             return True, "", row["job"]
-        return False, row["metric"], row["score"] if row["metric"].endswith("loss") else -row["score"]
+        return False, row["metric"], rank(row["metric"], row["score"])
 
     return sorted(rows, key=place)
 
@@ -358,6 +359,6 @@ def _print(rows: list[dict[str, Any]], swept: Sequence[str], folder: Path, page:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
-    if name.endswith("accuracy"):
-        return f"{value:.2%}"
+    if isinstance(value, float) and is_percent(name):
+        return column_text(name, value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -14,6 +14,7 @@ from svhncli.config.verbs import EnsembleConfig
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
 from svhncli.core.labels import BLANK
+from svhncli.core.plain import to_plain
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
@@ -136,7 +137,7 @@ def _on(
         for number, one in enumerate([*networks, joined], 1):
             network = one.network.to(machine.device)
             score, probabilities = evaluate(network, batches, one.preprocess, machine)
-            scores.append(score)
+            scores.append(to_plain(score))
             right.append(is_right(probabilities.argmax(-1), labels, BLANK))
             show.work("score members", number, len(networks) + 1)
     best = max(range(len(networks)), key=lambda i: (scores[i]["accuracy"], -scores[i]["loss"]))

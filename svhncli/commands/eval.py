@@ -10,6 +10,7 @@ import numpy as np
 from svhncli import registry
 from svhncli.config.verbs import EvalConfig
 from svhncli.core.errors import UsageError
+from svhncli.core.plain import to_plain
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.loop import evaluate
@@ -54,7 +55,8 @@ def run(config: EvalConfig) -> dict[str, Any]:
     for fold, fit in zip(folds, fits, strict=True):
         digits, indices = part_of(config.part, data, fold, own_data)
         network, batches = fold.network.to(machine.device), Batches(digits, indices, machine.device)
-        score, probabilities = evaluate(network, batches, fold.preprocess, machine, config.tta)
+        result, probabilities = evaluate(network, batches, fold.preprocess, machine, config.tta)
+        score = to_plain(result)
         facts = {
             "checkpoint": str(fold.path),
             "data": data.name,

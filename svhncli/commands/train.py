@@ -27,7 +27,7 @@ from svhncli.report.html.page import write_report
 from svhncli.report.terminal import Show, class_balance
 from svhncli.runs import checkpoint
 from svhncli.runs.overall import write_overall
-from svhncli.runs.record import RunDir, environment, failure, find_run, weights_file
+from svhncli.runs.record import RunDir, best_scores, environment, failure, find_run, weights_file
 from svhncli.training import jobs
 from svhncli.training.fold import is_finished
 
@@ -86,7 +86,7 @@ def _note_end(error: BaseException, record: RunDir) -> None:
     if (before := record.summary()) is None or before["status"] != "done":
         if record.best.is_file():
             row = checkpoint.load(record.best)["row"]
-            summary["best"] = {name: row[name] for name in ("epoch", "val_loss", "val_accuracy")}
+            summary["best"] = best_scores(row)
         record.write_summary(summary)
 
 

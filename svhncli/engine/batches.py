@@ -59,6 +59,11 @@ class Batches(Training):
     def __len__(self) -> int:
         return len(self.indices)
 
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels int64 (N, L) in the order of `indices`."""
+        return self.digits.labels[self.indices]
+
     def take(self, positions: np.ndarray) -> Pictures:
         """The pictures and labels at these positions of `indices`."""
         rows = self.indices[positions]

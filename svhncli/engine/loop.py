@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,8 @@ from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.regularise import EarlyStopping, Ema, l1_penalty, l2_penalty, mix, objective
 from svhncli.engine.schedules import Schedule
 from svhncli.models.gates import expected_open
-from svhncli.stats.intervals import wilson
+from svhncli.stats.metrics import VAL_ACCURACY, Metric
+from svhncli.stats.score import Score
 
 EVAL_BATCH = 512
 NOT_FINITE_HINT = (
@@ -54,7 +55,10 @@ class Plan:
     batch_size: int
     lr: float
     seed: int
-    metric: str = "val_accuracy"
+    metric: Metric = VAL_ACCURACY
+    """Chooses the best epoch and stops early."""
+    added: Sequence[Metric] = ()
+    """Further metrics, which are computed after every epoch from the predictions of the validation part."""
     policy: Policy | None = None
     augment: Augment = field(default_factory=Augment)
     clip: float = 0.0
@@ -180,32 +184,36 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
             yield Tick("train", state.step, steps)
         train_seconds = time.perf_counter() - started
 
-        val, seen = Tally(plan.machine.device), []
-        for done, said in enumerate(
+        val, watched, kept = Tally(plan.machine.device), [], []
+        for done, probabilities in enumerate(
             predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val), 1
         ):
             places = plan.watch - (done - 1) * EVAL_BATCH
-            seen.append(said[places[(places >= 0) & (places < len(said))]])
+            watched.append(probabilities[places[(places >= 0) & (places < len(probabilities))]])
+            if plan.added:
+                kept.append(probabilities.cpu())
             yield Tick("val", done, -(-len(plan.val) // EVAL_BATCH))
 
         train_score, val_score = state.tally.result(), val.result()
         row = {
             "epoch": epoch + 1,
             "lr": plan.lr * state.schedule.factor(epoch * steps, plan.epochs * steps),
-            "train_loss": train_score["loss"],
-            "train_accuracy": train_score["accuracy"],
-            "val_loss": val_score["loss"],
-            "val_accuracy": val_score["accuracy"],
+            "train_loss": train_score.loss,
+            "train_accuracy": train_score.accuracy,
+            "val_loss": val_score.loss,
+            "val_accuracy": val_score.accuracy,
         }
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
             raise NotFiniteError(f"{bad[0]} became {row[bad[0]]} in epoch {epoch + 1}", NOT_FINITE_HINT)
-        improved = _is_better(row, state.best, plan.metric)
-        state.stopper.observe(row[plan.metric])
+        row |= _added(plan, kept, epoch)
+        score = row[plan.metric.name]
+        improved = state.best is None or plan.metric.is_better(score, state.best[plan.metric.name])
+        state.stopper.observe(score)
         state.schedule.observe(row["val_loss"])
         if improved:
             state.best = row
         state.history.append(row)
-        state.watched.append(torch.cat(seen).cpu())
+        state.watched.append(torch.cat(watched).cpu())
         seconds = time.perf_counter() - started
         state.epoch, state.step = epoch + 1, 0
         state.tally = Tally(plan.machine.device)
@@ -244,12 +252,25 @@ def range_test(plan: Plan, state: State, low: float, high: float, steps: int) ->
             return
 
 
-def _is_better(row: dict[str, Any], best: dict[str, Any] | None, metric: str) -> bool:
-    """Whether a row is the best so far; of equals the first stays. min_delta is for stopping alone."""
-    if best is None:
-        return True
-    gain = row[metric] - best[metric]
-    return gain < 0 if metric == "val_loss" else gain > 0
+def _added(plan: Plan, kept: Sequence[torch.Tensor], epoch: int) -> dict[str, float]:
+    """The values of the plan's further metrics, by the probabilities of all batches of the validation part.
+
+    Raises:
+        NotFiniteError: a value is NaN or infinite, so that no epoch could be compared by it.
+    """
+    if not plan.added:
+        return {}
+    labels, probabilities = plan.val.labels, torch.cat(list(kept)).numpy()
+    values = {}
+    for metric in plan.added:
+        assert metric.compute is not None, f"{metric.name} is built in"
+        value = values[metric.name] = float(metric.compute(labels, probabilities))
+        if not math.isfinite(value):
+            raise NotFiniteError(
+                f"the metric {metric.name} became {value} in epoch {epoch + 1}",
+                "its compute function must return a finite float, also where a class is never predicted",
+            )
+    return values
 
 
 def train_step(plan: Plan, state: State, pictures: Pictures) -> torch.Tensor:
@@ -339,15 +360,12 @@ def predictions(
 
 def evaluate(
     model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine, tta: int = 1
-) -> tuple[dict[str, Any], np.ndarray]:
-    """Score a model on every picture once, by the mean over `tta` views of it.
+) -> tuple[Score, np.ndarray]:
+    """Score a model on every image once, by the mean over `tta` views of it.
 
     Returns:
-        What `Tally.result` gives and "interval", a 95% Wilson interval of the accuracy; and the
-        probabilities, float32 (N, L, K).
+        The score, and the probabilities, float32 (N, L, K).
     """
     tally = Tally(machine.device)
     parts = [p.cpu().numpy() for p in predictions(model, batches, preprocess, machine, tally, tta)]
-    score = tally.result()
-    interval = asdict(wilson(round(score["accuracy"] * score["n"]), int(score["n"])))
-    return {**score, "interval": interval}, np.concatenate(parts)
+    return tally.result(), np.concatenate(parts)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from svhncli.core.labels import BLANK
+from svhncli.stats.intervals import wilson
+from svhncli.stats.score import LengthScore, Score
 
 
 def reading(classes: Tensor) -> Tensor:
@@ -52,30 +55,26 @@ class Tally:
         self.loss += losses.double().sum()
         self.counts += belongs.double() @ torch.stack(told, 1).double()
 
-    def result(self) -> dict[str, Any]:
-        """The scores, as plain Python numbers.
-
-        Returns:
-            `loss` (mean a picture), `accuracy` (share of pictures whose string is right) and `n`. Of numbers
-            with several positions also `digit_accuracy` (share of the true digits that are right in their
-            place), `length_accuracy` (share of pictures with the right number of digits), and `by_length`:
-            the length as text, as JSON has it -> {`n`, `accuracy`}, where there are such numbers.
-        """
+    def result(self) -> Score:
+        """The score so far, as plain Python numbers."""
         counts = self.counts.tolist()
         n, whole, length, digits = self.counts.sum(0).tolist()
-        scores = {"loss": self.loss.item() / n, "accuracy": whole / n, "n": int(n)}
+        score = Score(
+            loss=self.loss.item() / n, accuracy=whole / n, n=int(n), interval=wilson(int(whole), int(n))
+        )
         if len(counts) <= 2:
-            return scores
+            return score
         true_digits = sum(size * row[0] for size, row in enumerate(counts))
-        return scores | {
-            "digit_accuracy": digits / max(1, true_digits),
-            "length_accuracy": length / n,
-            "by_length": {
-                str(size): {"n": int(row[0]), "accuracy": row[1] / row[0]}
+        return replace(
+            score,
+            digit_accuracy=digits / max(1, true_digits),
+            length_accuracy=length / n,
+            by_length={
+                str(size): LengthScore(int(row[0]), row[1] / row[0])
                 for size, row in enumerate(counts)
                 if row[0]
             },
-        }
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copies on the CPU; a tally that loads them goes on with the same bits."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -164,13 +164,13 @@ class EarlyStopping:
     Args:
         patience: epochs in a row without improvement after which `should_stop` is true; 0: never.
         min_delta: only a change of more than this counts as improvement.
-        mode: whether the metric is to become small ("min") or large ("max").
+        higher_is_better: the direction in which the metric improves.
     """
 
-    def __init__(self, patience: int, min_delta: float = 0.0, mode: Literal["min", "max"] = "min") -> None:
+    def __init__(self, patience: int, min_delta: float = 0.0, higher_is_better: bool = False) -> None:
         self.patience = patience
         self.min_delta = min_delta
-        self.sign = 1 if mode == "min" else -1
+        self.sign = -1 if higher_is_better else 1
         self.best: float | None = None
         self.stale = 0
 

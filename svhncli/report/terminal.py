@@ -26,6 +26,7 @@ from rich.text import Text
 from svhncli.report.differences import comparison_tables
 from svhncli.report.findings_table import tables
 from svhncli.runs.overall import BOOTSTRAP
+from svhncli.stats.metrics import added_metrics, column_text, registered
 
 PARTS = ("train", "val", "test")
 
@@ -117,13 +118,14 @@ class Show:
 
 
 def epoch_line(row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> str:
-    """One epoch in one line that fits 80 columns; `*` marks the best so far."""
+    """One epoch in one line that fits 80 columns; `*` marks the best so far. Added metrics follow."""
     width = len(str(epochs))
     return (
         f"epoch {row['epoch']:{width}}/{epochs}  "
         f"train {_loss(row['train_loss'])} {row['train_accuracy']:7.2%}  "
         f"val {_loss(row['val_loss'])} {row['val_accuracy']:7.2%}{'*' if improved else ' '} "
         f"lr {row['lr']:.1e}  {images_per_second:,.0f} img/s"
+        + "".join(f"  {metric.title} {metric.text(row[metric.name])}" for metric in added_metrics([row]))
     )
 
 
@@ -197,11 +199,16 @@ def final(summary: dict[str, Any], stderr: bool = False) -> None:
 def _result_rows(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if best := summary.get("best"):
         text = f"val accuracy {percent(best['val_accuracy'])}, loss {best['val_loss']:.4f}"
+        added = added_metrics([best])
+        text += "".join(f", {metric.title} {metric.text(best[metric.name])}" for metric in added)
         yield "best epoch", f"{best['epoch']} ({text})"
     for part in PARTS:
         for kind in ("accuracy", "loss", "digit_accuracy", "length_accuracy"):
             if estimate := summary.get(f"{part}_{kind}"):
-                yield f"mean {part} {kind.replace('_', ' ')}", _estimate(kind, estimate)
+                yield f"mean {part} {kind.replace('_', ' ')}", _estimate(f"{part}_{kind}", estimate)
+    for metric in registered():
+        if estimate := summary.get(metric.name):
+            yield f"mean val {metric.title}", _estimate(metric.name, estimate)
     if found := summary.get("unseen"):
         yield "unseen pictures", f"{_accuracy(found)}, {_pictures(found)}"
     if found := summary.get("bootstrap"):
@@ -324,7 +331,7 @@ def _calibration(found: dict[str, Any]) -> str:
 
 def _estimate(name: str, value: dict[str, Any]) -> str:
     def text(number: float) -> str:
-        return percent(number) if name.endswith("accuracy") else f"{number:.4f}"
+        return column_text(name, number)
 
     told = f"{text(value['mean'])}, sd {text(value['sd'])}"
     if "low" in value:

@@ -24,6 +24,7 @@ from svhncli.stats.estimates import (
     resampled_intervals,
 )
 from svhncli.stats.intervals import Interval
+from svhncli.stats.metrics import added_metrics, is_percent
 
 BOOTSTRAP = {"oob": "out of bag", "632": ".632", "632plus": ".632+"}
 """Estimates of a bootstrap, in words."""
@@ -78,6 +79,8 @@ def write_overall(
 def _values(folds: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     """Name of a score -> its value in every training."""
     values = {f"val_{name}": [one["best"][f"val_{name}"] for one in folds] for name in ("accuracy", "loss")}
+    for metric in added_metrics([one["best"] for one in folds]):
+        values[metric.name] = [one["best"][metric.name] for one in folds]
     tested = all(one["test"] is not None for one in folds)
     if tested:
         values |= {f"test_{name}": [one["test"][name] for one in folds] for name in ("accuracy", "loss")}
@@ -163,6 +166,8 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _told(name: str, interval: Interval) -> dict[str, Any]:
-    """An interval as plain values; an accuracy stays below 1, and nothing is below 0."""
-    high = min(1.0, interval.high) if name.endswith("accuracy") else interval.high
-    return asdict(replace(interval, low=max(0.0, interval.low), high=high))
+    """An interval as plain values: a share stays between 0 and 1, and a loss above 0."""
+    share = is_percent(name)
+    low = max(0.0, interval.low) if share or name.endswith("loss") else interval.low
+    high = min(1.0, interval.high) if share else interval.high
+    return asdict(replace(interval, low=low, high=high))

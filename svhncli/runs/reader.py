@@ -23,6 +23,7 @@ from svhncli.runs.mistakes import kept_mistakes
 from svhncli.runs.predictions import read_predictions
 from svhncli.runs.record import SWEEP, find_run, latest_run
 from svhncli.stats.judged import Judged, judged
+from svhncli.stats.metrics import rank
 
 T = TypeVar("T")
 UNREADABLE = (
@@ -186,14 +187,13 @@ def _place(row: dict[str, Any]) -> tuple[bool, float]:
     """By which jobs that are done come first, the best of them at the head."""
     if row["status"] != "done" or not row["score"]:
         return True, float(row["job"])
-    return False, float(row["score"]) * (1 if row["metric"].endswith("loss") else -1)
+    return False, rank(row["metric"], float(row["score"]))
 
 
 def swept_keys(rows: list[dict[str, Any]]) -> list[str]:
     """The keys in which the jobs of a sweep differ."""
-    fixed = {"job", "status", "metric", "score", "best_epoch", "val_loss", "val_accuracy", "test_accuracy"}
-    fixed |= {"seconds", "run_dir", "reason", "path"}
-    return [name for name in rows[0] if name not in fixed] if rows else []
+    names = list(rows[0]) if rows else []
+    return names[names.index("status") + 1 : names.index("metric")] if rows else []
 
 
 def _folders(sweep: Path) -> Iterator[dict[str, Any]]:

@@ -122,7 +122,15 @@ class RunDir:
         return str(read_json(path)["status"]) if path.is_file() else None
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
-        write_csv(self.path / "metrics.csv", METRICS, history)
+        """Write metrics.csv: the built-in columns, then those of registered metrics.
+
+        A metric that was registered only when the run was resumed has no values of earlier epochs: it is
+        left out.
+        """
+        added = [name for name in (history[-1] if history else ()) if all(name in row for row in history)]
+        columns = list(dict.fromkeys([*METRICS, *added]))
+        rows = [{name: row[name] for name in columns} for row in history]
+        write_csv(self.path / "metrics.csv", columns, rows)
 
     def load_timing(self, epochs: int) -> None:
         """Take up the clock's rows of the epochs that a resumed run has behind it."""
@@ -149,6 +157,13 @@ class RunDir:
     def summary(self) -> dict[str, Any] | None:
         path = self.path / "summary.json"
         return read_json(path) if path.is_file() else None
+
+
+def best_scores(row: dict[str, Any]) -> dict[str, Any]:
+    """What a summary says of the best epoch: its number, and its loss, accuracy and registered metrics."""
+    return {"epoch": row["epoch"], "val_loss": row["val_loss"]} | {
+        name: value for name, value in row.items() if name.startswith("val_")
+    }
 
 
 def _floats(row: dict[str, str], names: tuple[str, ...]) -> dict[str, float]:

@@ -25,6 +25,7 @@ from svhncli.engine.regularise import EarlyStopping, Ema
 from svhncli.models.head import Head
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
+from svhncli.stats.metrics import METRICS, registered
 
 
 def assemble(
@@ -63,7 +64,8 @@ def assemble(
         batch_size=config.batch_size,
         lr=config.lr,
         seed=config.seed,
-        metric=metric,
+        metric=METRICS[metric],
+        added=registered(),
         policy=registry.policy(config.reg.augment),
         augment=registry.augment(config.reg.augment),
         clip=config.optim.clip,
@@ -95,9 +97,7 @@ def assemble(
         model=network,
         optimizer=registry.optimizer(config.optim, network, config.lr),
         schedule=registry.schedule(config.schedule, steps),
-        stopper=EarlyStopping(
-            config.reg.patience, config.reg.min_delta, "max" if "accuracy" in metric else "min"
-        ),
+        stopper=EarlyStopping(config.reg.patience, config.reg.min_delta, plan.metric.higher_is_better),
         ema=Ema(network, config.reg.ema) if config.reg.ema else None,
         tally=Tally(machine.device),
     )

@@ -18,6 +18,7 @@ from svhncli.config import rules
 from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.labels import as_text
+from svhncli.core.plain import to_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
 from svhncli.data.dataset import DataSet
@@ -33,7 +34,7 @@ from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
 from svhncli.runs.mistakes import keep_mistakes
 from svhncli.runs.predictions import write_predictions
-from svhncli.runs.record import RunDir
+from svhncli.runs.record import RunDir, best_scores
 from svhncli.training.assembly import assemble
 
 CLEAN_SAMPLE = 5_000
@@ -205,7 +206,7 @@ def _train(
             f"{waited:.0f} of {seconds:.0f} s ({waited / seconds:.0%}) were waits for newly rendered pictures"
         )
     if state.stopper.should_stop and state.epoch < plan.epochs:
-        return f"early stop: {plan.metric} has not improved for {config.reg.patience} epochs"
+        return f"early stop: {plan.metric.name} has not improved for {config.reg.patience} epochs"
     return f"all {plan.epochs} epochs done"
 
 
@@ -253,7 +254,8 @@ def _finish(
     network.load_state_dict(best["weights"])
 
     def score(batches: Batches) -> tuple[dict[str, Any], np.ndarray]:
-        return evaluate(network, batches, plan.preprocess, plan.machine)
+        result, probabilities = evaluate(network, batches, plan.preprocess, plan.machine)
+        return to_plain(result), probabilities
 
     seen = np.unique(fold.train)  # a bootstrap repeats pictures
     clean = seen[:: -(-len(seen) // CLEAN_SAMPLE)]
@@ -265,7 +267,7 @@ def _finish(
         everything = np.arange(len(data.test))
         test_score, _ = score(Batches(data.test, everything, plan.machine.device))
 
-    draw_curves(run.path, config.metric)
+    draw_curves(run.path, best["row"]["epoch"])
     keep_mistakes(run.path / "plots", plan.val.digits, plan.val.indices, probabilities)
     watched = np.stack([one.numpy() for one in state.watched])
     if len(plan.watch):
@@ -280,7 +282,7 @@ def _finish(
         "fold": fold.name,
         "seed": config.seed,
         "epochs": config.epochs,
-        "best": {name: row[name] for name in ("epoch", "val_loss", "val_accuracy")},
+        "best": best_scores(row),
         "last": state.history[-1],
         "score": {"metric": config.metric, "value": row[config.metric]},
         "train": train_score,

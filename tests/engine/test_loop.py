@@ -24,6 +24,7 @@ from svhncli.engine.regularise import EarlyStopping, Ema
 from svhncli.engine.schedules import Plateau
 from svhncli.engine.tta import views
 from svhncli.runs import checkpoint
+from svhncli.stats.metrics import VAL_LOSS, Metric
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)
 
@@ -59,7 +60,7 @@ class Net(nn.Module):
         return self.head(self.body(x)).unsqueeze(1)
 
 
-def make(epochs=4, seed=0, lr=0.1, momentum=0.9, **more):
+def make(epochs=4, seed=0, lr=0.1, momentum=0.9, metric=VAL_LOSS, added=(), **more):
     digits = noise_digits()
     indices = np.arange(96)
     plan = Plan(
@@ -71,7 +72,8 @@ def make(epochs=4, seed=0, lr=0.1, momentum=0.9, **more):
         batch_size=13,
         lr=lr,
         seed=seed,
-        metric="val_loss",
+        metric=metric,
+        added=added,
         policy=Policy(RANDAUGMENT, 2, 0.3, warp),
         augment=Augment(rotate=10, noise=0.1),
         mixup=0.3,
@@ -88,7 +90,7 @@ def make(epochs=4, seed=0, lr=0.1, momentum=0.9, **more):
         model=network,
         optimizer=torch.optim.SGD(param_groups(network, 1e-3), lr, momentum=momentum),
         schedule=Plateau(gamma=0.5, patience=0),
-        stopper=EarlyStopping(patience=2, min_delta=0.0, mode="min"),
+        stopper=EarlyStopping(patience=2, higher_is_better=metric.higher_is_better),
         ema=Ema(network, 0.9),
         tally=Tally(),
     )
@@ -170,6 +172,84 @@ def test_the_metric_of_the_resume_test_peaks_early_so_that_best_and_patience_mat
     assert len(state.history) < 9
 
 
+def recall_of_fives(labels, probabilities):
+    assert (labels.dtype, labels.shape) == (np.int64, (32, 1))
+    assert (probabilities.dtype, probabilities.shape) == (np.float32, (32, 1, 10))
+    return (probabilities.argmax(-1) == 5)[labels == 5].mean()
+
+
+def confidence(labels, probabilities):
+    return float(probabilities.max(-1).mean())
+
+
+LOWER = Metric("val_confidence", higher_is_better=False, compute=confidence)
+HIGHER = Metric("val_confidence", higher_is_better=True, compute=confidence)
+RECALL = Metric("val_recall_5", higher_is_better=True, format="percent", compute=recall_of_fives)
+
+
+@pytest.mark.parametrize("metric", [LOWER, HIGHER])
+def test_an_added_metric_chooses_the_best_epoch_and_stops_early(metric):
+    plan, state = make(epochs=9, metric=metric, added=(metric, RECALL))
+    improved = []
+    for event in fit(plan, state):
+        if isinstance(event, Epoch):
+            improved.append(event.improved)
+            if state.stopper.should_stop:
+                break
+    values = [row["val_confidence"] for row in state.history]
+    best = max(values) if metric.higher_is_better else min(values)
+    assert len(set(values)) == len(values)
+    assert state.best == state.history[values.index(best)]
+    assert improved == [
+        value == (max if metric.higher_is_better else min)(values[: place + 1])
+        for place, value in enumerate(values)
+    ]
+    assert state.stopper.best == best
+    assert state.stopper.stale == len(values) - 1 - values.index(best)
+    assert all(0 <= row["val_recall_5"] <= 1 for row in state.history)
+
+
+def test_added_metrics_stand_after_the_built_in_columns_and_change_nothing_else():
+    plan, plain = make()
+    finish(plan, plain)
+    plan, state = make(added=(LOWER, RECALL))
+    finish(plan, state)
+    names = {metric.name for metric in plan.added}
+    assert list(state.history[0])[-2:] == ["val_confidence", "val_recall_5"]
+    assert [{k: v for k, v in row.items() if k not in names} for row in state.history] == plain.history
+    assert checkpoint.digest(state.model.state_dict()) == checkpoint.digest(plain.model.state_dict())
+
+
+def test_an_added_metric_is_computed_from_the_predictions_of_every_image_in_order():
+    plan, state = make(epochs=1, added=(LOWER,))
+    finish(plan, state)
+    _, probabilities = evaluate(state.ema.module, plan.val, plan.preprocess, CPU)
+    assert state.history[0]["val_confidence"] == confidence(plan.val.labels, probabilities)
+
+
+def test_a_resumed_run_keeps_the_best_epoch_by_an_added_metric(tmp_path):
+    more = {"epochs": 6, "metric": LOWER, "added": (LOWER, RECALL)}
+    plan, straight = make(**more)
+    end = finish(plan, straight)
+    assert straight.best["epoch"] < len(straight.history)
+    plan, state = make(**more)
+    for event in fit(plan, state):
+        if isinstance(event, Tick) and (state.epoch, state.step) == (2, 3):
+            break
+    saved = through_a_file(state, tmp_path / "last.pt")
+    plan, fresh = make(**more)
+    fresh.load_state_dict(saved)
+    assert finish(plan, fresh) == end
+    assert fresh.best == straight.best
+
+
+def test_an_added_metric_that_is_not_finite_is_refused_by_name():
+    metric = Metric("val_broken", higher_is_better=True, compute=lambda labels, probabilities: np.nan)
+    plan, state = make(added=(metric,))
+    with pytest.raises(NotFiniteError, match="val_broken became nan in epoch 1"):
+        finish(plan, state)
+
+
 def test_one_seed_gives_the_same_bits_and_another_does_not():
     assert finish(*make(seed=3)) == finish(*make(seed=3))
     assert finish(*make(seed=3)) != finish(*make(seed=4))
@@ -200,8 +280,8 @@ def test_rows_say_what_an_independent_evaluation_says():
         nn.functional.cross_entropy(logits, labels[:, 0]).item(), rel=1e-5
     )
     score, probabilities = evaluate(state.ema.module, plan.val, plan.preprocess, CPU)
-    assert score["accuracy"] == row["val_accuracy"]
-    assert score["n"] == 32
+    assert score.accuracy == row["val_accuracy"]
+    assert score.n == 32
     np.testing.assert_allclose(probabilities[:, 0], logits.softmax(1).numpy(), rtol=1e-4, atol=1e-6)
 
 
@@ -218,9 +298,9 @@ def test_views_are_averaged_as_probabilities_and_scored_so():
     mean = torch.stack(seen).mean(0)
     score, probabilities = evaluate(network, plan.val, plan.preprocess, CPU, tta=7)
     np.testing.assert_allclose(probabilities[:, 0], mean.numpy(), rtol=1e-4, atol=1e-6)
-    assert score["accuracy"] == (mean.argmax(1) == labels[:, 0]).float().mean().item()
-    assert score["loss"] == pytest.approx(-mean.log()[np.arange(32), labels[:, 0]].mean().item(), rel=1e-5)
-    assert score["loss"] != evaluate(network, plan.val, plan.preprocess, CPU)[0]["loss"]
+    assert score.accuracy == (mean.argmax(1) == labels[:, 0]).float().mean().item()
+    assert score.loss == pytest.approx(-mean.log()[np.arange(32), labels[:, 0]].mean().item(), rel=1e-5)
+    assert score.loss != evaluate(network, plan.val, plan.preprocess, CPU)[0].loss
 
 
 def test_a_policy_meets_the_pictures_before_the_other_changes():

@@ -11,7 +11,7 @@ import pytest
 
 from svhncli.core.errors import BusyError, CheckpointError, DiskError
 from svhncli.core.files import write_csv, write_json, write_text
-from svhncli.runs.record import METRICS, RunDir, find_run
+from svhncli.runs.record import METRICS, RunDir, best_scores, find_run
 
 
 def make_run(path: Path) -> Path:
@@ -71,6 +71,21 @@ def test_metrics_keep_every_bit_of_a_float(tmp_path: Path) -> None:
     with (tmp_path / "metrics.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert all(float(text) == value for text in row.values())
+
+
+def test_metrics_csv_has_the_built_in_columns_and_those_that_every_epoch_has(tmp_path: Path) -> None:
+    first = dict.fromkeys(METRICS, 1.0) | {"val_recall": 0.5}
+    last = dict.fromkeys(METRICS, 2.0) | {"val_recall": 0.25, "val_late": 0.75}
+    RunDir(tmp_path).write_history([first, last])
+    lines = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert lines == [",".join([*METRICS, "val_recall"]), "1.0," * 6 + "0.5", "2.0," * 6 + "0.25"]
+    assert best_scores(last | {"epoch": 7}) == {
+        "epoch": 7,
+        "val_loss": 2.0,
+        "val_accuracy": 2.0,
+        "val_recall": 0.25,
+        "val_late": 0.75,
+    }
 
 
 def test_the_clock_s_rows_of_epochs_that_are_run_again_are_dropped(tmp_path: Path) -> None:

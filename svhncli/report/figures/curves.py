@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from svhncli.engine.lr_range import GROWN, Point, Suggestion
+from svhncli.stats.metrics import added_metrics
 
 
-def draw_curves(run: Path, metric: str = "val_accuracy") -> Path:
-    """Draw loss, accuracy and lr over the epochs into `run`/plots/curves.png; the best epoch is marked."""
+def draw_curves(run: Path, best_epoch: int) -> Path:
+    """Draw loss, accuracy, lr and added metrics over the epochs into `run`/plots/curves.png.
+
+    The best epoch is marked.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: no global state, no display
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -18,11 +22,12 @@ def draw_curves(run: Path, metric: str = "val_accuracy") -> Path:
     with (run / "metrics.csv").open(newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     epochs = [row["epoch"] for row in rows]
-    best = (min if metric == "val_loss" else max)(rows, key=lambda row: row[metric])
+    best = next(row for row in rows if row["epoch"] == best_epoch)
+    added = added_metrics(rows)
 
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = Figure(figsize=(4 * (3 + len(added)), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    loss, accuracy, rate = figure.subplots(1, 3)
+    loss, accuracy, rate, *others = figure.subplots(1, 3 + len(added))
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         for part, colour in (("train", "tab:blue"), ("val", "tab:orange")):
             values = [row[f"{part}_{name}"] for row in rows]
@@ -34,7 +39,14 @@ def draw_curves(run: Path, metric: str = "val_accuracy") -> Path:
     accuracy.set_title(f"accuracy (best epoch {best['epoch']:.0f}: {best['val_accuracy']:.2%})")
     rate.plot(epochs, [row["lr"] for row in rows], "tab:green", marker="." if len(rows) < 40 else "")
     rate.set_title("learning rate at the epoch's start")
-    for axes in (loss, accuracy, rate):
+    for axes, metric in zip(others, added, strict=True):
+        values = [row[metric.name] for row in rows]
+        axes.plot(epochs, values, "tab:orange", marker="." if len(rows) < 40 else "")
+        axes.axvline(best["epoch"], color="grey", linewidth=0.8, linestyle=":")
+        axes.set_title(f"{metric.title} (best epoch: {metric.text(best[metric.name])})")
+        if metric.format == "percent":
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+    for axes in (loss, accuracy, rate, *others):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)

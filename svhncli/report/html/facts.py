@@ -16,6 +16,7 @@ from svhncli.report.diagnosis import turns
 from svhncli.report.terminal import percent
 from svhncli.runs.overall import BOOTSTRAP
 from svhncli.runs.reader import Run
+from svhncli.stats.metrics import VAL_ACCURACY, column_text, rank
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def lede(run: Run) -> list[str]:
     elif best := summary.get("best"):
         told.append(f"Its best epoch so far, the {_ordinal(best['epoch'])}, reads {_best(best)}.")
     elif run.history:
-        best = max(run.history, key=lambda row: row["val_accuracy"])
+        metric = run.config.get("metric", VAL_ACCURACY.name)
+        best = min(run.history, key=lambda row: rank(metric, row[metric]))
         told.append(f"Its best epoch so far, the {_ordinal(int(best['epoch']))}, reads {_best(best)}.")
     if state == "done":
         told.append(
@@ -237,9 +239,10 @@ def over_folds(run: Run) -> list[tuple[str, str, str, str]]:
     rows = []
     for name, value in run.summary.items():
         if isinstance(value, dict) and "sd" in value and name != "seeds":
-            form = (lambda number: f"{number:.4f}") if name.endswith("loss") else percent
-            bounds = f"[{form(value['low'])}, {form(value['high'])}]" if "low" in value else ""
-            rows.append((name.replace("_", " "), form(value["mean"]), form(value["sd"]), bounds))
+            mean, sd, low, high = (
+                column_text(name, value[key]) if key in value else "" for key in ("mean", "sd", "low", "high")
+            )
+            rows.append((name.replace("_", " "), mean, sd, f"[{low}, {high}]" if low else ""))
     return rows
 
 

@@ -19,6 +19,7 @@ from svhncli.report.html.svg import Dot, Line
 from svhncli.report.terminal import percent
 from svhncli.runs.contact_sheet import data_url
 from svhncli.runs.reader import UNREADABLE, Run, is_sweep, jobs, swept_keys
+from svhncli.stats.metrics import added_metrics, column_text, is_percent
 from svhncli.stats.scores import calibration_error
 
 NAME = "report.html"
@@ -64,10 +65,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     forms: dict[str, Callable[..., str]]
-    forms = {"percent": percent, "interval": facts.interval, "commas": "{:,}".format}
+    forms = {"percent": percent, "score": _score, "interval": facts.interval, "commas": "{:,}".format}
     made.filters |= {name: _where_there_is(form) for name, form in forms.items()}
     made.globals |= {"facts": facts}
     return made
+
+
+def _score(value: str, metric: str) -> str:
+    return column_text(metric, float(value))
 
 
 def _where_there_is(form: Callable[..., str]) -> Callable[..., str]:
@@ -128,11 +133,13 @@ def _curves(run: Run) -> list[dict[str, Any]]:
     if not parts:
         return []
     mark = None if run.folds else (run.summary.get("best") or {}).get("epoch")
+    added = added_metrics([row for part in parts for row in part.history])
     made = []
     for name, keys, form in (
         ("loss", ("train_loss", "val_loss"), "{:.4f}".format),
         ("accuracy", ("train_accuracy", "val_accuracy"), percent),
         ("learning rate", ("lr",), "{:.2g}".format),
+        *((metric.title, (metric.name,), metric.text) for metric in added),
     ):
         lines = [
             Line(key.partition("_")[0], [(row["epoch"], row[key]) for row in part.history])
@@ -143,7 +150,7 @@ def _curves(run: Run) -> list[dict[str, Any]]:
             f"{line.kind} from {form(line.points[0][1])} to {form(line.points[-1][1])}" for line in lines
         )
         label = f"{name} by epoch: {ends}"
-        chart = svg.line_chart(lines, label, share=name == "accuracy", zero=keys == ("lr",), mark=mark)
+        chart = svg.line_chart(lines, label, share=is_percent(keys[-1]), zero=keys == ("lr",), mark=mark)
         made.append({"name": name, "kinds": [key.partition("_")[0] for key in keys], "chart": chart})
     return made
 
@@ -212,17 +219,15 @@ def _sweep(folder: Path) -> dict[str, Any]:
 def _strips(done: list[dict[str, Any]], keys: list[str]) -> Iterator[tuple[str, Any]]:
     """A chart of the score for each key, where there is more than one value of it to compare."""
     metric = done[0]["metric"] if done else ""
-    is_loss = metric.endswith("loss")
-    form = "{:.4f}".format if is_loss else percent
     same = [row for row in done if row["metric"] == metric]
     for key in keys:
         ordered = sorted(same, key=lambda row: _value(row[key]))
         dots = [
-            Dot(row[key], float(row["score"]), f"job {row['job']}: {form(float(row['score']))}")
+            Dot(row[key], float(row["score"]), f"job {row['job']}: {_score(row['score'], metric)}")
             for row in ordered
         ]
         if len({dot.row for dot in dots}) > 1:
-            yield key, svg.strip_chart(dots, f"{metric} of every job by {key}", share=not is_loss)
+            yield key, svg.strip_chart(dots, f"{metric} of every job by {key}", share=is_percent(metric))
 
 
 def _value(text: str) -> tuple[bool, float, str]:

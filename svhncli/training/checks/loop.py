@@ -194,7 +194,7 @@ def averages(bench: Bench) -> Result:
     loss = float(losses(said, labels).mean())
     right = float(is_right(said.argmax(-1), labels, BLANK).mean())
     row = state.history[-1]  # the training's own validation of these very weights
-    told = score["loss"], row["val_loss"], score["accuracy"], row["val_accuracy"]
+    told = score.loss, row["val_loss"], score.accuracy, row["val_accuracy"]
     off = max(abs(one - true) for one, true in zip(told, (loss, loss, right, right), strict=True))
     return Result(
         "are loss and accuracy the plain means over pictures?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from svhncli.core.labels import BLANK
+from svhncli.core.plain import to_plain
 from svhncli.engine.metrics import Tally, reading
+from svhncli.stats.intervals import wilson
+from svhncli.stats.score import LengthScore
 
 numbers = st.integers(1, 6).flatmap(
     lambda positions: st.lists(
@@ -51,18 +55,19 @@ def test_scores_of_numbers_are_those_of_their_strings(labels: list[list[int]], s
     tally.add(torch.ones(len(true)), logits_for(predicted, 11), true)
     result = tally.result()
     pairs = [(text(q), text(p)) for q, p in zip(labels, predicted.tolist(), strict=True)]
-    assert result["accuracy"] == sum(q == p for q, p in pairs) / len(pairs)
+    assert result.accuracy == sum(q == p for q, p in pairs) / len(pairs)
     if true.shape[1] == 1:
-        assert result.keys() == {"loss", "accuracy", "n"}
+        assert to_plain(result).keys() == {"loss", "accuracy", "n", "interval"}
         return
-    assert result["length_accuracy"] == sum(len(q) == len(p) for q, p in pairs) / len(pairs)
+    assert result.length_accuracy == sum(len(q) == len(p) for q, p in pairs) / len(pairs)
     places = [(q, p) for q, p in zip(true.flatten().tolist(), predicted.flatten().tolist(), strict=True)]
     digits = [q == p for q, p in places if q != BLANK]
-    assert result["digit_accuracy"] == sum(digits) / max(1, len(digits))
-    assert list(result["by_length"]) == sorted({str(len(q)) for q, _ in pairs})
-    for length, score in result["by_length"].items():
+    assert result.digit_accuracy == sum(digits) / max(1, len(digits))
+    assert result.by_length is not None
+    assert list(result.by_length) == sorted({str(len(q)) for q, _ in pairs})
+    for length, score in result.by_length.items():
         hits = [q == p for q, p in pairs if len(q) == int(length)]
-        assert score == {"n": len(hits), "accuracy": sum(hits) / len(hits)}
+        assert score == LengthScore(len(hits), sum(hits) / len(hits))
 
 
 def test_a_number_is_right_if_its_string_is_and_a_digit_if_it_stands_in_its_place() -> None:
@@ -71,7 +76,7 @@ def test_a_number_is_right_if_its_string_is_and_a_digit_if_it_stands_in_its_plac
     predicted = torch.tensor([[b, 1, 2], [3, 9, b], [0, 4, 4], [5, 6, b]])
     tally = Tally()
     tally.add(torch.tensor([0.5, 1.0, 1.5, 3.0]), logits_for(predicted, 11), labels)
-    assert tally.result() == {
+    assert to_plain(tally.result()) == {
         "loss": 1.5,
         "accuracy": 2 / 4,
         "n": 4,
@@ -82,6 +87,7 @@ def test_a_number_is_right_if_its_string_is_and_a_digit_if_it_stands_in_its_plac
             "2": {"n": 2, "accuracy": 1.0},
             "3": {"n": 1, "accuracy": 0.0},
         },
+        "interval": asdict(wilson(2, 4)),
     }
 
 
@@ -97,9 +103,9 @@ def test_batches_of_any_sizes_add_up_to_the_whole(sizes: list[int], positions: i
         tally.add(losses[part], logits_for(predicted[part], 3), labels[part])
     hits = [p == q for p, q in zip(predicted.tolist(), labels.tolist(), strict=True)]
     result = tally.result()
-    assert result["n"] == n
-    assert result["accuracy"] == sum(hits) / n
-    assert result["loss"] == pytest.approx(losses.double().mean().item(), rel=1e-12)
+    assert result.n == n
+    assert result.accuracy == sum(hits) / n
+    assert result.loss == pytest.approx(losses.double().mean().item(), rel=1e-12)
 
 
 def test_small_losses_are_not_lost_beside_a_large_sum() -> None:
@@ -107,14 +113,14 @@ def test_small_losses_are_not_lost_beside_a_large_sum() -> None:
     tally.add(torch.tensor([2.0**25]), logits_for(labels, 2), labels)
     for _ in range(7):
         tally.add(torch.tensor([1.0]), logits_for(labels, 2), labels)
-    assert tally.result()["loss"] == (2.0**25 + 7) / 8
+    assert tally.result().loss == (2.0**25 + 7) / 8
 
 
 @pytest.mark.parametrize("positions", [1, 2])
 def test_results_are_plain_python_numbers(positions: int) -> None:
     tally, labels = Tally(), torch.zeros(2, positions, dtype=torch.int64)
     tally.add(torch.ones(2), logits_for(labels, 2), labels)
-    result = tally.result()
+    result = to_plain(tally.result())
     assert json.loads(json.dumps(result)) == result
     assert {key: type(value) for key, value in result.items() if key in ("loss", "accuracy", "n")} == {
         "loss": float,
