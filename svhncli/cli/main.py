@@ -142,6 +142,10 @@ def run(line: Line) -> int:
     if "--help" in line.flags:
         from svhncli.cli import helptext
 
+        if any(word.startswith("plugins=") for word in words):  # their parts are listed, too
+            from svhncli.cli import hydra_app
+
+            hydra_app.load_plugins(hydra_app.parse(words, verb))
         return _print_help(helptext.of_verb(verb, FLAGS, SHORT))
 
     from svhncli.cli import catalog, dispatch

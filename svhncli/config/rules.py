@@ -9,7 +9,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,12 @@ def key(
     above: float | None = None,
     high: float | None = None,
     below: float | None = None,
-    choices: tuple[str, ...] = (),
+    choices: Collection[str] = (),
     path: bool = False,
 ) -> Any:
     """A config key: its default, its meaning and its allowed values (low <= x <= high, above < x < below).
 
+    choices: the allowed words; a table may still grow, as that of the metrics does.
     path: whether it is the path of an input, which a run keeps as an absolute one.
     """
     rule = {
@@ -186,7 +187,7 @@ def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return out
 
 
-def kind_text(hint: Any, choices: tuple[str, ...]) -> str:
+def kind_text(hint: Any, choices: Collection[str]) -> str:
     """A key's type in words: its choices if it has any, and the types allowed besides."""
     if not choices:
         return type_text(hint)

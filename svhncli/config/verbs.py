@@ -7,10 +7,9 @@ from typing import Any
 
 from svhncli.config.declare import VERBS, verb
 from svhncli.config.rules import UNSET, key
+from svhncli.stats.metrics import METRICS
 
-__all__ = ["METRICS", "VERBS"]
-
-METRICS = ("val_accuracy", "val_loss")
+__all__ = ["VERBS"]
 
 GROUPS = {
     "data": "synth",
