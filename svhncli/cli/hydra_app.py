@@ -17,6 +17,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
 import hydra
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -193,17 +194,16 @@ def show(verb: str, flags: Sequence[str], words: Sequence[str]) -> None:
     Raises:
         UsageError: the config is wrong.
     """
-    if "--cfg" not in flags:
-        launch(verb, Single(verb), [*flags, *words])
-        return
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        launch(verb, Single(verb), ["--cfg", "job", *_config_dir(flags), *words])
-    checked(verb, cast(DictConfig, OmegaConf.create(printed.getvalue())), incomplete=True)
-    if list(flags) == ["--cfg", "job"]:
-        sys.stdout.write(printed.getvalue())
-    else:
-        launch(verb, Single(verb), [*flags, *words])
+    if "--cfg" in flags:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            launch(verb, Single(verb), ["--cfg", "job", *_config_dir(flags), *words])
+        values = yaml.load(printed.getvalue(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        checked(verb, cast(DictConfig, OmegaConf.create(values)), incomplete=True)
+        if list(flags) == ["--cfg", "job"]:
+            sys.stdout.write(printed.getvalue())
+            return
+    launch(verb, Single(verb), [*flags, *words])
 
 
 def _config_dir(flags: Sequence[str]) -> Sequence[str]:
