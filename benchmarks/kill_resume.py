@@ -1,28 +1,28 @@
-"""Kill one training run again and again, resume it each time, and compare its bits with an undisturbed one's.
+"""Kill and resume one run many times, and compare its files with those of an undisturbed run, bit by bit.
 
-    python benchmarks/kill_resume.py [--kills 20] [--terms 5] [--epochs 16] [key=value ...]
+    python benchmarks/kill_resume.py [--kills 20] [--terms 5] [--epochs 16] [--seed 0] [KEY=VALUE ...]
 
-The moments are random: anywhere from the start of the process to the end of the run. The run carries all the
-state there is (EMA, momentum, plateau, patience, dropout, mixup, augmentation). Prints the hashes of the
-tensors of best.pt and last.pt and of metrics.csv for both; exits with 1 if they differ.
+Signals arrive at random moments between the start of the process and the end of the run. The run uses every
+kind of training state (EMA, momentum, plateau schedule, early stopping, dropout, mixup, augmentation). For
+both runs, the script prints hashes of the tensors in best.pt and last.pt and of metrics.csv. It exits with
+1 if they differ. KEY=VALUE overrides apply to both runs.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import random
 import signal
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+from command import SVHN, argument_parser, run_process
 
 from svhncli.runs.checkpoint import digest, load
 
-SVHN = [sys.executable, "-m", "svhncli", "train"]
-RUN = [
+TRAIN = [*SVHN, "train"]
+CONFIG = [
     "data.n_train=6000",
     "data.n_test=500",
     "optim=sgd",
@@ -33,73 +33,75 @@ RUN = [
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--terms", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
-    options, words = parser.parse_known_args()
-    draw = random.Random(options.seed)
+    parser = argument_parser(__doc__)
+    parser.add_argument("--kills", type=int, default=20, help="number of SIGKILLs")
+    parser.add_argument("--terms", type=int, default=5, help="number of SIGTERMs")
+    parser.add_argument("--epochs", type=int, default=16, help="epochs of the run")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
+    options, overrides = parser.parse_known_args()
+    rng = random.Random(options.seed)
     signals = [signal.SIGKILL] * options.kills + [signal.SIGTERM] * options.terms
-    draw.shuffle(signals)
+    rng.shuffle(signals)
     with tempfile.TemporaryDirectory() as folder:
-        whole, runs = Path(folder) / "whole", 1
-        run = [*RUN, f"epochs={options.epochs}", *words]
-        seconds(f"hydra.run.dir={folder}/warm", *run, "epochs=1")  # renders the set
-        took = seconds(f"hydra.run.dir={whole}", *run)
-        print(f"undisturbed: {took:.0f} s")
-        same = True
+        reference, n_finished = Path(folder) / "reference", 0
+        config = [*CONFIG, f"epochs={options.epochs}", *overrides]
+        run_process([*TRAIN, f"hydra.run.dir={folder}/warm", *config, "epochs=1"])  # renders the data
+        _, seconds = run_process([*TRAIN, f"hydra.run.dir={reference}", *config])
+        print(f"undisturbed: {seconds:.0f} s")
+        is_same = True
         for number, sent in enumerate(signals, 1):
-            while True:  # until the signal meets a run before its end
-                broken = Path(folder) / f"broken{runs}"
-                # Start-up is a part of every attempt, so that early moments are met as well as late ones.
-                wait = draw.uniform(0.5, 6 + 2 * took / len(signals))
-                code, said = attempt(broken, run, wait, sent)
+            while True:  # until the signal arrives before the run has ended
+                interrupted = Path(folder) / f"interrupted{n_finished}"
+                # Every attempt includes start-up, so signals hit early moments as well as late ones.
+                wait = rng.uniform(0.5, 6 + 2 * seconds / len(signals))
+                code, stderr = attempt(interrupted, config, wait, sent)
                 if code != 0:
                     break
-                same &= compare(whole, broken)
-                runs += 1
-            print(f"{number:2} {sent.name} after {wait:4.1f} s -> exit {code}; {reached(broken)}", flush=True)
+                is_same &= compare(reference, interrupted)
+                n_finished += 1
+            print(
+                f"{number:2} {sent.name} after {wait:4.1f} s -> exit {code}; {progress(interrupted)}",
+                flush=True,
+            )
             if code not in (-sent, 128 + sent):
-                print(said)
+                print(stderr)
                 return 1
-        attempt(broken, run, 10 * took, signal.SIGTERM)
-        return int(not (compare(whole, broken) and same))
+        attempt(interrupted, config, 10 * seconds, signal.SIGTERM)
+        return int(not (compare(reference, interrupted) and is_same))
 
 
-def attempt(broken: Path, run: list[str], wait: float, sent: signal.Signals) -> tuple[int, str]:
-    """Start or resume, and send the signal after so many seconds; the exit code, 0 where it came too late."""
-    begun = (broken / "config.yaml").is_file()
-    command = [*SVHN, *(["--resume", str(broken)] if begun else [f"hydra.run.dir={broken}", *run])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def attempt(run: Path, config: list[str], wait: float, sent: signal.Signals) -> tuple[int, str]:
+    """Start or resume a run and send a signal after `wait` seconds.
+
+    Returns:
+        The exit code, which is 0 if the run ended before the signal, and the standard error.
+    """
+    is_started = (run / "config.yaml").is_file()
+    arguments = ["--resume", str(run)] if is_started else [f"hydra.run.dir={run}", *config]
+    process = subprocess.Popen(
+        [*TRAIN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
-        _, said = process.communicate(timeout=wait)
+        _, stderr = process.communicate(timeout=wait)
     except subprocess.TimeoutExpired:
         process.send_signal(sent)
-        _, said = process.communicate()
-    return process.returncode, said
+        _, stderr = process.communicate()
+    return process.returncode, stderr
 
 
-def compare(whole: Path, broken: Path) -> bool:
-    """Whether both ended with the same bits and nothing half-written is left; prints it."""
-    reference, found = hashes(whole), hashes(broken)
-    for name in reference:
-        same = "same" if reference[name] == found[name] else "DIFFERENT"
-        print(f"{name:12} {reference[name][:32]}  {found[name][:32]}  {same}")
-    leftover = [p.name for p in broken.iterdir() if p.name.startswith(".writing")]
+def compare(reference: Path, interrupted: Path) -> bool:
+    """Print and return whether both runs ended with the same bits and no temporary file is left behind."""
+    expected, actual = hashes(reference), hashes(interrupted)
+    for name in expected:
+        result = "same" if expected[name] == actual[name] else "DIFFERENT"
+        print(f"{name:12} {expected[name][:32]}  {actual[name][:32]}  {result}")
+    leftover = [path.name for path in interrupted.iterdir() if path.name.startswith(".writing")]
     print(f"temporary files left behind: {leftover or 'none'}", flush=True)
-    return reference == found and not leftover
+    return expected == actual and not leftover
 
 
-def seconds(*words: str) -> float:
-    """What a whole `svhn train` takes."""
-    started = time.perf_counter()
-    subprocess.run([*SVHN, *words], check=True, capture_output=True)
-    return time.perf_counter() - started
-
-
-def reached(run: Path) -> str:
-    """Where a run stands, by its last checkpoint, which also proves that it is whole."""
+def progress(run: Path) -> str:
+    """How far a run got, according to its last checkpoint; reading it also verifies that it is intact."""
     if not (run / "last.pt").is_file():
         return "nothing saved yet"
     state = load(run / "last.pt")["state"]

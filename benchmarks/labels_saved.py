@@ -1,71 +1,62 @@
-"""What rendering before saves in labelled photographs: accuracy by their number, with and without it.
+"""How many labeled photographs are saved by pretraining on renders: accuracy with and without it.
 
-    python benchmarks/labels_saved.py data/meters RUN [--sizes 50 100 ...] [--draws 3] [KEY=VALUE ...]
+    python benchmarks/labels_saved.py FOLDER RUN [--sizes 50 100 ...] [--draws 3] [--jobs 2] [KEY=VALUE ...]
 
-The folder holds train_32x32.mat, of which photographs are drawn at random (the same for both), and
-test_32x32.mat, which judges. RUN is a run on renders: its weights start the second of each pair, with a third
-of the first's lr. Every run sees about as many pictures, however few are different, and has one thread; mean
-and range over the draws. Words with "=" go to every run: model.width=2 where RUN has it.
+FOLDER contains train_32x32.mat, from which the training photographs are drawn at random, and
+test_32x32.mat, for scoring. RUN is a run trained on renders. Each draw of photographs is trained on twice:
+from scratch, and from the weights of RUN at a third of the learning rate. Every run uses one thread and
+sees about the same number of images, however few of them are distinct. The table gives the mean and the
+range over the draws, by number of photographs. KEY=VALUE overrides apply to every run; they must match the
+network of RUN, for example model.width=2.
 """
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
 import statistics
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from command import told
+from command import argument_parser, process_pool, run_json, svhn_data, value_range
 from scipy.io import loadmat, savemat
 
-SEEN = 40_000
-"""Pictures that a run trains on, repeats counted; no picture is repeated more than `MOST` times."""
-LEAST, MOST = 8, 200
+IMAGES_SEEN = 40_000
+"""Images that a run trains on, counting repeats"""
+MIN_EPOCHS, MAX_EPOCHS = 8, 200
 Job = tuple[Path, str, int, int, bool, list[str]]
 
 
 def accuracy(job: Job) -> float:
-    """Of the test file, after training on `size` photographs."""
-    place, run, size, draw, rendered_before, more = job
-    mat = loadmat(place / "train_32x32.mat")
+    """Train on `size` photographs and return the test accuracy."""
+    photographs, pretrained, size, draw, is_pretrained, overrides = job
+    mat = loadmat(photographs / "train_32x32.mat")
     chosen = np.sort(np.random.default_rng(draw).choice(len(mat["y"]), size, replace=False))
     with tempfile.TemporaryDirectory() as folder:
         savemat(f"{folder}/train_32x32.mat", {"X": mat["X"][..., chosen], "y": mat["y"][chosen]})
-        (Path(folder) / "test_32x32.mat").symlink_to(place / "test_32x32.mat")
-        start = [f"init_from={run}", "lr=0.0003"] if rendered_before else ["lr=0.001"]
-        epochs = min(MOST, max(LEAST, SEEN // size))
-        words = ["data=svhn", f"data.root={folder}", "data.check_md5=false", f"cache={folder}/cache"]
-        words += [
-            f"hydra.run.dir={folder}/run",
-            "threads=1",
-            f"epochs={epochs}",
-            "reg.patience=0",
-            *start,
-            *more,
-        ]
-        return told("train", *words)["test"]["accuracy"]
+        (Path(folder) / "test_32x32.mat").symlink_to(photographs / "test_32x32.mat")
+        start = [f"init_from={pretrained}", "lr=0.0003"] if is_pretrained else ["lr=0.001"]
+        epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, IMAGES_SEEN // size))
+        run = [f"hydra.run.dir={folder}/run", f"cache={folder}/cache", "threads=1"]
+        length = [f"epochs={epochs}", "reg.patience=0"]
+        return run_json("train", *svhn_data(folder), *run, *length, *start, *overrides)["test"]["accuracy"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photographs", type=Path)
-    parser.add_argument("run")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 200, 400, 800, 1600, 3200])
-    parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=2)
-    options, words = parser.parse_known_args()
-    place, run = options.photographs.resolve(), str(Path(options.run).resolve())
-    jobs = [(place, run, size, draw, before, words) for size in options.sizes for before in (False, True)
-            for draw in range(options.draws)]  # fmt: skip
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+    parser = argument_parser(__doc__, folder=True, jobs=True)
+    parser.add_argument("run", metavar="RUN", help="a run trained on renders")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 200, 400, 800, 1600, 3200],
+                        metavar="N", help="numbers of training photographs")  # fmt: skip
+    parser.add_argument("--draws", type=int, default=3, help="draws of the training photographs per size")
+    options, overrides = parser.parse_known_args()
+    photographs, run = options.folder.resolve(), str(Path(options.run).resolve())
+    jobs = [(photographs, run, size, draw, is_pretrained, overrides) for size in options.sizes
+            for is_pretrained in (False, True) for draw in range(options.draws)]  # fmt: skip
+    with process_pool(options.jobs) as pool:
         scores = pool.map(accuracy, jobs)
-        print(f"{'photographs':>11}  {'from scratch':22} after renders")
+        print(f"{'photographs':>11}  {'from scratch':22} pretrained on renders")
         for size in options.sizes:
-            both = [[next(scores) for _ in range(options.draws)] for _ in range(2)]
-            cells = [f"{statistics.mean(each):.1%} ({min(each):.1%} to {max(each):.1%})" for each in both]
+            pair = [[next(scores) for _ in range(options.draws)] for _ in range(2)]
+            cells = [f"{statistics.mean(values):.1%} ({value_range(values, '.1%')})" for values in pair]
             print(f"{size:11,}  {cells[0]:22} {cells[1]}", flush=True)
 
 

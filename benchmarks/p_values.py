@@ -1,108 +1,119 @@
-"""How often each test cries wolf, and how often it sees a real difference: share of p < 0.05.
+"""False-positive rate and power of each significance test: the share of comparisons with p < 0.05.
 
     python benchmarks/p_values.py [--comparisons 4000] [--trainings 2000] [--jobs 2]
 
-Of models that are equally good 5 % should be told apart, and no more. Readings are drawn at random; trainings
-are real ones, of small classifiers on rendered digits. Twins are two classifiers whose pictures differ by
-noise of the same strength: which is which is a coin's toss, so they are exactly as good as each other.
+If two models are equally good, 5% of the comparisons may find a difference, and no more. In the first part,
+predictions are drawn at random. In the second part, small classifiers train on rendered digits. "Twins" are
+two classifiers whose images carry different noise of the same strength. A coin decides which gets which
+noise, so by construction they are equally good.
 """
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
 from collections import defaultdict
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
-from small import Small, digits, nearest, ridge
+from command import argument_parser, process_pool
+from small import Classifier, Samples, is_correct, mean_sizes, nearest, rendered_digits, ridge
 
 from svhncli.core.rng import numpy_generator
 from svhncli.data import split
 from svhncli.stats.significance import corrected_t, holm, mcnemar, paired_bootstrap, paired_t, pictures_needed
 
+LEVEL = 0.05
 SIZES = (200, 1_000, 10_000)
 DISCORDANT = {0.02: 0.01, 0.10: 0.02}
-"""Share of discordant pictures -> the true difference where there is one."""
+"""Share of discordant images -> the true difference in accuracy when there is one"""
 
 RESAMPLES = 2_000
-"""A fifth of the default: p-values move by less than their own error."""
+"""A fifth of the default: the p-values change by less than their own standard error."""
 
-ALIKE = 0.7
-"""Share of a house number's pictures that fare as one draw for the whole number does."""
+SHARED_OUTCOME = 0.7
+"""Share of the images of a house number that have the outcome drawn for the whole number"""
 
-PICTURES, FOLDS, REPEATS, HOLDOUTS, REPLICATES = 200, 5, 5, 10, 25
+IMAGES, FOLDS, REPEATS, HOLDOUTS, REPLICATES = 200, 5, 5, 10, 25
 NOISE, LESS_NOISE = 0.08, 0.06
-SEEDS, SEED_PICTURES, HALF, MORE = (5, 10), 600, 64, 96
-MODELS, MODEL_PICTURES, MODEL_DISCORDANT = 5, 2_000, 0.10
-Rejected = dict[str, float]
-"""Test -> whether it rejected; and the true difference, to be averaged over comparisons as well."""
+SEEDS, SEED_IMAGES, FEWER_FEATURES, MORE_FEATURES = (5, 10), 600, 64, 96
+MODELS, MODEL_IMAGES, MODEL_DISCORDANT = 5, 2_000, 0.10
+Outcome = dict[str, float]
+"""Test -> whether it rejected, and the true difference; both are averaged over comparisons."""
 
 
-def outcomes(count: int, discordant: float, difference: float, draw: np.random.Generator) -> np.ndarray:
-    """B's score minus A's, float (count,)."""
+# ----------------------------------------------------------------------------- random predictions
+
+
+def draw_scores(count: int, discordant: float, difference: float, rng: np.random.Generator) -> np.ndarray:
+    """B's score minus A's for each image, float (count,)."""
     only_a, only_b = (discordant - difference) / 2, (discordant + difference) / 2
-    return draw.choice([-1.0, 0.0, 1.0], count, p=[only_a, 1 - discordant, only_b])
+    return rng.choice([-1.0, 0.0, 1.0], count, p=[only_a, 1 - discordant, only_b])
 
 
-def independent(n: int, discordant: float, difference: float, seed: int) -> Rejected:
-    found = outcomes(n, discordant, difference, numpy_generator(seed, "independent", n))
+def rejections(scores: np.ndarray, seed: int) -> Outcome:
     return {
-        "McNemar": mcnemar(found < 0, found > 0).p < 0.05,
-        "bootstrap": paired_bootstrap(found, seed=seed, resamples=RESAMPLES).p < 0.05,
+        "McNemar": mcnemar(scores < 0, scores > 0).p < LEVEL,
+        "bootstrap": paired_bootstrap(scores, seed=seed, resamples=RESAMPLES).p < LEVEL,
     }
 
 
-def clustered(n: int, discordant: float, difference: float, seed: int) -> Rejected:
-    """House numbers of 1 to 5 digits, most of which fare alike."""
-    draw = numpy_generator(seed, "clustered", n)
-    groups = np.repeat(np.arange(n), draw.integers(1, 6, n))[:n]
-    of_group = outcomes(n, discordant, difference, draw)[groups]
-    found = np.where(draw.random(n) < ALIKE, of_group, outcomes(n, discordant, difference, draw))
-    return {
-        "McNemar": mcnemar(found < 0, found > 0).p < 0.05,
-        "bootstrap": paired_bootstrap(found, seed=seed, resamples=RESAMPLES).p < 0.05,
-        "bootstrap of house numbers": paired_bootstrap(found, groups, seed=seed, resamples=RESAMPLES).p
-        < 0.05,
-    }
+def independent(n: int, discordant: float, difference: float, seed: int) -> Outcome:
+    """Images that are independent of each other."""
+    return rejections(draw_scores(n, discordant, difference, numpy_generator(seed, "independent", n)), seed)
 
 
-def several(seed: int) -> Rejected:
-    """Models against one baseline, on the same pictures: is any of them told apart?"""
-    draw = numpy_generator(seed, "several")
-    hard = draw.random(MODEL_PICTURES) < 2 * MODEL_DISCORDANT  # each model reads these by a coin's toss
-    rights = ~hard | (draw.random((MODELS + 1, MODEL_PICTURES)) < 0.5)
-    p_values = [mcnemar(rights[0], right).p for right in rights[1:]]
-    return {"uncorrected": min(p_values) < 0.05, "Holm": min(holm(p_values)) < 0.05}
+def clustered(n: int, discordant: float, difference: float, seed: int) -> Outcome:
+    """House numbers of 1 to 5 digits, most of which have the same outcome."""
+    rng = numpy_generator(seed, "clustered", n)
+    groups = np.repeat(np.arange(n), rng.integers(1, 6, n))[:n]
+    group_scores = draw_scores(n, discordant, difference, rng)[groups]
+    is_shared = rng.random(n) < SHARED_OUTCOME
+    scores = np.where(is_shared, group_scores, draw_scores(n, discordant, difference, rng))
+    by_number = paired_bootstrap(scores, groups, seed=seed, resamples=RESAMPLES)
+    return rejections(scores, seed) | {"bootstrap over house numbers": by_number.p < LEVEL}
 
 
-POOL: list[Small] = []
-"""The digits, in each process that trains."""
+def several_models(seed: int) -> Outcome:
+    """Several models against one baseline on the same images: does any test reject?"""
+    rng = numpy_generator(seed, "several")
+    is_hard = rng.random(MODEL_IMAGES) < 2 * MODEL_DISCORDANT  # a model predicts these by a coin toss
+    baseline, *models = ~is_hard | (rng.random((MODELS + 1, MODEL_IMAGES)) < 0.5)
+    p_values = [mcnemar(baseline, model).p for model in models]
+    return {"uncorrected": min(p_values) < LEVEL, "Holm": min(holm(p_values)) < LEVEL}
 
 
-def prepare() -> None:
-    POOL.append(digits()[0])
+# ----------------------------------------------------------------------------- trained classifiers
+
+POOL: list[Samples] = []
+"""The rendered digits, loaded once in each worker process"""
 
 
-def noisy(data: Small, noise: float, draw: np.random.Generator) -> Small:
-    more = draw.normal(scale=noise, size=data.features.shape).astype(np.float32)
-    return Small(data.features + more, data.labels, data.groups)
+def load_pool() -> None:
+    POOL.append(rendered_digits()[0])
 
 
-def right(classify: object, data: Small, fold: split.Fold) -> float:
-    return float(np.mean(classify(data[fold.train], data.features[fold.val]) == data.labels[fold.val]))
+def draw_samples(count: int, rng: np.random.Generator) -> Samples:
+    return POOL[0][rng.choice(len(POOL[0].labels), count, replace=False)]
 
 
-def twins(classify: object, difference: bool, seed: int) -> Rejected:
-    """Two classifiers on the same folds."""
-    draw = numpy_generator(seed, "twins")
-    data = POOL[0][draw.choice(len(POOL[0].labels), PICTURES, replace=False)]
-    pair = noisy(data, NOISE, draw), noisy(data, LESS_NOISE if difference else NOISE, draw)
-    labels, groups = data.labels[:, None], np.arange(PICTURES)
+def add_noise(samples: Samples, scale: float, rng: np.random.Generator) -> Samples:
+    noise = rng.normal(scale=scale, size=samples.features.shape).astype(np.float32)
+    return Samples(samples.features + noise, samples.labels, samples.groups)
+
+
+def accuracy(classify: Classifier, samples: Samples, fold: split.Fold) -> float:
+    return float(np.mean(is_correct(classify, samples, fold)))
+
+
+def twins(classify: Classifier, is_different: bool, seed: int) -> Outcome:
+    """Two classifiers on the same folds; if they are different, one has less noise."""
+    rng = numpy_generator(seed, "twins")
+    samples = draw_samples(IMAGES, rng)
+    a = add_noise(samples, NOISE, rng)
+    b = add_noise(samples, LESS_NOISE if is_different else NOISE, rng)
+    labels, groups = samples.labels[:, None], np.arange(IMAGES)
     repeated = split.kfold(labels, groups, k=FOLDS, repeats=REPEATS, seed=seed)
-    ways = {
+    splits = {
         f"{FOLDS} folds": repeated[:FOLDS],
         f"{REPEATS} x {FOLDS} folds": repeated,
         f"{HOLDOUTS} hold-outs of 20%": [
@@ -110,88 +121,87 @@ def twins(classify: object, difference: bool, seed: int) -> Rejected:
         ],
         f"{REPLICATES} bootstrap replicates": split.bootstrap(labels, groups, n=REPLICATES, seed=seed),
     }
-    scores = {id(fold): right(classify, pair[1], fold) - right(classify, pair[0], fold)
-              for fold in {id(fold): fold for folds in ways.values() for fold in folds}.values()}  # fmt: skip
-    found: Rejected = {}
-    for way, folds in ways.items():
-        differences = [scores[id(fold)] for fold in folds]
-        n_train, n_val = (float(np.mean([len(part) for part in parts]))
-                          for parts in ([f.train for f in folds], [f.val for f in folds]))  # fmt: skip
-        found[f"{way}, plain t"] = paired_t(differences).p < 0.05
-        found[f"{way}, corrected t"] = corrected_t(differences, n_train, n_val).p < 0.05
-    return found | {"true difference": float(np.mean([scores[id(fold)] for fold in repeated]))}
+    unique_folds = {id(fold): fold for folds in splits.values() for fold in folds}
+    difference = {key: accuracy(classify, b, fold) - accuracy(classify, a, fold)
+                  for key, fold in unique_folds.items()}  # fmt: skip
+    outcome: Outcome = {}
+    for name, folds in splits.items():
+        differences = [difference[id(fold)] for fold in folds]
+        outcome[f"{name}, plain t"] = paired_t(differences).p < LEVEL
+        outcome[f"{name}, corrected t"] = corrected_t(differences, *mean_sizes(folds)).p < LEVEL
+    return outcome | {"true difference": float(np.mean([difference[id(fold)] for fold in repeated]))}
 
 
-def seeds(seed: int) -> Rejected:
-    """Nearest neighbours, each of which sees the numbers that its own seed draws, on one split."""
-    draw = numpy_generator(seed, "seeds")
-    data = POOL[0][draw.choice(len(POOL[0].labels), SEED_PICTURES, replace=False)]
-    twin, other = noisy(data, NOISE, draw), noisy(data, NOISE, draw)
-    (fold,) = split.holdout(data.labels[:, None], np.arange(SEED_PICTURES), fraction=0.5, seed=seed)
+def seeds(seed: int) -> Outcome:
+    """Nearest neighbors on one split; each seed draws the features that its run sees."""
+    rng = numpy_generator(seed, "seeds")
+    samples = draw_samples(SEED_IMAGES, rng)
+    first, second = add_noise(samples, NOISE, rng), add_noise(samples, NOISE, rng)
+    (fold,) = split.holdout(samples.labels[:, None], np.arange(SEED_IMAGES), fraction=0.5, seed=seed)
 
-    def scores(of: Small, numbers: int) -> list[float]:
-        def seen() -> Small:
-            return Small(of.features[:, draw.permutation(128)[:numbers]], of.labels, of.groups)
+    def accuracies(samples: Samples, n_features: int) -> list[float]:
+        def select_features() -> Samples:
+            columns = rng.permutation(128)[:n_features]
+            return Samples(samples.features[:, columns], samples.labels, samples.groups)
 
-        return [right(nearest, seen(), fold) for _ in range(max(SEEDS))]
+        return [accuracy(nearest, select_features(), fold) for _ in range(max(SEEDS))]
 
-    a, same, better, equal = scores(twin, HALF), scores(twin, HALF), scores(twin, MORE), scores(other, HALF)
-    found: Rejected = {}
-    for many in SEEDS:
-        for name, b in (("no difference", same), ("a difference", better), ("other pictures", equal)):
-            differences = [second - first for first, second in zip(a[:many], b[:many], strict=True)]
-            found[f"{many} seeds, {name}"] = paired_t(differences).p < 0.05
-    return found | {"true difference": float(np.mean(better) - np.mean(a))}
+    a = accuracies(first, FEWER_FEATURES)
+    same = accuracies(first, FEWER_FEATURES)
+    better = accuracies(first, MORE_FEATURES)
+    twin = accuracies(second, FEWER_FEATURES)
+    outcome: Outcome = {}
+    for count in SEEDS:
+        for name, b in (("no difference", same), ("more features", better), ("other noise", twin)):
+            differences = [of_b - of_a for of_a, of_b in zip(a[:count], b[:count], strict=True)]
+            outcome[f"{count} seeds, {name}"] = paired_t(differences).p < LEVEL
+    return outcome | {"true difference": float(np.mean(better) - np.mean(a))}
 
 
-def averaged(found: Iterable[Rejected]) -> dict[str, str]:
-    """Of each test the share that rejected, with its standard error, in percent."""
+# ----------------------------------------------------------------------------- tables
+
+
+def averages(outcomes: Iterable[Outcome]) -> dict[str, str]:
+    """The mean of each value of the outcomes, with its standard error, in percent."""
     columns = defaultdict(list)
-    for one in found:
-        for name, value in one.items():
+    for outcome in outcomes:
+        for name, value in outcome.items():
             columns[name].append(value)
     cells = {}
     for name, values in columns.items():
-        share = float(np.mean(values))
         error = np.std(values) / np.sqrt(len(values))
-        cells[name] = f"{100 * share:.2f} ± {100 * error:.2f}"
+        cells[name] = f"{100 * float(np.mean(values)):.2f} ± {100 * error:.2f}"
     return cells
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--comparisons", type=int, default=4_000)
-    parser.add_argument("--trainings", type=int, default=2_000)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser = argument_parser(__doc__, jobs=True)
+    parser.add_argument("--comparisons", type=int, default=4_000, help="comparisons of random predictions")
+    parser.add_argument("--trainings", type=int, default=2_000, dest="trained_pairs",
+                        help="comparisons of trained classifiers")  # fmt: skip
     options = parser.parse_args()
-    digits()  # rendered once, before several processes need them
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, context, prepare) as pool:
+    rendered_digits()  # fill the cache before several processes need it
+    with process_pool(options.jobs, load_pool) as pool:
 
-        def shares(one: object, times: int) -> dict[str, str]:
-            return averaged(pool.map(one, range(times), chunksize=20))
+        def show(heading: str, compare: Callable[[int], Outcome], repeats: int) -> None:
+            print(f"\n{heading}:", flush=True)
+            for name, cell in averages(pool.map(compare, range(repeats), chunksize=20)).items():
+                print(f"| {name} | {cell} |", flush=True)
 
-        for name, draw in (("independent pictures", independent), ("house numbers", clustered)):
-            for discordant, true in DISCORDANT.items():
-                for difference in (0, true):
+        for name, compare in (("independent images", independent), ("images of house numbers", clustered)):
+            for discordant, true_difference in DISCORDANT.items():
+                for difference in (0, true_difference):
+                    needed = pictures_needed(difference, discordant)
+                    note = f" ({needed:,} images for 80% power)" if needed else ""
                     for n in SIZES:
-                        cells = shares(partial(draw, n, discordant, difference), options.comparisons)
-                        needed = pictures_needed(difference, discordant) or "-"
-                        print(f"\n{name}: {n:,}, {discordant:.0%} discordant, difference {difference:.0%}"
-                              f" (needs {needed} for 80 %)")  # fmt: skip
-                        show(cells)
-        print(f"\n{MODELS} models against one:")
-        show(shares(several, options.comparisons))
+                        heading = f"{n:,} {name}, {discordant:.0%} discordant, difference {difference:.0%}"
+                        show(heading + note, partial(compare, n, discordant, difference), options.comparisons)
+        show(f"{MODELS} models against one baseline", several_models, options.comparisons)
         for classify in (nearest, ridge):
-            for difference in (False, True):
-                print(f"\n{classify.__name__}, {'different' if difference else 'twins'}:")
-                show(shares(partial(twins, classify, difference), options.trainings))
-        print("\nseeds on one split:")
-        show(shares(seeds, options.trainings))
-
-
-def show(cells: dict[str, str]) -> None:
-    print(*(f"| {name} | {cell} |" for name, cell in cells.items()), sep="\n", flush=True)
+            for is_different in (False, True):
+                heading = f"{classify.__name__}, {'one with less noise' if is_different else 'twins'}"
+                show(heading, partial(twins, classify, is_different), options.trained_pairs)
+        show("seeds on one split", seeds, options.trained_pairs)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""Real or render? How well a small network tells photographs from renders: 50 % would be perfect renders.
+"""How well a small network distinguishes photographs from renders: 50% would mean perfect renders.
 
-    python benchmarks/realism.py data/svhn/train_32x32.mat [FILE.mat ...] [--world FILE]
+    python benchmarks/realism.py FILE.mat [FILE.mat ...] [--world FILE]
 
-As many renders as there are photographs; five folds of whole house numbers, each judged by a network that met
-none of its pictures; mean and deviation of the five.
+Each file contains cropped digits, such as train_32x32.mat. There are as many renders as photographs. The
+network is validated by 5-fold cross-validation that keeps house numbers whole, so no image is scored by a
+network that trained on it. The script prints the mean and the standard deviation over the folds.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from command import told
+from command import argument_parser, run_json, svhn_data
 from scipy.io import savemat
 
 from svhncli.data.render.renderer import render
@@ -22,10 +22,10 @@ from svhncli.data.sources import svhn
 from svhncli.data.store.cache import Cache, default_root
 
 EPOCHS, FOLDS = 30, 5
-REAL, RENDER = 1, 2
+REAL, RENDERED = 1, 2
 
 
-def renders(count: int, world: Path | None, cache: Cache) -> np.ndarray:
+def render_digits(count: int, world: Path | None, cache: Cache) -> np.ndarray:
     """Crops uint8 (count, 3, 32, 32)."""
     images = np.empty((count, 3, 32, 32), np.uint8)
     labels, groups = np.empty((count, 1), np.int64), np.empty(count, np.int64)
@@ -34,21 +34,24 @@ def renders(count: int, world: Path | None, cache: Cache) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.mat")
-    parser.add_argument("--world", type=Path)
+    parser = argument_parser(__doc__)
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.mat", help="photographs")
+    parser.add_argument(
+        "--world", type=Path, metavar="FILE", help="a world.yaml to render in place of svhn's own"
+    )
     options = parser.parse_args()
     cache = Cache(default_root())
     real = np.concatenate([svhn.load_file(file, cache=cache).images for file in options.files])
-    images = np.concatenate([real, renders(len(real), options.world, cache)])
+    images = np.concatenate([real, render_digits(len(real), options.world, cache)])
+    labels = np.repeat([REAL, RENDERED], len(real))[:, None]
     with tempfile.TemporaryDirectory() as folder:
-        labels = np.repeat([REAL, RENDER], len(real))[:, None]
-        for part in ("train", "test"):  # what the tool reads; nothing is made of the test file
+        for part in ("train", "test"):  # svhn requires a test file; its score is not used
             savemat(f"{folder}/{part}_32x32.mat", {"X": images.transpose(2, 3, 1, 0), "y": labels})
-        words = ["data=svhn", f"data.root={folder}", "data.check_md5=false", f"hydra.run.dir={folder}/run"]
-        words += ["split=kfold", f"split.k={FOLDS}", f"epochs={EPOCHS}", "lr=0.001", "reg.patience=0"]
-        score = told("train", *words)["val_accuracy"]
-    print(f"real or render: {score['mean']:.1%} told rightly, sd {score['sd']:.1%} over {FOLDS} folds")
+        accuracy = run_json(
+            "train", *svhn_data(folder), f"hydra.run.dir={folder}/run", "split=kfold", f"split.k={FOLDS}",
+            f"epochs={EPOCHS}", "lr=0.001", "reg.patience=0",
+        )["val_accuracy"]  # fmt: skip
+    print(f"real or rendered: accuracy {accuracy['mean']:.1%} (sd {accuracy['sd']:.1%} over {FOLDS} folds)")
 
 
 if __name__ == "__main__":

@@ -1,70 +1,62 @@
-"""What five short runs leave, as hashes: two versions of the code that compute the same print the same lines.
+"""Hashes of the results of five short runs, to check that two versions of the code compute the same bits.
 
     python benchmarks/same_bits.py [--out DIR]
 
-The five are cnn, a spatial transformer on whole numbers, L0 gates, k-fold, and real digits mixed with
-rendered ones, on one thread in fp32. best.pt and last.pt are hashed by content, without the config
-that they carry; metrics.csv by its bytes.
+The runs are a CNN, a spatial transformer on whole numbers, L0 gates, k-fold cross-validation, and real
+digits mixed with rendered ones. They use one thread in fp32. Checkpoints are hashed by content, without the
+config that they contain, and metrics.csv by its bytes.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
+from command import SVHN, argument_parser, run_process
 from scipy.io import savemat
 
-SMALL = ("threads=1", "precision=fp32", "device=cpu", "epochs=2", "report=false", "seed=3")
+COMMON = ("threads=1", "precision=fp32", "device=cpu", "epochs=2", "report=false", "seed=3")
 DIGITS = ("data=synth", "data.n_train=600", "data.n_test=200")
-FETCH_NONE = "data.download=false"
-STN = "model.stn=true"
+NUMBERS = ("data=synth_full", "data.n_train=120", "data.n_test=40", "data.crop=whole")
+MIX = ("data=mix", "data.root=svhn", "data.n_rendered=200", "data.check_md5=false", "data.download=false")
 RUNS = {
     "cnn": ("model=cnn", *DIGITS, "reg=strong"),
-    "stn-numbers": ("data=synth_full", "data.n_train=120", "data.n_test=40", "data.crop=whole", STN),
+    "stn-numbers": (*NUMBERS, "model.stn=true"),
     "l0": ("model=mlp", *DIGITS, "reg.l0=0.01", "optim=sgd", "lr=0.02"),
     "kfold": ("model=cnn", *DIGITS, "split=kfold", "split.k=3", "jobs=1", "schedule=one_cycle"),
-    "mix": ("data=mix", "data.root=svhn", "data.n_rendered=200", "data.check_md5=false", FETCH_NONE),
+    "mix": MIX,
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, help="where the runs stay; left out, they go")
+    parser = argument_parser(__doc__)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the runs in this folder")
     out = parser.parse_args().out
+    search_path = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "PYTHONPATH": search_path}
     with tempfile.TemporaryDirectory() as folder:
         work = out or Path(folder)
         work.mkdir(parents=True, exist_ok=True)
         write_digits(work / "svhn")
-        for name, words in RUNS.items():
-            words = ("train", "-q", *SMALL, *words, f"hydra.run.dir={name}")
-            paths = [os.getcwd(), os.environ.get("PYTHONPATH", "")]
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-            subprocess.run(
-                [sys.executable, "-m", "svhncli", *words],
-                cwd=work,
-                env=environment,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+        for name, overrides in RUNS.items():
+            command = [*SVHN, "train", "-q", *COMMON, *overrides, f"hydra.run.dir={name}"]
+            run_process(command, cwd=work, env=environment)
             for file in sorted((work / name).rglob("*")):
                 if file.name in ("best.pt", "last.pt", "metrics.csv"):
                     print(f"{digest(file)}  {file.relative_to(work)}", flush=True)
 
 
 def write_digits(folder: Path) -> None:
-    """300 and 100 pictures of noise with a bar at the height of the class, in the layout of SVHN."""
+    """Write 300 and 100 images of noise, each with a bar whose height shows its class, in SVHN's layout."""
     folder.mkdir(exist_ok=True)
     for part, count in (("train", 300), ("test", 100)):
-        draw = np.random.default_rng(count)
-        labels = draw.integers(1, 11, count)
-        pixels = draw.integers(0, 120, (32, 32, 3, count))
+        rng = np.random.default_rng(count)
+        labels = rng.integers(1, 11, count)
+        pixels = rng.integers(0, 120, (32, 32, 3, count))
         for i, label in enumerate(labels):
             pixels[3 * label - 2 : 3 * label, :, :, i] = 250
         savemat(folder / f"{part}_32x32.mat", {"X": pixels.astype(np.uint8), "y": labels[:, None]})
@@ -82,7 +74,7 @@ def digest(file: Path) -> str:
 
 
 def feed(sha: hashlib._Hash, value: object) -> None:
-    """Nested containers, tensors bit by bit."""
+    """Hash nested containers; tensors count bit by bit."""
     if isinstance(value, torch.Tensor):
         sha.update(f"{value.dtype} {tuple(value.shape)}".encode())
         sha.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

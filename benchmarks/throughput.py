@@ -1,18 +1,19 @@
-"""How many images a second `svhn train` trains, beside other ways to write the same loop.
+"""How many images per second `svhn train` trains on, compared with other training loops.
 
     python benchmarks/throughput.py [--rounds 3] [--only a,c]
 
-Same network (model=cnn), optimiser, batch (128), pictures and augmentation (reg=light) everywhere:
+All contenders use the same network (model=cnn), optimizer, batch size (128) and images, and those that
+augment use equivalent augmentation (reg=light):
 
-    a  svhn train, as a user runs it: memory-mapped pictures, augmentation, metrics, progress
-    b  a bare loop on resident float batches, no augmentation, fp32 as torch comes
+    a  svhn train, as a user runs it: memory-mapped images, augmentation, metrics, progress
+    b  a bare loop on float batches in memory, no augmentation, fp32 with torch's defaults
     c  the same in bf16 autocast and channels_last
-    d  PIL + torchvision transforms + DataLoader with 2 workers, fp32: the style of the usual tutorials
+    d  PIL + torchvision transforms + DataLoader with 2 workers, fp32, as in many tutorials
     e  Lightning with the loader of d
 
-Every contender is a process of its own and they take turns, round after round, so that a machine that slows
-down slows all of them; a ratio is formed within a round. Imports, start-up and the first steps do not count.
-The numbers of one machine say little about another: run it on yours.
+Each contender runs in a process of its own, and they take turns in every round, so a slowdown of the
+machine affects all of them. Ratios are computed within a round. Imports, start-up and the first steps are
+not timed. Results differ widely between machines: run this on yours.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ import argparse
 import csv
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from command import SVHN, argument_parser, print_round, run_process, value_range
 
 BATCH, WARM_UP, STEPS = 128, 12, 60
-PICTURES = BATCH * (WARM_UP + STEPS)
+N_IMAGES = BATCH * (WARM_UP + STEPS)
 NAMES = {
     "a": "svhn train",
     "b": "bare loop, fp32",
@@ -39,121 +43,105 @@ NAMES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="a,b,c,d,e", help="contenders, such as a,c")
-    parser.add_argument("--contender", choices=list("bcde"), help=argparse.SUPPRESS)
+    parser = argument_parser(__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds")
+    parser.add_argument("--only", default="a,b,c,d,e", metavar="NAMES", help="contenders, such as a,c")
+    parser.add_argument("--contender", choices=list(LOOPS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
-        print(json.dumps(globals()[f"contender_{options.contender}"]()))
+        print(json.dumps(LOOPS[options.contender]()))
         return
-    wanted = options.only.split(",")
+    names = options.only.split(",")
     rounds = []
     for number in range(options.rounds):
-        rates = {name: measure(name) for name in wanted}
-        rounds.append(rates)
-        print(
-            f"round {number + 1}: " + "  ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()),
-            flush=True,
-        )
-    for name in wanted:
-        rates = sorted(r[name] for r in rounds)
-        spread = f"({rates[0]:,.0f} to {rates[-1]:,.0f})"
-        line = f"{name}  {NAMES[name]:34} {statistics.median(rates):7,.0f} img/s  {spread}"
-        if "a" in wanted and name != "a":
-            ratios = sorted(r["a"] / r[name] for r in rounds)
-            line += f"  a/{name} {statistics.median(ratios):.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        rounds.append({name: measure(name) for name in names})
+        print_round(number + 1, rounds[-1])
+    for name in names:
+        rates = [rates[name] for rates in rounds]
+        line = f"{name}  {NAMES[name]:34} {statistics.median(rates):7,.0f} images/s"
+        line += f"  ({value_range(rates, ',.0f')})"
+        if "a" in names and name != "a":
+            ratios = [rates["a"] / rates[name] for rates in rounds]
+            line += f"  a/{name} {statistics.median(ratios):.2f}  ({value_range(ratios, '.2f')})"
         print(line)
 
 
 def measure(name: str) -> float:
-    """Images a second of one contender, in a process of its own."""
+    """Images per second of a contender, in a process of its own."""
     if name == "a":
         return svhn_train()
-    command = [sys.executable, __file__, "--contender", name]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    output, _ = run_process([sys.executable, __file__, "--contender", name])
+    return json.loads(output.splitlines()[-1])
 
 
 def svhn_train() -> float:
-    """A run from the command line; the median of its epochs but the first."""
+    """Run `svhn train`; the median over all epochs except the first."""
+    data = [f"data.n_train={N_IMAGES}", "data.n_test=0", f"batch_size={BATCH}", "split.fraction=0.05"]
     with tempfile.TemporaryDirectory() as folder:
-        words = ["train", "-q", f"hydra.run.dir={folder}/run", "epochs=4", "test=false", *data_words()]
-        subprocess.run([sys.executable, "-m", "svhncli", *words], check=True, capture_output=True)
+        run_process([*SVHN, "train", "-q", f"hydra.run.dir={folder}/run", "epochs=4", "test=false", *data])
         with (Path(folder) / "run" / "timing.csv").open(newline="") as file:
             rates = [float(row["images_per_second"]) for row in csv.DictReader(file)]
     return statistics.median(rates[1:])
 
 
-def data_words() -> list[str]:
-    return [f"data.n_train={PICTURES}", "data.n_test=0", f"batch_size={BATCH}", "split.fraction=0.05"]
+# ----------------------------------------------------------------------------- the other loops
 
 
-# ----------------------------------------------------------------------------- the others
-
-
-def pictures():
-    """The pictures and labels that (a) trains on, from the same cache."""
+def load_images():
+    """The images and labels that (a) trains on, from the same cache."""
     from svhncli.data.sources import synth
     from svhncli.data.store.cache import Cache, default_root
-    from svhncli.data.store.disk import silent
 
-    data = synth.load(
-        n_train=PICTURES, n_test=0, seed=0, size=32, cache=Cache(default_root()), progress=silent
-    )
-    return data.train.images, data.train.labels[:, 0]
+    train = synth.load(n_train=N_IMAGES, n_test=0, seed=0, size=32, cache=Cache(default_root())).train
+    return train.images, train.labels[:, 0]
 
 
-def network():
+def make_network():
     from svhncli.models.cnn import Cnn
 
     return Cnn((3, 32, 32), 1, 10)
 
 
-def bare(bf16: bool) -> float:
+def train_loop(batches: Iterable[Any], bf16: bool = False) -> float:
+    """Train on batches of images and labels; the images per second after the warm-up."""
     import torch
     from torch.nn import functional
 
-    images, labels = pictures()
-    x = (torch.from_numpy(images[:]).float() / 255 - 0.5) / 0.25
-    y = torch.from_numpy(labels)
-    model = network()
+    model = make_network()
     if bf16:
-        model, x = (
-            model.to(memory_format=torch.channels_last),
-            x.contiguous(memory_format=torch.channels_last),
-        )
+        model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
     started = 0.0
-    for step in range(WARM_UP + STEPS):
+    for step, (x, y) in enumerate(batches):
         if step == WARM_UP:
             started = time.perf_counter()
-        batch = slice(step * BATCH, (step + 1) * BATCH)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = model(x[batch]).flatten(0, 1)
-        loss = functional.cross_entropy(logits.float(), y[batch])
+            logits = model(x).flatten(0, 1)
+        loss = functional.cross_entropy(logits.float(), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return BATCH * STEPS / (time.perf_counter() - started)
 
 
-def contender_b() -> float:
-    return bare(bf16=False)
+def bare_loop(bf16: bool) -> float:
+    import torch
+
+    images, labels = load_images()
+    x = (torch.from_numpy(images[:]).float() / 255 - 0.5) / 0.25
+    if bf16:
+        x = x.contiguous(memory_format=torch.channels_last)
+    return train_loop(zip(x.split(BATCH), torch.from_numpy(labels).split(BATCH), strict=True), bf16)
 
 
-def contender_c() -> float:
-    return bare(bf16=True)
-
-
-def loader():
+def make_loader():
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
-    images, labels = pictures()
+    images, labels = load_images()
 
-    class Pictures(Dataset):
+    class Images(Dataset):
         transform = transforms.Compose(
             [
                 transforms.RandomAffine(8, translate=(0.06, 0.06), scale=(0.91, 1.1)),
@@ -169,27 +157,10 @@ def loader():
         def __getitem__(self, index: int):
             return self.transform(Image.fromarray(images[index].transpose(1, 2, 0))), int(labels[index])
 
-    return DataLoader(Pictures(), BATCH, shuffle=True, num_workers=2)
+    return DataLoader(Images(), BATCH, shuffle=True, num_workers=2)
 
 
-def contender_d() -> float:
-    import torch
-    from torch.nn import functional
-
-    model = network()
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
-    started = 0.0
-    for step, (x, y) in enumerate(loader()):
-        if step == WARM_UP:
-            started = time.perf_counter()
-        loss = functional.cross_entropy(model(x).flatten(0, 1), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return BATCH * STEPS / (time.perf_counter() - started)
-
-
-def contender_e() -> float:
+def lightning_loop() -> float:
     import logging
     import warnings
 
@@ -203,7 +174,7 @@ def contender_e() -> float:
     class Module(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.model = network()
+            self.model = make_network()
             self.started = 0.0
 
         def training_step(self, batch, index: int):
@@ -224,9 +195,16 @@ def contender_e() -> float:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, loader())
+    trainer.fit(module, make_loader())
     return BATCH * STEPS / (time.perf_counter() - module.started)
 
+
+LOOPS = {
+    "b": lambda: bare_loop(bf16=False),
+    "c": lambda: bare_loop(bf16=True),
+    "d": lambda: train_loop(make_loader()),
+    "e": lightning_loop,
+}
 
 if __name__ == "__main__":
     main()

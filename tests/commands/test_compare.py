@@ -153,7 +153,7 @@ def test_the_table_fits_the_terminal(
 
 def test_torch_is_not_imported(runs: Path) -> None:
     program = (
-        "import sys; from svhncli.cli import main\n"
+        "import sys; from svhncli.cli.main import main\n"
         "code = main(['compare', 'linear', 'mlp', 'part=val'])\n"
         "sys.exit(code or str({'torch', 'torchvision'} & {*sys.modules} or ''))"
     )
