@@ -21,7 +21,7 @@ from command import argument_parser, run_json, svhn_data
 from svhncli import registry
 from svhncli.engine import device
 from svhncli.engine.batches import Batches
-from svhncli.engine.loop import evaluate
+from svhncli.engine.forward import evaluate
 from svhncli.evaluation import trained
 from svhncli.models.gates import count_open
 

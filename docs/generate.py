@@ -2,8 +2,8 @@
 
     python docs/generate.py [--check]
 
-Files of conf/ that belong to one dataclass are written whole. Recipes and presets are written by hand: only
-the comments beside their keys are generated. --check writes nothing and fails if a file is stale.
+Files of conf/ that belong to one dataclass are written whole. Presets and recipes are written by hand: their
+headers and values stay, comments are generated. --check writes nothing and fails if a file is stale.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from reference import KEY, reference
+from reference import KEY, reference, values
 
 from svhncli.cli import catalog, overview
 from svhncli.cli.main import FLAGS, SHORT
@@ -38,9 +39,9 @@ def generated() -> dict[Path, str]:
             files |= {CONF / group / f"{name}.yaml": choice_file(group, kind) for name, kind in kinds.items()}
     files |= {CONF / f"{name}.yaml": verb_file(verb) for name, verb in VERBS.items()}
     files[CONF / "training.yaml"] = training_file()
-    for folder in ("data", "reg", "experiment", "debug"):
+    for folder, text in (("data", preset), ("reg", preset), ("experiment", recipe), ("debug", recipe)):
         by_hand = [path for path in sorted((CONF / folder).glob("*.yaml")) if path not in files]
-        files |= {path: with_comments(path) for path in by_hand}
+        files |= {path: text(path) for path in by_hand}
     return files | {REPO / "docs" / "reference.md": reference(CONF)}
 
 
@@ -55,8 +56,8 @@ def choice_file(group: str, kind: type) -> str:
     if not root:
         return "\n".join([*lines, *keys, ""])
     at_root = {key.path: key for key in catalog.walk(TrainingConfig)}
-    values = aligned([(0, f"{name}: {yaml(value)}", comment(at_root[name])) for name, value in root.items()])
-    return "\n".join(["# @package _global_", *lines, *values, "", f"{group}:", *keys, ""])
+    above = aligned([(0, f"{name}: {yaml(value)}", comment(at_root[name])) for name, value in root.items()])
+    return "\n".join(["# @package _global_", *lines, *above, "", f"{group}:", *keys, ""])
 
 
 def verb_file(verb: Verb) -> str:
@@ -103,10 +104,20 @@ def training_file() -> str:
     )
 
 
-def with_comments(path: Path) -> str:
-    """A hand-written file, with the meanings of its keys beside them."""
+def preset(path: Path) -> str:
+    """Other values for the keys of a dataclass, written by hand; keys that are missing get their defaults."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    keys = meanings(path, lines)
+    header = [line for line in lines if line.startswith("#")]
+    own = values(path)
+    kind = CHOICES[path.parent.name]["custom" if path.parent.name == "reg" else own["name"]]
+    name = (0, f"name: {own['name']}", name_meaning(kind))
+    return "\n".join([*header, *aligned([name, *key_lines(own_first(kind), own)]), ""])
+
+
+def recipe(path: Path) -> str:
+    """A hand-written file that sets keys of several groups, with their meanings beside them."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    keys = meanings(lines)
     out: list[str] = []
     block: list[tuple[int, str, str]] = []
     parents: list[str] = []
@@ -126,14 +137,8 @@ def with_comments(path: Path) -> str:
     return "\n".join([*out, *aligned(block), ""])
 
 
-def meanings(path: Path, lines: Sequence[str]) -> dict[str, str]:
-    """Key -> comment, with keys as the file writes them: its own, or for a recipe those of all groups."""
-    group = path.parent.name
-    if group in CHOICES:
-        named = [match[1] for line in lines if (match := re.match(r"name: (\w+)", line))]
-        kind = CHOICES[group]["custom" if group == "reg" else named[0]]
-        own = {key.path: comment(key) for key in catalog.walk(kind)}
-        return own | {"name": name_meaning(kind)}
+def meanings(lines: Sequence[str]) -> dict[str, str]:
+    """Key -> comment, for the keys of all choices of a recipe."""
     chosen = catalog.defaults("train") | dict(re.findall(r"override /(\w+): (\w+)", "\n".join(lines)))
     at_root = {key.path: comment(key) for key in catalog.walk(VERBS["train"].config)}
     for name, kinds in CHOICES.items():
@@ -164,8 +169,13 @@ def name_meaning(kind: type) -> str:
     return str(next(item.metadata["meaning"] for item in fields(kind) if item.name == "name"))
 
 
-def key_lines(keys: Iterable[catalog.Key]) -> list[tuple[int, str, str]]:
-    """Indent, `key: value` and comment of each key; a group of keys has a line of its own."""
+def key_lines(
+    keys: Iterable[catalog.Key], given: Mapping[str, str] = MappingProxyType({})
+) -> list[tuple[int, str, str]]:
+    """Indent, `key: value` and comment of each key; a group of keys has a line of its own.
+
+    given: values that replace the defaults.
+    """
     lines: list[tuple[int, str, str]] = []
     parents: list[str] = []
     for key in keys:
@@ -173,7 +183,7 @@ def key_lines(keys: Iterable[catalog.Key]) -> list[tuple[int, str, str]]:
         if above != parents:
             lines += [(len(above) - 1, f"{above[-1]}:", "")] if above else []
             parents = above
-        lines.append((len(above), f"{name}: {yaml(key.default)}", comment(key)))
+        lines.append((len(above), f"{name}: {given.get(key.path, yaml(key.default))}", comment(key)))
     return lines
 
 

@@ -17,7 +17,7 @@ from svhncli.core.labels import BLANK
 from svhncli.core.plain import to_plain
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
-from svhncli.engine.loop import evaluate
+from svhncli.engine.forward import evaluate
 from svhncli.evaluation import joining, trained
 from svhncli.evaluation.joining import Unit
 from svhncli.evaluation.parts import part_of

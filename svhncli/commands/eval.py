@@ -13,7 +13,7 @@ from svhncli.core.errors import UsageError
 from svhncli.core.plain import to_plain
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
-from svhncli.engine.loop import evaluate
+from svhncli.engine.forward import evaluate
 from svhncli.evaluation import trained
 from svhncli.evaluation.parts import part_of
 from svhncli.evaluation.trained import Trained

@@ -10,9 +10,10 @@ from svhncli.config.verbs import LrFindConfig
 from svhncli.core.errors import NotFiniteError, UsageError
 from svhncli.core.files import new_folder, place, write_csv
 from svhncli.engine import device
-from svhncli.engine.batches import batch_bounds, training_pictures
-from svhncli.engine.loop import NOT_FINITE_HINT, range_test
+from svhncli.engine.batches import batch_bounds, training_images
+from svhncli.engine.loop import NOT_FINITE_HINT
 from svhncli.engine.lr_range import suggest
+from svhncli.engine.range_test import range_test
 from svhncli.engine.schedules import misfits
 from svhncli.report.figures.curves import draw_range
 from svhncli.report.terminal import Show
@@ -42,7 +43,7 @@ def run(config: LrFindConfig) -> dict[str, Any]:
         data = registry.data(config.data, config.split, config.cache, show.work)
     fold = registry.folds(config.split, data, config.seed)[0]
     epochs = -(-config.steps * config.batch_size // len(fold.train))
-    with training_pictures(data, fold.train, epochs, machine.device) as pictures, show.bars():
+    with training_images(data, fold.train, epochs, machine.device) as pictures, show.bars():
         plan, state = assemble(config, machine, data, fold, pictures, show)
         points = []
         for point in range_test(plan, state, config.low, config.high, config.steps):

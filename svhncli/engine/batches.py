@@ -1,7 +1,7 @@
-"""Pictures of one part, a batch at a time, on the device; and which of them an epoch trains on.
+"""Images of one part, a batch at a time, on the device; and which of them an epoch trains on.
 
-The loop knows `Training` alone. An epoch's pictures and their order depend on (seed, epoch), so one that was
-left half-way goes on as if nothing had happened.
+The loop knows only `TrainingImages`. An epoch's images and their order depend on (seed, epoch) alone, so an
+interrupted epoch continues as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -18,34 +18,35 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.data.sources.fresh import Ahead
 
-Pictures = tuple[torch.Tensor, torch.Tensor]
-"""uint8 (B, C, H, W) and labels int64 (B, L), on the device."""
+Batch = tuple[torch.Tensor, torch.Tensor]
+"""Images uint8 (B, C, H, W) and labels int64 (B, L), on the device."""
 
-Take = Callable[[int, int], Pictures]
-"""`take(start, stop)`: the pictures at these places of an epoch's order."""
+Take = Callable[[int, int], Batch]
+"""`take(start, stop)`: the images at these positions of an epoch's order."""
 
 
-class Training(ABC):
-    """The training pictures of each epoch."""
+class TrainingImages(ABC):
+    """The images that each epoch trains on."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Pictures an epoch."""
+        """Images per epoch."""
 
     def prepare(self, epoch: int) -> Iterator[None]:
-        """Have the pictures of `epoch` ready; yields every so often while they have to be waited for."""
+        """Make the images of `epoch` available; yields every so often while they are being rendered."""
         return iter(())
 
     @abstractmethod
     def of_epoch(self, seed: int, epoch: int) -> Take:
-        """The pictures of `epoch`, which is prepared, in the order that (seed, epoch) gives."""
+        """The images of `epoch`, which has been prepared, in the order given by (seed, epoch)."""
 
 
-class Batches(Training):
-    """`digits[indices]` in batches: uint8 (B, C, H, W) and int64 (B, L) on the device. Each once an epoch.
+class Batches(TrainingImages):
+    """`digits[indices]` in batches: uint8 (B, C, H, W) and int64 (B, L) on the device. Each once per epoch.
 
-    On a CPU the memory-mapped pictures are gathered directly: a worker process could only add a copy. On a
-    GPU they stay resident where they fit into half of the free memory, else batches come from pinned memory.
+    On a CPU images are gathered directly from the memory map: a worker process could only add a copy. On a
+    GPU they stay resident if they fit into half of the free memory; otherwise batches are copied from pinned
+    memory.
     """
 
     def __init__(self, digits: Digits, indices: np.ndarray, device: torch.device) -> None:
@@ -64,8 +65,8 @@ class Batches(Training):
         """Labels int64 (N, L) in the order of `indices`."""
         return self.digits.labels[self.indices]
 
-    def take(self, positions: np.ndarray) -> Pictures:
-        """The pictures and labels at these positions of `indices`."""
+    def take(self, positions: np.ndarray) -> Batch:
+        """The images and labels at these positions of `indices`."""
         rows = self.indices[positions]
         labels = torch.from_numpy(self.digits.labels[rows])
         if self.resident is not None:
@@ -77,8 +78,8 @@ class Batches(Training):
             labels = labels.pin_memory().to(self.device, non_blocking=True)
         return images, labels
 
-    def in_order(self, batch_size: int) -> Iterator[Pictures]:
-        """Every picture once, in the order of `indices`; the last batch may be smaller and is not padded."""
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Every image once, in the order of `indices`; the last batch may be smaller and is not padded."""
         for start in range(0, len(self), batch_size):
             yield self.take(np.arange(start, min(start + batch_size, len(self))))
 
@@ -86,15 +87,15 @@ class Batches(Training):
         return self.along(numpy_generator(seed, "order", epoch).permutation(len(self)))
 
     def along(self, order: np.ndarray) -> Take:
-        """Pictures in an order of one's own, int64 positions of `indices`."""
+        """The images in a given order, int64 positions of `indices`."""
         return lambda start, stop: self.take(order[start:stop])
 
 
-class Passes(Training):
-    """`count` pictures an epoch, however many there are: pass after pass over all of them.
+class Passes(TrainingImages):
+    """`count` images per epoch out of any number of images, in pass after pass over all of them.
 
-    Epoch e takes draws e * count to (e + 1) * count of one endless sequence, each pass of which is a
-    permutation of its own. So at any time no picture has been used more than once more than another.
+    Epoch e takes draws e * count to (e + 1) * count of one endless sequence, in which each pass is a
+    permutation of its own. So at any time no image has been used more than once more than any other.
     """
 
     def __init__(self, batches: Batches, count: int) -> None:
@@ -112,10 +113,10 @@ class Passes(Training):
         return self.batches.along(np.concatenate(drawn)[start : start + self.count])
 
 
-class Mixed(Training):
-    """Two kinds of pictures, spread evenly over the epoch: any stretch holds its share to one picture."""
+class Interleaved(TrainingImages):
+    """Two kinds of images, spread evenly over the epoch: any stretch has its share of each, to within one."""
 
-    def __init__(self, real: Training, rendered: Training) -> None:
+    def __init__(self, real: TrainingImages, rendered: TrainingImages) -> None:
         self.real = real
         self.rendered = rendered
 
@@ -129,8 +130,8 @@ class Mixed(Training):
     def of_epoch(self, seed: int, epoch: int) -> Take:
         real, rendered = self.real.of_epoch(seed, epoch), self.rendered.of_epoch(seed, epoch)
 
-        def take(start: int, stop: int) -> Pictures:
-            before, after = (place * len(self.rendered) // len(self) for place in (start, stop))
+        def take(start: int, stop: int) -> Batch:
+            before, after = (position * len(self.rendered) // len(self) for position in (start, stop))
             images, labels = real(start - before, stop - after)
             more_images, more_labels = rendered(before, after)
             return torch.cat([images, more_images]), torch.cat([labels, more_labels])
@@ -138,10 +139,10 @@ class Mixed(Training):
         return take
 
 
-class Renewed(Training):
-    """The pictures of `first` in the first epoch, and as many newly rendered ones in each that follows."""
+class Renewed(TrainingImages):
+    """The images of `first` in the first epoch, and as many newly rendered ones in every later epoch."""
 
-    def __init__(self, first: Training, ahead: Ahead, device: torch.device) -> None:
+    def __init__(self, first: TrainingImages, ahead: Ahead, device: torch.device) -> None:
         self.first = first
         self.ahead = ahead
         self.device = device
@@ -160,16 +161,16 @@ class Renewed(Training):
 
 
 @contextmanager
-def training_pictures(
+def training_images(
     data: DataSet, indices: np.ndarray, epochs: int, device: torch.device
-) -> Iterator[Training]:
-    """What a fold trains on: `data.train[indices]`, with `data.share` of rendered pictures among them.
+) -> Iterator[TrainingImages]:
+    """What a fold trains on: `data.train[indices]`, with a share `data.share` of rendered images among them.
 
-    epochs: after so many, no more new pictures are rendered; what renders them ends with the block.
+    epochs: after this many no new images are rendered; the rendering processes end with the block.
     """
     with ExitStack() as stack:
 
-        def renewed(first: Training) -> Training:
+        def renewed(first: TrainingImages) -> TrainingImages:
             if data.fresh is None:
                 return first
             return Renewed(first, stack.enter_context(data.fresh.open(len(first), epochs)), device)
@@ -182,13 +183,13 @@ def training_pictures(
             yield real
         else:
             extra = Batches(data.extra_train, np.arange(len(data.extra_train)), device)
-            yield Mixed(real, renewed(Passes(extra, count)))
+            yield Interleaved(real, renewed(Passes(extra, count)))
 
 
 def batch_bounds(count: int, batch_size: int) -> np.ndarray:
     """Where the batches of an epoch begin and end: (steps + 1,) int64.
 
-    Batches differ by one picture at most, so no picture is dropped and no batch is a small rest.
+    Batch sizes differ by at most one, so no image is dropped and no small batch is left at the end.
     """
     steps = -(-count // batch_size)
     return np.arange(steps + 1) * count // steps

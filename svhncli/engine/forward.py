@@ -1,26 +1,65 @@
-"""What a network says of stored pictures: the one way in which it is asked, whoever wants to know."""
+"""From stored images to logits, probabilities and scores: the one forward pass outside of training."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 from torch import nn
 
+from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
+from svhncli.engine.objective import objective
 from svhncli.engine.preprocess import Preprocess
+from svhncli.engine.tally import Tally
 from svhncli.engine.tta import views
+from svhncli.stats.score import Score
+
+EVAL_BATCH = 512
 
 
 @torch.inference_mode()
 def logits(
     model: nn.Module, images: torch.Tensor, preprocess: Preprocess, machine: Machine, tta: int = 1
 ) -> torch.Tensor:
-    """Logits float32 (B, L, K) of stored pictures, uint8 (B, C, H, W), by a model in evaluation mode.
+    """Logits float32 (B, L, K) of stored images, uint8 (B, C, H, W), from a model in evaluation mode.
 
-    With `tta` above 1 they are the logarithm of the mean of the probabilities over so many `views`.
+    If `tta` is above 1 they are the logarithms of the probabilities averaged over that many `views`.
     """
-    seen = []
+    outputs = []
     for view in views(preprocess.floats(images), tta):
         with machine.autocast():
-            seen.append(model(preprocess.normalise(preprocess.seen(view))).float())
-    # the logits of a mean of probabilities are its logarithm; what is added to all does not matter
-    return torch.stack(seen).log_softmax(-1).logsumexp(0) if tta > 1 else seen[0]
+            outputs.append(model(preprocess.normalize(preprocess.seen(view))).float())
+    # softmax recovers the mean probabilities from their logarithms: a constant added to all cancels
+    return torch.stack(outputs).log_softmax(-1).logsumexp(0) if tta > 1 else outputs[0]
+
+
+def predictions(
+    model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine, tally: Tally, tta: int = 1
+) -> Iterator[torch.Tensor]:
+    """Probabilities float32 (B, L, K) of every image, batch by batch in order; adds every batch to `tally`.
+
+    The loss is the plain mean cross-entropy, without what the training loss adds to it. If `tta` is above 1,
+    probabilities, loss and accuracy are those of the mean over that many `views` of each image.
+    """
+    model.eval()
+    for images, labels in batches.in_order(EVAL_BATCH):
+        with torch.inference_mode():
+            output = logits(model, images, preprocess, machine, tta)
+            tally.add(objective(output, labels), output, labels)
+            probabilities = output.softmax(-1)
+        yield probabilities
+
+
+def evaluate(
+    model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine, tta: int = 1
+) -> tuple[Score, np.ndarray]:
+    """Score a model on every image once, averaging the probabilities of `tta` views of each.
+
+    Returns:
+        The score, and the probabilities, float32 (N, L, K).
+    """
+    tally = Tally(machine.device)
+    parts = [p.cpu().numpy() for p in predictions(model, batches, preprocess, machine, tally, tta)]
+    return tally.result(), np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""A learning rate range test: lr rises at every step of a short training, and the curve suggests one."""
+"""The curve of a learning rate range test (Smith 2017) and the lr that it suggests; see `range_test`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 GROWN = 4.0
-"""The test ends once the loss is so many times its lowest value."""
+"""The test ends once the averaged loss is this many times its lowest value."""
 
 WIDTH = 5.0
-"""Steps: deviation of the Gaussian that smooths the losses. It looks both ways, so that it does not lag."""
+"""Standard deviation, in steps, of the Gaussian that smooths the losses; symmetric, so it does not lag."""
 
 VALLEY = 0.98
-"""The smoothed loss must fall below this share of its start, and rise above its lowest by as much again."""
+"""The lowest smoothed loss must be below this share of the first one and of the last one."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A step of the test: its lr, and its batch's loss."""
+    """A step of the test: its lr, and the loss of its batch."""
 
     lr: float
     loss: float
@@ -27,9 +27,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """lr: what to train with, None where the curve does not tell; why: how it was chosen, or what to change.
+    """The lr to train with, None if the curve does not show one, and why, or what to change.
 
-    lowest: lr where the smoothed loss was lowest. smoothed: the smoothed loss of each step.
+    lowest: lr at which the smoothed loss was lowest. smoothed: the smoothed loss of each step.
     """
 
     lr: float | None
@@ -39,15 +39,15 @@ class Suggestion:
 
 
 def suggest(points: Sequence[Point]) -> Suggestion:
-    """Choose lr by a curve: where the smoothed loss had fallen half of the way to its lowest.
+    """Choose lr from a curve: where the smoothed loss had fallen halfway to its lowest value.
 
-    That is near where it falls fastest, where lr is read off by eye, but a noisy batch cannot move it far.
+    That is near its steepest descent, where people choose lr by eye, but a noisy batch cannot move it far.
 
     Raises:
         ValueError: fewer than two points.
     """
     if len(points) < 2:
-        raise ValueError(f"{len(points)} point is no curve")
+        raise ValueError(f"a curve needs 2 or more points, not {len(points)}")
     from scipy.ndimage import gaussian_filter1d
 
     smoothed = gaussian_filter1d([point.loss for point in points], WIDTH, mode="nearest")
@@ -57,8 +57,9 @@ def suggest(points: Sequence[Point]) -> Suggestion:
         why = f"the loss never fell below its start: try a smaller low than {points[0].lr:.1e}"
         return Suggestion(None, why, lowest, smoothed.tolist())
     if VALLEY * smoothed[-1] <= least:
-        why = f"the loss still fell at the highest lr, {points[-1].lr:.1e}: try a larger high or more steps"
+        highest = f"{points[-1].lr:.1e}"
+        why = f"the loss was still falling at the highest lr, {highest}: try a larger high or more steps"
         return Suggestion(None, why, lowest, smoothed.tolist())
     half = points[int(np.argmax(smoothed <= (start + least) / 2))].lr
-    why = f"the smoothed loss had fallen half of the way from {start:.2f} to {least:.2f}, at {lowest:.1e}"
+    why = f"the smoothed loss had fallen halfway from {start:.2f} to {least:.2f}, its lowest, at {lowest:.1e}"
     return Suggestion(half, why, lowest, smoothed.tolist())

@@ -1,4 +1,4 @@
-"""The one way from a picture to what a network sees; kept in the checkpoint."""
+"""The only way from a stored image to the input of a network; kept in the checkpoint."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from svhncli.core.rng import numpy_generator
 from svhncli.data.framing import Framing
 
 SAMPLE = 20_000
-"""Mean and standard deviation are taken from at most this many training pictures: their error is far
-below one grey level, and half a million memory-mapped pictures need not be read before the first step."""
+"""Mean and standard deviation are measured on at most this many training images: their error is far below
+one gray level, and half a million memory-mapped images need not be loaded before the first step."""
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """framing: which part of a photograph is stored, and which part of that is seen.
-    grey: whether the network sees luma alone, in one channel.
-    mean and std a channel that is seen, of values in [0, 1], from the training part alone.
+    """Resizing, cropping and normalization, measured on the training part alone.
+
+    framing: which part of a photograph is stored, and which part of that the network sees.
+    grey: whether the network sees luma only, in one channel.
+    mean, std: of each channel that the network sees, for values in [0, 1].
     """
 
     framing: Framing
@@ -35,15 +37,15 @@ class Preprocess:
     def measure(
         cls, images: np.ndarray, indices: np.ndarray, framing: Framing | None = None, grey: bool = False
     ) -> Preprocess:
-        """From the training pictures `images[indices]`, uint8 (N, C, H, W).
+        """Measured on the training images `images[indices]`, uint8 (N, C, H, W).
 
-        framing: None where pictures are seen as they are stored.
+        framing: None if images are seen as they are stored.
         """
         framing = Framing(*images.shape[2:]) if framing is None else framing
         chosen = np.sort(indices[:: -(-len(indices) // SAMPLE)])
         unscaled = cls(framing, grey, (0.0,), (1.0,))
-        seen = 1 if grey else images.shape[1]
-        counts = np.zeros((seen, 256), np.int64)  # whole numbers: exact in any order
+        channels = 1 if grey else images.shape[1]
+        counts = np.zeros((channels, 256), np.int64)  # integers: exact in any order
         for start in range(0, len(chosen), 1000):
             block = unscaled.seen(unscaled.floats(torch.from_numpy(images[chosen[start : start + 1000]])))
             for channel, values in enumerate(block.mul(255).round_().to(torch.uint8).unbind(1)):
@@ -52,16 +54,16 @@ class Preprocess:
         shares = counts / counts.sum(1, keepdims=True)
         mean = shares @ levels
         std = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0))
-        # a blank channel must not divide by zero
+        # a constant channel must not cause a division by zero
         return cls(framing, grey, tuple(mean.tolist()), tuple(np.maximum(std, 1 / 255).tolist()))
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of what the network sees."""
+        """(C, H, W) of the network's input."""
         return len(self.mean), self.framing.height, self.framing.width
 
     def floats(self, images: torch.Tensor) -> torch.Tensor:
-        """Stored pictures, uint8 (B, C, H, W) of any size -> float32 in [0, 1], (B, C, *framing.stored),
+        """Stored images, uint8 (B, C, H, W) of any size -> float32 (B, C, *framing.stored) in [0, 1],
         channels last."""
         out = images.to(torch.float32, memory_format=torch.channels_last).div_(255)
         if self.grey and out.shape[1] > 1:
@@ -73,9 +75,10 @@ class Preprocess:
         return out
 
     def seen(self, images: torch.Tensor, seed_key: int | None = None) -> torch.Tensor:
-        """The part of stored pictures (B, C, *framing.stored) that is seen, (B, C, height, width).
+        """The part of stored images (B, C, *framing.stored) that the network sees, (B, C, height, width).
 
-        seed_key: an integer of `rng.key`, by which every picture's view is moved; None sees the middle.
+        seed_key: an integer of `rng.key` from which a random crop of every image is drawn; None takes the
+            center.
         """
         room = np.array(self.framing.room)
         if not room.any():
@@ -87,15 +90,15 @@ class Preprocess:
         views = [images[i, :, y : y + height, x : x + width] for i, (y, x) in enumerate(corners)]
         return torch.stack(views).contiguous(memory_format=torch.channels_last)
 
-    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+    def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """float32 in [0, 1] -> zero mean and unit variance over the training part."""
         mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
         return (images - mean) / std
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Stored pictures, uint8 (B, C, H, W) -> what the network sees, float32 (B, C, height, width)."""
-        return self.normalise(self.seen(self.floats(images)))
+        """Stored images, uint8 (B, C, H, W) -> the network's input, float32 (B, C, height, width)."""
+        return self.normalize(self.seen(self.floats(images)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, flat; see `from_dict`."""
@@ -107,6 +110,6 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
-        """The inverse of `to_dict`; what a checkpoint does not say yet has its default."""
+        """The inverse of `to_dict`; keys that an older checkpoint lacks get their defaults."""
         framing = Framing(**{item.name: values[item.name] for item in fields(Framing) if item.name in values})
         return cls(framing, values.get("grey", False), tuple(values["mean"]), tuple(values["std"]))

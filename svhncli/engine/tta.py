@@ -1,4 +1,4 @@
-"""What test-time augmentation looks at: the picture itself and slightly moved ones, always the same."""
+"""Test-time augmentation: the image itself and slightly shifted or zoomed views, always the same ones."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ VIEWS = (
     *((1, 1, 1.0), (-1, -1, 1.0), (1, -1, 1.0), (-1, 1, 1.0)),
     *((0, 0, ZOOM**2), (0, 0, 1 / ZOOM**2)),
 )
-"""Pixels to the right and down, and the zoom, of every view. 5 views lie evenly about the picture, 7 with a
-zoom in and out, 11 with the diagonals. None is mirrored: a mirrored digit is another digit or none."""
+"""Pixels to the right and down, and the zoom, of every view. The first 5 are symmetric about the image, 7 add
+a zoom in and out, 11 the diagonals. None is mirrored: a mirrored digit is another digit or none."""
 
 
 def views(images: Tensor, count: int) -> Iterator[Tensor]:
     """The first `count` of `VIEWS`, the first of which is the batch itself.
 
-    images: float32 (B, C, H, W); so is every view. Places outside repeat the picture's edge.
+    images: float32 (B, C, H, W); so is every view. Locations outside repeat the nearest edge pixel.
     """
     yield images
     for right, down, zoom in VIEWS[1:count]:

@@ -16,12 +16,14 @@ from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import Fold
-from svhncli.engine.batches import Batches, Training, batch_bounds
+from svhncli.engine.averaging import Ema
+from svhncli.engine.batches import Batches, TrainingImages, batch_bounds
 from svhncli.engine.device import Machine
-from svhncli.engine.loop import Plan, State
-from svhncli.engine.metrics import Tally
+from svhncli.engine.objective import PENALTIES
 from svhncli.engine.preprocess import Preprocess
-from svhncli.engine.regularise import EarlyStopping, Ema
+from svhncli.engine.state import Plan, State
+from svhncli.engine.stopping import EarlyStopping
+from svhncli.engine.tally import Tally
 from svhncli.models.head import Head
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
@@ -33,7 +35,7 @@ def assemble(
     machine: Machine,
     data: DataSet,
     fold: Fold,
-    pictures: Training,
+    pictures: TrainingImages,
     show: Show,
     *,
     metric: str = "val_accuracy",
@@ -69,9 +71,7 @@ def assemble(
         policy=registry.policy(config.reg.augment),
         augment=registry.augment(config.reg.augment),
         clip=config.optim.clip,
-        l0=config.reg.l0,
-        l1=config.reg.l1,
-        l2=config.reg.l2,
+        penalties={name: getattr(config.reg, name) for name in PENALTIES},
         label_smoothing=config.reg.label_smoothing,
         position_weights=_position_weights(config.reg, positions, machine),
         mixup=config.reg.mixup,

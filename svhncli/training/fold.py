@@ -23,9 +23,11 @@ from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
-from svhncli.engine.batches import Batches, batch_bounds, training_pictures
+from svhncli.engine.batches import Batches, batch_bounds, training_images
 from svhncli.engine.device import Machine
-from svhncli.engine.loop import Epoch, Plan, State, Tick, evaluate, fit
+from svhncli.engine.forward import evaluate
+from svhncli.engine.loop import Epoch, Tick, fit
+from svhncli.engine.state import Plan, State
 from svhncli.models.gates import count_open
 from svhncli.report.diagnosis import diagnose
 from svhncli.report.figures.curves import draw_curves
@@ -72,7 +74,7 @@ def train_fold(
     """
     if (summary := run.summary()) is not None and is_finished(summary, config):
         return summary
-    with training_pictures(data, fold.train, config.epochs, machine.device) as pictures:
+    with training_images(data, fold.train, config.epochs, machine.device) as pictures:
         plan, state = assemble(
             config, machine, data, fold, pictures, show, metric=config.metric, fresh=not run.last.is_file()
         )
@@ -291,7 +293,7 @@ def _finish(
         "has_test": data.test is not None,
         "diagnosis": diagnosis,
         "watch": jumps(watched) if len(plan.watch) else None,
-        "units": _units(network) if plan.l0 else None,
+        "units": _units(network) if config.reg.l0 else None,
         "parameters": sum(p.numel() for p in network.parameters()),
         "seconds": seconds,
         "images_per_second": images_per_second,

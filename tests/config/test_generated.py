@@ -45,10 +45,21 @@ def test_comments_of_a_recipe_are_written_and_its_values_are_kept(tmp_path: Path
     recipe.write_text(
         "# Mine.\ndefaults:\n  - override /model: mlp\n\nepochs: 3\nmodel:\n  widths: [4]  # old\n"
     )
-    text = generate.with_comments(recipe)
+    text = generate.recipe(recipe)
     assert "\nepochs: 3      # passes over the training set (1 or more)\n" in text
     assert "\n  widths: [4]  # number of units in each hidden layer (1 or more)\n" in text
     assert text.startswith("# Mine.\ndefaults:\n  - override /model: mlp\n\n")
+
+
+def test_a_preset_keeps_its_values_and_gets_the_keys_that_it_lacks(tmp_path: Path) -> None:
+    preset = tmp_path / "reg" / "mine.yaml"
+    preset.parent.mkdir()
+    preset.write_text("# Mine.\nname: mine\nl1: 1e-5  # old\naugment:\n  rotate: 3\n")
+    lines = [" ".join(line.split()) for line in generate.preset(preset).splitlines()]
+    assert lines[:2] == ["# Mine.", "name: mine # the preset"]
+    assert "l1: 1e-5 # L1 penalty in the loss: l1 * sum |w| (0 or more)" in lines
+    assert "rotate: 3 # largest rotation to either side, in degrees (0 or more, at most 180)" in lines
+    assert "shear: 0.0 # largest shear, in degrees (0 or more, below 90)" in lines
 
 
 def test_the_reference_has_every_verb_choice_and_key() -> None:

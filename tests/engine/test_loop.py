@@ -13,15 +13,19 @@ from svhncli.core.errors import NotFiniteError
 from svhncli.core.rng import numpy_generator
 from svhncli.data.digits import Digits, Numbered
 from svhncli.engine.augment import Augment, warp
+from svhncli.engine.averaging import Ema
 from svhncli.engine.batches import Batches, batch_bounds
 from svhncli.engine.device import Machine
-from svhncli.engine.loop import Epoch, Plan, State, Tick, evaluate, fit, range_test
-from svhncli.engine.metrics import Tally
+from svhncli.engine.forward import evaluate
+from svhncli.engine.loop import Epoch, Tick, fit
 from svhncli.engine.optimizers import avoid_compiler_import, param_groups, step_optimizer
 from svhncli.engine.policies import RANDAUGMENT, Policy
 from svhncli.engine.preprocess import Preprocess
-from svhncli.engine.regularise import EarlyStopping, Ema
+from svhncli.engine.range_test import range_test
 from svhncli.engine.schedules import Plateau
+from svhncli.engine.state import Plan, State
+from svhncli.engine.stopping import EarlyStopping
+from svhncli.engine.tally import Tally
 from svhncli.engine.tta import views
 from svhncli.runs import checkpoint
 from svhncli.stats.metrics import VAL_LOSS, Metric
@@ -79,8 +83,7 @@ def make(epochs=4, seed=0, lr=0.1, momentum=0.9, metric=VAL_LOSS, added=(), **mo
         mixup=0.3,
         cutmix=0.5,
         label_smoothing=0.1,
-        l1=1e-5,
-        l2=1e-4,
+        penalties={"l1": 1e-5, "l2": 1e-4},
         clip=5.0,
         **more,
     )
@@ -292,7 +295,7 @@ def test_views_are_averaged_as_probabilities_and_scored_so():
     network = state.ema.module
     with torch.no_grad():
         seen = [
-            network(plan.preprocess.normalise(view))[:, 0].double().softmax(1)
+            network(plan.preprocess.normalize(view))[:, 0].double().softmax(1)
             for view in views(plan.preprocess.floats(images), 7)
         ]
     mean = torch.stack(seen).mean(0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from svhncli.core.labels import BLANK
 from svhncli.core.plain import to_plain
-from svhncli.engine.metrics import Tally, reading
+from svhncli.engine.tally import Tally, without_blanks
 from svhncli.stats.intervals import wilson
 from svhncli.stats.score import LengthScore
 
@@ -35,11 +35,11 @@ def text(classes: list[int]) -> str:
 
 @given(numbers)
 def test_a_reading_is_the_string_and_then_blanks(classes: list[list[int]]) -> None:
-    found = reading(torch.tensor(classes))
-    assert found.dtype == torch.int64
-    for row, read in zip(classes, found.tolist(), strict=True):
-        assert text(read) == text(row)
-        assert read[len(text(row)) :] == [BLANK] * (len(row) - len(text(row)))
+    moved = without_blanks(torch.tensor(classes))
+    assert moved.dtype == torch.int64
+    for row, result in zip(classes, moved.tolist(), strict=True):
+        assert text(result) == text(row)
+        assert result[len(text(row)) :] == [BLANK] * (len(row) - len(text(row)))
 
 
 @given(numbers, st.integers(0, 2**31))

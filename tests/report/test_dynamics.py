@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from svhncli.cli import main as cli
-from svhncli.engine.loop import EVAL_BATCH
+from svhncli.engine.forward import EVAL_BATCH
 from svhncli.report.figures.dynamics import draw_film, jumps
 from svhncli.runs import checkpoint
 

@@ -27,9 +27,9 @@ from svhncli.config.verbs import CheckConfig, MeasuresConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, Numbered
 from svhncli.data.split import Fold
-from svhncli.engine import device, loop, optimizers
-from svhncli.engine.batches import Batches, Pictures
-from svhncli.engine.metrics import Tally
+from svhncli.engine import device, forward, optimizers, step
+from svhncli.engine.batches import Batch, Batches
+from svhncli.engine.tally import Tally
 from svhncli.report.terminal import Show
 from svhncli.training.checks import bench, learning
 from svhncli.training.checks.bench import Bench
@@ -155,18 +155,18 @@ def start_anywhere(network: nn.Module) -> nn.Module:
 
 
 def resize_val(patch: Patch) -> None:
-    whole = loop.logits
+    whole = forward.logits
 
     def small(model: nn.Module, images: torch.Tensor, *more: object) -> torch.Tensor:
         return whole(model, nn.functional.avg_pool2d(images.float(), 2).to(torch.uint8), *more)
 
-    patch.setattr(loop, "logits", small)
+    patch.setattr(forward, "logits", small)
 
 
 def sum_the_loss(patch: Patch) -> None:
-    whole = loop.objective
+    whole = step.objective
     patch.setattr(
-        loop, "objective", lambda logits, *more: (1 + torch.is_grad_enabled()) * whole(logits, *more)
+        step, "objective", lambda logits, *more: (1 + torch.is_grad_enabled()) * whole(logits, *more)
     )
 
 
@@ -193,7 +193,7 @@ def train_the_head_alone(patch: Patch) -> None:
 def write_labels_into_pictures(patch: Patch) -> None:
     whole = Batches.take
 
-    def take(self: Batches, positions: np.ndarray) -> Pictures:
+    def take(self: Batches, positions: np.ndarray) -> Batch:
         images, labels = whole(self, positions)
         for image, (label,) in zip(images, labels.tolist(), strict=True):
             image[:, 0, 3 * label : 3 * label + 3] = 255
@@ -205,7 +205,7 @@ def write_labels_into_pictures(patch: Patch) -> None:
 def labels_of_others(patch: Patch) -> None:
     whole = Batches.take
 
-    def take(self: Batches, positions: np.ndarray) -> Pictures:
+    def take(self: Batches, positions: np.ndarray) -> Batch:
         images, labels = whole(self, positions)
         return images, labels.roll(1, 0)
 

@@ -19,7 +19,8 @@ from svhncli.data.digits import Digits, Numbered
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
-from svhncli.engine.loop import Epoch, Plan, State, fit
+from svhncli.engine.loop import Epoch, fit
+from svhncli.engine.state import Plan, State
 from svhncli.report.terminal import Show
 from svhncli.training.assembly import assemble
 

@@ -16,7 +16,9 @@ from svhncli.config.groups.reg import AugmentConfig
 from svhncli.config.groups.schedule import OneCycleConfig
 from svhncli.core.rng import numpy_generator
 from svhncli.data.split import Fold
-from svhncli.engine.loop import Plan, State, augmented, evaluate
+from svhncli.engine.forward import evaluate
+from svhncli.engine.state import Plan, State
+from svhncli.engine.step import augmented
 from svhncli.models.head import Head
 from svhncli.runs.contact_sheet import draw_sheet
 from svhncli.stats.intervals import wilson
@@ -176,7 +178,7 @@ def augmented_pictures(bench: Bench) -> Result:
 
     def right(pixels: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode(), bench.machine.autocast():
-            return network(plan.preprocess.normalise(pixels)).argmax(-1) == labels
+            return network(plan.preprocess.normalize(pixels)).argmax(-1) == labels
 
     clean = plan.preprocess.seen(plan.preprocess.floats(images))
     readable = right(clean)

@@ -14,9 +14,11 @@ from torch import nn
 
 from svhncli.core.labels import BLANK
 from svhncli.engine.batches import Batches
-from svhncli.engine.forward import logits
-from svhncli.engine.loop import Plan, State, Tick, evaluate, fit, train_step
+from svhncli.engine.forward import evaluate, logits
+from svhncli.engine.loop import Tick, fit
 from svhncli.engine.preprocess import Preprocess
+from svhncli.engine.state import Plan, State
+from svhncli.engine.step import train_step
 from svhncli.runs import checkpoint
 from svhncli.stats.scores import is_right
 from svhncli.training.checks.bench import Bench, Result, losses
@@ -54,7 +56,7 @@ def validation_size(bench: Bench) -> Result:
 def loss_at_start(bench: Bench) -> Result:
     """A fresh network knows nothing: its first loss is that of guessing."""
     plan, state = bench.start(bench.config)
-    plan = replace(plan, l0=0.0, l1=0.0, l2=0.0, label_smoothing=0.0, position_weights=None)
+    plan = replace(plan, penalties={}, label_smoothing=0.0, position_weights=None)
     take = plan.train.of_epoch(plan.seed, 0)
     loss = train_step(plan, state, take(0, min(len(plan.train), 512))).item()
     expected, what = math.log(bench.data.train.classes), f"ln {bench.data.train.classes}"

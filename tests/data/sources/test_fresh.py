@@ -22,7 +22,7 @@ from svhncli.data.render.renderer import render
 from svhncli.data.sources.fresh import Fresh
 from svhncli.data.sources.synth import load
 from svhncli.data.store.cache import Cache
-from svhncli.engine.batches import training_pictures
+from svhncli.engine.batches import training_images
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 CPU = torch.device("cpu")
@@ -61,7 +61,7 @@ def pictures(root: Path, epochs: int) -> list[set[bytes]]:
     """The pictures of each epoch of a fold of 60 pictures."""
     data = load(n_train=80, n_test=0, seed=0, size=SIDE, fresh=True, cache=Cache(root))
     found = []
-    with training_pictures(data, np.arange(20, 80), epochs, CPU) as training:
+    with training_images(data, np.arange(20, 80), epochs, CPU) as training:
         for epoch in range(epochs):
             for _ in training.prepare(epoch):
                 pass

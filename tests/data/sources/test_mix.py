@@ -23,7 +23,7 @@ from svhncli.data.digits import Digits, Numbered
 from svhncli.data.sources import svhn
 from svhncli.data.sources.mix import add_rendered
 from svhncli.data.store.cache import Cache
-from svhncli.engine.batches import Batches, Passes, Training, batch_bounds, training_pictures
+from svhncli.engine.batches import Batches, Passes, TrainingImages, batch_bounds, training_images
 from svhncli.runs import checkpoint
 
 CPU = torch.device("cpu")
@@ -36,7 +36,7 @@ def digits(count: int, first: int = 0) -> Digits:
     return Digits(np.zeros((count, 3, 1, 1), np.uint8), numbers[:, None], numbers, Numbered("x", count))
 
 
-def epoch_of(training: Training, seed: int, epoch: int, batch_size: int) -> list[list[int]]:
+def epoch_of(training: TrainingImages, seed: int, epoch: int, batch_size: int) -> list[list[int]]:
     """The numbers of the pictures in each batch of an epoch."""
     take = training.of_epoch(seed, epoch)
     bounds = batch_bounds(len(training), batch_size).tolist()
@@ -54,7 +54,7 @@ def test_every_real_picture_trains_once_an_epoch_and_each_batch_has_its_share(
     real: int, extra: int, share: float, batch_size: int, epoch: int
 ) -> None:
     data = DataSet("x", digits(real), "x", extra_train=digits(extra, RENDERED), share=share)
-    with training_pictures(data, np.arange(real), 1, CPU) as training:
+    with training_images(data, np.arange(real), 1, CPU) as training:
         batches = epoch_of(training, 0, epoch, batch_size)
     assert sorted(n for batch in batches for n in batch if n < RENDERED) == list(range(real))
     rendered = [sum(n >= RENDERED for n in batch) for batch in batches]
@@ -75,9 +75,9 @@ def test_rendered_pictures_are_used_equally_often(size: int, count: int, epochs:
 
 def test_what_an_epoch_trains_on_does_not_depend_on_what_came_before() -> None:
     data = DataSet("x", digits(50), "x", extra_train=digits(30, RENDERED), share=0.5)
-    with training_pictures(data, np.arange(50), 4, CPU) as one:
+    with training_images(data, np.arange(50), 4, CPU) as one:
         all_of_them = [epoch_of(one, 0, epoch, 16) for epoch in range(4)]
-    with training_pictures(data, np.arange(50), 4, CPU) as other:
+    with training_images(data, np.arange(50), 4, CPU) as other:
         assert epoch_of(other, 0, 2, 16) == all_of_them[2]
         assert epoch_of(other, 1, 2, 16) != all_of_them[2]
     assert all_of_them[0] != all_of_them[1]
@@ -93,7 +93,7 @@ def test_pictures_and_labels_stay_together() -> None:
         return Digits(images, numbers[:, None], numbers, Numbered("x", 40))
 
     data = DataSet("x", part(0), "x", extra_train=part(100), share=0.3)
-    with training_pictures(data, np.arange(0, 40, 2), 1, CPU) as training:
+    with training_images(data, np.arange(0, 40, 2), 1, CPU) as training:
         images, labels = training.of_epoch(0, 0)(0, len(training))
     assert images[:, 0, 0, 0].tolist() == labels[:, 0].tolist()
 

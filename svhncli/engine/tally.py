@@ -1,4 +1,4 @@
-"""Readings of numbers and sums over an epoch, kept on the device so that no step waits for them."""
+"""Loss and accuracy summed up over an epoch on the device, so that no step has to wait for them."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from svhncli.stats.intervals import wilson
 from svhncli.stats.score import LengthScore, Score
 
 
-def reading(classes: Tensor) -> Tensor:
-    """The string that classes (B, L) spell: int64 (B, L), the digits in their order, then the blanks.
+def without_blanks(classes: Tensor) -> Tensor:
+    """Classes int64 (B, L) with the digits moved to the front, in their order, and the blanks after them.
 
-    A blank may stand anywhere: left out, the digits about it are neighbours. Two numbers are the same string
-    if and only if their readings are equal.
+    A blank may occur at any position; it is left out, and its neighbors become adjacent. Two rows spell the
+    same number if and only if their results are equal.
     """
     return classes.gather(1, (classes == BLANK).byte().argsort(dim=1, stable=True))
 
 
 class Tally:
-    """Counts pictures, loss and hits, in float64: counts stay exact and long sums do not drift."""
+    """Sums up images, loss and correct predictions in float64: counts stay exact, long sums do not drift."""
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
         self.counts = torch.zeros(1, 4, dtype=torch.float64, device=device)
-        """A row for each length of the true number, 0 to L: pictures, those that are right as strings, those
-        whose length is right, digits that are right in their place."""
+        """A row for each length of the true number, 0 to L: images, correct numbers, correct lengths, and
+        digits that are correct at their position."""
 
     @torch.no_grad()
     def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch.
+        """Add a batch.
 
         Args:
-            losses: float (B,), the loss of every picture.
+            losses: float (B,), the loss of every image.
             logits: float (B, L, K).
-            labels: int64 (B, L); a picture is right if what is read is the same string (see `reading`).
+            labels: int64 (B, L); a prediction is correct if it spells the same number (see `without_blanks`).
         """
         classes, digits = logits.argmax(-1), labels != BLANK
         lengths = digits.sum(1)
-        told = (
+        columns = (
             torch.ones_like(lengths),
-            (reading(classes) == reading(labels)).all(1),
+            (without_blanks(classes) == without_blanks(labels)).all(1),
             (classes != BLANK).sum(1) == lengths,
             ((classes == labels) & digits).sum(1),
         )
         rows = labels.shape[1] + 1
-        if len(self.counts) != rows:  # the first batch says how long numbers are
+        if len(self.counts) != rows:  # only the first batch shows how many positions numbers have
             self.counts = self.counts.new_zeros(rows, 4)
-        belongs = torch.arange(rows, device=labels.device)[:, None] == lengths
+        has_length = torch.arange(rows, device=labels.device)[:, None] == lengths
         self.loss += losses.double().sum()
-        self.counts += belongs.double() @ torch.stack(told, 1).double()
+        self.counts += has_length.double() @ torch.stack(columns, 1).double()
 
     def result(self) -> Score:
         """The score so far, as plain Python numbers."""
@@ -77,7 +77,7 @@ class Tally:
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Copies on the CPU; a tally that loads them goes on with the same bits."""
+        """Copies on the CPU; a tally that loads them continues with the same bits."""
         return {"loss": self.loss.cpu().clone(), "counts": self.counts.cpu().clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,0 +1,71 @@
+"""One training step: augment, mix, forward, loss and penalties, backward, update."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from svhncli.core.rng import key
+from svhncli.engine.batches import Batch
+from svhncli.engine.mixing import mix
+from svhncli.engine.objective import PENALTIES, objective
+from svhncli.engine.optimizers import step_optimizer
+from svhncli.engine.state import Plan, State
+
+
+def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
+    """Take one step on a batch, with the lr of the optimizer's groups; keyed by the state's epoch and step.
+
+    Returns:
+        The minimized loss including penalties: float32, 0-dimensional, on the device.
+    """
+    where = (state.epoch, state.step)
+    _seed_dropout(plan, where)
+    images, labels = batch
+    pixels = plan.preprocess.normalize(augmented(plan, images, where))
+    mix_key = key(plan.seed, "mixup", *where)
+    inputs, labels, partner_labels, share = mix(pixels, labels, plan.mixup, plan.cutmix, mix_key)
+
+    with plan.machine.autocast():
+        logits = state.model(inputs.contiguous(memory_format=torch.channels_last))
+    logits = logits.float()
+    options = plan.label_smoothing, plan.position_weights
+    losses = objective(logits, labels, *options)
+    if share < 1:
+        losses = share * losses + (1 - share) * objective(logits, partner_labels, *options)
+    loss = losses.mean()
+
+    total = loss
+    for name, strength in plan.penalties.items():
+        if strength:
+            total = total + strength * PENALTIES[name](state.model)
+    state.optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    if plan.clip:
+        nn.utils.clip_grad_norm_(state.model.parameters(), plan.clip)
+    step_optimizer(state.optimizer)
+    if state.ema is not None:
+        state.ema.update(state.model)
+    state.tally.add(losses.detach(), logits.detach(), labels if share >= 0.5 else partner_labels)
+    return total.detach()
+
+
+def augmented(plan: Plan, images: torch.Tensor, where: tuple[int, int]) -> torch.Tensor:
+    """Stored images, uint8 (B, C, H, W), as training at (epoch, step) sees them before normalization.
+
+    Returns:
+        float32 (B, C, height, width) in [0, 1].
+    """
+    pixels = plan.preprocess.floats(images)
+    if plan.policy is not None:
+        pixels = plan.policy(pixels, key(plan.seed, "policy", *where))
+    pixels = plan.augment(pixels, key(plan.seed, "augment", *where))
+    return plan.preprocess.seen(pixels, key(plan.seed, "view", *where))
+
+
+def _seed_dropout(plan: Plan, where: tuple[int, int]) -> None:
+    """Dropout draws from the device's global generator, so that generator is seeded by the step."""
+    seed = key(plan.seed, "dropout", *where)
+    torch.default_generator.manual_seed(seed)
+    if plan.machine.device.type == "cuda":
+        torch.cuda.manual_seed(seed)
