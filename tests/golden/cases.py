@@ -1,0 +1,247 @@
+"""The commands whose results are pinned, and what is seen of each: exit code, standard output, files.
+
+Run as a program (`cases.py FOLDER SEED`), it runs them all in FOLDER, one after another, and prints the
+shapes of what came out. Each has a process of its own, which does what `python -m svhncli` does; it is
+forked from one that has imported torch, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pty
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from golden.shapes import merged, shape
+
+HERE = Path(__file__).resolve().parent
+SLOW = (
+    *("torch", "hydra", "jinja2", "rich.progress", "scipy.optimize", "scipy.stats"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+)
+"""What takes long to import."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, run in the folder in which those before it ran.
+
+    words: what is written after `svhn`. {seed} is a number, another one for another recording.
+    look: the file or folder that is looked at afterwards.
+    keys: typed on a terminal, one whenever `when` has been shown on it once more.
+    """
+
+    name: str
+    words: str
+    look: str = ""
+    json: bool = True
+    keys: str = ""
+    when: str = ""
+
+
+CPU = "device=cpu threads=1 precision=fp32 seed={seed}"
+LINEAR = f"{CPU} model=linear epochs=2"
+DIGITS = "data=tiny data.n_train=200 data.n_test=100 data.size=16 data.seed={seed}"
+NUMBERS = "data=synth_full data.n_train=60 data.n_test=30 data.height=16 data.width=32 data.seed={seed}"
+LESS = "watch=0 report=false"
+MAT = "data.root=mat data.check_md5=false data.download=false"
+OLD = "data.root=old-data data.check_md5=false data.download=false"
+
+
+def train(name: str, words: str, look: bool = True, **more: Any) -> Case:
+    """A run in a folder of the case's name."""
+    words = f"train {LINEAR} jobs=1 {words} hydra.run.dir={name}"
+    return Case(f"train-{name}", words, name if look else "", **more)
+
+
+def sweep(name: str, words: str) -> Case:
+    return Case(name, f"train -m {LINEAR} {words} hydra.sweep.dir={name}", name)
+
+
+CASES = [
+    # one training
+    train("single", f"{DIGITS} snapshots=1"),
+    Case("train-finished", "train --resume single"),
+    train("early", f"{DIGITS} {LESS} test=false lr=1e-30 epochs=9 reg.patience=1"),
+    Case("train-resumed", "train --resume single epochs=3"),
+    train("l0", f"{DIGITS} {LESS} model=mlp model.widths=[8] reg.l0=1e-2", look=False),
+    train("numbers", f"{NUMBERS} {LESS}"),
+    train("failed", f"{DIGITS} optim=sgd lr=1e30"),
+    train("interrupted", f"{DIGITS} epochs=99999 reg.patience=0", when="epoch     1/99999", keys="\x03"),
+    # several
+    train("kfold", f"{DIGITS} split=kfold split.k=2"),
+    train("kfold-untested", f"{DIGITS} {LESS} split=kfold split.k=2 test=false", look=False),
+    train("kfold-numbers", f"{NUMBERS} {LESS} split=kfold split.k=2"),
+    train("bootstrap", f"{DIGITS} {LESS} split=bootstrap split.n=2"),
+    train("repeats", f"{DIGITS} {LESS} repeats=2"),
+    sweep("sweep", f"{DIGITS} {LESS} lr=0.01,0.001 init_from=single,missing report=true"),
+    sweep("sweep-folds", f"{DIGITS} {LESS} split=kfold split.k=2 split.fold=0,1"),
+    Case("gather", "gather sweep-folds out=gathered", "gathered"),
+    # look back
+    Case("eval", "eval single", "single/eval"),
+    Case("eval-l0", "eval l0"),
+    Case("eval-val", "eval single part=val tta=3 out=val", "val"),
+    Case("eval-folds", "eval kfold out=eval-folds", "eval-folds"),
+    Case("eval-numbers", "eval numbers", "numbers/eval"),
+    Case("report", "report single"),
+    Case("report-sweep", "report sweep"),
+    Case("human", f"human {DIGITS} seed={{seed}} n=3 out=human", "human", when="\x1b[2J", keys="371"),
+    Case("human-page", f"human {DIGITS} seed={{seed}} n=3 html=true out=page", "page"),
+    Case("compare-runs", "compare single early out=compared", "compared"),
+    Case("compare-seeds", "compare single repeats"),
+    Case("compare-folds", "compare kfold gathered kfold-untested pairs=all"),
+    Case("compare-sweep", "compare sweep"),
+    Case("compare-test", "compare single l0 part=test"),
+    Case("compare-human", "compare single human"),
+    # before a long run
+    Case("lr-find", f"lr-find {LINEAR} {DIGITS} schedule=step steps=60 out=lr-find", "lr-find"),
+    Case(
+        "learning-curve",
+        f"learning-curve {LINEAR} {DIGITS} jobs=1 sizes=[0.3,0.5,0.8,1] repeats=1 out=curve",
+        "curve",
+    ),
+    Case(
+        "check",
+        f"check {CPU} data=tiny data.n_train=1500 data.n_test=0 data.size=16 model=mlp model.widths=[64] "
+        "lr=3e-3 batch_size=32 check.steps=60 check.delta=0.3 out=check",
+        "check",
+    ),
+    # the data
+    Case("inspect", f"inspect {DIGITS} blank=30 similar=0.8 outlier=2 out=inspected", "inspected"),
+    Case("inspect-numbers", f"inspect {NUMBERS}"),
+    Case("inspect-run", "inspect kfold out=doubts", "doubts"),
+    Case("render", "render data.size=16 out=sheets"),
+    Case("render-mat", "render layout=mat data.n_train=80 data.n_test=20 out=mat"),
+    Case("render-mchar", "render layout=mchar data.n_train=20 data.n_test=20 out=mchar", "mchar"),
+    train("mix", f"data=mix {MAT} {LESS} data.n_rendered=60"),
+    # use what was trained
+    Case("predict", "predict single mat/test_32x32.mat single/summary.json out=read.csv", "read.csv"),
+    Case("predict-printed", "predict single mat/test_32x32.mat", json=False),
+    Case(
+        "predict-tianchi",
+        "predict numbers mchar/mchar_test_a format=tianchi crop=whole out=code.csv",
+        "code.csv",
+    ),
+    Case("submission", "submission code.csv mchar/mchar_test_a"),
+    Case("ensemble-mean", "ensemble kfold out=mean", "mean"),
+    Case("ensemble-weights", "ensemble single early how=weights out=weights"),
+    Case("ensemble-numbers", "ensemble kfold-numbers out=mean-numbers"),
+    Case("export-l0", "export l0 out=export", "export"),
+    # a run that version 0.1 left, of model=linear grey=true epochs=3 on the pictures of data-0.1
+    Case("old-report", "report old"),
+    Case("old-finished", "train --resume old"),
+    Case("old-eval", f"eval old data=svhn {OLD}"),
+    Case("old-compare", "compare old old-copy"),
+    Case("old-resumed", f"train --resume old epochs=4 {OLD}", "old"),
+]
+
+
+# ----------------------------------------------------------------------------- run
+
+
+def observed(folder: Path, seed: int = 0) -> dict[str, Any]:
+    """Run the cases in an empty folder. Of each {"command", "exit", "stdout", "files"}."""
+    done = subprocess.run(
+        [sys.executable, __file__, str(folder), str(seed)],
+        env={"SVHN_CACHE": str(folder / "cache"), **os.environ, "PYTHONPATH": str(HERE.parent.parent)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def main(folder: Path, seed: str) -> None:
+    for module in SLOW:
+        importlib.import_module(module)
+    gc.freeze()  # the processes need not look through it
+    os.chdir(folder)
+    for name in ("old", "old-copy"):
+        shutil.copytree(HERE / "run-0.1", name)
+    shutil.copytree(HERE / "data-0.1", "old-data")
+    found = {}
+    for case in CASES:
+        code = _run(case, case.words.format(seed=seed))
+        if code and not case.keys:
+            print(f"{case.name}: {Path('stderr').read_text()[-500:]}", file=sys.stderr)
+        found[case.name] = {
+            "command": case.words,
+            "exit": str(code),
+            "stdout": _of_text(Path("stdout").read_text()),
+            "files": _of_files(Path(case.look)) if case.look else {},
+        }
+    print(json.dumps(found))
+
+
+def _run(case: Case, words: str) -> int:
+    """The exit code. What the command says is in the file `stderr`, or, where keys are typed, nowhere."""
+    pid, terminal = pty.fork() if case.keys else (os.fork(), -1)
+    if pid == 0:
+        _become(case, words)
+    screen, typed = b"", 0
+    with suppress(OSError):  # once nobody writes any more
+        while case.keys and (piece := os.read(terminal, 65536)):
+            screen += piece
+            if typed < len(case.keys) and screen.count(case.when.encode()) > typed:
+                os.write(terminal, case.keys[typed].encode())
+                typed += 1
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _become(case: Case, words: str) -> NoReturn:
+    """Be `python -m svhncli`, but end without taking torch down, which takes a second."""
+    for number, name in enumerate((os.devnull, "stdout", "stderr")):
+        if name == "stdout" or not case.keys:
+            os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
+    sys.argv = ["svhn", *shlex.split(words), *["--json"] * case.json]
+    code = 1
+    try:
+        runpy.run_module("svhncli", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+# ----------------------------------------------------------------------------- what is seen
+
+
+def _of_text(text: str) -> Any:
+    """The shape of JSON, the first line of anything else."""
+    try:
+        return shape(json.loads(text))
+    except ValueError:
+        return text.partition("\n")[0]
+
+
+def _of_files(place: Path) -> dict[str, Any]:
+    """Path -> the shape of a JSON file, the header of a CSV, "file" for others.
+
+    Folders that differ in a number, such as those of folds, are taken together. Pictures are left out, since
+    many are drawn only where there is something to show, and so is what Hydra keeps.
+    """
+    found: dict[str, list[Any]] = {}
+    for path in [place] if place.is_file() else sorted(place.rglob("*")):
+        if path.is_file() and path.suffix != ".png" and "/." not in str(path):
+            name = re.sub(r"\d+(?=[^/]*/)", "*", str(path))
+            is_text = path.suffix in (".json", ".csv")
+            found.setdefault(name, []).append(_of_text(path.read_text()) if is_text else "file")
+    return {name: merged(shapes) for name, shapes in found.items()}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), sys.argv[2])
