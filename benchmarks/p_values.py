@@ -20,7 +20,7 @@ from small import Classifier, Samples, is_correct, mean_sizes, nearest, rendered
 
 from svhncli.core.rng import numpy_generator
 from svhncli.data import split
-from svhncli.stats.significance import corrected_t, holm, mcnemar, paired_bootstrap, paired_t, pictures_needed
+from svhncli.stats.significance import corrected_t, holm, images_needed, mcnemar, paired_bootstrap, paired_t
 
 LEVEL = 0.05
 SIZES = (200, 1_000, 10_000)
@@ -191,7 +191,7 @@ def main() -> None:
         for name, compare in (("independent images", independent), ("images of house numbers", clustered)):
             for discordant, true_difference in DISCORDANT.items():
                 for difference in (0, true_difference):
-                    needed = pictures_needed(difference, discordant)
+                    needed = images_needed(difference, discordant)
                     note = f" ({needed:,} images for 80% power)" if needed else ""
                     for n in SIZES:
                         heading = f"{n:,} {name}, {discordant:.0%} discordant, difference {difference:.0%}"

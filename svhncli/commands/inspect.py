@@ -25,7 +25,7 @@ from svhncli.data.dataset import DataSet
 from svhncli.report.terminal import Show
 from svhncli.runs.predictions import COLLECTED, read_collected
 from svhncli.runs.record import RunDir, find_run
-from svhncli.stats.confident_learning import judge
+from svhncli.stats.confident_learning import find_label_errors
 
 OUT = "outputs/inspect"
 
@@ -100,7 +100,7 @@ def _of_run(config: InspectConfig, word: str) -> dict[str, Any]:
             "train anew: svhn train split=kfold …",
         )
     rows, said, labels = read_collected(record, data.train.labels.shape[1], data.train.classes)
-    found = judge(labels, said)
+    found = find_label_errors(labels, said)
     result = label_result(data, record.path, out, config.seed, len(rows), found)
     with new_folder(out, LABEL_FILES) as folder:
         write_label_errors(folder, result, data.train, rows, said, found, data.excluded)

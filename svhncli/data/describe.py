@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.core.colour import LUMA
+from svhncli.core.color import LUMA
 
 SAMPLE = 20_000
 """Pictures, spread evenly over the part, whose pixels are looked at: more would move no shown figure."""

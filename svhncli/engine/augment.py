@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from svhncli.core import rng
-from svhncli.core.colour import LUMA, luma
+from svhncli.core.color import LUMA, luma
 
 COLUMNS = (
     *("rotate", "shear", "scale", "translate_x", "translate_y", "crop_x", "crop_y", "hflip", "vflip"),

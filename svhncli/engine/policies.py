@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from svhncli.core import rng
-from svhncli.core.colour import luma
+from svhncli.core.color import luma
 
 TINTS = ("color", "contrast", "brightness", "sharpness")
 """What blends a picture with one that has none of it."""

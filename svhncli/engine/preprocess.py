@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from svhncli.core.colour import luma
+from svhncli.core.color import luma
 from svhncli.core.rng import numpy_generator
 from svhncli.data.framing import Framing
 

@@ -1,4 +1,4 @@
-"""The default network: four convolutions, each of which halves the picture."""
+"""The default network: four convolutions, each of which halves the image."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ LAYERS = ((16, 5, 2), (48, 3, 2), (128, 3, 2), (192, 3, 2))
 class Cnn(nn.Module):
     """Convolution, batch norm, ReLU, four times or more; (B, C, H, W) -> logits (B, positions, classes).
 
-    293,050 parameters for digits in 32×32 colour pictures. It is fast on a CPU because no layer works at
-    full resolution: the first already has stride 2 (and 5×5 kernels, since it sees all detail that there
-    is), and nine tenths of the weights stand where 4×4 cells or fewer are left. The head sees the last cells
-    side by side, since a mean over them would forget where a stroke was.
+    293,050 parameters for single digits in 32×32 color images. It is fast on a CPU because no layer works at
+    full resolution: even the first has stride 2 (and 5×5 kernels, since only it sees every pixel), and nine
+    tenths of the weights are in layers whose output is 4×4 or smaller. The final feature map is flattened,
+    not averaged, since a mean would lose the position of a stroke.
 
     Args:
-        in_shape: (C, H, W) of a picture; H and W at least 8.
+        in_shape: (C, H, W) of an image; H and W at least 8.
         width: multiplies the channels of every convolution (rounded to multiples of 8).
-        depth: convolutions at each size of the pictures but the first, which has one; those that do not halve
-            have 3×3 kernels.
-        hidden: units of a layer (linear, batch norm, ReLU) between the last cells and the head; 0 has none.
-            A head alone cannot know where a number begins, and so not which of its digits it sees where: on
-            whole photographs such a layer doubled the share that was read.
+        depth: convolutions at each resolution except the first, which has one; those with stride 1 have 3×3
+            kernels.
+        hidden: units of a layer (linear, batch norm, ReLU) between the feature map and the head; 0: none. A
+            linear head cannot tell where a number begins, and so not which digit is where: on whole
+            photographs such a layer doubled the accuracy.
         dropout: share of the inputs of the head, and of the hidden layer, that is dropped in training.
 
     Raises:
-        UsageError: the picture is too small.
+        UsageError: the image is too small.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Cnn(nn.Module):
         require_side("cnn", in_shape, SMALLEST_SIDE)
         channels, rows, columns = in_shape
         layers: list[nn.Module] = []
-        for place, (base, kernel, stride) in enumerate(LAYERS):
+        for index, (base, kernel, stride) in enumerate(LAYERS):
             out = max(8, round(base * width / 8) * 8)
             layers += _convolution(channels, out, kernel, stride)
             channels, rows, columns = out, -(-rows // stride), -(-columns // stride)
-            if place:
+            if index:
                 for _ in range(depth - 1):
                     layers += _convolution(channels, channels, 3, 1)
         self.body = nn.Sequential(*layers)

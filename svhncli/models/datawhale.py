@@ -13,15 +13,15 @@ SMALLEST_SIDE = 21  # 21 -> 10 -> 5 -> 2 -> 1
 class Datawhale(nn.Module):
     """Twice: 3×3 convolution with stride 2, ReLU, 2×2 max pool; then a linear head.
 
-    (B, C, H, W) -> logits (B, positions, classes). Nothing is padded, as in the tutorial, whose 64×128
-    pictures leave 32 channels of 3×7 cells; 32×32 pictures leave one cell, so 32 features.
+    (B, C, H, W) -> logits (B, positions, classes). Nothing is padded, as in the tutorial, whose 64×128 images
+    give a 32×3×7 feature map; 32×32 images give 32×1×1.
 
     Args:
-        in_shape: (C, H, W) of a picture; H and W at least 21.
+        in_shape: (C, H, W) of an image; H and W at least 21.
         dropout: share of the head's inputs that is dropped in training.
 
     Raises:
-        UsageError: the picture is too small.
+        UsageError: the image is too small.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Networks that read together: each behind its own normalisation, their probabilities mixed."""
+"""Several networks as one: each with its own normalization, their probabilities combined."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from svhncli.core.colour import luma
+from svhncli.core.color import luma
 
 
 class Member(nn.Module):
-    """A network of an ensemble: pictures float32 (B, C, H, W) in [0, 1] -> its logits (B, L, K).
+    """A network of an ensemble: images float32 (B, C, H, W) in [0, 1] -> its logits (B, L, K).
 
     Args:
-        mean, std: of its own training part, a channel that it sees; one of grey pictures (one channel) sees
-            the brightness of coloured ones.
+        mean, std: of each channel of its own training part. A network for gray images (one channel) gets the
+            luma of color images.
     """
 
     mean: Tensor
@@ -34,15 +34,15 @@ class Member(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Pictures float32 (B, C, H, W) in [0, 1] -> logarithms of probabilities, float32 (B, L, K).
+    """Images float32 (B, C, H, W) in [0, 1] -> logarithms of probabilities, float32 (B, L, K).
 
-    Softmax gives the probabilities back, so it is a network like any other. They are mixed position by
-    position: sum over members of share times probability.
+    Softmax recovers the probabilities, so it can be used like any other network. At each position they are
+    the weighted mean of the members' probabilities.
 
     Args:
-        shares: of each member, 0 or more; together 1.
-        vote: instead, what each member reads has one vote at each position. The mixed probabilities are one
-            vote more, cut in parts that are below 1: it decides ties, never anything else.
+        shares: the weight of each member, 0 or more; they sum to 1.
+        vote: instead, the prediction of each member counts as one vote at each position. The weighted mean is
+            one more vote, divided among the classes, so it decides ties and nothing else.
     """
 
     shares: Tensor
@@ -54,10 +54,10 @@ class Ensemble(nn.Module):
         self.vote = vote
 
     def forward(self, images: Tensor) -> Tensor:
-        said = torch.stack([member(images).float().log_softmax(-1) for member in self.members])
-        mixed = (said + self.shares.log().view(-1, 1, 1, 1)).logsumexp(0)
+        log_probabilities = torch.stack([member(images).float().log_softmax(-1) for member in self.members])
+        mixed = (log_probabilities + self.shares.log().view(-1, 1, 1, 1)).logsumexp(0)
         if not self.vote:
             return mixed
-        classes = torch.arange(said.shape[-1], device=said.device)
-        votes = (said.argmax(-1, keepdim=True) == classes).float().sum(0)
-        return ((votes + mixed.exp()) / (len(said) + 1)).log()
+        classes = torch.arange(mixed.shape[-1], device=mixed.device)
+        votes = (log_probabilities.argmax(-1, keepdim=True) == classes).float().sum(0)
+        return ((votes + mixed.exp()) / (len(self.members) + 1)).log()

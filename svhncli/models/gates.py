@@ -1,4 +1,4 @@
-"""L0 regularisation: hard-concrete gates, which close whole units of a network (Louizos et al. 2018)."""
+"""L0 regularization: hard-concrete gates, which close whole units of a network (Louizos et al. 2018)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from torch import Tensor, nn
 BETA, LOW, HIGH = 2 / 3, -0.1, 1.1
 """Temperature and stretch of the hard-concrete distribution, as in the paper."""
 START = math.log(0.9 / 0.1)
-"""log alpha of a fresh gate: nearly open, so that what is half closed need not be learned twice."""
+"""Initial log alpha of a gate: nearly open, so that half-closed gates do not slow down learning at first."""
 PACE = 10.0
-"""log alpha is this times the parameter. A weight moves by a few hundredths in a training, log alpha has to
-move by five to close a gate, and under Adam all parameters move by lr at a step."""
+"""log alpha is the parameter times this. During a run a weight changes by a few hundredths, but log alpha
+must change by 5 to close a gate, and Adam changes every parameter by about lr per step."""
 
 
 class GatedRelu(nn.Module):
-    """ReLU, and a gate in [0, 1] on every unit: (B, units, ...) -> the same shape.
+    """ReLU with a gate in [0, 1] on every unit: (B, units, ...) -> the same shape.
 
-    In training a gate is drawn for every picture, so that the penalty, the expected number of open gates, has
-    a gradient; otherwise it stands at its middle, and is exactly 0 or 1 where the distribution has hardened.
-    It takes the place of an `nn.ReLU` without another name changing in the state dict.
+    In training, gates are sampled for every image, so that the penalty, the expected number of open gates,
+    has a gradient; in evaluation they have the paper's deterministic values, which are exactly 0 or 1 once
+    the distribution has hardened. It replaces an `nn.ReLU` without changing other names in the state dict.
     """
 
     def __init__(self, units: int) -> None:
@@ -36,11 +36,11 @@ class GatedRelu(nn.Module):
         return PACE * self.openness.float()
 
     def values(self) -> Tensor:
-        """The gates in evaluation, float32 (units,) in [0, 1]; 0 is closed."""
+        """The gates in evaluation, float32 (units,) in [0, 1]; 0: closed."""
         return _hard(self.log_alpha.sigmoid())
 
     def expected_open(self) -> Tensor:
-        """How many gates are open on average in training (equation 12 of the paper), float32 ()."""
+        """The expected number of open gates in training (equation 12 of the paper), float32 ()."""
         return (self.log_alpha - BETA * math.log(-LOW / HIGH)).sigmoid().sum()
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -59,11 +59,11 @@ def _hard(share: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Units:
-    """Units that may be gated, by the names of the modules they go through.
+    """Units that may be gated, given by the names of the modules they pass through.
 
     layer: the convolution or linear layer whose outputs they are. norm: its batch norm, or None.
-    relu: the `nn.ReLU` after it. taker: the one convolution or linear layer that takes them in; between lie
-        only pooling, dropout and flattening, which a factor of a unit, 0 or more, passes unchanged.
+    relu: the `nn.ReLU` after it. taker: the only convolution or linear layer that they are inputs of. Only
+        pooling, dropout and flattening lie in between, which commute with a non-negative factor of a unit.
     """
 
     layer: str
@@ -80,28 +80,28 @@ class Gateable(Protocol):
 
 
 def in_a_row(network: nn.Module) -> list[Units]:
-    """The units of a network whose layers follow one another as its modules are listed."""
-    found: list[Units] = []
+    """The units of a network whose layers are applied in the order in which its modules are listed."""
+    chain: list[Units] = []
     layer, norm, relu = "", None, ""
     for name, module in network.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             if relu:
-                found.append(Units(layer, norm, relu, name))
+                chain.append(Units(layer, norm, relu, name))
             layer, norm, relu = name, None, ""
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             norm = name
         elif isinstance(module, (nn.ReLU, GatedRelu)):
             relu = name
-    return found
+    return chain
 
 
 def add_gates(network: nn.Module) -> int:
-    """Put a `GatedRelu` in the place of the ReLUs of all units that may be gated; how many layers."""
+    """Replace the ReLU of all units that may be gated by a `GatedRelu`; returns how many were replaced."""
     units = network.units() if isinstance(network, Gateable) else []
-    for one in units:
-        layer = network.get_submodule(one.layer)
+    for gated in units:
+        layer = network.get_submodule(gated.layer)
         assert isinstance(layer.weight, Tensor)
-        network.set_submodule(one.relu, GatedRelu(len(layer.weight)))
+        network.set_submodule(gated.relu, GatedRelu(len(layer.weight)))
     return len(units)
 
 
@@ -110,46 +110,46 @@ def _gates(network: nn.Module) -> Iterator[GatedRelu]:
 
 
 def expected_open(network: nn.Module) -> Tensor:
-    """The L0 penalty: how many gates of a network are open on average in training, float32 ()."""
+    """The L0 penalty: the expected number of open gates of a network in training, float32 ()."""
     return torch.stack([gate.expected_open() for gate in _gates(network)]).sum()
 
 
 def count_open(network: nn.Module) -> tuple[int, int]:
-    """How many units of a network are open in evaluation, and how many have a gate."""
+    """The number of units of a network that are open in evaluation, and the number that have a gate."""
     values = [gate.values() for gate in _gates(network)]
-    return sum(int((one > 0).sum()) for one in values), sum(map(len, values))
+    return sum(int((gates > 0).sum()) for gates in values), sum(map(len, values))
 
 
 @torch.no_grad()
 def remove_closed(whole: nn.Module) -> nn.Module:
-    """Take out every closed unit and every gate, so that the evaluated network gives the same answers.
+    """Remove every closed unit and every gate without changing what the network computes in evaluation.
 
-    It is changed in place, and given back. What an open gate multiplied by is multiplied into the weights
-    that take the unit in. Of a layer whose units are all closed one stays, with weights of 0.
+    The network is changed in place and returned. The value of an open gate is multiplied into the weights
+    that the unit is an input of. If all units of a layer are closed, one remains, with weights of 0.
     """
-    gated = ((network, network.units()) for network in whole.modules() if isinstance(network, Gateable))
-    for network, one in [(network, one) for network, units in gated for one in units]:
-        gate = network.get_submodule(one.relu)
+    gateable = [module for module in whole.modules() if isinstance(module, Gateable)]
+    for network, units in [(module, units) for module in gateable for units in module.units()]:
+        gate = network.get_submodule(units.relu)
         if not isinstance(gate, GatedRelu):
             continue
         values = gate.values()
         kept = values.nonzero().flatten()
         if not len(kept):
             kept = torch.zeros(1, dtype=torch.int64, device=values.device)
-        _keep(network.get_submodule(one.layer), kept)
-        if one.norm is not None:
-            _keep(network.get_submodule(one.norm), kept)
-        _take_in(network.get_submodule(one.taker), kept, values)
-        network.set_submodule(one.relu, nn.ReLU(inplace=True))
+        _keep(network.get_submodule(units.layer), kept)
+        if units.norm is not None:
+            _keep(network.get_submodule(units.norm), kept)
+        _take_in(network.get_submodule(units.taker), kept, values)
+        network.set_submodule(units.relu, nn.ReLU(inplace=True))
     return whole
 
 
 def _keep(module: nn.Module, kept: Tensor) -> None:
-    """Only these outputs of a layer, or channels of a norm, remain."""
+    """Keep only these outputs of a layer, or channels of a norm."""
     for name, parameter in module.named_parameters():
         setattr(module, name, nn.Parameter(parameter[kept]))
     for name, buffer in module.named_buffers():
-        if buffer.ndim:  # batch norm counts its batches in a scalar
+        if buffer.ndim:  # the batch counter of batch norm is a scalar
             setattr(module, name, buffer[kept])
     for size in ("out_channels", "out_features", "num_features"):
         if hasattr(module, size):
@@ -157,7 +157,7 @@ def _keep(module: nn.Module, kept: Tensor) -> None:
 
 
 def _take_in(module: nn.Module, kept: Tensor, values: Tensor) -> None:
-    """Only these inputs of a layer remain; of a flattened picture a unit is all of its cells."""
+    """Keep only these inputs of a layer, scaled by the gates; a flattened unit is all of its cells."""
     weight = module.weight
     assert isinstance(weight, Tensor)
     by_unit = weight.view(len(weight), len(values), -1) * values[:, None]

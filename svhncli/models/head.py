@@ -1,4 +1,4 @@
-"""What every network shares: the classifier that ends it, and the check that a picture is large enough."""
+"""What all networks share: the final classifier, and the check that images are large enough."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from svhncli.core.errors import UsageError
 class Head(nn.Module):
     """A linear classifier for every position at once: (B, features) -> logits (B, positions, classes).
 
-    It is the attribute `head` of every network, so its keys in a state dict start with `head.` and
-    fine-tuning for other labels can leave it out.
+    It is the attribute `head` of every network, so its keys in a state dict start with `head.`, and
+    fine-tuning on other labels can skip it.
     """
 
     def __init__(self, features: int, positions: int, classes: int) -> None:
@@ -22,8 +22,12 @@ class Head(nn.Module):
         self.linear = nn.Linear(features, positions * classes)
 
     def start_from(self, shares: Tensor) -> None:
-        """Answer, before any training and but for the features, with these shares: float (positions, classes)
-        above 0. Then the first steps need not find out how frequent each class is (Karpathy 2019)."""
+        """Initialize the bias so that the untrained network predicts these class shares on average.
+
+        Then the first steps need not learn how frequent each class is (Karpathy 2019).
+
+        shares: float (positions, classes), above 0.
+        """
         with torch.no_grad():
             self.linear.bias.copy_(shares.log().flatten())
 
@@ -32,14 +36,14 @@ class Head(nn.Module):
 
 
 def require_side(network: str, in_shape: tuple[int, int, int], smallest: int) -> None:
-    """Refuse pictures (C, H, W) whose shorter side is below `smallest` pixels.
+    """Refuse images (C, H, W) whose shorter side is below `smallest` pixels.
 
     Raises:
-        UsageError: says the size that was met and the smallest that the network takes.
+        UsageError: names the size and the smallest size that the network accepts.
     """
     _, height, width = in_shape
     if min(height, width) < smallest:
         raise UsageError(
-            f"model {network} cannot read {height}×{width} pictures: the smallest are {smallest}×{smallest}",
-            "choose a larger picture size, or model=mlp, which takes any",
+            f"model {network} needs images of at least {smallest}×{smallest} pixels, not {height}×{width}",
+            "choose a larger image size, or model=mlp, which accepts any",
         )

@@ -1,4 +1,4 @@
-"""Logistic regression on the pixels, and on products of them."""
+"""Logistic regression on the pixels, optionally also on products of two pixels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Linear(nn.Module):
     """The pixels (B, C, H, W) times one matrix -> logits (B, positions, classes).
 
     Args:
-        in_shape: (C, H, W) of a picture.
-        degree: 1: the pixels alone; 2: besides them all products of two pixels of a small grey picture
-            (`pool` × `pool` means), squares included: pool² (pool² + 1) / 2 features more.
-        pool: side of that picture.
+        in_shape: (C, H, W) of an image.
+        degree: 1: only the pixels; 2: in addition all products of two pixels, squares included, of a small
+            gray image (`pool` × `pool` means): pool² (pool² + 1) / 2 more features.
+        pool: side of that image.
         dropout: share of the features that is dropped in training.
 
     Raises:
-        UsageError: degree is neither 1 nor 2, or the picture is smaller than `pool`.
+        UsageError: degree is neither 1 nor 2, or the image is smaller than `pool`.
     """
 
     pairs: Tensor
@@ -38,7 +38,9 @@ class Linear(nn.Module):
     ) -> None:
         super().__init__()
         if degree not in (1, 2):
-            raise UsageError(f"model.degree is 1 or 2, not {degree}", "2 adds products of pixels")
+            raise UsageError(
+                f"model.degree must be 1 or 2, not {degree}", "2 adds the products of two pixels"
+            )
         channels, height, width = in_shape
         features = channels * height * width
         self.pool = pool if degree == 2 else 0

@@ -1,4 +1,4 @@
-"""A multilayer perceptron: it sees the pixels as a list and must learn that neighbours belong together."""
+"""A multilayer perceptron: it gets the pixels as a vector and must learn which ones are neighbors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Mlp(nn.Module):
     """Fully connected layers with ReLU; (B, C, H, W) -> logits (B, positions, classes).
 
     Args:
-        in_shape: (C, H, W) of a picture.
-        widths: units of each hidden layer; none makes it the linear model.
+        in_shape: (C, H, W) of an image.
+        widths: units of each hidden layer; without any it is the linear model.
         dropout: share of each hidden layer's units that is dropped in training.
     """
 

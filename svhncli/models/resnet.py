@@ -1,4 +1,4 @@
-"""Residual networks (He et al. 2016) as torchvision has them, with a stem for small pictures."""
+"""torchvision's residual networks (He et al. 2016), with a stem for small images."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ FEATURES: dict[Depth, int] = {18: 512, 34: 512, 50: 2048}
 
 
 class ResNet(nn.Module):
-    """torchvision's residual network of a depth; (B, C, H, W) -> logits (B, positions, classes).
+    """torchvision's residual network of the given depth; (B, C, H, W) -> logits (B, positions, classes).
 
     Args:
-        in_shape: (C, H, W) of a picture; H and W at least 8 with the small stem, 32 with the large one.
+        in_shape: (C, H, W) of an image; H and W at least 8 with the small stem, 32 with the large one.
         depth: number of layers; 50 has bottleneck blocks.
-        small_stem: a 3×3 stem with stride 1 and no pool, instead of 7×7 with stride 2 and a pool, which leave
-            one cell of a 32×32 picture; None: where H is at most 64.
-        pretrained: start from ImageNet weights. A stem that torchvision's weights do not fit (the small one,
-            or other than 3 channels) starts from random ones.
+        small_stem: a 3×3 stem with stride 1 and no pooling, instead of 7×7 with stride 2 and pooling, which
+            reduce a 32×32 image to a single cell; None: if H is at most 64.
+        pretrained: start from ImageNet weights. A stem that they do not fit (the small one, or any with other
+            than 3 channels) is initialized randomly.
         dropout: share of the head's inputs that is dropped in training.
 
     Raises:
-        UsageError: the picture is too small.
-        DataError: the ImageNet weights are neither here nor can they be downloaded.
+        UsageError: the image is too small.
+        DataError: the ImageNet weights are not on this machine and cannot be downloaded.
     """
 
     def __init__(
@@ -63,15 +63,17 @@ class ResNet(nn.Module):
 
 
 def _torchvision(name: str, pretrained: bool) -> nn.Module:
-    from torchvision import models  # here, since it takes seconds that other networks need not spend
+    from torchvision import (
+        models,
+    )  # here, since importing it takes seconds, which other networks need not spend
 
     weights = models.get_model_weights(name)["IMAGENET1K_V1"]
     try:
         return models.get_model(name, weights=weights if pretrained else None, progress=False)
-    except (OSError, RuntimeError) as error:  # no network; a download that is damaged
+    except (OSError, RuntimeError) as error:  # offline, or a damaged download
         raise DataError(
-            f"the ImageNet weights of {name} cannot be had from {weights.url}: {error}",
-            "download that file into $TORCH_HOME/hub/checkpoints (default ~/.cache/torch), "
+            f"cannot download the ImageNet weights of {name} from {weights.url}: {error}",
+            "download that file to $TORCH_HOME/hub/checkpoints (default ~/.cache/torch), "
             "or set model.pretrained=false",
         ) from error
 

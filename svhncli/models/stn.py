@@ -1,4 +1,4 @@
-"""A spatial transformer (Jaderberg et al. 2015): a network looks where the number is and turns to it."""
+"""A spatial transformer (Jaderberg et al. 2015): a network locates the number and moves it to the center."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 POOLED = 32
-"""Side of the picture that the localisation network sees."""
+"""Side of the pooled image that the localization network sees."""
 
 LIMITS = (math.pi / 4, math.log(4), math.log(4), 1.0, 1.0)
-"""The largest turn (radians; more makes other digits of 6 and 9), the logarithms of the largest zoom along x
-and y, and the largest shifts in half sides: any place can come to the middle, and none gets out of sight."""
+"""The largest rotation (in radians; more would turn 6 into 9), the logarithms of the largest zoom along x and
+y, and the largest shifts in half sides: any point can move to the center, and none entirely out of view."""
 
 CAUTION = 0.1
-"""Factor of the localisation network's answers, so that its steps are small beside those of the network
-behind, from which it learns. Without it (on digits shifted far, before a linear model) the answers ran to the
-limits and stayed there: 4 of 4 times with SGD at lr 0.05, once in 8 with Adam at 0.003; with it never."""
+"""Factor of the localization network's outputs, so that it learns slowly compared with the network behind it,
+whose gradients it depends on. Without it (digits shifted far, in front of a linear model) the outputs ran to
+the limits and stayed there in 4 of 4 runs with SGD (lr 0.05) and 1 of 8 with Adam (0.003); with it, never."""
 
 
 class SpatialTransformer(nn.Module):
-    """Resamples every picture once, by an affine map of its own: (B, C, H, W) -> (B, C, *size), float32.
+    """Resamples every image once, by an affine map of its own: (B, C, H, W) -> (B, C, *size), float32.
 
-    Two small convolutions see the picture pooled to 32×32 and say how far it is turned, zoomed along each
-    side and shifted, within `LIMITS`. They start with the answer "not at all", which gives the whole picture
-    back. Places outside of a picture repeat its edge.
+    A small convolutional network sees the image pooled to 32×32 and predicts its rotation, zoom along each
+    side and shift, within `LIMITS`. It is initialized to predict the identity, which returns the whole image.
+    Locations outside an image repeat the nearest edge pixel.
 
     Args:
-        channels: of the pictures.
-        size: height and width of what it gives back. A number that fills a quarter of a photograph keeps its
-            pixels in half as many rows and columns, once the transformer has found it, and the network
-            behind has a quarter of the work.
+        channels: of the images.
+        size: height and width of the output. A number that fills a quarter of a photograph keeps its
+            resolution with half as many rows and columns, once the transformer has located it, and the
+            network behind it has a quarter of the work.
     """
 
     limits: Tensor
@@ -60,14 +60,14 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         # in reduced precision a coordinate would be off by half a pixel
-        answers = (CAUTION * self.localise(images).float()).tanh() * self.limits
-        turn, zoom_x, zoom_y, right, down = answers.unbind(1)
+        outputs = (CAUTION * self.localise(images).float()).tanh() * self.limits
+        rotation, zoom_x, zoom_y, right, down = outputs.unbind(1)
         height, width = images.shape[2:]
         rows, columns = self.size
         x, y = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in (columns, rows))
-        # a turn in pixels, also where the sides differ; products of single numbers, since autocast reduces
-        # those of matrices
-        cos, sin = turn.cos(), turn.sin()
+        # a rotation in pixels even if the sides differ; elementwise products, since autocast reduces the
+        # precision of matrix products
+        cos, sin = rotation.cos(), rotation.sin()
         across = _plane(cos, x, -sin * (height / width), y) * zoom_x.exp()[:, None, None]
         along = _plane(sin * (width / height), x, cos, y) * zoom_y.exp()[:, None, None]
         grid = torch.stack((across + right[:, None, None], along + down[:, None, None]), -1)
@@ -75,11 +75,13 @@ class SpatialTransformer(nn.Module):
 
 
 def _plane(by_x: Tensor, x: Tensor, by_y: Tensor, y: Tensor) -> Tensor:
-    """by_x · x + by_y · y of factors (B,) and coordinates (W,), (H,): (B, H, W)."""
+    """by_x · x + by_y · y for factors (B,) and coordinates (W,) and (H,): (B, H, W)."""
     return (by_x[:, None] * x)[:, None, :] + (by_y[:, None] * y)[:, :, None]
 
 
 def in_front(network: nn.Module, channels: int, size: tuple[int, int]) -> nn.Module:
-    """A network for pictures of a size (height, width), behind a transformer that makes them; the names of
-    its own parts stay, after `network.`."""
+    """A network for images of a size (height, width), behind a transformer that produces them.
+
+    The network's state dict keeps its names, prefixed by `network.`.
+    """
     return nn.Sequential(OrderedDict(stn=SpatialTransformer(channels, size), network=network))

@@ -13,9 +13,9 @@ SMALLEST_SIDE = 8
 
 
 class Block(nn.Module):
-    """Norm, ReLU, 3×3 convolution, twice, with dropout between; added to the input.
+    """Norm, ReLU, 3×3 convolution, twice, with dropout in between; added to the input.
 
-    Where the shape changes, a 1×1 convolution of the activated input takes the input's place.
+    If the shape changes, a 1×1 convolution of the activated input replaces the input in the sum.
     """
 
     def __init__(self, channels: int, out: int, stride: int, dropout: float) -> None:
@@ -41,13 +41,13 @@ class WideResNet(nn.Module):
     The paper's best on SVHN is 16-8 (11.0M parameters) with dropout 0.4; 28-10 has 36.5M.
 
     Args:
-        in_shape: (C, H, W) of a picture; H and W at least 8.
+        in_shape: (C, H, W) of an image; H and W at least 8.
         depth: number of layers, 6n + 4: three groups of n blocks.
         width: multiplies the 16, 32 and 64 channels of the groups.
         dropout: share of the values between the two convolutions of a block that is dropped in training.
 
     Raises:
-        UsageError: depth is not of that form, or the picture is too small.
+        UsageError: depth is not of that form, or the image is too small.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class WideResNet(nn.Module):
         if depth < 10 or depth % 6 != 4:
             nearest = max(10, round((depth - 4) / 6) * 6 + 4)
             raise UsageError(
-                f"model.depth of wide_resnet is 6n + 4 (10, 16, 22, 28, …), not {depth}",
+                f"model.depth of wide_resnet must be 6n + 4 (10, 16, 22, 28, …), not {depth}",
                 f"the nearest is model.depth={nearest}",
             )
         require_side("wide_resnet", in_shape, SMALLEST_SIDE)
@@ -82,7 +82,7 @@ class WideResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def units(self) -> list[Units]:
-        """Those between the two convolutions of a block; the others are added to by every block."""
+        """The units between the two convolutions of each block; all others are summed over blocks."""
         blocks = [name for name, module in self.named_modules() if isinstance(module, Block)]
         return [Units(f"{b}.conv1", f"{b}.norm2", f"{b}.relu2", f"{b}.conv2") for b in blocks]
 

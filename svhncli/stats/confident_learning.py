@@ -1,7 +1,7 @@
-"""Confident learning: which labels are likely wrong, by what networks say that did not train on them.
+"""Confident learning: which labels are likely wrong, judged by networks that did not train on them.
 
-Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70, 2021. A
-number is judged position by position, its blanks included, and is as suspicious as its worst position.
+Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70, 2021. Each
+position of a number is judged separately, blanks included; a number is as suspicious as its worst position.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What N labels of L positions and K classes look like.
+class LabelErrors:
+    """The likely errors among N labels of L positions and K classes.
 
-    thresholds: float64 (L, K), the mean probability of a class over the pictures that are labelled so; NaN:
-        there are none.
-    joint: int64 (L, K, K), the confident joint: pictures labelled i that are confidently j.
-    suspicious: bool (N,), pictures that stand off its diagonal in some position: likely label errors.
-    margin: float64 (N,) in [-1, 1], the label's probability less the largest other one, of the worst
+    thresholds: float64 (L, K), the mean probability of a class over the images with that label; NaN if there
+        are none.
+    joint: int64 (L, K, K), the confident joint: counts of images labeled i that are confidently j.
+    suspicious: bool (N,), images off the diagonal of the joint at some position: likely label errors.
+    margin: float64 (N,) in [-1, 1], the probability of the label minus the largest other one, at the worst
         position.
-    estimate: how many labels of positions are wrong, by the joint calibrated to the counts of the labels.
-    agreement: share of the pictures whose likeliest classes are the label in every position.
+    estimate: the number of wrong labels over all positions, from the joint calibrated to the label counts.
+    agreement: share of the images whose most likely class is the label at every position.
     """
 
     thresholds: np.ndarray
@@ -33,42 +33,42 @@ class Judged:
     agreement: float
 
     def ranked(self) -> np.ndarray:
-        """All N pictures, int64, the likely errors first, each kind by its margin."""
+        """Indices int64 (N,) of all images: likely errors first, then the rest, both by ascending margin."""
         return np.lexsort((self.margin, ~self.suspicious))
 
 
-def judge(labels: np.ndarray, probabilities: np.ndarray) -> Judged:
+def find_label_errors(labels: np.ndarray, probabilities: np.ndarray) -> LabelErrors:
     """Judge labels int64 (N, L) by out-of-sample probabilities float (N, L, K).
 
-    A picture is confidently of class j where the probability of j is at least j's threshold; where that holds
-    for several, it is of the likeliest. Pictures that are confidently of none do not count.
+    An image is confidently of class j if the probability of j is at least j's threshold; if that holds for
+    several classes, of the most likely of them. Images that are confidently of no class are not counted.
     """
     n, positions, classes = probabilities.shape
     thresholds = np.full((positions, classes), np.nan)
     joint = np.zeros((positions, classes, classes), np.int64)
     suspicious, margin, estimate = np.zeros(n, bool), np.full(n, np.inf), 0.0
-    for place in range(positions):
-        given, said = labels[:, place], probabilities[:, place].astype(np.float64)
+    for position in range(positions):
+        given, predicted = labels[:, position], probabilities[:, position].astype(np.float64)
         counts = np.bincount(given, minlength=classes)
-        own = np.take_along_axis(said, given[:, None], 1)[:, 0]
-        held = np.bincount(given, weights=own, minlength=classes)
-        thresholds[place, counts > 0] = held[counts > 0] / counts[counts > 0]
-        # without an example there is no threshold, and nothing is confidently of that class
-        above = said >= np.where(counts > 0, thresholds[place], np.inf)
-        confident = np.where(above, said, -1).argmax(1)
+        own = np.take_along_axis(predicted, given[:, None], 1)[:, 0]
+        sums = np.bincount(given, weights=own, minlength=classes)
+        thresholds[position, counts > 0] = sums[counts > 0] / counts[counts > 0]
+        # a class without an example has no threshold, and no image is confidently of it
+        above = predicted >= np.where(counts > 0, thresholds[position], np.inf)
+        confident = np.where(above, predicted, -1).argmax(1)
         rows = above.any(1)
-        np.add.at(joint[place], (given[rows], confident[rows]), 1)
+        np.add.at(joint[position], (given[rows], confident[rows]), 1)
         suspicious |= rows & (confident != given)
-        others = said.copy()
+        others = predicted.copy()
         others[np.arange(n), given] = -np.inf
         margin = np.minimum(margin, own - others.max(1))
-        estimate += _errors(joint[place], counts)
+        estimate += _errors(joint[position], counts)
     agreement = float((probabilities.argmax(-1) == labels).all(1).mean())
-    return Judged(thresholds, joint, suspicious, margin, estimate, agreement)
+    return LabelErrors(thresholds, joint, suspicious, margin, estimate, agreement)
 
 
 def _errors(joint: np.ndarray, counts: np.ndarray) -> float:
-    """Wrong labels by a confident joint whose rows are scaled to how many pictures have each label."""
+    """The number of wrong labels, from a confident joint (K, K) with each row scaled to its label's count."""
     total = joint.sum(1)
     share = 1 - joint.diagonal() / np.maximum(total, 1)
     return float((np.where(total > 0, share, 0) * counts).sum())

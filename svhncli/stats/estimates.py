@@ -1,6 +1,6 @@
-"""What readings of pictures that did not train say about the error to come.
+"""Estimates of the error on new images, from predictions on images that were not trained on.
 
-Pictures of one group (a house number) are not independent: every interval here is over groups.
+Images of one group (a house number) are not independent: every interval here is over groups.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from svhncli.core.rng import numpy_generator
 from svhncli.stats.intervals import Interval, tail, wilson
 
 MOST_GROUPS = 5_000
-"""Up to so many groups BCa intervals are made: their jackknife leaves out each in turn and is quadratic."""
+"""The most groups for which BCa intervals are computed: their jackknife is quadratic in the groups."""
 
 CELLS = 1 << 22
-"""Draws (int64) that a batch of bootstrap resamples holds at once: 32 MiB."""
+"""Draws (int64) that one batch of bootstrap resamples may hold: 32 MiB."""
 
 
 @dataclass(frozen=True)
 class Point632:
-    """An error of the .632 kind.
+    """A .632 or .632+ error.
 
-    R: the relative overfitting rate, 0 (none) to 1 (as much as guessing would give).
-    weight: that of the out-of-bag error; the training error has the rest.
+    R: the relative overfitting rate, from 0 (none) to 1 (as much as guessing).
+    weight: the weight of the out-of-bag error; the training error has the rest.
     """
 
     value: float
@@ -36,7 +36,7 @@ class Point632:
 
 @dataclass(frozen=True)
 class Resampled:
-    """An accuracy and its bootstrap intervals; bca is None where there are too many groups or no spread."""
+    """An accuracy and its bootstrap intervals; bca is None if there are too many groups or no spread."""
 
     value: float
     percentile: Interval
@@ -44,23 +44,24 @@ class Resampled:
 
 
 def clustered_wilson(scores: np.ndarray, groups: np.ndarray, level: float = 0.95) -> Interval:
-    """Wilson's interval of a mean score of N pictures, with as many trials as these are worth.
+    """Wilson's interval of the mean score of N images in groups, with an effective number of trials.
 
-    The effective number of trials is N over the design effect: the variance of the mean over groups
-    (linearised, as of a ratio; Rao & Scott 1992) over that of N independent pictures,
-    both estimated with one degree of freedom less than there are), times the squared ratio of Student's
-    quantiles for so many groups and so many pictures (Korn & Graubard 1998), since few groups tell little of
-    their variance. The design effect is never taken for less than 1: that groups help is mostly chance, and
-    that a picture's readings, averaged, spread less than one trial says nothing of the trainings behind them,
-    which all pictures share. Where all scores are 0 or all are 1 nothing is seen of it: it counts as 1.
-    For 0/1 scores of pictures without groups the interval is `wilson`'s to the last bit.
+    That number is N divided by the design effect, which is the variance of the mean over groups (linearized
+    as a ratio; Rao & Scott 1992) divided by that of N independent images, both estimated with one degree of
+    freedom fewer than there are terms, times the squared ratio of Student's quantiles for that many groups
+    and that many images (Korn & Graubard 1998), since few groups estimate their variance poorly.
 
-    scores: float (N,) in [0, 1], the share of a picture's readings that are right
+    The variance ratio is taken to be at least 1: a smaller one is mostly chance, and averaging an image's
+    predictions reduces its spread without accounting for the variation between runs, which all images share.
+    If all scores are 0, or all are 1, it cannot be estimated and is taken to be 1. For 0/1 scores without
+    groups the interval is bit-identical to that of `wilson`.
+
+    scores: float (N,) in [0, 1], the share of an image's predictions that are correct
     groups: int (N,)
 
     Raises:
-        ValueError: no picture, fewer than 2 groups, a score outside [0, 1], lengths that differ, or a level
-            outside (0, 1).
+        ValueError: fewer than 2 groups, a score outside [0, 1], lengths that differ, or a level outside
+            (0, 1).
     """
     scores = np.asarray(scores, np.float64)
     if scores.shape != groups.shape or scores.ndim != 1:
@@ -70,11 +71,11 @@ def clustered_wilson(scores: np.ndarray, groups: np.ndarray, level: float = 0.95
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     n, many = len(scores), len(sizes)
     if many < 2:
-        raise ValueError(f"{many} group of pictures has no spread: an interval needs 2 or more")
+        raise ValueError(f"{many} group of images has no spread: an interval needs 2 or more")
     total = float(scores.sum())
     effect = 1.0
     if 0 < total < n:
-        # In whole numbers, n² times as large, so that independent pictures have an effect of exactly 1.
+        # In integers, scaled by n², so that independent images have an effect of exactly 1.
         residual = n * np.bincount(group, scores) - total * sizes
         clustered = float(residual @ residual) * many / (many - 1)
         effect = max(1.0, clustered / (n * total * (n - total) * n / (n - 1)))
@@ -88,52 +89,52 @@ def clustered_wilson(scores: np.ndarray, groups: np.ndarray, level: float = 0.95
 def leave_one_out(wrong_sum: np.ndarray, times: np.ndarray) -> float:
     """Leave-one-out bootstrap error Err(1) (Efron & Tibshirani 1997, eq. 17).
 
-    The mean, over the pictures that were out of bag at least once, of the share of the replicates which left
-    the picture out that misread it.
+    The mean, over the images that were out of bag at least once, of the share of the replicates that left the
+    image out and misclassified it.
 
-    wrong_sum: float (N,), how many of these misread it
-    times: int (N,), how many replicates left it out
+    wrong_sum: float (N,), the number of these replicates that misclassified each image
+    times: int (N,), the number of replicates that left it out
 
     Raises:
-        ValueError: no picture was ever out of bag.
+        ValueError: no image was ever out of bag.
     """
     out = times > 0
     if not out.any():
-        raise ValueError("no picture was ever out of bag: there must be more replicates")
+        raise ValueError("no image was ever out of bag: use more replicates")
     return float(np.mean(wrong_sum[out] / times[out]))
 
 
-def no_information_rate(labels: np.ndarray, read: np.ndarray) -> float:
-    """Error γ of readings that have nothing to do with the labels (Efron & Tibshirani 1997, eq. 27).
+def no_information_rate(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Error γ of predictions that are independent of the labels (Efron & Tibshirani 1997, eq. 27).
 
-    1 - Σ p q over the classes, p a class's share of the labels, q its share of the readings by the network
-    that was trained on all of the pictures.
+    1 - Σ p q over the classes, where p is a class's share of the labels and q its share of the predictions of
+    the network that was trained on all images.
 
-    labels, read: (N,) of anything that can be sorted: digits, or whole numbers as strings
+    labels, predicted: (N,) of any sortable type: digits, or whole numbers as strings
 
     Raises:
-        ValueError: no picture.
+        ValueError: no images.
     """
     if len(labels) == 0:
-        raise ValueError("0 pictures have no classes")
-    label_class, read_class, classes = _classes(labels, read)
-    shared = np.bincount(label_class, minlength=classes) @ np.bincount(read_class, minlength=classes)
+        raise ValueError("0 images have no classes")
+    label_class, predicted_class, classes = _classes(labels, predicted)
+    shared = np.bincount(label_class, minlength=classes) @ np.bincount(predicted_class, minlength=classes)
     return 1 - int(shared) / len(labels) ** 2
 
 
 def point632(train_error: float, oob_error: float) -> Point632:
     """The .632 error (Efron 1983): .368 of the training error and .632 of the out-of-bag error.
 
-    It is too low where the training pictures are known by heart: see `point632plus`.
+    It is too low if the network has memorized its training images: see `point632plus`.
     """
     return Point632(0.368 * train_error + 0.632 * oob_error, 0.0, 0.632)
 
 
 def point632plus(train_error: float, oob_error: float, gamma: float) -> Point632:
-    """The .632+ error (Efron & Tibshirani 1997, eqs. 28 to 32): less training error where it overfits more.
+    """The .632+ error (Efron & Tibshirani 1997, eqs. 28 to 32): less training error the more it overfits.
 
-    R is how much of the way from the training error to the no-information rate γ the out-of-bag error
-    goes; the latter is taken for γ where it is above it.
+    R is how far the out-of-bag error lies on the way from the training error to the no-information rate γ; an
+    out-of-bag error above γ is replaced by γ.
     """
     value, rate, weight = _plus(*np.array([[train_error], [oob_error], [gamma]]))
     return Point632(float(value[0]), float(rate[0]), float(weight[0]))
@@ -142,7 +143,7 @@ def point632plus(train_error: float, oob_error: float, gamma: float) -> Point632
 def resampled_intervals(
     oob_error: np.ndarray,
     labels: np.ndarray,
-    read: np.ndarray,
+    predicted: np.ndarray,
     groups: np.ndarray,
     *,
     seed: int,
@@ -151,25 +152,26 @@ def resampled_intervals(
 ) -> dict[str, Resampled]:
     """Percentile and BCa intervals (Efron 1987) of the accuracies "oob", "632" and "632plus".
 
-    Groups are drawn with replacement, by scipy.stats.bootstrap; the trainings stay as they are. BCa needs an
-    estimate without each group in turn: above `MOST_GROUPS` groups there is the percentile interval alone.
+    scipy.stats.bootstrap draws groups with replacement; the trained networks stay the same. BCa needs an
+    estimate without each group in turn: above `MOST_GROUPS` groups only the percentile interval is computed.
 
-    oob_error: float (N,), share of the replicates which left the picture out that misread it; NaN: none did
-    labels, read: (N,), as for `no_information_rate`; where they differ, the picture is a training error
+    oob_error: float (N,), of the replicates that left the image out, the share that misclassified it; NaN if
+        none left it out
+    labels, predicted: (N,), as for `no_information_rate`; where they differ, the image is a training error
     groups: int (N,)
 
     Raises:
-        ValueError: fewer than 2 groups, no picture was out of bag, or a level outside (0, 1).
+        ValueError: fewer than 2 groups, no image was out of bag, or a level outside (0, 1).
     """
     from scipy.stats import bootstrap
 
     out = ~np.isnan(oob_error)
     if not out.any():
-        raise ValueError("no picture was ever out of bag: there must be more replicates")
-    table = _sums(np.where(out, oob_error, 0), out, labels, read, groups)
+        raise ValueError("no image was ever out of bag: use more replicates")
+    table = _sums(np.where(out, oob_error, 0), out, labels, predicted, groups)
     many, columns = table.shape
     if many < 2:
-        raise ValueError(f"{many} group of pictures cannot be resampled: it takes 2 or more")
+        raise ValueError(f"{many} group of images cannot be resampled: it takes 2 or more")
     tail(level)
 
     def resample(method: Literal["percentile", "BCa"], n_resamples: int, before: Any = None) -> Any:
@@ -185,7 +187,7 @@ def resampled_intervals(
             rng=numpy_generator(seed, "resampled intervals"),
         )
 
-    # no spread or, of a few pictures out of bag, none drawn: intervals of NaN, and warnings
+    # without spread, or if none of a few out-of-bag images is drawn, intervals are NaN, with warnings
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore")
         drawn = resample("percentile", resamples)
@@ -194,11 +196,11 @@ def resampled_intervals(
         if many <= MOST_GROUPS:
             bca = np.stack(resample("BCa", 0, drawn).confidence_interval)
     if np.isnan(ends).any():
-        raise ValueError(f"{np.count_nonzero(out)} pictures were out of bag: too few to resample")
-    found = _accuracies(table, np.arange(many))
+        raise ValueError(f"{np.count_nonzero(out)} images were out of bag: too few to resample")
+    values = _accuracies(table, np.arange(many))
     return {
         name: Resampled(
-            float(found[i]),
+            float(values[i]),
             Interval(float(ends[0, i]), float(ends[1, i]), level, "percentile bootstrap"),
             None
             if np.isnan(bca[:, i]).any()
@@ -209,26 +211,26 @@ def resampled_intervals(
 
 
 def _sums(
-    wrong: np.ndarray, out: np.ndarray, labels: np.ndarray, read: np.ndarray, groups: np.ndarray
+    wrong: np.ndarray, out: np.ndarray, labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray
 ) -> Any:
-    """Sums over each group, a sparse float matrix (G, 4 + 2K), since whole numbers are many classes.
+    """Sums over each group: a float matrix (G, 4 + 2K), sparse since whole numbers make many classes.
 
-    Its columns: pictures, out-of-bag error, pictures out of bag, training errors, labels of each class,
-    readings of each class.
+    Its columns: images, out-of-bag error, images out of bag, training errors, labels of each class,
+    predictions of each class.
     """
     from scipy.sparse import csr_matrix
 
     ids, group = np.unique(groups, return_inverse=True)
-    label_class, read_class, classes = _classes(labels, read)
+    label_class, predicted_class, classes = _classes(labels, predicted)
     n = len(group)
-    values = [np.ones(n), wrong, out, labels != read, np.ones(n), np.ones(n)]
-    columns = [*(np.full(n, column) for column in range(4)), 4 + label_class, 4 + classes + read_class]
+    values = [np.ones(n), wrong, out, labels != predicted, np.ones(n), np.ones(n)]
+    columns = [*(np.full(n, column) for column in range(4)), 4 + label_class, 4 + classes + predicted_class]
     cells = (np.tile(group, len(columns)), np.concatenate(columns))
     return csr_matrix((np.concatenate(values), cells), shape=(len(ids), 4 + 2 * classes))
 
 
 def _accuracies(table: Any, drawn: np.ndarray) -> np.ndarray:
-    """The three accuracies, float (3, …), of groups that were drawn, int (…, g)."""
+    """The three accuracies, float (3, …), of resampled groups, int (…, g)."""
     many = table.shape[0]
     rows = np.atleast_2d(drawn)
     cells = rows + many * np.arange(len(rows))[:, None]
@@ -240,14 +242,14 @@ def _accuracies(table: Any, drawn: np.ndarray) -> np.ndarray:
     return 1 - np.reshape(errors, (3, *drawn.shape[:-1]))
 
 
-def _classes(labels: np.ndarray, read: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Both as int (N,) counted from 0, and how many classes there are."""
-    classes, index = np.unique(np.concatenate([labels, read]), return_inverse=True)
+def _classes(labels: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Both as int (N,) class indices from 0, and the number of classes."""
+    classes, index = np.unique(np.concatenate([labels, predicted]), return_inverse=True)
     return index[: len(labels)], index[len(labels) :], len(classes)
 
 
 def _plus(train: np.ndarray, oob: np.ndarray, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """.632+ errors, their R and their weights, float (…) as what they are made of."""
+    """.632+ errors, their R and their weights, float (…) like the arguments."""
     capped = np.minimum(oob, gamma)
     rate = np.divide(capped - train, gamma - train, out=np.zeros_like(capped), where=capped > train)
     weight = 0.632 / (1 - 0.368 * rate)

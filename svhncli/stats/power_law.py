@@ -1,4 +1,4 @@
-"""How an error falls with the number of training pictures, and how it would go on."""
+"""How the error falls with the number of training images, and how it would continue to fall."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from svhncli.core.rng import numpy_generator
 
 RESAMPLES = 200
-"""Simulated curves from which a prediction's interval is taken."""
+"""Simulated curves from which the interval of a prediction is computed."""
 STEEPEST = 2.0
-"""Largest exponent that is fitted: the error of a quarter of the pictures is then sixteen times as large."""
+"""Largest exponent that is fitted: with it, four times as many images divide the error by sixteen."""
 
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """error = floor + scale * n^-exponent, of n training pictures (Cortes et al. 1994; Hestness et al. 2017).
+    """error = floor + scale * n^-exponent for n training images (Cortes et al. 1994; Hestness et al. 2017).
 
-    floor: the error that no number of such pictures would undercut.
+    floor: the error that remains with any number of such images.
     """
 
     floor: float
@@ -27,12 +27,12 @@ class PowerLaw:
     exponent: float
 
     def at(self, n: float | np.ndarray) -> np.ndarray:
-        """The error with n pictures."""
+        """The error with n training images."""
         return self.floor + self.scale * np.asarray(n, np.float64) ** -self.exponent
 
 
 def fit(sizes: Sequence[int], errors: Sequence[float]) -> PowerLaw:
-    """The law with the least squares, of relative deviations: small errors count as much as large ones.
+    """Fit the law by least squares of the logarithms, so that small errors weigh as much as large ones.
 
     sizes, errors: one or more measurements at each of 3 or more sizes; errors in (0, 1].
 
@@ -43,8 +43,8 @@ def fit(sizes: Sequence[int], errors: Sequence[float]) -> PowerLaw:
 
     n, wrong = np.asarray(sizes, np.float64), np.maximum(errors, 0.5 / max(sizes))
     if len(np.unique(n)) < 3:
-        raise ValueError(f"{len(np.unique(n))} sizes: a curve with three unknowns needs 3 or more")
-    unit = n.max()  # measured in the largest size, scale and floor are of one order
+        raise ValueError(f"{len(np.unique(n))} sizes: a curve with three parameters needs 3 or more")
+    unit = n.max()  # in units of the largest size, scale and floor have the same magnitude
     lowest = float(wrong.min())
 
     def deviations(x: np.ndarray) -> np.ndarray:
@@ -53,22 +53,22 @@ def fit(sizes: Sequence[int], errors: Sequence[float]) -> PowerLaw:
     starts = [
         (lowest * share, lowest * (1 - share), exponent) for share in (0.1, 0.8) for exponent in (0.3, 0.8)
     ]
-    found = [
+    fits = [
         least_squares(deviations, start, bounds=([0, 1e-9, 0], [1, 10, STEEPEST]), x_scale=(0.1, 0.1, 1))
         for start in starts
     ]
-    floor, scale, exponent = min(found, key=lambda one: one.cost).x
+    floor, scale, exponent = min(fits, key=lambda result: result.cost).x
     return PowerLaw(float(floor), float(scale * unit**exponent), float(exponent))
 
 
 def predicted(
     sizes: Sequence[int], errors: Sequence[float], wanted: Sequence[float], seed: int, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interval of the law's error at each of the wanted sizes, low and high: a parametric bootstrap.
+    """Interval of the law's error at each of the wanted sizes, low and high, by a parametric bootstrap.
 
-    Measurements are simulated about the law with the spread that the real ones have about it, and the law is
-    fitted to each set of them. In simulations, 15 measurements of 5 sizes, 87 of 100 such intervals of 95%
-    held the truth at twice the largest size. Whether a power law holds there, no interval can tell.
+    Measurements are simulated around the fitted law with the spread of the real ones, and the law is fitted
+    to each simulated set. In simulations with 15 measurements at 5 sizes, 87 of 100 such 95% intervals at
+    twice the largest size contained the true error. No interval can show whether the law holds there.
 
     Raises:
         ValueError: as for `fit`.
@@ -77,9 +77,9 @@ def predicted(
     n, wrong = np.asarray(sizes, np.float64), np.maximum(errors, 0.5 / max(sizes))
     residuals = np.log(wrong) - np.log(law.at(n))
     spread = float(np.sqrt(np.sum(residuals**2) / max(1, len(n) - 3)))
-    lines = []
+    curves = []
     for _ in range(RESAMPLES):
-        moved = law.at(n) * np.exp(draw.normal(0, spread, len(n)))
-        lines.append(fit(sizes, np.minimum(moved, 1).tolist()).at(np.asarray(wanted)))
-    low, high = np.quantile(lines, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        simulated = law.at(n) * np.exp(draw.normal(0, spread, len(n)))
+        curves.append(fit(sizes, np.minimum(simulated, 1).tolist()).at(np.asarray(wanted)))
+    low, high = np.quantile(curves, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high

@@ -1,7 +1,7 @@
-"""Whether two models differ, judged on the same pictures, the same folds or the same seeds.
+"""Tests of whether two models differ, on the same images, the same folds or the same seeds.
 
-Scores are paired: what is tested is the difference of the second model (B) minus the first (A), picture by
-picture or run by run. All p-values are two-sided.
+Scores are paired: the tests are about the difference of the second model (B) minus the first (A), image by
+image or run by run. All p-values are two-sided.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from svhncli.core.rng import numpy_generator
 from svhncli.stats.intervals import Interval, fold_error, mean_error, student, tail
 
 CELLS = 1 << 22
-"""Counts (int64) that a batch of bootstrap resamples holds at once: 32 MiB."""
+"""Counts (int64) that one batch of bootstrap resamples may hold: 32 MiB."""
 
 
 @dataclass(frozen=True)
 class McNemar:
-    """Pictures that only A and that only B reads rightly, and the p-value of their being so unequal."""
+    """Images that only A and that only B classifies correctly, and the p-value for equal models."""
 
     only_a: int
     only_b: int
@@ -31,7 +31,7 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference (B minus A), its interval, and the p-value of there being none."""
+    """A mean difference (B minus A), its interval, and the p-value for a true difference of 0."""
 
     mean: float
     interval: Interval
@@ -39,19 +39,19 @@ class Difference:
 
 
 def mcnemar(a_right: np.ndarray, b_right: np.ndarray) -> McNemar:
-    """Exact test of two models on the same pictures (McNemar 1947), which must be independent.
+    """Exact test of two models on the same independent images (McNemar 1947).
 
-    Only pictures that one of the two reads rightly tell them apart. Where the models are equally good each
-    of these is a coin's toss, so their number is binomial with 1/2. Being exact, it rejects less often than
-    its level says where few pictures are discordant. p is 1 where none is.
+    Only discordant images, which just one of the two models classifies correctly, distinguish them. If the
+    models are equally good, each of these is a coin toss, so their number is binomial with p = 1/2. Being
+    exact, the test rejects less often than its level if few images are discordant; p is 1 if none is.
 
     a_right, b_right: bool (N,)
 
     Raises:
-        ValueError: the two are not of one length.
+        ValueError: the lengths differ.
     """
     if a_right.shape != b_right.shape or a_right.ndim != 1:
-        raise ValueError(f"{a_right.shape} and {b_right.shape} pictures cannot be paired")
+        raise ValueError(f"{a_right.shape} and {b_right.shape} images cannot be paired")
     from scipy.stats import binom
 
     only_a = int(np.count_nonzero(a_right & ~b_right))
@@ -68,14 +68,14 @@ def paired_bootstrap(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Difference:
-    """Percentile bootstrap of the mean difference between two models on the same pictures.
+    """Percentile bootstrap of the mean difference between two models on the same images.
 
-    Whole groups are drawn with replacement, as many as there are, and the mean is over the pictures drawn
+    Whole groups are drawn with replacement, as many as there are, and the mean is over the images drawn
     (Efron & Tibshirani 1993, 8.6 and 13.3; Field & Welsh 2007 for groups). See `from_resamples` for the
-    p-value. With fewer than some 30 groups the interval is too short and p too small.
+    p-value. With fewer than about 30 groups the interval is too short and p too small.
 
-    differences: float (N,), B's score of a picture minus A's
-    groups: int (N,), pictures that are not independent share one; None: every picture stands for itself
+    differences: float (N,), B's score of an image minus A's
+    groups: int (N,), dependent images share a group; None: every image is a group of its own
 
     Raises:
         ValueError: fewer than 2 groups, no resample, lengths that differ, or a level outside (0, 1).
@@ -85,13 +85,13 @@ def paired_bootstrap(
     if differences.shape != groups.shape or differences.ndim != 1:
         raise ValueError(f"{differences.shape} differences and {groups.shape} groups do not belong together")
     if resamples < 1:
-        raise ValueError(f"{resamples} resamples: there must be 1 or more")
+        raise ValueError(f"resamples={resamples} must be 1 or more")
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(sizes) < 2:
-        raise ValueError(f"{len(sizes)} group of pictures cannot be resampled: it takes 2 or more")
+        raise ValueError(f"{len(sizes)} group of images cannot be resampled: it takes 2 or more")
     sums = np.bincount(group, differences)
-    # Groups with the same sum and size stand for each other: what is drawn is how many of each kind.
-    # As complex numbers pairs are sorted 10 times as fast as rows are.
+    # Groups with the same sum and size are interchangeable, so it suffices to draw how many of each kind.
+    # np.unique sorts pairs as complex numbers 10 times as fast as rows.
     kinds, members = np.unique(sums + 1j * sizes, return_counts=True)
     drawn = _resampled(members, resamples, numpy_generator(seed, "paired bootstrap"))
     means = [(counts @ kinds.real) / (counts @ kinds.imag) for counts in drawn]
@@ -99,10 +99,10 @@ def paired_bootstrap(
 
 
 def from_resamples(mean: float, means: np.ndarray, level: float = 0.95) -> Difference:
-    """The percentile interval of bootstrap means float (R,), and the p-value that belongs to it.
+    """The percentile interval of bootstrap means float (R,), and the matching p-value.
 
-    p is twice the smaller share of resampled means on one side of 0, with 0 itself on both sides: the
-    smallest 1 - level whose interval excludes 0. The sample counts as one resample more, so p is never 0
+    p is twice the smaller share of resampled means on either side of 0, with 0 itself counted on both: the
+    smallest 1 - level whose interval excludes 0. The sample counts as one more resample, so p is never 0
     (Davison & Hinkley 1997, 4.2).
 
     Raises:
@@ -119,8 +119,8 @@ def corrected_t(
 ) -> Difference:
     """Corrected resampled t-test of J paired differences of folds or replicates (Nadeau & Bengio 2003).
 
-    Its interval is `fold_interval`'s. p is 0 where all differences are equal and not 0: with so few
-    pictures that folds tie, count pictures instead (`mcnemar`).
+    Its interval is that of `fold_interval`. p is 0 if all differences are equal and not 0: with so few
+    images that folds tie, count images instead (`mcnemar`).
 
     Raises:
         ValueError: fewer than 2 differences, an empty part, or a level outside (0, 1).
@@ -129,9 +129,9 @@ def corrected_t(
 
 
 def paired_t(differences: Sequence[float], level: float = 0.95) -> Difference:
-    """Student's paired t-test of J differences that are independent: seeds of training on one split.
+    """Student's paired t-test of J independent differences: seeds of runs on the same split.
 
-    What it says holds for this split: other pictures to train or validate on are not what varied.
+    Its conclusion holds for this split only: training and validation images did not vary.
 
     Raises:
         ValueError: fewer than 2 differences or a level outside (0, 1).
@@ -140,9 +140,9 @@ def paired_t(differences: Sequence[float], level: float = 0.95) -> Difference:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of several tests, in their order: the chance of one false alarm or more (Holm 1979).
+    """Adjusted p-values of several tests, in their order, which control the family-wise error (Holm 1979).
 
-    The smallest of m is multiplied by m, the next by m - 1, and so on; none falls below the one before it.
+    The smallest of m is multiplied by m, the next by m - 1, and so on; none is below its predecessor.
 
     Raises:
         ValueError: a p-value outside [0, 1].
@@ -157,23 +157,26 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def pictures_needed(
+def images_needed(
     difference: float, discordant: float, level: float = 0.95, power: float = 0.8
 ) -> int | None:
-    """How many independent pictures McNemar's test needs to show such a difference with that power.
+    """How many independent images McNemar's test needs to detect such a difference with that power.
 
-    With d the true difference of the shares read rightly and v the share of discordant pictures, it is
-    (z √v + z' √(v - d²))² / d², z the normal quantile of the level (two-sided) and z' that of the power
-    (Miettinen 1968; Connor 1987, eq. 3). The exact test needs a few more. None: there is no difference.
+    With d the true difference of the accuracies and v the share of discordant images, the number is
+    (z √v + z' √(v - d²))² / d², where z is the normal quantile of the level (two-sided) and z' that of the
+    power (Miettinen 1968; Connor 1987, eq. 3). The exact test needs a few more. None if the difference is 0.
 
     Raises:
-        ValueError: a larger difference than discordant pictures can make, or a level or power outside (0, 1).
+        ValueError: a difference larger than the share of discordant images, or a level or power outside
+            (0, 1).
     """
     if not abs(difference) <= discordant <= 1:
-        raise ValueError(f"a difference of {difference:g} needs as large a share of discordant pictures, "
-                         f"not {discordant:g}")  # fmt: skip
+        raise ValueError(
+            f"a difference of {difference:g} needs at least that share of discordant images, in [0, 1], "
+            f"not {discordant:g}"
+        )
     if not 0 < power < 1:
-        raise ValueError(f"a power of {power:g} is outside (0, 1)")
+        raise ValueError(f"power={power:g} is outside (0, 1)")
     if difference == 0:
         return None
     z, z_power = NormalDist().inv_cdf(tail(level)), NormalDist().inv_cdf(power)
@@ -190,14 +193,14 @@ def _t_test(differences: Sequence[float], error: float, level: float, method: st
 
 
 def _resampled(members: np.ndarray, resamples: int, draw: np.random.Generator) -> Iterator[np.ndarray]:
-    """Batches int64 (b, K) of how often each of K kinds is met in as many draws as they have members."""
+    """Batches int64 (b, K) of how often each of K kinds is drawn, in as many draws as there are members."""
     batch = max(1, CELLS // len(members))
     total = int(members.sum())
     for start in range(0, resamples, batch):
         rows = min(batch, resamples - start)
-        if len(members) * 30 < total:  # a binomial draw for each kind costs as much as 30 draws of a group
+        if len(members) * 30 < total:  # one binomial draw per kind costs as much as 30 draws of a group
             yield draw.multinomial(total, members / total, size=rows)
         else:
             kind = np.repeat(np.arange(len(members)), members)
-            each = (kind[draw.integers(total, size=total)] for _ in range(rows))
-            yield np.stack([np.bincount(one, minlength=len(members)) for one in each])
+            samples = (kind[draw.integers(total, size=total)] for _ in range(rows))
+            yield np.stack([np.bincount(sample, minlength=len(members)) for sample in samples])

@@ -19,7 +19,7 @@ from svhncli.analysis.compare.sides import Side, Training
 from svhncli.commands.compare import letters
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.runs.predictions import Readings
-from svhncli.stats.significance import pictures_needed
+from svhncli.stats.significance import images_needed
 
 
 def training(
@@ -171,7 +171,7 @@ def test_shared_house_numbers_make_the_p_larger_than_mcnemars() -> None:
 def test_more_pictures_are_counted_by_how_independent_they_are() -> None:
     a, b = halves(20, 26, 400, 54)
     once = judged(others([a], [b]))[0]
-    needed = pictures_needed(6 / 500, 46 / 500)
+    needed = images_needed(6 / 500, 46 / 500)
     assert needed is not None
     assert once["needed"] == needed - 500
     many = [np.repeat(one.readings.right, 4).tolist() for one in (a, b)]
@@ -216,7 +216,7 @@ def test_a_difference_is_said_in_one_sentence_either_way() -> None:
 def test_no_difference_comes_with_the_samples_that_it_would_take() -> None:
     a, b = halves(10, 12, 900, 78)
     (found,) = judged(others([a], [b]))
-    needed = pictures_needed(0.002, 0.022)
+    needed = images_needed(0.002, 0.022)
     assert needed is not None
     rounded = -(-(needed - 1000) // 1000) * 1000
     low, high = (round(100 * found["interval"][end], 1) for end in ("low", "high"))
@@ -297,7 +297,7 @@ def test_a_verdict_that_holm_takes_back_asks_for_more_samples() -> None:
     (alone,), many = judged(one), judged(*[one] * 4)
     assert alone["outcome"] == "better"
     assert {found["outcome"] for found in many} == {"none"}
-    needed = pictures_needed(0.013, 0.033, 1 - 0.05 / 4)
+    needed = images_needed(0.013, 0.033, 1 - 0.05 / 4)
     assert needed is not None
     assert {found["needed"] for found in many} == {needed - 1000}
 

@@ -140,7 +140,7 @@ def test_no_information_rate_by_hand() -> None:
     assert no_information_rate(np.array([0, 0, 1, 2]), np.array([0, 1, 2, 2])) == 1 - 5 / 16
     assert no_information_rate(np.array(["12", "7"]), np.array(["12", "8"])) == 3 / 4
     assert no_information_rate(np.array([4, 4]), np.array([4, 4])) == 0
-    with pytest.raises(ValueError, match="0 pictures"):
+    with pytest.raises(ValueError, match="0 images"):
         no_information_rate(np.array([]), np.array([]))
 
 
@@ -283,7 +283,7 @@ def test_intervals_refuse_what_cannot_be_resampled() -> None:
     few = np.array([0.5, math.nan, math.nan, math.nan])
     for oob, groups, level, message in (
         (np.full(4, math.nan), np.arange(4), 0.95, "ever out of bag"),
-        (few, np.arange(4), 0.95, "1 pictures were out of bag"),
+        (few, np.arange(4), 0.95, "1 images were out of bag"),
         (np.zeros(4), labels, 0.95, "1 group"),
         (np.zeros(4), np.arange(4), 95, "level"),
     ):

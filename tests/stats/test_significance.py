@@ -18,10 +18,10 @@ from svhncli.stats.significance import (
     corrected_t,
     from_resamples,
     holm,
+    images_needed,
     mcnemar,
     paired_bootstrap,
     paired_t,
-    pictures_needed,
 )
 
 relaxed = settings(max_examples=100, deadline=None)
@@ -266,28 +266,28 @@ def power_of_mcnemar(n: int, only_a: float, only_b: float, level: float) -> floa
     ("only_a", "only_b", "level", "power"),
     [(0.05, 0.10, 0.95, 0.8), (0.02, 0.05, 0.95, 0.9), (0.04, 0.07, 0.99, 0.8), (0.10, 0.05, 0.9, 0.8)],
 )
-def test_pictures_needed_give_the_power_asked_for(
+def test_images_needed_give_the_power_asked_for(
     only_a: float, only_b: float, level: float, power: float
 ) -> None:
-    n = pictures_needed(only_b - only_a, only_a + only_b, level, power)
+    n = images_needed(only_b - only_a, only_a + only_b, level, power)
     assert n is not None
     assert power_of_mcnemar(n, only_a, only_b, level) == pytest.approx(power, abs=0.02)
 
 
-def test_pictures_needed_by_hand() -> None:
+def test_images_needed_by_hand() -> None:
     # (1.959964 √0.15 + 0.841621 √(0.15 - 0.0025))² / 0.0025
-    assert pictures_needed(0.05, 0.15) == pictures_needed(-0.05, 0.15) == 469
-    assert pictures_needed(0.0, 0.15) is None
-    assert pictures_needed(0.0, 0.0) is None
+    assert images_needed(0.05, 0.15) == images_needed(-0.05, 0.15) == 469
+    assert images_needed(0.0, 0.15) is None
+    assert images_needed(0.0, 0.0) is None
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [((0.2, 0.1), "discordant"), ((0.2, 1.1), "discordant"), ((0.1, 0.2, 0.95, 1.0), "power")],
 )
-def test_pictures_needed_refuses_the_impossible(values: tuple[float, ...], message: str) -> None:
+def test_images_needed_refuses_the_impossible(values: tuple[float, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        pictures_needed(*values)
+        images_needed(*values)
 
 
 def test_importing_significance_does_not_import_scipy() -> None:

@@ -32,10 +32,10 @@ from svhncli.stats.significance import (
     McNemar,
     corrected_t,
     holm,
+    images_needed,
     mcnemar,
     paired_bootstrap,
     paired_t,
-    pictures_needed,
 )
 
 FEW = 30
@@ -176,14 +176,14 @@ def _told(found: Trainings | None, repeated: Difference | None) -> dict[str, Any
 def _more(tests: Tests, level: float) -> int | None:
     """About how many more pictures would show a difference as large as that which was measured.
 
-    Two readings of a picture, one of each side, are discordant with the chance v. `pictures_needed` holds for
+    Two readings of a picture, one of each side, are discordant with the chance v. `images_needed` holds for
     independent pictures that are read once; where house numbers are shared or readings averaged, it is
     multiplied by how many times the measured variance of the mean is that of such pictures (design effect,
     Kish 1965).
     """
     pair, mean = tests.pair, tests.pictures.mean
     v = float((pair.a_scores * (1 - pair.b_scores) + pair.b_scores * (1 - pair.a_scores)).mean())
-    needed = pictures_needed(mean, max(v, abs(mean)), level)
+    needed = images_needed(mean, max(v, abs(mean)), level)
     if needed is None:
         return None
     effect = 1.0

@@ -15,7 +15,7 @@ from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.runs.contact_sheet import draw_captioned, draw_sheet
-from svhncli.stats.confident_learning import Judged
+from svhncli.stats.confident_learning import LabelErrors
 
 RESULT, TABLE, CLASSES = "result.json", "findings.csv", "classes.png"
 LABELS, LABELS_SHEET, EXCLUDE = "labels.csv", "labels.png", "exclude.txt"
@@ -137,7 +137,7 @@ def _zoom(images: np.ndarray) -> int:
 
 
 def label_result(
-    data: DataSet, run: Path, out: Path, seed: int, judged: int, found: Judged
+    data: DataSet, run: Path, out: Path, seed: int, judged: int, found: LabelErrors
 ) -> dict[str, Any]:
     """What result.json says of the labels of a run's training part; the list of names will be in `out`."""
     count = int(found.suspicious.sum())
@@ -176,7 +176,7 @@ def write_label_errors(
     digits: Digits,
     rows: np.ndarray,
     said: np.ndarray,
-    found: Judged,
+    found: LabelErrors,
     already: Sequence[str],
 ) -> None:
     """Write result.json, labels.csv (all pictures, ranked), labels.png and exclude.txt.
@@ -209,7 +209,7 @@ def write_label_errors(
 
 
 def _ranked(
-    digits: Digits, rows: np.ndarray, order: np.ndarray, given: list[str], read: list[str], found: Judged
+    digits: Digits, rows: np.ndarray, order: np.ndarray, given: list[str], read: list[str], found: LabelErrors
 ) -> Iterator[dict[str, Any]]:
     for rank, i in enumerate(order.tolist(), start=1):
         yield {

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from svhncli.core.colour import LUMA
+from svhncli.core.color import LUMA
 from svhncli.core.rng import numpy_generator
 from svhncli.data.render.dice import Dice
 

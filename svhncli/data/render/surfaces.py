@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from svhncli.core.colour import LUMA
+from svhncli.core.color import LUMA
 from svhncli.core.rng import numpy_generator
 from svhncli.data.render.dice import Dice
 from svhncli.data.render.scene import View
