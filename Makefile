@@ -1,36 +1,40 @@
-# The commands of the README. `make help` lists them.
+# The commands for working on svhn. `make help` lists them.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint format bench clean
+.PHONY: help install train test lint format docs bench clean
 
-help:  ## list what can be made
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/installed  ## make .venv and install svhn into it
+install: $(VENV)/installed  ## create .venv and install svhn into it
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
 	@touch $@
 
-train: install  ## train the default model on the embedded data (ARGS="model=mlp epochs=5" changes it)
+train: install  ## train the default model on the built-in data (ARGS="model=mlp epochs=5" changes it)
 	$(BIN)/svhn train $(ARGS)
 
-test: install  ## run the test suite (ARGS="-k resume" chooses)
+test: install  ## run the tests (ARGS="-k resume" selects some)
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: install  ## check style and types
+lint: install  ## check style, types and generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
 
-format: install  ## put the code into its style
+format: install  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install  ## generate conf/, the text of svhn --help and docs/reference.md
+	$(BIN)/python docs/generate.py
 
 bench: install  ## measure throughput against other loops (installs lightning)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

@@ -1,3 +1,3 @@
 """svhn: a command-line trainer for street-number recognition."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

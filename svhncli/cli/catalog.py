@@ -1,6 +1,6 @@
-"""What there is to choose from: the schema's keys and the files of conf/, without Hydra or a YAML parser.
+"""What can be chosen and set: the keys of the dataclasses and the files of conf/, without Hydra or YAML.
 
-Help, completion and "did you mean" ask here, so they are instant and never disagree.
+Help, completion, suggestions and the generated files all ask here, so they are instant and never disagree.
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from svhncli.cli import overview
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
+from svhncli.config.declare import summary
 from svhncli.config.verbs import VERBS
+
+BUNDLES = {
+    "experiment": "a recipe: a set of choices and values that were measured together",
+    "debug": "a quick look at whether everything works",
+}
+"""Groups that are no key of the config: they set keys of others."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +50,17 @@ def conf_dir() -> Path:
 
 def is_trainer(verb: str) -> bool:
     """Whether a verb makes runs: a folder of its own, resume, sweeps."""
-    return "resume" in {item.name for item in fields(VERBS[verb])}
+    return "resume" in {item.name for item in fields(VERBS[verb].config)}
 
 
 def plain_keys(verb: str) -> list[str]:
     """The keys whose values are the plain words after a verb, in order: `run`, then `paths`."""
-    return re.findall(r"\w+", overview.VERBS[verb][0].lower())
+    return re.findall(r"\w+", VERBS[verb].words.lower())
 
 
 def many_key(verb: str) -> str | None:
-    """The key that takes all plain words that are left; None where no key does."""
-    return plain_keys(verb)[-1] if overview.VERBS[verb][0].endswith("...") else None
+    """The key that takes all remaining plain words; None if no key does."""
+    return plain_keys(verb)[-1] if VERBS[verb].words.endswith("...") else None
 
 
 def takes_run(verb: str) -> bool:
@@ -63,49 +69,45 @@ def takes_run(verb: str) -> bool:
 
 
 def prints(verb: str) -> bool:
-    """Whether a verb's result itself goes to standard output where no out=FILE is given."""
+    """Whether a verb writes its result to standard output unless out=FILE is given."""
     return verb == "predict"
 
 
 def defaults(verb: str) -> dict[str, str]:
-    """Group -> default choice, as the verb's YAML, or one that it includes, lists them."""
-    found: dict[str, str] = {}
-    text = (conf_dir() / f"{verb}.yaml").read_text(encoding="utf-8")
-    for name, choice in re.findall(r"^  - (\w+)(?:: (\w+))?", text, re.MULTILINE):
-        if choice:
-            found[name] = choice
-        elif name not in ("_self_", "override"):
-            found |= defaults(name)
-    return found
+    """Group -> default choice; "null" where a choice is optional."""
+    return {group: choice or "null" for group, choice in VERBS[verb].groups.items()}
+
+
+def group_meaning(verb: str, group: str) -> str:
+    """One line on what a group of a verb chooses."""
+    meanings = {item.name: item.metadata["meaning"] for item in fields(VERBS[verb].config)}
+    return str((BUNDLES | meanings)[group])
 
 
 def choices(group: str) -> dict[str, str]:
-    """Choice -> one line about it; a plugin's choices, which have no file, come last."""
-    found = {path.stem: _first_comment(path) for path in sorted((conf_dir() / group).glob("*.yaml"))}
+    """Choice -> one line about it: those of dataclasses, then those of hand-written files."""
     kinds = {} if group == "reg" else CHOICES.get(group, {})
-    named = {name: found.get(name, (kind.__doc__ or "").split("\n")[0]) for name, kind in kinds.items()}
-    return named | found
+    files = sorted((conf_dir() / group).glob("*.yaml"))
+    presets = {path.stem: _first_comment(path) for path in files if path.stem not in kinds}
+    return {name: summary(kind) for name, kind in kinds.items()} | presets
 
 
 def _first_comment(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
-    return next((line[2:] for line in lines if line.startswith("# ") and "@package" not in line), "")
+    comments = (line[2:] for line in lines if line.startswith("# ") and "@package" not in line)
+    return next(comments, "").removesuffix(".")
 
 
 def keys(verb: str) -> dict[str, Key]:
     """Path -> key, for the verb and for every choice of its groups."""
-    found: dict[str, Key] = {}
     groups = defaults(verb)
-    for key in walk(VERBS[verb]):
-        if key.path not in groups:
-            found[key.path] = key
+    by_path = {key.path: key for key in walk(VERBS[verb].config) if key.path not in groups}
     for group in groups:
         for choice, kind in CHOICES.get(group, {}).items():
             for key in walk(kind, f"{group}."):
-                owners = (*found[key.path].owners, choice) if key.path in found else (choice,)
-                found.setdefault(key.path, key)
-                found[key.path] = replace(found[key.path], owners=owners)
-    return found
+                known = by_path.get(key.path, key)
+                by_path[key.path] = replace(known, owners=(*known.owners, choice))
+    return by_path
 
 
 def walk(kind: type, path: str = "") -> Iterator[Key]:

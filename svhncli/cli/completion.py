@@ -1,7 +1,7 @@
 """Completion for bash, zsh and fish: verbs, flags, groups, choices, keys and values.
 
-`svhn completion SHELL` prints a small script; the script asks `svhn --complete WORDS...` at every Tab, which
-answers from the schema and conf/ without importing Hydra.
+`svhn completion SHELL` prints a small script; at every Tab the script asks `svhn --complete WORDS...`, which
+answers from the config dataclasses and conf/ without importing Hydra.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def script(shell: str) -> str:
     """The script that a shell evaluates.
 
     Raises:
-        UsageError: a shell that there is no script for.
+        UsageError: there is no script for this shell.
     """
     if shell not in SCRIPTS:
         raise UsageError(f"completion for which shell? '{shell}'", f"svhn completion {'|'.join(SCRIPTS)}")
@@ -83,43 +83,43 @@ def candidates(
     short: Mapping[str, str],
     values: Mapping[str, tuple[str, ...]],
 ) -> list[str]:
-    """What the last of the words after `svhn` may become, with its meaning after a tab."""
+    """Completions of the last word after `svhn`, each with its meaning after a tab."""
     *before, current = words or [""]
     plain = [word for word in before if not word.startswith("-")]
     previous = short.get(before[-1], before[-1]) if before else ""
     verb = plain[0] if plain else ""
-    found: dict[str, str] = {}
+    offered: dict[str, str] = {}
     if current.startswith("-"):
-        found = dict(flags)
+        offered = dict(flags)
     elif previous in values:
-        found = dict.fromkeys(values[previous], "")
+        offered = dict.fromkeys(values[previous], "")
     elif not verb:
-        found = dict.fromkeys([*VERBS, "help", "completion"], "")
+        offered = dict.fromkeys([*VERBS, "help", "completion"], "")
     elif verb == "completion":
-        found = dict.fromkeys(SCRIPTS, "")
+        offered = dict.fromkeys(SCRIPTS, "")
     elif verb == "help":
-        found = dict.fromkeys(VERBS, "")
+        offered = dict.fromkeys(VERBS, "")
     elif verb in VERBS:
-        found = _values(verb, current) if "=" in current else _keys(verb, current, plain[1:])
+        offered = _values(verb, current) if "=" in current else _keys(verb, current, plain[1:])
         named = any("=" not in word for word in plain[1:])
         wants_run = (catalog.takes_run(verb) and not named) or catalog.many_key(verb) == "runs"
         if "=" not in current and (wants_run or previous == "--resume"):
-            found = _runs() | found
-    return [f"{name}\t{text}".rstrip("\t") for name, text in found.items() if name.startswith(current)]
+            offered = _runs() | offered
+    return [f"{name}\t{text}".rstrip("\t") for name, text in offered.items() if name.startswith(current)]
 
 
 def _keys(verb: str, current: str, words: Iterable[str]) -> dict[str, str]:
-    """Groups and keys of the active choices, with a `=`; nested keys once something is typed."""
+    """Groups and keys of the active choices, each with a `=`; nested keys once something is typed."""
     groups = catalog.defaults(verb)
     chosen = groups | dict(word.split("=", 1) for word in words if "=" in word)
-    found = {f"{group}=": "" for group in groups}
+    offered = {f"{group}=": "" for group in groups}
     for path, key in catalog.keys(verb).items():
         group = path.partition(".")[0]
         active = chosen.get(group)
         is_active = not key.owners or active in key.owners or active not in CHOICES.get(group, {})
         if is_active and (current or not key.owners):
-            found[f"{path}="] = key.rule["meaning"]
-    return found
+            offered[f"{path}="] = key.rule["meaning"]
+    return offered
 
 
 def _values(verb: str, current: str) -> dict[str, str]:
@@ -140,6 +140,6 @@ def _values(verb: str, current: str) -> dict[str, str]:
 
 
 def _runs() -> dict[str, str]:
-    """Runs and sweeps under outputs/, the newest first."""
+    """Runs and sweeps under outputs/, newest first."""
     folders = sorted(Path("outputs").glob("*/*/"), key=lambda path: path.name, reverse=True)
     return {"latest": "the newest run"} | dict.fromkeys(map(str, folders), "")

@@ -45,7 +45,7 @@ def run(
     if {"--cfg", "--info", "--hydra-help"} & {*flags}:
         if multirun:
             raise UsageError(f"{flags[0]} shows one config", "leave -m out and give each key one value")
-        hydra_app.launch(verb, hydra_app.Single(verb), [*flags, *words])
+        hydra_app.show(verb, flags, words)
         return 0
 
     from svhncli.cli import sweep

@@ -1,11 +1,11 @@
-"""The text of `svhn VERB --help`, generated from the schema and conf/, 80 columns wide."""
+"""The text of `svhn VERB --help`, generated from the config dataclasses and conf/, 80 columns wide."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from svhncli.cli import catalog, overview
+from svhncli.cli import catalog
 from svhncli.cli.overview import WIDTH, columns, flag_rows, together
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
@@ -15,36 +15,34 @@ from svhncli.config.verbs import VERBS
 def of_verb(verb: str, flags: dict[str, str], short: dict[str, str]) -> str:
     """Every key and choice of a verb."""
     groups = catalog.defaults(verb)
-    run, meaning = overview.VERBS[verb]
-    root = [key for key in catalog.walk(VERBS[verb]) if key.path not in groups]
-    meanings = {key.path: key.rule["meaning"] for key in catalog.walk(VERBS[verb])}
+    root = [key for key in catalog.walk(VERBS[verb].config) if key.path not in groups]
     lines = [
-        *textwrap.wrap(f"svhn {verb}{run}: {meaning}", WIDTH),
+        *textwrap.wrap(f"svhn {verb}: {VERBS[verb].meaning}", WIDTH),
         "",
-        f"usage: svhn {verb}{run} [group=choice ...] [key=value ...] [flags]",
+        f"usage: {VERBS[verb].usage} {'[group=choice ...] ' * bool(groups)}[key=value ...] [flags]",
         "",
         *_keys(root),
     ]
     for group, default in groups.items():
-        about = f": {meanings[group]}" if group in meanings else ""
-        lines += ["", *textwrap.wrap(f"{group}{about} (default: {default})", WIDTH), *_group(group)]
+        about = f"{group}: {catalog.group_meaning(verb, group)} (default: {default})"
+        lines += ["", *textwrap.wrap(about, WIDTH), *_group(group)]
     lines += ["", "flags", *flag_rows(flags, short, multirun=catalog.is_trainer(verb))]
     return "\n".join(lines)
 
 
 def _group(group: str) -> Iterable[str]:
-    """The choices of a group, the keys that all of them have, then those of each."""
+    """The choices of a group, the keys that all of them share, then the keys of each."""
     kinds = CHOICES.get(group, {})
     yield from columns((f"{group}={name}", text) for name, text in catalog.choices(group).items())
     keys = {name: list(catalog.walk(kind, f"{group}.")) for name, kind in kinds.items()}
-    shared = [key for key in next(iter(keys.values()), []) if all(key in each for each in keys.values())]
+    shared = [key for key in next(iter(keys.values()), []) if all(key in own for own in keys.values())]
     if group == "reg":
         yield "  keys (the defaults are those of reg=none)"
     elif shared:
-        yield "  keys of all"
+        yield "  keys of every choice"
     yield from _keys(shared, "    ")
-    for name, each in keys.items():
-        if own := [key for key in each if key not in shared]:
+    for name, of_choice in keys.items():
+        if own := [key for key in of_choice if key not in shared]:
             yield f"  keys of {group}={name}"
             yield from _keys(own, "    ")
 
@@ -53,17 +51,20 @@ def _keys(keys: Sequence[catalog.Key], indent: str = "  ") -> Iterable[str]:
     """Key, default, then meaning, type and range."""
     width = max((len(key.path) for key in keys), default=0)
     rows = [
-        (f"{key.path:{width}}  {_default(key)}", f"{key.rule['meaning']} {together(f'[{_wanted(key)}]')}")
+        (
+            f"{key.path:{width}}  {default_text(key)}",
+            f"{key.rule['meaning']} {together(f'[{type_and_range(key)}]')}",
+        )
         for key in keys
     ]
     return columns(rows, indent)
 
 
-def _wanted(key: catalog.Key) -> str:
-    """Type and range, as short as they are clear: `0 <= float < 1`."""
+def type_and_range(key: catalog.Key) -> str:
+    """Type and range in short: `0 <= float < 1`."""
     kind, null, _ = rules.kind_text(key.hint, key.rule["choices"]).partition(" or null")
     kind = kind.replace(" or ", "|")
-    for long, short in {"whole number": "int", "number": "float", "true or false": "true|false"}.items():
+    for long, short in {"integer": "int", "number": "float", "true or false": "true|false"}.items():
         kind = kind.replace(long, short)
     limits = {
         name: f"{key.rule[name]:g}"
@@ -79,7 +80,8 @@ def _wanted(key: catalog.Key) -> str:
     return "".join([*bottom, kind, *top, null])
 
 
-def _default(key: catalog.Key) -> str:
+def default_text(key: catalog.Key) -> str:
+    """A key's default as it is written on the command line."""
     if key.default == rules.UNSET:
         return "from optim" if key.path == "lr" else "required"
     if key.default is None or isinstance(key.default, bool):

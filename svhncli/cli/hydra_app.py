@@ -1,10 +1,11 @@
-"""Hydra, and nothing of it below: YAML and overrides become a config dataclass, then a command runs."""
+"""Hydra stays in this folder: YAML and overrides become a config dataclass, then a command runs."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
 import hydra
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -43,7 +45,7 @@ def parse(words: Sequence[str], verb: str) -> list[Override]:
     """Words such as `lr=1e-3` by Hydra's grammar.
 
     Raises:
-        UsageError: naming the word that cannot be read.
+        UsageError: naming the word that cannot be parsed.
     """
     try:
         return OverridesParser.create().parse_overrides(list(words))
@@ -54,10 +56,10 @@ def parse(words: Sequence[str], verb: str) -> list[Override]:
 def load_plugins(overrides: Sequence[Override]) -> None:
     """Import the modules that `plugins=[...]` names on the command line; they register their parts.
 
-    A config or a checkpoint never gets here: only what the user typed is imported.
+    Only what the user typed is imported, never what a config or a checkpoint names.
 
     Raises:
-        UsageError: a module is not there or fails while it is imported.
+        UsageError: a module does not exist or cannot be imported.
     """
     named = [word.value() for word in overrides if word.key_or_group == "plugins"]
     for module in (name for value in named if isinstance(value, list) for name in value):
@@ -68,7 +70,7 @@ def load_plugins(overrides: Sequence[Override]) -> None:
         except Exception as error:
             raise UsageError(
                 f"plugins: cannot import '{module}': {error}",
-                "it must be installed or lie in the current folder; --debug shows where it fails",
+                "it must be installed or be in the current folder; --debug shows where it fails",
             ) from error
 
 
@@ -86,10 +88,10 @@ def quote(text: str) -> str:
 
 
 def register() -> None:
-    """Tell Hydra of the choices without a YAML file, which are a plugin's: they compose by their dataclass.
+    """Register a plugin's choices, which have no YAML file, with Hydra: their dataclasses are the config.
 
-    The schema itself is not registered: `from_dict` checks every key and type once, after composition,
-    and Hydra would take a tenth of a second to do it a second time.
+    The built-in dataclasses are not registered: `from_dict` checks every key and type once, after
+    composition, and Hydra would take a tenth of a second to do it again.
     """
     replace: dict[str, Any] = {} if IS_HYDRA_1_3 else {"replace": True}
     store = partial(ConfigStore.instance().store, **replace)
@@ -137,15 +139,35 @@ def _process_state(argv: list[str]) -> Iterator[None]:
 
 
 def execute(verb: str, composed: DictConfig, many: Mapping[str, list[str]] = MappingProxyType({})) -> object:
-    """The one place where a composed config becomes plain typed Python and is handed to its command.
+    """Check a composed config and hand it to its command.
 
     many: values that are not composed by Hydra.
 
     Raises:
         SvhnError: the config is wrong, or the command failed.
     """
+    config = rules.with_absolute_paths(checked(verb, composed, many))
+    if catalog.is_trainer(verb):
+        return command(verb).run(config, run_dir())
+    return command(verb).run(config)
+
+
+def checked(
+    verb: str,
+    composed: DictConfig,
+    many: Mapping[str, list[str]] = MappingProxyType({}),
+    incomplete: bool = False,
+) -> Any:
+    """The one place where a composed config becomes a config dataclass, with its types and ranges checked.
+
+    incomplete: whether required keys may be missing.
+
+    Raises:
+        UsageError: the config is wrong.
+    """
     try:
-        if missing := sorted(OmegaConf.missing_keys(composed)):
+        missing = sorted(OmegaConf.missing_keys(composed))
+        if missing and not incomplete:
             raise suggest.missing(missing[0], verb)
         values = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:
@@ -154,14 +176,40 @@ def execute(verb: str, composed: DictConfig, many: Mapping[str, list[str]] = Map
         if group in CHOICES and group not in values and default != "null":
             raise suggest.missing(group, verb)  # taken away with ~group
     try:
-        config = from_dict(VERBS[verb], values)
+        config = from_dict(
+            VERBS[verb].config, {name: value for name, value in values.items() if name not in missing}
+        )
     except rules.WrongType as error:
         raise suggest.wrong_type(error.path, str(error.value), verb) from error
     config = replace(config, **many)
-    rules.validate(config)
-    if catalog.is_trainer(verb):
-        return command(verb).run(config, run_dir())
-    return command(verb).run(config)
+    rules.validate(config, incomplete)
+    return config
+
+
+def show(verb: str, flags: Sequence[str], words: Sequence[str]) -> None:
+    """Print what Hydra's own flags ask for; with --cfg, only a config that a run would accept.
+
+    Raises:
+        UsageError: the config is wrong.
+    """
+    if "--cfg" in flags:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            launch(verb, Single(verb), ["--cfg", "job", *_config_dir(flags), *words])
+        values = yaml.load(printed.getvalue(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        checked(verb, cast(DictConfig, OmegaConf.create(values)), incomplete=True)
+        if list(flags) == ["--cfg", "job"]:
+            sys.stdout.write(printed.getvalue())
+            return
+    launch(verb, Single(verb), [*flags, *words])
+
+
+def _config_dir(flags: Sequence[str]) -> Sequence[str]:
+    """The flag of the user's own choices, which a config may need."""
+    if "--config-dir" not in flags:
+        return []
+    at = flags.index("--config-dir")
+    return flags[at : at + 2]
 
 
 def command(verb: str) -> ModuleType:

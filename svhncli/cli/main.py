@@ -1,6 +1,6 @@
-"""The command `svhn`: which verb, which flags, and errors that people can act on.
+"""The command `svhn`: its verbs and flags, and errors that people can act on.
 
-Standard library alone until the verb is known, so that help, completion and mistakes cost no time.
+Standard library only until the verb is known, so that help, completion and mistakes are answered instantly.
 """
 
 from __future__ import annotations
@@ -10,23 +10,22 @@ import signal
 import sys
 
 from svhncli import __version__
-from svhncli.cli.overview import VERBS, overview
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 
 FLAGS = {
-    "--help": "this help; after a verb: every key of it",
-    "--version": "the version",
-    "--resume": "[RUN] go on with a run or sweep; without RUN the latest",
+    "--help": "show this help; after a verb: all of its keys",
+    "--version": "show the versions of svhn, Python and torch",
+    "--resume": "[RUN] continue a run or sweep; without RUN the latest",
     "--multirun": "train every combination of lr=1e-3,3e-4 model=cnn,mlp",
-    "--json": "the result as JSON, the only thing on standard output",
-    "--quiet": "no progress",
-    "--debug": "the full traceback of an error",
-    "--cfg": "job|hydra|all: show the config and do nothing",
-    "--resolve": "with --cfg: fill in what refers to other keys",
-    "--package": "PART with --cfg: show one part, such as optim",
-    "--info": "[all|config|defaults|defaults-tree|plugins|searchpath] of Hydra",
-    "--config-dir": "DIR a folder of choices of your own",
-    "--hydra-help": "the help of Hydra",
+    "--json": "print the result as JSON, and nothing else, to standard output",
+    "--quiet": "show no progress",
+    "--debug": "show the full traceback of an error",
+    "--cfg": "job|hydra|all: check the config and print it, without running",
+    "--resolve": "with --cfg: resolve references to other keys",
+    "--package": "PART with --cfg: print one part, such as optim",
+    "--info": "[all|config|defaults|defaults-tree|plugins|searchpath] about Hydra",
+    "--config-dir": "DIR a folder with choices of your own",
+    "--hydra-help": "show Hydra's own help",
 }
 SHORT = {
     "-h": "--help",
@@ -46,17 +45,17 @@ VALUES: dict[str, tuple[str, ...]] = {
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     "--config-dir": (),
 }
-"""Hydra's flags that take a value, and what it may be; empty for anything."""
+"""Hydra's flags that take a value, and the values they allow; empty for any."""
 REFUSED = {
     "--experimental-rerun": "it unpickles a file; use --resume",
     "--config-name": "the verb is the config",
-    "--config-path": "the configs are part of svhn; add choices of your own with --config-dir",
-    "--shell-completion": "svhn brings its own: svhn completion bash",
+    "--config-path": "the configs are part of svhn; add your own choices with --config-dir",
+    "--shell-completion": "svhn has its own: svhn completion bash",
 }
 
 
 class Line:
-    """A command line, taken apart."""
+    """A parsed command line."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
@@ -66,10 +65,10 @@ class Line:
 
 
 def parse(argv: list[str]) -> Line:
-    """Tell flags and words apart; flags may stand anywhere.
+    """Separate flags and words; flags may stand anywhere.
 
     Raises:
-        UsageError: a flag that there is not, or a value that a flag does not take.
+        UsageError: an unknown flag, or a value that a flag does not take.
     """
     line, rest = Line(), list(argv)
     while rest:
@@ -116,28 +115,38 @@ def run(line: Line) -> int:
     """Do what a command line asks for; the exit code.
 
     Raises:
-        SvhnError: what a person can mend.
+        SvhnError: an error that the user can fix.
     """
     verb, words = (line.words or [""])[0], line.words[1:]
     if verb == "help":
         line.flags.add("--help")
         verb, words = (words or [""])[0], words[1:]
     if "--version" in line.flags:
-        print(f"svhn {__version__}")
+        print(_versions())
         return 0
     if verb == "completion":
         from svhncli.cli import completion
 
         print(completion.script(words[0] if words else ""))
         return 0
-    if verb and verb not in VERBS:
-        from svhncli.config import rules
+    if not verb:
+        return _print_help(_overview(), asked="--help" in line.flags)
 
+    from svhncli.config import rules
+    from svhncli.config.verbs import VERBS
+
+    if verb not in VERBS:
         near = rules.closest(verb, [*VERBS, "help", "completion"])
-        hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(VERBS)}"
+        hint = f"did you mean '{near}'?" if near else f"the verbs are: {', '.join(VERBS)}"
         raise UsageError(f"unknown verb '{verb}'", hint)
-    if not verb or "--help" in line.flags:
-        return _help(verb, "--help" in line.flags)
+    if "--help" in line.flags:
+        from svhncli.cli import helptext
+
+        if any(word.startswith("plugins=") for word in words):  # their parts are listed, too
+            from svhncli.cli import hydra_app
+
+            hydra_app.load_plugins(hydra_app.parse(words, verb))
+        return _print_help(helptext.of_verb(verb, FLAGS, SHORT))
 
     from svhncli.cli import catalog, dispatch
 
@@ -160,11 +169,11 @@ def run(line: Line) -> int:
 
 
 def plain_words(words: list[str], verb: str) -> tuple[list[str], dict[str, list[str]]]:
-    """What plain words, or those with a `=` that are files, are the values of.
+    """Turn plain words, including existing files with a `=` in their names, into values of keys.
 
     Returns:
-        The words as overrides, and the values of a last key that takes many: these go past Hydra, whose
-        parser takes a minute for the thousands of files that a shell makes of a `*`.
+        The words as overrides, and the values of a last key that takes many: these bypass Hydra, whose parser
+        takes a minute for the thousands of files that a shell's `*` can expand to.
     """
     from svhncli.cli import catalog, hydra_app
 
@@ -182,25 +191,32 @@ def plain_words(words: list[str], verb: str) -> tuple[list[str], dict[str, list[
     return overrides, many
 
 
-def _help(verb: str, asked: bool) -> int:
-    if verb:
-        from svhncli.cli import helptext
+def _overview() -> str:
+    """The text of `svhn --help`, as `make docs` has generated it."""
+    with open(os.path.join(os.path.dirname(__file__), "overview.txt"), encoding="utf-8") as file:
+        return file.read().removesuffix("\n")
 
-        text = helptext.of_verb(verb, FLAGS, SHORT)
-    else:
-        text = overview(FLAGS, SHORT)
+
+def _print_help(text: str, asked: bool = True) -> int:
     print(text, file=sys.stdout if asked else sys.stderr)
     return 0 if asked else 2
 
 
+def _versions() -> str:
+    import platform
+    from importlib.metadata import version  # importing torch would take seconds
+
+    return f"svhn {__version__} (Python {platform.python_version()}, torch {version('torch')})"
+
+
 def explain(error: Exception, debug: bool) -> int:
-    """Print an error in a few lines, or with its traceback where it is a bug of ours; the exit code."""
+    """Print an error in a few lines, or with its traceback if it is a bug in svhn; the exit code."""
     import traceback
 
     known = error if isinstance(error, SvhnError) else disk_error(error)
     if known is None:
         traceback.print_exception(error)
-        print(f"svhn: error: {type(error).__name__}: {error}\n  this is a bug of svhn", file=sys.stderr)
+        print(f"svhn: error: {type(error).__name__}: {error}\n  this is a bug in svhn", file=sys.stderr)
         return 1
     if debug:
         traceback.print_exception(error)
@@ -215,7 +231,7 @@ def explain(error: Exception, debug: bool) -> int:
 
 
 class _Terminated(BaseException):
-    """SIGTERM came while nothing had a better answer to it."""
+    """SIGTERM arrived outside of any code that handles it."""
 
 
 def _terminate(*_: object) -> None:
@@ -225,13 +241,13 @@ def _terminate(*_: object) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run `svhn`; the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["--complete"]:  # asked by the shells' scripts; the words are not to be parsed
+    if argv[:1] == ["--complete"]:  # called by the shells' scripts with words that are not a command
         from svhncli.cli import completion
 
         sys.stdout.writelines(f"{line}\n" for line in completion.candidates(argv[1:], FLAGS, SHORT, VALUES))
         return 0
     try:
-        signal.signal(signal.SIGTERM, _terminate)  # so that folders, locks and temporary files are let go
+        signal.signal(signal.SIGTERM, _terminate)  # so that folders, locks and temporary files are cleaned up
         code = run(parse(argv))
         sys.stdout.flush()
         return code
@@ -239,8 +255,10 @@ def main(argv: list[str] | None = None) -> int:
         print("svhn: terminated", file=sys.stderr)
         return 143
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor does the flush at exit complain
-        return 141  # what shells say of a process that SIGPIPE ended
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # so that the flush at exit cannot fail
+        return 141  # the exit code that shells report for SIGPIPE
     except KeyboardInterrupt:
         print("svhn: interrupted", file=sys.stderr)
         return 130

@@ -1,54 +1,47 @@
-"""The text of `svhn --help`. It imports next to nothing, so that it is there at once."""
+"""The text of `svhn --help`. `make docs` writes it to overview.txt, so that printing it takes no time."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
 
+from svhncli.config.verbs import VERBS
+
 WIDTH = 80
 
-VERBS = {
-    "train": ("", "data, split, model, optimiser, schedule and regularisation in one run"),
-    "inspect": (" [RUN]", "faults of a data set and its split; likely label errors by a RUN"),
-    "check": ("", "small trainings that show whether a large one can be trusted"),
-    "lr-find": ("", "how high lr may be: a short training in which it rises at every step"),
-    "learning-curve": ("", "would more data help, or a larger model?"),
-    "human": ("", "a quiz: how well a person reads the validation part"),
-    "eval": (" RUN", "loss and accuracy of a trained run"),
-    "compare": (" RUNS...", "whether runs differ by more than chance, and in what they were set"),
-    "gather": (" DIR", "jobs that trained a fold or seed each become one run of several"),
-    "report": (" RUN", "all about a run or a sweep as one HTML page"),
-    "ensemble": (" RUNS...", "join folds, snapshots or runs into one network"),
-    "predict": (" RUN PATHS...", "what a trained run reads in pictures, as CSV"),
-    "submission": (" FILE FOLDER", "check a submission to the Tianchi contest"),
-    "export": (" RUN", "ONNX and safetensors with a model card"),
-    "render": ("", "sheets of what the renderer draws, factor by factor"),
-}
-"""Verb -> what it takes beside keys (each is the value of the key of its name), and what it does."""
-
 WORDS = {
-    "help VERB": "every key of a verb: type, default, range, meaning",
-    "completion SHELL": "a script that completes in bash, zsh or fish",
+    "help VERB": "List the keys of a verb: type, default, range, meaning",
+    "completion SHELL": "Print a completion script for bash, zsh or fish",
 }
 
 EXAMPLES = """\
   svhn train model=cnn optim=adam lr=3e-4
   svhn train -m lr=1e-3,3e-4 model=cnn,mlp      every combination, ranked
-  svhn eval latest                              score the run of just now
-  svhn predict latest photos/ out=read.csv      read a folder of pictures"""
+  svhn eval latest                              score the newest run
+  svhn predict latest photos/ out=numbers.csv   predict a folder of images"""
 
-EXIT_CODES = (
-    "exit codes: 0 done, 1 failed, 2 usage, 3 data, 4 checkpoint, 5 busy, 6 disk, 7 loss not finite, "
-    "8 a check failed, 130 Ctrl-C, 143 SIGTERM"
-)
+EXIT_CODES = {
+    0: "done",
+    1: "failed",
+    2: "usage",
+    3: "data",
+    4: "checkpoint",
+    5: "busy",
+    6: "disk",
+    7: "loss not finite",
+    8: "a check failed",
+    130: "Ctrl-C",
+    143: "SIGTERM",
+}
 
 
 def overview(flags: dict[str, str], short: dict[str, str]) -> str:
-    """The verbs, three examples and the flags."""
-    verbs = {f"{verb}{takes}": text for verb, (takes, text) in VERBS.items()}
+    """The verbs, examples, flags and exit codes."""
+    codes = ", ".join(f"{code} {reason}" for code, reason in EXIT_CODES.items())
+    verbs = {f"{verb.name} {verb.words}".rstrip(): verb.meaning for verb in VERBS.values()}
     return "\n".join(
         [
-            "svhn: train and use networks that read street numbers",
+            "svhn: train and use networks that recognize street numbers",
             "",
             "usage: svhn VERB [key=value ...] [flags]",
             "",
@@ -61,7 +54,7 @@ def overview(flags: dict[str, str], short: dict[str, str]) -> str:
             "flags, anywhere on the line",
             *flag_rows(flags, short),
             "",
-            *textwrap.wrap(EXIT_CODES, WIDTH),
+            *textwrap.wrap(f"exit codes: {codes}", WIDTH),
         ]
     )
 
@@ -76,7 +69,7 @@ def flag_rows(flags: dict[str, str], short: dict[str, str], multirun: bool = Tru
 
 
 def together(text: str) -> str:
-    """With blanks at which no line is broken."""
+    """With spaces at which no line is broken."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 

@@ -1,4 +1,4 @@
-"""What Hydra refuses, said so that it can be mended: which word, what is allowed, what was probably meant."""
+"""Hydra's errors as messages that help: which word is wrong, what is allowed, what was probably meant."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from svhncli.cli import catalog
-from svhncli.cli.overview import VERBS
 from svhncli.config import rules
+from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ def grammar(word: str, verb: str) -> UsageError:
     """A word that is not `key=value`."""
     if "=" in word:
         return UsageError(
-            f"cannot read '{word}'",
-            "close every bracket and quote; text with blanks or other signs needs them twice: 'key=\"a b\"'",
+            f"cannot parse '{word}'",
+            "close every bracket and quote; text with spaces or special characters needs two pairs: "
+            "'key=\"a b\"'",
         )
     for group in catalog.defaults(verb):
         if word in catalog.choices(group):
@@ -49,7 +50,7 @@ def grammar(word: str, verb: str) -> UsageError:
 
 
 def refuse_several(overrides: Sequence[Override], verb: str) -> None:
-    """Refuse `lr=1,2` where one run was asked for.
+    """Refuse `lr=1,2` without -m.
 
     Raises:
         UsageError: naming the first such word.
@@ -59,7 +60,7 @@ def refuse_several(overrides: Sequence[Override], verb: str) -> None:
             again = f"svhn {verb} -m {word.input_line}"
             raise UsageError(
                 f"'{word.input_line}' gives several values to one run",
-                f"add -m to run each: {again}; write a list as key=[a,b]"
+                f"add -m to train with each of them: {again}; write a list as key=[a,b]"
                 if catalog.is_trainer(verb)
                 else "write a list as key=[a,b]",
             )
@@ -69,17 +70,17 @@ def missing(path: str, verb: str) -> UsageError:
     """A key that nothing has set."""
     if path == "run" and catalog.takes_run(verb):
         return UsageError(
-            "which run?", f"svhn {verb}{VERBS[verb][0]}, where RUN is a run's folder, a .pt file, or latest"
+            "which run?", f"{VERBS[verb].usage}, where RUN is a run's folder, a .pt file, or latest"
         )
     if path in catalog.plain_keys(verb):
-        return UsageError(f"which {path}?", f"svhn {verb}{VERBS[verb][0]}")
+        return UsageError(f"which {path}?", VERBS[verb].usage)
     if path in catalog.defaults(verb):
         return UsageError(f"{path} is not set", f"choose one: {path}={'|'.join(catalog.choices(path))}")
     return UsageError(f"{path} is not set", f"give {path}=...; see: svhn {verb} --help")
 
 
 def unknown_key(path: str, verb: str) -> UsageError:
-    """A key that the active choices do not have, or that nobody has."""
+    """A key that the active choices do not have, or that does not exist at all."""
     keys, groups = catalog.keys(verb), catalog.defaults(verb)
     group = path.split(".")[0]
     if path in keys and keys[path].owners:
@@ -91,13 +92,13 @@ def unknown_key(path: str, verb: str) -> UsageError:
 
 
 def _near(path: str, known: Sequence[str]) -> str | None:
-    """The key that was meant: one beside it, one of the same last name, one that looks alike."""
+    """The key that was probably meant: a sibling, one with the same last part, or one that looks similar."""
     parent, _, leaf = path.rpartition(".")
-    beside = {key.rpartition(".")[2]: key for key in known if parent and key.rpartition(".")[0] == parent}
-    if near := rules.closest(leaf, beside):
-        return beside[near]
+    siblings = {key.rpartition(".")[2]: key for key in known if parent and key.rpartition(".")[0] == parent}
+    if near := rules.closest(leaf, siblings):
+        return siblings[near]
     same = [key for key in known if key.rpartition(".")[2] == leaf]
-    return same[0] if same else None if beside else rules.closest(path, known)
+    return same[0] if same else None if siblings else rules.closest(path, known)
 
 
 def wrong_type(path: str, value: str, verb: str) -> UsageError:
@@ -115,18 +116,18 @@ def wrong_type(path: str, value: str, verb: str) -> UsageError:
     ):
         hint = f"write it out: {path}={float(value):.0f}"
     elif value.lower() == "none" and type(None) in getattr(key.hint, "__args__", ()):
-        hint = f"write nothing as null: {path}=null"
+        hint = f"an empty value is written as null: {path}=null"
     return UsageError(f"{path}={value} has the wrong type; it must be: {key.wanted}", hint)
 
 
 def composition(error: Exception, verb: str) -> UsageError:
-    """An exception of Hydra or OmegaConf as one of ours."""
+    """An exception from Hydra or OmegaConf as a UsageError."""
     text, cause = str(error), str(error.__cause__ or "")
     if (file := getattr(error, "missing_cfg_file", None)) and "/" in str(file):
         group, _, name = str(file).rpartition("/")
         options = list(getattr(error, "options", None) or [])
         return UsageError(
-            f"unknown {group} '{name}'; there are: {', '.join(options)}", did_you_mean(name, options)
+            f"unknown {group} '{name}'; choose from: {', '.join(options)}", did_you_mean(name, options)
         )
     if match := re.match(r"Could not override '([^'@]+)", text):
         inner = re.search(r"full_key: (\S+)", cause)
@@ -144,4 +145,4 @@ def composition(error: Exception, verb: str) -> UsageError:
             "a group takes the name of one of its choices, such as model=cnn", f"see: svhn {verb} --help"
         )
     reason = " ".join(line.strip() for line in (text or cause).splitlines() if "_type=" not in line)
-    return UsageError(f"the config cannot be composed: {reason}", f"see: svhn {verb} --help")
+    return UsageError(f"cannot compose the config: {reason}", f"see: svhn {verb} --help")

@@ -15,8 +15,8 @@ from svhncli.engine import device
 from svhncli.engine.batches import batch_bounds, training_images
 from svhncli.engine.loop import NOT_FINITE_HINT
 from svhncli.engine.lr_range import suggest
-from svhncli.engine.optim import misfits
 from svhncli.engine.range_test import range_test
+from svhncli.engine.schedules import misfits
 from svhncli.report.figures.curves import draw_range
 from svhncli.report.terminal import Show, facts
 from svhncli.training.assembly import assemble

@@ -16,9 +16,7 @@ from rich.console import RenderableType
 from svhncli import registry
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
-from svhncli.config.groups.data import FolderConfig, McharConfig, SourceConfig, SvhnConfig, SvhnFullConfig
 from svhncli.config.groups.model import NetworkConfig
-from svhncli.config.groups.split import OfficialConfig
 from svhncli.config.loading import FREE, from_dict
 from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
@@ -66,7 +64,7 @@ def run(config: TrainConfig, run_dir: Path) -> TrainResult:
             raise UsageError(f"'{run_dir}' is an ensemble, which is not trained", "name a run of its members")
         config = _settled(config, record)
         if record.started:
-            saved = from_dict(TrainConfig, record.config())  # keys that are newer have their defaults
+            saved = rules.with_absolute_paths(from_dict(TrainConfig, record.config()))  # new keys: defaults
             _refuse_changes(rules.to_dict(saved), rules.to_dict(config), run_dir)
         if isinstance(summary, (FoldSummary, RunSummary)) and is_finished(summary, config):
             show.say(f"'{run_dir}' is finished: {summary.reason}")
@@ -153,6 +151,7 @@ def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def _settled(config: TrainConfig, record: RunDir) -> TrainConfig:
     """Absolute paths, so that the current folder does not matter later, and `init_from` as the file that
     `latest` or a folder meant when the run started."""
+    config = rules.with_absolute_paths(config)
     if (source := config.init_from) is not None:
         if not record.started:
             path = checkpoint_file(source).absolute()
@@ -160,15 +159,6 @@ def _settled(config: TrainConfig, record: RunDir) -> TrainConfig:
             config = replace(config, init_from=str(path))
         elif source == "latest" or not Path(source).is_file():
             config = replace(config, init_from=record.config()["init_from"])
-    if isinstance(config.data, (SvhnConfig, SvhnFullConfig, McharConfig, FolderConfig)):
-        root = str(Path(config.data.root).expanduser().absolute())
-        config = replace(config, data=replace(config.data, root=root))
-    if isinstance(config.data, SourceConfig) and config.data.exclude is not None:
-        file = str(Path(config.data.exclude).expanduser().absolute())
-        config = replace(config, data=replace(config.data, exclude=file))
-    if isinstance(config.split, OfficialConfig) and config.split.file is not None:
-        file = str(Path(config.split.file).expanduser().absolute())
-        config = replace(config, split=replace(config.split, file=file))
     return config
 
 

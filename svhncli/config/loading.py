@@ -23,11 +23,11 @@ NEUTRAL = {
     "data.root",
     "data.download",
 }
-"""Keys that change nothing of what a training computes."""
+"""Keys that do not affect what a run computes."""
 
 FREE = NEUTRAL | {"epochs", "plugins", "data.exclude"}
-"""Keys that a resumed run may change: none of them changes what an epoch computes. Which pictures an exclude
-list names is part of the data's fingerprint, where its file lies is not."""
+"""Keys that a resumed run may change: none of them affects what an epoch computes. The images that an exclude
+list names are part of the data's fingerprint; the path of the list is not."""
 
 
 def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
@@ -45,7 +45,7 @@ def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
         if name not in known:
             near = closest(name, known)
             raise UsageError(f"unknown key '{path}{name}'", f"did you mean '{path}{near}'?" if near else "")
-    made = {}
+    values_by_key = {}
     for name, item in known.items():
         where = f"{path}{name}"
         if name not in values:
@@ -54,12 +54,12 @@ def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
             continue
         value = values[name]
         if not path and name in CHOICES and value is not None:
-            made[name] = _choice(name, value)
+            values_by_key[name] = _choice(name, value)
         elif is_dataclass(hints[name]) and isinstance(value, Mapping):
-            made[name] = from_dict(typing.cast(type, hints[name]), value, f"{where}.")
+            values_by_key[name] = from_dict(typing.cast(type, hints[name]), value, f"{where}.")
         else:
-            made[name] = typed(value, hints[name], where)
-    return kind(**made)
+            values_by_key[name] = typed(value, hints[name], where)
+    return kind(**values_by_key)
 
 
 def _choice(group: str, value: Any) -> Any:
@@ -69,7 +69,7 @@ def _choice(group: str, value: Any) -> Any:
         return from_dict(RegConfig, value, "reg.")
     if name not in kinds:
         raise UsageError(
-            f"unknown {group} '{name}'; there are: {', '.join(kinds)}",
+            f"unknown {group} '{name}'; choose from: {', '.join(kinds)}",
             "a part of your own needs its plugins=[module] on this command line, too",
         )
     return from_dict(kinds[name], value, f"{group}.")

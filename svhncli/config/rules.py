@@ -1,6 +1,6 @@
 """What a config key is: default, meaning, range; and the checks and plain forms that follow from that.
 
-Nothing here is imported from outside the standard library, so help and errors are instant.
+Standard library only, so help and errors are instant.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
-from dataclasses import field, fields, is_dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import field, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from svhncli.core.errors import UsageError
@@ -18,7 +19,7 @@ from svhncli.core.errors import UsageError
 UNIONS = (typing.Union, types.UnionType)
 
 UNSET = "???"
-"""OmegaConf's mark for a value that something else must bring."""
+"""OmegaConf's marker for a value that must be set."""
 
 
 def key(
@@ -29,10 +30,23 @@ def key(
     above: float | None = None,
     high: float | None = None,
     below: float | None = None,
-    choices: tuple[str, ...] = (),
+    choices: Collection[str] = (),
+    path: bool = False,
 ) -> Any:
-    """A config key: its default, its meaning and what it may be (low <= x <= high, above < x < below)."""
-    rule = {"meaning": meaning, "low": low, "above": above, "high": high, "below": below, "choices": choices}
+    """A config key: its default, its meaning and its allowed values (low <= x <= high, above < x < below).
+
+    choices: the allowed words; a table may still grow, as that of the metrics does.
+    path: whether it is the path of an input, which a run keeps as an absolute one.
+    """
+    rule = {
+        "meaning": meaning,
+        "low": low,
+        "above": above,
+        "high": high,
+        "below": below,
+        "choices": choices,
+        "path": path,
+    }
     if isinstance(default, (list, type)):
         make = default if isinstance(default, type) else default.copy
         return field(default_factory=make, metadata=rule)
@@ -42,19 +56,20 @@ def key(
 # ----------------------------------------------------------------------------- checks
 
 
-def problems(config: Any, path: str = "") -> Iterator[str]:
-    """What is out of range in a config dataclass, one sentence a key."""
+def problems(config: Any, path: str = "", incomplete: bool = False) -> Iterator[str]:
+    """What is out of range or, unless it may be incomplete, not set in a config: one sentence per key."""
     for item in fields(config):
         value, rule = getattr(config, item.name), item.metadata
         where = f"{path}{item.name}"
         if is_dataclass(value):
-            yield from problems(value, f"{where}.")
+            yield from problems(value, f"{where}.", incomplete)
         elif value == UNSET:
-            yield f"{where} is not set"
+            if not incomplete:
+                yield f"{where} is not set"
         elif value is not None:
-            for one in value if isinstance(value, list) else [value]:
-                if (wanted := _violation(one, rule)) is not None:
-                    yield f"{where}={one}: {wanted}"
+            for entry in value if isinstance(value, list) else [value]:
+                if (wanted := _violation(entry, rule)) is not None:
+                    yield f"{where}={entry}: {wanted}"
 
 
 def _violation(value: Any, rule: Mapping[str, Any]) -> str | None:
@@ -92,19 +107,34 @@ def range_text(rule: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def validate(config: Any) -> None:
-    """Refuse a config with values out of range.
+def validate(config: Any, incomplete: bool = False) -> None:
+    """Refuse a config with values out of range or, unless it may be incomplete, not set.
 
     Raises:
         UsageError: naming every such key, its value and what is allowed.
     """
-    if found := list(problems(config)):
-        raise UsageError("\n".join(found), "every range stands in the verb's --help")
+    if wrong := list(problems(config, incomplete=incomplete)):
+        raise UsageError("\n".join(wrong), "the verb's --help lists every range")
 
 
 def closest(word: str, words: typing.Iterable[str]) -> str | None:
     """The word that was probably meant."""
     return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)), None)
+
+
+# ----------------------------------------------------------------------------- paths
+
+
+def with_absolute_paths(config: Any) -> Any:
+    """The config with every path key made absolute and `~` expanded, so that it means the same anywhere."""
+    changed: dict[str, Any] = {}
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            changed[item.name] = with_absolute_paths(value)
+        elif item.metadata.get("path") and value:
+            changed[item.name] = str(Path(value).expanduser().absolute())
+    return replace(config, **changed)
 
 
 # ----------------------------------------------------------------------------- types and plain forms
@@ -126,12 +156,12 @@ def typed(value: Any, hint: Any, where: str) -> Any:
         if option is Any or (option is type(None) and value is None):
             return value
         if typing.get_origin(option) is list and isinstance(value, list):
-            return [typed(one, typing.get_args(option)[0], where) for one in value]
+            return [typed(entry, typing.get_args(option)[0], where) for entry in value]
         if option is float and type(value) in (int, float):
             return float(value)
         if option in (int, bool, str) and type(value) is option:
             if isinstance(value, str) and "${" in value:
-                raise UsageError(f"{where}: interpolations are not taken from a saved config")
+                raise UsageError(f"{where}: a saved config must not hold interpolations")
             return value
         if option is str and type(value) is int:
             return str(value)  # data.root=2024
@@ -157,18 +187,20 @@ def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return out
 
 
-def kind_text(hint: Any, choices: tuple[str, ...]) -> str:
-    """A key's type in words: its choices where it has some, with the type that may stand beside them."""
+def kind_text(hint: Any, choices: Collection[str]) -> str:
+    """A key's type in words: its choices if it has any, and the types allowed besides."""
     if not choices:
         return type_text(hint)
-    beside = [type_text(one) for one in typing.get_args(hint) if one not in (str, type(None))]
-    return " or ".join([*choices, *beside])
+    others = [type_text(kind) for kind in typing.get_args(hint) if kind not in (str, type(None))]
+    return " or ".join([*choices, *others])
 
 
 def type_text(hint: Any) -> str:
     """A type in words for people."""
     if typing.get_origin(hint) in UNIONS:
-        return " or ".join("null" if one is type(None) else type_text(one) for one in typing.get_args(hint))
+        return " or ".join(
+            "null" if kind is type(None) else type_text(kind) for kind in typing.get_args(hint)
+        )
     if typing.get_origin(hint) is list:
-        return f"list of {type_text(typing.get_args(hint)[0])}"
-    return {int: "whole number", float: "number", bool: "true or false", str: "text"}.get(hint, "group")
+        return f"list of {type_text(typing.get_args(hint)[0])}s"
+    return {int: "integer", float: "number", bool: "true or false", str: "text"}.get(hint, "group")

@@ -5,279 +5,329 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from svhncli.config.declare import VERBS, verb
 from svhncli.config.rules import UNSET, key
+from svhncli.stats.metrics import METRICS
 
-METRICS = ("val_accuracy", "val_loss")
+__all__ = ["VERBS"]
+
+GROUPS = {
+    "data": "synth",
+    "split": "holdout",
+    "model": "cnn",
+    "optim": "adam",
+    "schedule": "cosine",
+    "reg": "light",
+    "experiment": "none",
+    "debug": "none",
+}
+"""Config groups of the verbs that train, with their defaults."""
+
+
+# ----------------------------------------------------------------------------- keys of several verbs
 
 
 def _jobs() -> Any:
-    """The key of verbs that train several networks."""
-    meaning = "trainings side by side, where there are several; auto: one a GPU, or what keeps the CPUs busy"
+    meaning = "runs trained side by side; auto: one per GPU, or as many as keep the CPUs busy"
     return key("auto", meaning, low=1, choices=("auto",))
+
+
+def _metric(meaning: str) -> Any:
+    return key("val_accuracy", meaning, choices=METRICS)
+
+
+def _device() -> Any:
+    return key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+
+
+def _tta() -> Any:
+    meaning = "test-time augmentation: average over this many views of each image; 1 is the image alone"
+    return key(1, meaning, low=1, high=13)
+
+
+def _cache() -> Any:
+    return key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn", path=True)
+
+
+def _plugins() -> Any:
+    return key([], "your own modules to import; they register models, data sources and other parts")
 
 
 @dataclass
 class TrainingConfig:
-    """What trains a network, whatever the verb."""
+    """Keys of every verb that trains a network."""
 
-    epochs: int = key(20, "passes over the training part", low=1)
-    batch_size: int = key(128, "pictures a step", low=1)
-    lr: float = key(UNSET, "learning rate; each optimiser brings its own default", above=0)
-    seed: int = key(0, "of the split, the start weights, the order and the augmentation", low=0)
-    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    epochs: int = key(20, "passes over the training set", low=1)
+    batch_size: int = key(128, "images per step", low=1)
+    lr: float = key(UNSET, "learning rate; each optimizer has its own default", above=0)
+    seed: int = key(0, "random seed of the split, the initial weights, the order and the augmentation", low=0)
+    device: str = _device()
     precision: str = key(
-        "auto", "bf16 where the machine gains from it, or as you say", choices=("auto", "fp32", "bf16")
+        "auto", "number format; auto: bf16 where the machine gains from it", choices=("auto", "fp32", "bf16")
     )
-    threads: int = key(0, "CPU threads; 0 takes all. Another number gives other bits", low=0)
-    grey: bool = key(False, "train on the pictures' brightness alone, in one channel")
+    threads: int = key(0, "CPU threads; 0 uses all. Another number gives different bits", low=0)
+    grey: bool = key(False, "train on gray images: one channel instead of three")
     init_from: str | None = key(None, "start from the weights of this run or file (fine-tuning)")
-    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
-    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    cache: str | None = _cache()
+    plugins: list[str] = _plugins()
     data: Any = key(UNSET, "the data source")
-    split: Any = key(UNSET, "how validation pictures are chosen")
+    split: Any = key(UNSET, "how validation images are chosen")
     model: Any = key(UNSET, "the network")
-    optim: Any = key(UNSET, "the optimiser")
+    optim: Any = key(UNSET, "the optimizer")
     schedule: Any = key(UNSET, "how lr changes over the run")
-    reg: Any = key(UNSET, "regularisation")
+    reg: Any = key(UNSET, "regularization, augmentation and early stopping")
 
 
+# ----------------------------------------------------------------------------- the verbs, as help lists them
+
+
+@verb("train", **GROUPS)
 @dataclass
 class TrainConfig(TrainingConfig):
-    """`svhn train`: data, split, model, optimiser, schedule and regularisation in one run."""
+    """Train a network: one split, or several folds or seeds."""
 
-    repeats: int = key(1, "train with so many seeds, from `seed` on, on the folds of the first", low=1)
+    repeats: int = key(1, "train with this many seeds, counted up from `seed`, on the same folds", low=1)
     jobs: int | str = _jobs()
-    metric: str = key("val_accuracy", "what chooses best.pt and stops early", choices=METRICS)
-    test: bool = key(True, "score the best weights on the test part, once, at the end")
+    metric: str = _metric("what chooses best.pt and drives early stopping")
+    test: bool = key(True, "score the best weights on the test set, once, at the end")
     watch: int = key(
-        16, "validation pictures whose predictions are followed from epoch to epoch", low=0, high=64
+        16, "number of validation images whose predictions are tracked over the epochs", low=0, high=64
     )
-    report: bool = key(True, "write report.html at the end: everything about the run as one page")
+    report: bool = key(True, "write report.html at the end: the whole run on one page")
     snapshots: int = key(
-        0, "keep the weights at the ends of so many equal stretches, in snapshots/; 0 keeps none", low=0
+        0, "save the weights in snapshots/ this many times, at equal intervals; 0 saves none", low=0
     )
     save_minutes: float = key(
-        5.0, "last.pt is also saved within an epoch when this much time has passed", above=0
+        5.0, "last.pt is also saved within an epoch when this many minutes have passed", above=0
     )
-    resume: str | None = key(None, "go on with this run (folder, file, or latest); the same as --resume")
+    resume: str | None = key(None, "continue this run (folder, file or latest); the same as --resume")
 
 
+@verb("inspect", "[RUN]", data=None, split=None)
 @dataclass
-class LrFindConfig(TrainingConfig):
-    """`svhn lr-find`: the learning rate range test (Smith 2017)."""
+class InspectConfig:
+    """Look for problems in a data set, or for label errors."""
 
-    low: float = key(1e-6, "lr of the first step", above=0)
-    high: float = key(10.0, "lr of the last step, where the loss has not grown long before", above=0)
-    steps: int = key(200, "steps in which lr rises from low to high", low=20)
-    out: str = key("outputs/lr-find", "folder for the curve")
-
-
-@dataclass
-class LearningCurveConfig(TrainingConfig):
-    """`svhn learning-curve`: would more data help, or a larger model?"""
-
-    sizes: list[float] = key(
-        [0.05, 0.1, 0.2, 0.5, 1.0], "shares of the training part that are trained on", above=0, high=1
+    run: str | None = key(
+        None, "a k-fold or bootstrap run; its labels are checked. null inspects the data set"
     )
-    repeats: int = key(3, "draws of each size, each with a seed of its own, from `seed` on", low=1)
-    jobs: int | str = _jobs()
-    metric: str = key("val_accuracy", "what chooses the best epoch and stops early", choices=METRICS)
-    out: str = key("outputs/learning-curve", "folder for the trainings and the curve; named again it goes on")
+    seed: int = key(0, "random seed of the split and of the choice of images that are shown", low=0)
+    blank: float = key(4.0, "an image is blank below this contrast, in gray levels from 0 to 255", low=0)
+    similar: float = key(0.96, "two images are near-duplicates from this correlation on", above=0, high=1)
+    outlier: float = key(3.5, "an image is an outlier beyond this many robust standard deviations", above=0)
+    out: str | None = key(None, "folder for the result; null is outputs/inspect, or RUN/inspect")
+    cache: str | None = _cache()
+    plugins: list[str] = _plugins()
+    data: Any = key(None, "the data source to inspect; required unless there is a RUN")
+    split: Any = key(
+        None,
+        "how validation images are chosen; null: official if the data has a validation part, else holdout",
+    )
 
 
 @dataclass
 class MeasuresConfig:
-    """What the checks of `svhn check` are measured by."""
+    """What the checks of `svhn check` measure by."""
 
     delta: float = key(
-        0.01, "difference of accuracy that the validation part must be able to show", above=0, below=1
+        0.01, "smallest difference in accuracy that the validation set must be able to show", above=0, below=1
     )
-    error: float = key(0.05, "share of wrong readings that you expect in the end", above=0, below=1)
-    steps: int = key(160, "steps of the small trainings that must beat others", low=20)
+    error: float = key(0.05, "error rate that you expect of the final model", above=0, below=1)
+    steps: int = key(160, "steps of the short runs in which a network must learn", low=20)
 
 
+@verb("check", **GROUPS)
 @dataclass
 class CheckConfig(TrainingConfig):
-    """`svhn check`: small trainings that show whether a large one can be trusted (Karpathy 2019)."""
+    """Check data, network and training loop in short runs."""
 
-    check: MeasuresConfig = key(MeasuresConfig, "what the checks are measured by")
+    check: MeasuresConfig = key(MeasuresConfig, "what the checks measure by")
     out: str = key("outputs/check", "folder for the results")
 
 
+@verb("lr-find", **GROUPS)
+@dataclass
+class LrFindConfig(TrainingConfig):
+    """Find a learning rate with a range test (Smith 2017)."""
+
+    low: float = key(1e-6, "lr of the first step", above=0)
+    high: float = key(10.0, "lr of the last step, unless the loss diverges before it", above=0)
+    steps: int = key(200, "number of steps from low to high", low=20)
+    out: str = key("outputs/lr-find", "folder for the curve")
+
+
+@verb("learning-curve", **GROUPS)
+@dataclass
+class LearningCurveConfig(TrainingConfig):
+    """Measure whether more data or a larger model would help."""
+
+    sizes: list[float] = key(
+        [0.05, 0.1, 0.2, 0.5, 1.0], "fractions of the training set to train on", above=0, high=1
+    )
+    repeats: int = key(3, "draws of each size, each with its own seed, counted up from `seed`", low=1)
+    jobs: int | str = _jobs()
+    metric: str = _metric("what chooses the best epoch and drives early stopping")
+    out: str = key(
+        "outputs/learning-curve", "folder for the runs and the curve; an existing one is continued"
+    )
+
+
+@verb("human", data="synth", split="holdout")
 @dataclass
 class HumanConfig:
-    """`svhn human`: a person reads pictures of the validation part."""
+    """Measure how well a person does on validation images."""
 
-    n: int = key(50, "pictures", low=1)
-    html: bool = key(False, "write a page for a browser instead of asking here")
-    seed: int = key(0, "of the split and of which pictures are asked for", low=0)
+    n: int = key(50, "number of images", low=1)
+    html: bool = key(False, "write a page for a browser instead of asking in the terminal")
+    seed: int = key(0, "random seed of the split and of the choice of images", low=0)
     out: str = key("outputs/human", "folder for the answers or the page")
-    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
-    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    cache: str | None = _cache()
+    plugins: list[str] = _plugins()
     data: Any = key(UNSET, "the data source")
-    split: Any = key(UNSET, "how validation pictures are chosen")
+    split: Any = key(UNSET, "how validation images are chosen")
 
 
-@dataclass
-class InspectConfig:
-    """`svhn inspect`: what is wrong or odd in a data set and its split, or which labels a run doubts."""
-
-    run: str | None = key(
-        None, "a k-fold or bootstrap run, whose labels are to be doubted; null inspects data"
-    )
-    seed: int = key(0, "of the split and of which pictures are shown", low=0)
-    blank: float = key(4.0, "contrast in grey levels (0 to 255) below which a picture is blank", low=0)
-    similar: float = key(0.96, "correlation from which two pictures are near-duplicates", above=0, high=1)
-    outlier: float = key(3.5, "robust standard deviations beyond which a picture is an outlier", above=0)
-    out: str | None = key(None, "folder for the result; null is outputs/inspect, or RUN/inspect")
-    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
-    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
-    data: Any = key(None, "the data source that is inspected")
-    split: Any = key(
-        None, "how validation pictures are chosen; null: official where there are some, else holdout"
-    )
-
-
+@verb("eval", "RUN", data=None)
 @dataclass
 class EvalConfig:
-    """`svhn eval RUN`: scores, calibration and worst mistakes of a trained run."""
+    """Evaluate a trained run on its own or on other data."""
 
     run: str = key(UNSET, "a run's folder, a .pt file, or latest")
     part: str = key("test", "which part of the data", choices=("train", "val", "test"))
-    tta: int = key(1, "views of a picture that are averaged; 1 is the picture alone", low=1, high=13)
+    tta: int = _tta()
     out: str | None = key(None, "folder for the report; null is RUN/eval/DATA-PART")
-    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
-    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    device: str = _device()
+    cache: str | None = _cache()
+    plugins: list[str] = _plugins()
     data: Any = key(None, "another data source; null is the run's own")
 
 
+@verb("compare", "RUNS...")
 @dataclass
 class CompareConfig:
-    """`svhn compare RUNS...`: whether runs differ by more than chance."""
+    """Test whether runs differ by more than chance."""
 
     runs: list[str] = key(
-        [], "runs, sweeps (each finished job is a run), a quiz's answers; the first is the baseline"
+        [], "runs, sweeps (each finished job is a run) or answers of a quiz; the first is the baseline"
     )
     baseline: str | None = key(None, "the run that the others are compared with; null is the first")
-    pairs: str = key("baseline", "all: every two of them are compared", choices=("baseline", "all"))
+    pairs: str = key(
+        "baseline", "compare each run with the baseline, or all pairs of runs", choices=("baseline", "all")
+    )
     part: str = key(
-        "val", "pictures: those that validated, or test, which `svhn eval` reads", choices=("val", "test")
+        "val", "which images: held-out ones, or test images scored by `svhn eval`", choices=("val", "test")
     )
     tested_on: str | None = key(
-        None, "part=test: name of the data that `svhn eval RUN data=` read; null is each run's own"
+        None, "part=test: name of the data that `svhn eval RUN data=` scored; null is each run's own"
     )
-    level: float = key(0.95, "confidence of intervals and verdicts", above=0, below=1)
-    out: str = key("outputs/compare", "folder for result.json and the picture of the differences")
+    level: float = key(0.95, "confidence level of intervals and verdicts", above=0, below=1)
+    out: str = key("outputs/compare", "folder for result.json and the plot of the differences")
 
 
-@dataclass
-class RenderConfig:
-    """`svhn render`: look at what the renderer draws, or write a data set of it."""
-
-    layout: str = key(
-        "none",
-        "none draws sheets to look at; else a data set is written as SVHN or Tianchi lay theirs out",
-        choices=("none", "mat", "svhn_full", "mchar", "folder"),
-    )
-    part: str = key("all", "which part of the data set is written", choices=("all", "train", "val", "test"))
-    labels: str | None = key(
-        None, "an mchar JSON or a digitStruct.mat whose numbers and boxes are drawn; the part is its own"
-    )
-    sheet: bool = key(False, "also a sheet for each factor: the same scenes without it and with it")
-    beside: str | None = key(None, "a .mat of the cropped layout whose pictures are drawn beside the renders")
-    out: str = key("outputs/render", "folder for the sheets or the data set")
-    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
-    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
-    data: Any = key(UNSET, "what is rendered")
-
-
+@verb("gather", "DIR")
 @dataclass
 class GatherConfig:
-    """`svhn gather DIR`: jobs that trained one fold or seed each become one run of several."""
+    """Join jobs that trained one fold or seed each."""
 
     dir: str = key(UNSET, "a sweep's folder, or any folder of such runs")
-    out: str | None = key(None, "the run's folder; null is DIR/gathered")
-    report: bool = key(True, "write report.html: everything about the run as one page")
+    out: str | None = key(None, "folder of the new run; null is DIR/gathered")
+    report: bool = key(True, "write report.html: the whole run on one page")
 
 
+@verb("report", "RUN")
 @dataclass
 class ReportConfig:
-    """`svhn report RUN`: everything about a run or a sweep as one HTML page."""
+    """Write a report of a run or a sweep as one HTML page."""
 
-    run: str = key(UNSET, "a run's, fold's or sweep's folder, a file in it, or latest")
+    run: str = key(UNSET, "folder of a run, a fold or a sweep, a file in it, or latest")
     out: str | None = key(None, "the file to write; null is report.html in the run's folder")
-    human: str = key("outputs/human", "folder of a quiz's answers, shown where they are of the same pictures")
-    check: str = key("outputs/check", "folder of checks, shown where they are of the same data")
-    inspect: str = key("outputs/inspect", "folder of findings, shown where they are of the same data")
+    human: str = key("outputs/human", "folder of quiz answers; shown if they are for the same images")
+    check: str = key("outputs/check", "folder of check results; shown if they are for the same data")
+    inspect: str = key("outputs/inspect", "folder of inspect results; shown if they are for the same data")
 
 
+@verb("ensemble", "RUNS...")
 @dataclass
 class EnsembleConfig:
-    """`svhn ensemble`: several trained networks as one."""
+    """Combine folds, snapshots or runs into one model."""
 
     runs: list[str] = key([], "runs, .pt files, folders of them such as RUN/snapshots, or globs")
     how: str = key(
         "mean",
-        "mean of the probabilities; vote: a vote for each network; weights: fitted on validation pictures",
+        "average the probabilities, take a majority vote, or fit weights on the validation images",
         choices=("mean", "vote", "weights"),
     )
-    out: str | None = key(None, "the folder to write; null is a new one in outputs/ensemble")
-    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
-    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    out: str | None = key(None, "folder to write; null is a new one in outputs/ensemble")
+    device: str = _device()
+    cache: str | None = _cache()
+    plugins: list[str] = _plugins()
 
 
+@verb("predict", "RUN PATHS...")
 @dataclass
 class PredictConfig:
-    """`svhn predict`: what a trained run reads in pictures."""
+    """Predict the numbers in image files, as CSV."""
 
     run: str = key(UNSET, "a run's folder, a .pt file, or latest; folds are averaged")
-    paths: list[str] = key([], "files, folders, globs, a .mat; - for a list of files on standard input")
-    out: str | None = key(None, "the file to write; null is standard output")
-    format: str = key("csv", "what is written; tianchi: a submission", choices=("csv", "tianchi"))
-    strict: bool = key(False, "end at the first picture that cannot be read")
-    crop: str | None = key(
-        None, "whole: the pictures are the numbers themselves; null: cut as in training", choices=("whole",)
+    paths: list[str] = key(
+        [], "files, folders, globs or a .mat file; - reads a list of files from standard input"
     )
-    tta: int = key(1, "views of a picture that are averaged; 1 is the picture alone", low=1, high=13)
-    batch: int = key(256, "pictures that are read at once", low=1)
-    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    out: str | None = key(None, "the file to write; null is standard output")
+    format: str = key(
+        "csv", "csv: all columns; tianchi: a submission to the contest", choices=("csv", "tianchi")
+    )
+    strict: bool = key(False, "stop at the first image that cannot be decoded")
+    crop: str | None = key(
+        None,
+        "whole: the images are already cropped to the number; null crops as in training",
+        choices=("whole",),
+    )
+    tta: int = _tta()
+    batch: int = key(256, "images per batch", low=1)
+    device: str = _device()
+    plugins: list[str] = _plugins()
 
 
+@verb("submission", "FILE FOLDER")
 @dataclass
 class SubmissionConfig:
-    """`svhn submission`: whether a file is a valid submission to the Tianchi contest."""
+    """Check a submission to the Tianchi contest."""
 
-    file: str = key(UNSET, "the file: file_name,file_code")
-    folder: str = key(UNSET, "the folder of the pictures")
+    file: str = key(UNSET, "the submission: file_name,file_code")
+    folder: str = key(UNSET, "the folder of the images")
 
 
+@verb("export", "RUN")
 @dataclass
 class ExportConfig:
-    """`svhn export`: a trained network as ONNX and safetensors, with a model card."""
+    """Export a network to ONNX and safetensors."""
 
-    run: str = key(UNSET, "a run's or fold's folder, a .pt file, or latest")
-    out: str | None = key(None, "the folder to write; null is RUN/export")
-    cache: str | None = key(None, "folder of prepared data; null is $SVHN_CACHE or ~/.cache/svhn")
-    plugins: list[str] = key([], "modules of yours that register data sources, models, ...")
+    run: str = key(UNSET, "folder of a run or a fold, a .pt file, or latest")
+    out: str | None = key(None, "folder to write; null is RUN/export")
+    cache: str | None = _cache()
+    plugins: list[str] = _plugins()
 
 
-VERBS: dict[str, type] = {
-    "train": TrainConfig,
-    "inspect": InspectConfig,
-    "check": CheckConfig,
-    "lr-find": LrFindConfig,
-    "learning-curve": LearningCurveConfig,
-    "human": HumanConfig,
-    "eval": EvalConfig,
-    "compare": CompareConfig,
-    "gather": GatherConfig,
-    "report": ReportConfig,
-    "ensemble": EnsembleConfig,
-    "predict": PredictConfig,
-    "submission": SubmissionConfig,
-    "export": ExportConfig,
-    "render": RenderConfig,
-}
+@verb("render", data="synth")
+@dataclass
+class RenderConfig:
+    """Render sheets of samples or a data set on disk."""
+
+    layout: str = key(
+        "none",
+        "none draws sheets; the others write a data set in the layout of SVHN, Tianchi or class folders",
+        choices=("none", "mat", "svhn_full", "mchar", "folder"),
+    )
+    part: str = key("all", "which part of the data set to write", choices=("all", "train", "val", "test"))
+    labels: str | None = key(
+        None,
+        "an mchar JSON or a digitStruct.mat file whose numbers and boxes are drawn; it sets the part",
+    )
+    sheet: bool = key(False, "also draw a sheet for each factor: the same scenes without it and with it")
+    beside: str | None = key(
+        None, "a .mat file in the cropped-digits layout; its images are shown beside the rendered ones"
+    )
+    out: str = key("outputs/render", "folder for the sheets or the data set")
+    cache: str | None = _cache()
+    plugins: list[str] = _plugins()
+    data: Any = key(UNSET, "what to render")

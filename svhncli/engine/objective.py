@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+
+from svhncli.models.gates import expected_open
 
 
 def objective(
@@ -46,3 +48,16 @@ def l2_penalty(weights: Iterable[Tensor]) -> Tensor:
     the same (Loshchilov & Hutter 2019).
     """
     return 0.5 * sum((weight.square().sum() for weight in weights), torch.zeros(()))
+
+
+def matrices(network: nn.Module) -> list[nn.Parameter]:
+    """The weights that penalties act on: all trainable parameters except biases and norm layers."""
+    return [p for p in network.parameters() if p.ndim > 1 and p.requires_grad]
+
+
+PENALTIES: Mapping[str, Callable[[nn.Module], Tensor]] = {
+    "l0": expected_open,
+    "l1": lambda network: l1_penalty(matrices(network)),
+    "l2": lambda network: l2_penalty(matrices(network)),
+}
+"""Key of `reg` -> the function of the network that its value multiplies in the loss."""

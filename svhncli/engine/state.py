@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,9 @@ from svhncli.engine.augment import Augment
 from svhncli.engine.averaging import Ema
 from svhncli.engine.batches import Batches, TrainingImages
 from svhncli.engine.device import Machine
-from svhncli.engine.optim import Schedule
 from svhncli.engine.policies import Policy
 from svhncli.engine.preprocess import Preprocess
+from svhncli.engine.schedules import Schedule
 from svhncli.engine.stopping import EarlyStopping
 from svhncli.engine.tally import Tally
 from svhncli.stats.metrics import VAL_ACCURACY, Metric
@@ -41,9 +41,8 @@ class Plan:
     policy: Policy | None = None
     augment: Augment = field(default_factory=Augment)
     clip: float = 0.0
-    l0: float = 0.0
-    l1: float = 0.0
-    l2: float = 0.0
+    penalties: Mapping[str, float] = field(default_factory=dict)
+    """Key of `objective.PENALTIES` -> its factor in the loss."""
     label_smoothing: float = 0.0
     position_weights: torch.Tensor | None = None
     mixup: float = 0.0

@@ -8,10 +8,9 @@ from torch import nn
 from svhncli.core.rng import key
 from svhncli.engine.batches import Batch
 from svhncli.engine.mixing import mix
-from svhncli.engine.objective import l1_penalty, l2_penalty, objective
-from svhncli.engine.optim import step_optimizer
+from svhncli.engine.objective import PENALTIES, objective
+from svhncli.engine.optimizers import step_optimizer
 from svhncli.engine.state import Plan, State
-from svhncli.models.gates import expected_open
 
 
 def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
@@ -37,13 +36,9 @@ def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
     loss = losses.mean()
 
     total = loss
-    weights = [p for p in state.model.parameters() if p.ndim > 1 and p.requires_grad]
-    if plan.l0:
-        total = total + plan.l0 * expected_open(state.model)
-    if plan.l1:
-        total = total + plan.l1 * l1_penalty(weights)
-    if plan.l2:
-        total = total + plan.l2 * l2_penalty(weights)
+    for name, strength in plan.penalties.items():
+        if strength:
+            total = total + strength * PENALTIES[name](state.model)
     state.optimizer.zero_grad(set_to_none=True)
     total.backward()
     if plan.clip:

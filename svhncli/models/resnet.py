@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
@@ -75,3 +76,8 @@ def _torchvision(name: str, pretrained: bool) -> nn.Module:
             "download that file to $TORCH_HOME/hub/checkpoints (default ~/.cache/torch), "
             "or set model.pretrained=false",
         ) from error
+
+
+resnet18 = partial(ResNet, depth=18)
+resnet34 = partial(ResNet, depth=34)
+resnet50 = partial(ResNet, depth=50)

@@ -19,6 +19,7 @@ from svhncli.data.split import Fold
 from svhncli.engine.averaging import Ema
 from svhncli.engine.batches import Batches, TrainingImages, batch_bounds
 from svhncli.engine.device import Machine
+from svhncli.engine.objective import PENALTIES
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.state import Plan, State
 from svhncli.engine.stopping import EarlyStopping
@@ -70,9 +71,7 @@ def assemble(
         policy=registry.policy(config.reg.augment),
         augment=registry.augment(config.reg.augment),
         clip=config.optim.clip,
-        l0=config.reg.l0,
-        l1=config.reg.l1,
-        l2=config.reg.l2,
+        penalties={name: getattr(config.reg, name) for name in PENALTIES},
         label_smoothing=config.reg.label_smoothing,
         position_weights=_position_weights(config.reg, positions, machine),
         mixup=config.reg.mixup,

@@ -293,7 +293,7 @@ def _finish(
         has_test=data.test is not None,
         diagnosis=diagnose(history, best, train_score, val_score),
         watch=jumps(watched) if len(plan.watch) else None,
-        units=OpenUnits(*count_open(network)) if plan.l0 else None,
+        units=OpenUnits(*count_open(network)) if config.reg.l0 else None,
         parameters=sum(p.numel() for p in network.parameters()),
         seconds=seconds,
         images_per_second=images_per_second,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import re
 import subprocess
 import sys
 import threading
 from dataclasses import fields
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -114,12 +117,18 @@ def test_help_lists_every_verb_and_flag(words: list[str], capsys: pytest.Capture
     assert all(word in text for word in [*VERBS, *cli.FLAGS])
 
 
-def test_the_overview_has_the_verbs_of_the_schema_and_says_what_they_take() -> None:
-    assert list(overview.VERBS) == list(VERBS)
-    for verb, kind in VERBS.items():
-        names = {item.name for item in fields(kind)}
+def test_the_words_of_a_verb_are_keys_of_it() -> None:
+    for verb, declared in VERBS.items():
+        names = {item.name for item in fields(declared.config)}
         assert set(catalog.plain_keys(verb)) <= names
         assert catalog.takes_run(verb) == ("run" in names)
+
+
+def test_the_overview_has_every_verb_with_its_words_and_meaning() -> None:
+    text = overview.overview(cli.FLAGS, cli.SHORT)
+    for verb in VERBS.values():
+        row = rf"^  {re.escape(f'{verb.name} {verb.words}'.rstrip())}  +{re.escape(verb.meaning)}$"
+        assert re.search(row, text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -140,7 +149,7 @@ def test_help_of_a_verb_lists_every_key_with_meaning_and_every_choice(
 def test_help_says_ranges_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["train", "--help"])
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "epochs 20 passes over the training part [int >= 1]" in lines
+    assert "epochs 20 passes over the training set [int >= 1]" in lines
     assert "split.k 5 number of folds [int >= 2]" in lines
     assert any(line.startswith("lr from optim learning rate") for line in lines)
 
@@ -159,7 +168,13 @@ def test_help_and_completion_import_nothing_heavy() -> None:
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"svhn {__version__}\n"
+    python, torch = platform.python_version(), metadata.version("torch")
+    assert capsys.readouterr().out == f"svhn {__version__} (Python {python}, torch {torch})\n"
+
+
+def test_the_version_has_one_home() -> None:
+    assert not re.search(r"^version", (REPO / "pyproject.toml").read_text(), re.MULTILINE)
+    assert __version__ in (REPO / "svhncli" / "__init__.py").read_text()
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
@@ -188,6 +203,17 @@ def test_cfg_job_prints_the_config_and_leaves_nothing_behind(
     assert (config.lr, config.model) == (0.25, MlpConfig())
     assert printed.err == ""
     assert list(empty_folder.iterdir()) == []
+
+
+def test_cfg_shows_a_config_whose_run_is_not_given_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["eval", "--cfg", "job"]) == 0
+    assert OmegaConf.is_missing(OmegaConf.create(capsys.readouterr().out), "run")
+
+
+@pytest.mark.parametrize("words", [["hydra"], ["all"], ["job", "--package", "optim"], ["job", "--resolve"]])
+def test_every_kind_of_cfg_prints(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--cfg", *words]) == 0
+    assert capsys.readouterr().out
 
 
 def test_config_dir_adds_choices(capsys: pytest.CaptureFixture[str], empty_folder: Path) -> None:
@@ -225,7 +251,7 @@ def test_hydra_leaves_the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> 
 
 MISTAKES = {
     "trian": ("unknown verb 'trian'", "did you mean 'train'?"),
-    "frobnicate": ("unknown verb", "there are: train, inspect, check"),
+    "frobnicate": ("unknown verb", "the verbs are: train, inspect, check"),
     "train --jsn": ("unknown flag --jsn", "did you mean --json?"),
     "train --cfg jib": ("--cfg jib", "job or hydra or all"),
     "train --json=1": ("--json takes no value", ""),
@@ -241,21 +267,21 @@ MISTAKES = {
     "train reg.augment={rotat:5}": ("unknown key 'reg.augment.rotat'", "did you mean 'reg.augment.rotate'?"),
     "train zzz=1": ("unknown key 'zzz'", "svhn train --help"),
     "train +epoch=1": ("unknown key 'epoch'", "did you mean 'epochs'?"),
-    "train model=cnnn": ("unknown model 'cnnn'; there are: cnn, ", "did you mean 'cnn'?"),
+    "train model=cnnn": ("unknown model 'cnnn'; choose from: cnn, ", "did you mean 'cnn'?"),
     "train model=null": ("takes the name of one of its choices", ""),
     "train ~model": ("model is not set", "model=linear|"),
-    "train epochs=abc": ("epochs=abc has the wrong type; it must be: whole number, 1 or more", "passes over"),
+    "train epochs=abc": ("epochs=abc has the wrong type; it must be: integer, 1 or more", "passes over"),
     "train epochs=1e2": ("epochs=100.0 has the wrong type", "epochs=100"),
     "train reg.patience=none": ("reg.patience=none has the wrong type", "0 never stops early"),
     "train split.seed=none": ("split.seed=none has the wrong type", "split.seed=null"),
-    "train model=mlp model.widths=64": ("it must be: list of whole number", "model.widths=[64]"),
+    "train model=mlp model.widths=64": ("it must be: list of integers", "model.widths=[64]"),
     "train test=maybe": ("it must be: true or false", "score the best weights"),
     "train reg.augment={rotate:x}": ("reg.augment.rotate=x has the wrong type", "degrees"),
     "train epochs=0": ("epochs=0: must be 1 or more", "the verb's --help"),
     "train epochs=0 lr=-1": ("lr=-1.0: must be above 0", "the verb's --help"),
     "train lr=nan": ("lr=nan: must be a finite number", ""),
     "train metric=val_acc": ("must be val_accuracy or val_loss; did you mean 'val_accuracy'?", ""),
-    "train lr=[1": ("cannot read 'lr=[1'", "bracket"),
+    "train lr=[1": ("cannot parse 'lr=[1'", "bracket"),
     "train cnn": ("'cnn' is not key=value", "did you mean 'model=cnn'?"),
     "train epoch": ("'epoch' is not key=value", "did you mean 'epochs=...'?"),
     "train lr=1,2": ("'lr=1,2' gives several values to one run", "svhn train -m lr=1,2"),
@@ -268,6 +294,12 @@ MISTAKES = {
     "eval": ("which run?", "svhn eval RUN"),
     "eval latest data.size=40": ("'data.size' belongs to data=synth", "add data=synth"),
     "eval latest part=tset": ("did you mean 'test'?", ""),
+    "train epochs=0 --cfg job": ("epochs=0: must be 1 or more", "the verb's --help"),
+    "train device=mps --cfg job": ("device=mps: must be auto or cpu or cuda", "the verb's --help"),
+    "train epochs=abc --cfg job": ("epochs=abc has the wrong type", "passes over"),
+    "train epochs=0 --cfg hydra": ("epochs=0: must be 1 or more", "the verb's --help"),
+    "train epochs=0 --cfg job --package optim": ("epochs=0: must be 1 or more", "the verb's --help"),
+    "eval latest part=tset --cfg all": ("did you mean 'test'?", ""),
     "eval latest -m": ("takes neither --resume nor --multirun", ""),
     "compare": ("no runs are named", "svhn compare A B"),
     "predict": ("which run?", "svhn predict RUN PATHS..."),
@@ -306,7 +338,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_bug_keeps_its_traceback_and_a_full_disk_does_not(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.explain(RuntimeError("odd"), debug=False) == 1
-    assert "RuntimeError: odd\n  this is a bug of svhn" in capsys.readouterr().err
+    assert "RuntimeError: odd\n  this is a bug in svhn" in capsys.readouterr().err
     assert cli.explain(OSError(errno.ENOSPC, "No space left on device", "x.pt"), debug=False) == 6
     assert capsys.readouterr().err.startswith(
         "svhn: error: cannot write 'x.pt': No space left on device\n  hint: "

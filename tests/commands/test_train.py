@@ -241,7 +241,7 @@ def test_a_validation_file_that_trains_or_tests_is_refused(
         if part == "test":
             for name in ("train", "test"):
                 assert cli.main(["train", *words, f"split.file=d/{name}_32x32.mat"]) == 3
-                assert "very pictures" in capsys.readouterr().err
+                assert "the same images" in capsys.readouterr().err
 
 
 def test_missing_data_is_exit_code_3_and_leaves_no_run_behind(

@@ -1,4 +1,4 @@
-"""conf/ and the schema say the same: names, defaults, and a word about every key."""
+"""conf/ and the config dataclasses agree: names, defaults, and a comment on every key."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def hydra() -> Iterator[None]:
 def composed(verb: str, *words: str) -> Any:
     """The config dataclass that a command line makes."""
     values = OmegaConf.to_container(compose(verb, list(words)), resolve=True)
-    config = from_dict(VERBS[verb], values)
+    config = from_dict(VERBS[verb].config, values)
     rules.validate(config)
     return config
 
@@ -62,7 +62,7 @@ def test_reg_none_is_the_dataclass_of_regularisation() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_root_keys_and_their_dataclass_have_the_same_defaults(verb: str) -> None:
-    keys = list(catalog.walk(VERBS[verb]))
+    keys = list(catalog.walk(VERBS[verb].config))
     plain = catalog.plain_keys(verb)
     config = composed(
         verb, *(f"{key.path}=x" for key in keys if key.path in plain and key.default == rules.UNSET)
@@ -73,7 +73,7 @@ def test_the_root_keys_and_their_dataclass_have_the_same_defaults(verb: str) -> 
 
 
 @pytest.mark.parametrize(("optim", "lr"), LR.items())
-def test_each_optimiser_brings_its_lr(optim: str, lr: float) -> None:
+def test_each_optimizer_has_its_default_lr(optim: str, lr: float) -> None:
     assert composed("train", f"optim={optim}").lr == lr
 
 
@@ -92,19 +92,28 @@ def test_every_file_says_what_it_is(path: Path) -> None:
     assert any("@package" not in line for line in comments[:2])
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.parent != CONF], ids=named)
-def test_a_choice_file_writes_out_every_key_of_its_dataclass(path: Path) -> None:
+def keys_of_choice(path: Path) -> tuple[set[str], set[str]]:
+    """The keys that a choice's file writes out, and those of its dataclass."""
     group = path.parent.name
-    schema_name = re.search(r"/schema/(\w+)/(\w+)@", path.read_text(encoding="utf-8"))
-    if schema_name is None:
-        return
-    kind = CHOICES[schema_name[1]][schema_name[2]]
-    values = OmegaConf.to_container(OmegaConf.load(path))
+    values: Any = OmegaConf.to_container(OmegaConf.load(path))
     own = values["optim"] if group == "optim" else values
-    written = set(
-        rules.flat({name: value for name, value in own.items() if name not in ("defaults", "name")})
-    )
-    assert written == {key.path for key in catalog.walk(kind)}
+    kind = RegConfig if group == "reg" else CHOICES[group][own.pop("name")]
+    written = {name for name in rules.flat(own) if name != "name"}
+    return written, {key.path for key in catalog.walk(kind)}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name in CHOICES], ids=named)
+def test_a_choice_file_writes_out_every_key_of_its_dataclass(path: Path) -> None:
+    written, declared = keys_of_choice(path)
+    assert written == declared
+
+
+def test_a_choice_file_without_one_of_its_keys_is_noticed(tmp_path: Path) -> None:
+    short = tmp_path / "model" / "cnn.yaml"
+    short.parent.mkdir()
+    short.write_text(re.sub("^depth:.*\n", "", (CONF / "model/cnn.yaml").read_text(), flags=re.MULTILINE))
+    written, declared = keys_of_choice(short)
+    assert declared - written == {"depth"}
 
 
 def test_an_lr_on_the_command_line_wins() -> None:

@@ -18,10 +18,11 @@ from svhncli.engine.batches import Batches, batch_bounds
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import evaluate
 from svhncli.engine.loop import Epoch, Tick, fit
-from svhncli.engine.optim import Plateau, avoid_compiler_import, param_groups, step_optimizer
+from svhncli.engine.optimizers import avoid_compiler_import, param_groups, step_optimizer
 from svhncli.engine.policies import RANDAUGMENT, Policy
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.range_test import range_test
+from svhncli.engine.schedules import Plateau
 from svhncli.engine.state import Plan, State
 from svhncli.engine.stopping import EarlyStopping
 from svhncli.engine.tally import Tally
@@ -82,8 +83,7 @@ def make(epochs=4, seed=0, lr=0.1, momentum=0.9, metric=VAL_LOSS, added=(), **mo
         mixup=0.3,
         cutmix=0.5,
         label_smoothing=0.1,
-        l1=1e-5,
-        l2=1e-4,
+        penalties={"l1": 1e-5, "l2": 1e-4},
         clip=5.0,
         **more,
     )
@@ -375,7 +375,7 @@ def test_the_compiler_is_not_imported_by_a_training_step():
 
     script = """
 import sys, torch
-from svhncli.engine.optim import avoid_compiler_import, step_optimizer
+from svhncli.engine.optimizers import avoid_compiler_import, step_optimizer
 avoid_compiler_import()
 net = torch.nn.Linear(2, 2)
 optimizer = torch.optim.Adam(net.parameters(), fused=True)

@@ -16,7 +16,7 @@ from PIL import Image
 from svhncli.cli import main as cli
 from svhncli.core.rng import numpy_generator
 from svhncli.engine.lr_range import Point, suggest
-from svhncli.engine.optim import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, misfits
+from svhncli.engine.schedules import Constant, Cosine, OneCycle, Plateau, Schedule, Step, Warmup, misfits
 
 TINY = [
     "data=tiny",

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from svhncli.engine.objective import l1_penalty, l2_penalty, objective
+from svhncli.config.groups.reg import RegConfig
+from svhncli.engine.objective import PENALTIES, l1_penalty, l2_penalty, objective
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -58,3 +59,8 @@ def test_penalties_and_their_gradients() -> None:
 
 def test_penalties_of_no_weights_are_zero() -> None:
     assert l1_penalty([]).item() == l2_penalty([]).item() == 0.0
+
+
+def test_every_penalty_is_a_key_of_the_regularization_that_is_off_by_default() -> None:
+    for name in PENALTIES:
+        assert getattr(RegConfig(), name) == 0

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim import lr_scheduler
 
-from svhncli.engine.optim import (
+from svhncli.engine.optimizers import param_groups
+from svhncli.engine.schedules import (
     Constant,
     Cosine,
     OneCycle,
@@ -23,7 +24,6 @@ from svhncli.engine.optim import (
     Step,
     Warmup,
     between,
-    param_groups,
 )
 
 

@@ -27,7 +27,7 @@ from svhncli.config.verbs import CheckConfig, MeasuresConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, NumberedNames
 from svhncli.data.split import Fold
-from svhncli.engine import device, forward, optim, step
+from svhncli.engine import device, forward, optimizers, step
 from svhncli.engine.batches import Batch, Batches
 from svhncli.engine.tally import Tally
 from svhncli.report.terminal import Show
@@ -184,7 +184,7 @@ def mean_of_batch_means(patch: Patch) -> None:
 
 def train_the_head_alone(patch: Patch) -> None:
     patch.setattr(
-        optim,
+        optimizers,
         "param_groups",
         lambda network, *_: [{"params": list(network.parameters())[-2:], "weight_decay": 0}],
     )

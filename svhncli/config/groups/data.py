@@ -3,133 +3,153 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from svhncli.config.declare import choice
 from svhncli.config.rules import key
+
+
+def _crop(default: str) -> Any:
+    meaning = "what the network sees: the whole photograph, or the bounding box of its digits"
+    return key(default, meaning, choices=("whole", "boxes"))
+
+
+def _extra() -> Any:
+    meaning = "what the extra part is used for: nothing, training or validation"
+    return key("none", meaning, choices=("none", "train", "val"))
+
+
+def _fresh() -> Any:
+    return key(False, "render new training images for every epoch after the first")
 
 
 @dataclass
 class SourceConfig:
-    """What all data sources share."""
+    """Keys that all data sources share."""
 
     exclude: str | None = key(
-        None, "a file of names, one a line, of training (or own validation) pictures to leave out"
+        None, "a file with the names of training or validation images to leave out, one per line", path=True
     )
 
 
 @dataclass
 class RenderedConfig(SourceConfig):
-    """What all rendered pictures share."""
+    """Keys that all rendered data shares."""
 
-    world: str | None = key(None, "a YAML that changes the renderer's distributions (see svhn render)")
-    without: list[str] = key([], "the renderer's factors to leave out, such as [shadow, plate]")
-    fonts: str | None = key(None, "folder of fonts of yours, drawn in addition to the installed ones")
+    world: str | None = key(
+        None, "a YAML file that changes the renderer's distributions (see svhn render)", path=True
+    )
+    without: list[str] = key([], "factors of the renderer to leave out, such as [shadow, plate]")
+    fonts: str | None = key(
+        None, "a folder of your own fonts, used in addition to the installed ones", path=True
+    )
+
+
+@choice("data", builds="svhncli.data.sources.synth:load")
+@dataclass
+class SynthConfig(RenderedConfig):
+    """Street-number digits rendered from fonts: built in, nothing to download."""
+
+    name: str = key("synth", "the data source")
+    n_train: int = key(40_000, "number of rendered training images", low=20)
+    n_test: int = key(4_000, "number of rendered test images; 0 leaves the test part out", low=0)
+    size: int = key(32, "side of an image in pixels", low=16, high=128)
+    seed: int = key(0, "which images are rendered; independent of the run's seed", low=0)
+    fresh: bool = _fresh()
 
 
 @dataclass
-class SynthConfig(RenderedConfig):
-    """Street-number digits rendered from fonts: the embedded data, nothing to download."""
+class PhotographsConfig(SourceConfig):
+    """Keys of photographs of whole numbers: which part of each is seen, and at what size."""
 
-    name: str = key("synth", "the data source")
-    n_train: int = key(40_000, "rendered training pictures", low=20)
-    n_test: int = key(4_000, "rendered test pictures; 0 leaves the test part out", low=0)
-    size: int = key(32, "side of a picture in pixels", low=16, high=128)
-    seed: int = key(0, "which pictures are rendered; independent of the run's seed", low=0)
-    fresh: bool = key(False, "every epoch after the first trains on newly rendered pictures")
+    height: int = key(64, "height of the network's input in pixels", low=8, high=1024)
+    width: int = key(128, "width of the network's input in pixels", low=8, high=1024)
+    crop: str = _crop("whole")
+    widen: float = key(
+        0.15, "crop=boxes: margin on each side, as a fraction of the box's width and height", low=0, high=4
+    )
+    jitter: float = key(
+        0.1,
+        "crop=boxes: largest random shift of the crop in training, as a fraction of its sides",
+        low=0,
+        high=1,
+    )
 
 
+@choice("data", builds="svhncli.data.sources.synth_full:load")
+@dataclass
+class SynthFullConfig(PhotographsConfig, RenderedConfig):
+    """Rendered photographs of whole street numbers, with the sizes, lengths and boxes of real ones."""
+
+    name: str = key("synth_full", "the data source")
+    n_train: int = key(20_000, "number of rendered training photographs", low=20)
+    n_test: int = key(2_000, "number of rendered test photographs; 0 leaves the test part out", low=0)
+    seed: int = key(0, "which photographs are rendered; independent of the run's seed", low=0)
+    crop: str = _crop("boxes")
+
+
+@choice("data", builds="svhncli.data.sources.svhn:load")
 @dataclass
 class SvhnConfig(SourceConfig):
     """The official cropped digits: train_32x32.mat, test_32x32.mat and optionally extra_32x32.mat."""
 
     name: str = key("svhn", "the data source")
-    root: str = key("data/svhn", "folder that holds the .mat files, or where they are downloaded to")
-    extra: str = key(
-        "none",
-        "the extra part: unused, more training, or the validation part",
-        choices=("none", "train", "val"),
+    root: str = key("data/svhn", "folder of the .mat files; missing ones are downloaded to it", path=True)
+    extra: str = _extra()
+    download: bool = key(True, "download missing files")
+    check_md5: bool = key(
+        True, "require the official files (MD5); false accepts your own files in the same layout"
     )
-    download: bool = key(True, "fetch files that are missing")
-    check_md5: bool = key(True, "insist on the official files; false takes your own files of the same layout")
 
 
+@choice("data", builds="svhncli.data.sources.mix:load")
 @dataclass
 class MixConfig(SvhnConfig, RenderedConfig):
-    """The pictures of data=svhn, with rendered ones beside them that only train, never validate or test."""
+    """The images of data=svhn plus rendered ones, which are only trained on, never validated or tested."""
 
     name: str = key("mix", "the data source")
-    share: float = key(0.5, "how much of each training batch is rendered", low=0, below=1)
-    n_rendered: int = key(20_000, "rendered training pictures, of the real ones' size", low=20)
-    seed: int = key(0, "which pictures are rendered; independent of the run's seed", low=0)
-    fresh: bool = key(False, "every epoch after the first draws newly rendered pictures")
-
-
-@dataclass
-class PhotographsConfig(SourceConfig):
-    """What photographs of whole numbers share: which part of them is seen, in how many pixels."""
-
-    height: int = key(64, "rows of pixels that the network sees", low=8, high=1024)
-    width: int = key(128, "columns of pixels that the network sees", low=8, high=1024)
-    crop: str = key(
-        "whole", "what is seen: the whole photograph, or its digits' boxes", choices=("whole", "boxes")
-    )
-    widen: float = key(
-        0.15, "crop=boxes: share of their width and height that is added at each side", low=0, high=4
-    )
-    jitter: float = key(
-        0.1, "crop=boxes: how far the view moves in training, as a share of its sides", low=0, high=1
-    )
+    share: float = key(0.5, "fraction of each training batch that is rendered", low=0, below=1)
+    n_rendered: int = key(20_000, "number of rendered training images, in the size of the real ones", low=20)
+    seed: int = key(0, "which images are rendered; independent of the run's seed", low=0)
+    fresh: bool = _fresh()
 
 
 @dataclass
 class FilesConfig(PhotographsConfig):
-    """What photographs in files share."""
+    """Keys that photographs in files share."""
 
-    skip_broken: bool = key(False, "leave out pictures that are missing or cannot be read")
-
-
-@dataclass
-class SynthFullConfig(PhotographsConfig, RenderedConfig):
-    """Photographs of whole street numbers, rendered: sizes, lengths and boxes as the real ones have them."""
-
-    name: str = key("synth_full", "the data source")
-    n_train: int = key(20_000, "rendered training photographs", low=20)
-    n_test: int = key(2_000, "rendered test photographs; 0 leaves the test part out", low=0)
-    seed: int = key(0, "which photographs are rendered; independent of the run's seed", low=0)
-    crop: str = key(
-        "boxes", "what is seen: the whole photograph, or its digits' boxes", choices=("whole", "boxes")
-    )
+    skip_broken: bool = key(False, "leave out images that are missing or damaged")
 
 
+@choice("data", builds="svhncli.data.sources.svhn_full:load")
 @dataclass
 class SvhnFullConfig(FilesConfig):
-    """The official whole numbers (format 1): train.tar.gz, test.tar.gz, extra.tar.gz or their folders."""
+    """The official full numbers (format 1): train.tar.gz, test.tar.gz, extra.tar.gz or their folders."""
 
     name: str = key("svhn_full", "the data source")
-    root: str = key("data/svhn_full", "folder that holds the archives or folders, or where they are put")
-    extra: str = key(
-        "none",
-        "the extra part: unused, more training, or the validation part",
-        choices=("none", "train", "val"),
+    root: str = key(
+        "data/svhn_full", "folder of the archives or folders; missing ones are downloaded to it", path=True
     )
-    download: bool = key(True, "fetch archives that are missing; false for files of your own")
-    crop: str = key(
-        "boxes", "what is seen: the whole photograph, or its digits' boxes", choices=("whole", "boxes")
-    )
+    extra: str = _extra()
+    download: bool = key(True, "download missing archives; false for files of your own")
+    crop: str = _crop("boxes")
 
 
+@choice("data", builds="svhncli.data.sources.mchar:load")
 @dataclass
 class McharConfig(FilesConfig):
     """The Tianchi street-character contest: mchar_train/, mchar_train.json, mchar_val/, mchar_val.json."""
 
     name: str = key("mchar", "the data source")
-    root: str = key("data/mchar", "folder that holds the contest's files")
+    root: str = key("data/mchar", "folder of the contest's files", path=True)
 
 
+@choice("data", builds="svhncli.data.sources.folder:load")
 @dataclass
 class FolderConfig(FilesConfig):
-    """Pictures of yours: class folders 0 to 9 or a labels.csv, also in train/, test/ and val/."""
+    """Your own images: class folders 0 to 9 or a labels.csv, optionally in train/, test/ and val/."""
 
     name: str = key("folder", "the data source")
-    root: str = key("data/folder", "folder that holds the pictures")
-    height: int = key(32, "rows of pixels that the network sees", low=8, high=1024)
-    width: int = key(32, "columns of pixels that the network sees", low=8, high=1024)
+    root: str = key("data/folder", "folder of the images", path=True)
+    height: int = key(32, "height of the network's input in pixels", low=8, high=1024)
+    width: int = key(32, "width of the network's input in pixels", low=8, high=1024)

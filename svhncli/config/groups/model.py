@@ -4,47 +4,55 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from svhncli.config.declare import choice
 from svhncli.config.rules import key
 
 
 @dataclass
 class NetworkConfig:
-    """What all networks share."""
+    """Keys that all networks share."""
 
-    init_bias: bool = key(False, "the head starts from the shares of the classes in the training part")
-    stn: bool = key(False, "a spatial transformer in front (Jaderberg et al. 2015)")
+    init_bias: bool = key(False, "initialize the head's bias to the class frequencies of the training set")
+    stn: bool = key(False, "put a spatial transformer in front of the network (Jaderberg et al. 2015)")
     stn_size: list[int] = key(
-        [], "rows and columns that it hands to the network, such as [48, 64]; [] keeps all", low=8, high=1024
+        [],
+        "height and width of the spatial transformer's output, such as [48, 64]; [] keeps the input size",
+        low=8,
+        high=1024,
     )
 
 
+@choice("model", builds="svhncli.models.linear:Linear")
 @dataclass
 class LinearConfig(NetworkConfig):
     """Softmax regression on pixels; degree 2 adds polynomial features."""
 
     name: str = key("linear", "the network")
-    degree: int = key(1, "2 adds all products of pairs of pixels of a pooled grey picture", low=1, high=2)
-    pool: int = key(8, "side of the pooled picture that degree 2 multiplies", low=2, high=16)
+    degree: int = key(1, "2 adds the products of all pairs of pixels of a pooled gray image", low=1, high=2)
+    pool: int = key(8, "side of the pooled image for degree=2, in pixels", low=2, high=16)
 
 
+@choice("model", builds="svhncli.models.mlp:Mlp")
 @dataclass
 class MlpConfig(NetworkConfig):
     """Fully connected layers with ReLU."""
 
     name: str = key("mlp", "the network")
-    widths: list[int] = key([512, 256], "units of each hidden layer", low=1)
+    widths: list[int] = key([512, 256], "number of units in each hidden layer", low=1)
 
 
+@choice("model", builds="svhncli.models.cnn:Cnn")
 @dataclass
 class CnnConfig(NetworkConfig):
-    """The default: a small convolutional network with batch normalisation, about 0.3M parameters."""
+    """The default: a small convolutional network with batch normalization, about 0.3M parameters."""
 
     name: str = key("cnn", "the network")
-    width: float = key(1.0, "multiplies the channels of every layer", above=0, high=16)
-    depth: int = key(1, "convolutions at each size of the pictures but the first", low=1, high=8)
-    hidden: int = key(0, "units of a hidden layer before the head; 0 has none", low=0)
+    width: float = key(1.0, "factor on the number of channels of every layer", above=0, high=16)
+    depth: int = key(1, "convolutions at each resolution except the first", low=1, high=8)
+    hidden: int = key(0, "units of a hidden layer before the head; 0 leaves the layer out", low=0)
 
 
+@choice("model", builds="svhncli.models.datawhale:Datawhale")
 @dataclass
 class DatawhaleConfig(NetworkConfig):
     """The two-block strided network of the Datawhale street-character article."""
@@ -54,12 +62,13 @@ class DatawhaleConfig(NetworkConfig):
 
 @dataclass
 class ResnetConfig(NetworkConfig):
-    """What torchvision's residual networks share."""
+    """Keys that torchvision's residual networks share."""
 
     pretrained: bool = key(False, "start from ImageNet weights (downloaded by torchvision)")
-    small_stem: bool = key(True, "3x3 stem without the first pool, for pictures up to 64 pixels")
+    small_stem: bool = key(True, "3x3 stem without max pooling, for images up to 64 pixels")
 
 
+@choice("model", builds="svhncli.models.resnet:resnet18")
 @dataclass
 class Resnet18Config(ResnetConfig):
     """torchvision's ResNet-18 (He et al. 2016)."""
@@ -67,6 +76,7 @@ class Resnet18Config(ResnetConfig):
     name: str = key("resnet18", "the network")
 
 
+@choice("model", builds="svhncli.models.resnet:resnet34")
 @dataclass
 class Resnet34Config(ResnetConfig):
     """torchvision's ResNet-34 (He et al. 2016)."""
@@ -74,17 +84,19 @@ class Resnet34Config(ResnetConfig):
     name: str = key("resnet34", "the network")
 
 
+@choice("model", builds="svhncli.models.resnet:resnet50")
 @dataclass
 class Resnet50Config(ResnetConfig):
-    """torchvision's ResNet-50 (He et al. 2016), of bottleneck blocks."""
+    """torchvision's ResNet-50 (He et al. 2016), built from bottleneck blocks."""
 
     name: str = key("resnet50", "the network")
 
 
+@choice("model", builds="svhncli.models.wide_resnet:WideResNet")
 @dataclass
 class WideResnetConfig(NetworkConfig):
     """Wide residual network (Zagoruyko & Komodakis 2016)."""
 
     name: str = key("wide_resnet", "the network")
-    depth: int = key(16, "layers: 6n + 4, such as 16 or 28", low=10)
-    width: int = key(8, "channels are this many times those of a ResNet", low=1)
+    depth: int = key(16, "number of layers: 6n + 4, such as 16 or 28", low=10)
+    width: int = key(8, "factor on the number of channels of a ResNet", low=1)

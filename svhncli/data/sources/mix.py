@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from svhncli.core.errors import DataError
 from svhncli.data.dataset import DataSet
 from svhncli.data.render.fresh import FreshImages
 from svhncli.data.render.world import STREET, Spec
-from svhncli.data.sources import synth
+from svhncli.data.sources import svhn, synth
 from svhncli.data.store.cache import Cache, joint_fingerprint
 from svhncli.data.store.disk import Progress, silent
 
@@ -54,4 +55,41 @@ def add_rendered(
         extra_train=rendered,
         share=share,
         fresh=FreshImages(cache, seed, height, spec) if fresh else None,
+    )
+
+
+def load(
+    root: Path,
+    *,
+    extra: str,
+    check_md5: bool,
+    download: bool,
+    val_file: Path | None,
+    share: float,
+    n_rendered: int,
+    seed: int,
+    spec: Spec,
+    fresh: bool,
+    cache: Cache,
+    progress: Progress,
+) -> DataSet:
+    """The official cropped set, as `svhn.load` has it, with rendered images as `add_rendered` adds them."""
+    real = svhn.load(
+        root,
+        extra=extra,
+        check_md5=check_md5,
+        download=download,
+        val_file=val_file,
+        cache=cache,
+        progress=progress,
+    )
+    return add_rendered(
+        real,
+        share=share,
+        n_rendered=n_rendered,
+        seed=seed,
+        spec=spec,
+        fresh=fresh,
+        cache=cache,
+        progress=progress,
     )

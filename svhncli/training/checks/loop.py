@@ -56,7 +56,7 @@ def validation_size(bench: Bench) -> CheckResult:
 def loss_at_start(bench: Bench) -> CheckResult:
     """A fresh network knows nothing: its first loss is that of guessing."""
     plan, state = bench.start(bench.config)
-    plan = replace(plan, l0=0.0, l1=0.0, l2=0.0, label_smoothing=0.0, position_weights=None)
+    plan = replace(plan, penalties={}, label_smoothing=0.0, position_weights=None)
     take = plan.train.of_epoch(plan.seed, 0)
     loss = train_step(plan, state, take(0, min(len(plan.train), 512))).item()
     expected, what = math.log(bench.data.train.classes), f"ln {bench.data.train.classes}"

@@ -1,4 +1,4 @@
-"""What is beside the optimiser: which weights decay, and how the learning rate moves.
+"""Learning rate schedules: how the learning rate moves through a run.
 
 A schedule is a function of the position in the run: `factor(step, total)` times the base learning rate is the
 rate of the step, whichever way the step was reached. So a resumed run needs no replay, and more epochs than
@@ -7,55 +7,9 @@ planned need only a larger total. Momentum is never cycled.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Sequence
 from typing import Any, Protocol
-
-import torch
-from torch import nn
-
-NORMS = (nn.LayerNorm, nn.RMSNorm)
-"""Norm layers whose scales may have several dimensions; those of all others are told by having one."""
-
-
-def param_groups(
-    model: nn.Module, weight_decay: float, decay_norm_and_bias: bool = False
-) -> list[dict[str, Any]]:
-    """Parameter groups for a torch optimiser: every trainable parameter once, in the model's order.
-
-    Biases, norm layers and all else with one dimension get no weight decay unless `decay_norm_and_bias`:
-    it would pull scales to 0 without making the function simpler.
-    """
-    parameters = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    spared = set()
-    if not decay_norm_and_bias:
-        norms = (module for module in model.modules() if isinstance(module, NORMS))
-        spared = {id(p) for norm in norms for p in norm.parameters()}
-        spared |= {id(p) for name, p in parameters if p.ndim <= 1 or name.split(".")[-1] == "bias"}
-    groups = [
-        {"params": [p for _, p in parameters if id(p) not in spared], "weight_decay": weight_decay},
-        {"params": [p for _, p in parameters if id(p) in spared], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
-
-
-def avoid_compiler_import() -> None:
-    """Spare torch's optimisers the import of torch's compiler, which costs seconds before the first step.
-
-    Their methods are marked "do not compile" by a wrapper that imports the compiler in order to say so; a
-    function that carries its own mark already is left alone. Nothing here is ever compiled.
-    """
-    for method in vars(torch.optim.Optimizer).values():
-        if (bare := getattr(method, "__wrapped__", None)) is not None:
-            setattr(bare, "__dynamo_disable", bare)
-
-
-def step_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """`optimizer.step()` without its wrappers, which import the compiler and call hooks that nobody set."""
-    with torch.no_grad():
-        inspect.unwrap(type(optimizer).step)(optimizer)
-
 
 IDLE = 1e-3
 """Share of its highest value below which lr moves nothing."""

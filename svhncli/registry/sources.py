@@ -1,0 +1,98 @@
+"""Data sets from their configs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svhncli.config.groups.data import PhotographsConfig, RenderedConfig, SourceConfig, SvhnConfig
+from svhncli.core.errors import DataError, UsageError
+from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
+from svhncli.data.exclude import without
+from svhncli.data.framing import Framing
+from svhncli.data.render.world import Spec
+from svhncli.data.store.cache import Cache, default_root
+from svhncli.data.store.disk import Progress
+from svhncli.registry.table import BUILDERS, call, own_keys
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a data source may need besides its own config.
+
+    framing: which part of photographs is seen, in place of what the config says.
+    """
+
+    cache: Cache
+    progress: Progress
+    val_file: Path | None = None
+    framing: Framing | None = None
+
+
+def data(
+    config: Any, split_config: Any, cache: str | None, progress: Progress, framing: Framing | None = None
+) -> DataSet:
+    """Load (render, download, convert, decode) a data set.
+
+    framing: that of a trained network; it replaces what the config says about photographs.
+
+    Raises:
+        DataError: missing or bad files, or an exclude list that does not match them.
+    """
+    val_file = getattr(split_config, "file", None)
+    if val_file is not None and not isinstance(config, SvhnConfig):
+        raise UsageError(
+            "split.file is for data=svhn and data=mix", "leave split.file out, or use another split"
+        )
+    folder = Path(cache).expanduser() if cache else default_root()
+    sources = Sources(Cache(folder), progress, Path(val_file).expanduser() if val_file else None, framing)
+    loaded = _load(config, sources)
+    if (file := getattr(config, "exclude", None)) is not None:  # a plugin's source need not have the key
+        loaded = without(loaded, Path(file).expanduser())
+    for name, part in (("training", loaded.train), ("test", loaded.test)):
+        if loaded.val is not None and part is not None and _same(loaded.val, part):
+            raise DataError(
+                f"the validation part holds the same images as the {name} part",
+                "what chooses the best epoch must not train or test: name another file, or another split",
+            )
+    return loaded
+
+
+def _load(config: Any, sources: Sources) -> DataSet:
+    """Call the data source with its own keys; the keys that sources share become a world and a framing."""
+    if (builder := BUILDERS.get(type(config))) is not None:
+        return builder(config, sources)
+    offered: dict[str, Any] = {
+        "cache": sources.cache,
+        "progress": sources.progress,
+        "val_file": sources.val_file,
+    }
+    shared: list[type] = [SourceConfig]
+    if isinstance(config, RenderedConfig):
+        shared.append(RenderedConfig)
+        offered["spec"] = world(config)
+    if isinstance(config, PhotographsConfig):
+        shared.append(PhotographsConfig)
+        offered["framing"] = sources.framing or _framing(config)
+    return call(config, own_keys(config, *shared), **offered)
+
+
+def world(config: RenderedConfig) -> Spec:
+    """Which world the renderer draws."""
+
+    def path(text: str | None) -> Path | None:
+        return Path(text).expanduser() if text else None
+
+    return Spec(path(config.world), tuple(config.without), path(config.fonts))
+
+
+def _framing(config: PhotographsConfig) -> Framing:
+    return Framing(config.height, config.width, config.crop, config.widen, config.jitter)
+
+
+def _same(first: Digits, second: Digits) -> bool:
+    return first.images.shape == second.images.shape and np.array_equal(first.images, second.images)

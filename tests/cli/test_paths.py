@@ -1,0 +1,64 @@
+"""Paths on the command line mean the same from every folder later on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from svhncli.runs.record import RunDir
+
+from svhncli.cli import catalog
+from svhncli.cli import main as cli
+from svhncli.config.choices import CHOICES
+from svhncli.config.groups.data import MixConfig
+from svhncli.config.groups.split import OfficialConfig
+from svhncli.config.rules import with_absolute_paths
+from svhncli.config.verbs import VERBS, TrainConfig
+
+SMALL = ["data.n_train=200", "data.n_test=40", "threads=1", "device=cpu", "model=linear", "report=false"]
+
+
+def test_every_path_key_becomes_absolute_and_a_tilde_is_expanded(folder: Path) -> None:
+    data = MixConfig(root="data/svhn", world="~/w.yaml", fonts="fonts", exclude=None)
+    config = with_absolute_paths(TrainConfig(data=data, split=OfficialConfig(file="val.mat"), cache="cache"))
+    assert (config.data.root, config.data.fonts) == (str(folder / "data/svhn"), str(folder / "fonts"))
+    assert config.data.world == str(Path.home() / "w.yaml")
+    assert config.data.exclude is None
+    assert (config.split.file, config.cache) == (str(folder / "val.mat"), str(folder / "cache"))
+    assert with_absolute_paths(config) == config
+
+
+def test_every_key_that_names_an_input_of_a_run_is_a_path_key() -> None:
+    keys = {key.path: key for key in catalog.walk(VERBS["train"].config)}
+    for group in CHOICES:
+        for kind in CHOICES[group].values():
+            keys |= {key.path: key for key in catalog.walk(kind, f"{group}.")}
+    marked = {path for path, key in keys.items() if key.rule["path"]}
+    assert marked == {"cache", "data.root", "data.exclude", "data.world", "data.fonts", "split.file"}
+
+
+def test_a_run_with_its_own_world_is_resumed_and_evaluated_from_another_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "world.yaml").write_text("plain_one:\n  chance: 0.5\n")
+    words = [*SMALL, "data.world=world.yaml", "epochs=1", "hydra.run.dir=run", "--json"]
+    assert cli.main(["train", *words]) == 0
+    before = json.loads(capsys.readouterr().out)
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    assert cli.main(["eval", "../run", "part=test", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["test"]["accuracy"] == before["test"]["accuracy"]
+    assert cli.main(["train", "--resume", "../run", "epochs=2", "--json"]) == 0
+
+
+def test_a_run_that_was_saved_with_a_relative_path_is_still_resumed_in_its_folder(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "world.yaml").write_text("plain_one:\n  chance: 0.5\n")
+    words = [*SMALL, "data.world=world.yaml", "epochs=1", "hydra.run.dir=run"]
+    assert cli.main(["train", *words]) == 0
+    saved = RunDir(folder / "run").config()
+    saved["data"]["world"] = "world.yaml"
+    RunDir(folder / "run").write_settings(saved)
+    assert cli.main(["train", "--resume", "run", "epochs=2"]) == 0, capsys.readouterr().err
