@@ -22,8 +22,9 @@ IMAGES = Path(__file__).resolve().parent / "images"
 TRAIN = ("train", "experiment=quick")
 WIDTH = 1000
 """Of the strip and the report, in pixels."""
-GREY, RED = (128, 134, 142, 255), (226, 77, 66, 255)
-"""Colours that can be read on white and on black."""
+CARD, GREY, RED = (41, 41, 41), (197, 200, 198), (255, 96, 82)
+"""The background, that of the terminal, and the text on it."""
+SHADES = 8
 
 
 def svhn(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
@@ -68,35 +69,37 @@ def strip() -> Image.Image:
     svhn("render", "layout=mchar", "part=val", "out=photos", "data.n_test=120", "data.n_train=20")
     svhn("render", "layout=mat", "part=test", "out=crops")
     svhn("predict", "latest", "crops/test_32x32.mat", "out=read.csv")
-    gap, side, columns, text = 6, 56, 16, 24
-    height = 104
-    labels = json.loads(Path("photos/mchar_val.json").read_text())
-    row, left = [], 0
-    for name in sorted(labels):
-        image = Image.open(Path("photos/mchar_val", name)).convert("RGB")
-        width = round(image.width * height / image.height)
-        if image.height < 56 or left + width > WIDTH:
-            continue
-        row.append(image.resize((width, height), Image.Resampling.LANCZOS))
-        left += width + gap
-        if left > WIDTH - 100:
-            break
+    gap, height, side, columns, text = 8, 84, 73, 12, 34
+    inside = WIDTH - 2 * gap
+    row = photographs(height, inside, gap)
     # the gaps take what is left of the row
-    spare = (WIDTH - sum(image.width for image in row)) / (len(row) - 1)
-    cell = (WIDTH - columns * side) / (columns - 1) + side
-    sheet = Image.new("RGBA", (WIDTH, height + 2 * gap + 2 * (side + text)), (0, 0, 0, 0))
-    left = 0.0
+    spare = (inside - sum(image.width for image in row)) / (len(row) - 1)
+    sheet = Image.new("RGB", (WIDTH, height + 3 * gap + 2 * (side + text)), CARD)
+    left = float(gap)
     for image in row:
-        sheet.paste(image, (round(left), 0))
+        sheet.paste(image, (round(left), gap))
         left += image.width + spare
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(19)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(26)
+    step = (inside - side) / (columns - 1)
     for number, (image, label, prediction) in enumerate(crops(2 * columns)):
-        x = round(number % columns * cell)
+        x = round(gap + number % columns * step)
         y = height + 2 * gap + number // columns * (side + text)
         sheet.paste(image.resize((side, side), Image.Resampling.BICUBIC), (x, y))
-        wrong = prediction != label
-        pen.text((x + side / 2, y + side + text / 2 - 1), prediction, RED if wrong else GREY, font, anchor="mm")
+        colour = GREY if prediction == label else RED
+        pen.text((x + side / 2, y + side + text / 2 - 2), prediction, colour, font, anchor="mm")
     return sheet
+
+
+def photographs(height: int, width: int, gap: int) -> list[Image.Image]:
+    """The first rendered photographs that are not too small and still fit into the row."""
+    row: list[Image.Image] = []
+    for name in sorted(json.loads(Path("photos/mchar_val.json").read_text())):
+        image = Image.open(Path("photos/mchar_val", name)).convert("RGB")
+        across = round(image.width * height / image.height)
+        if image.height < 48 or sum(other.width + gap for other in row) + across > width:
+            continue
+        row.append(image.resize((across, height), Image.Resampling.LANCZOS))
+    return row
 
 
 def crops(count: int) -> list[tuple[Image.Image, str, str]]:
@@ -123,6 +126,7 @@ def terminal(text: str) -> str:
     console.print(Text.assemble(("$ ", "green"), ("svhn " + " ".join(TRAIN), "bold")))
     for line in text.rstrip("\n").split("\n"):
         console.print(Text.from_ansi(line.rstrip()), soft_wrap=True, highlight=False)
+    console.print()  # or the last line would lose its underscores
     svg = console.export_svg(title="svhn", unique_id="svhn")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!-- .*? -->\s*", "", svg)
@@ -133,10 +137,10 @@ def terminal(text: str) -> str:
 
 
 def report(page: Path, dark: bool) -> Image.Image:
-    """Two parts of the report, side by side: scores and curves; the confusion matrix and the mistakes."""
+    """Two parts of the report, side by side: scores and diagnosis; the confusion matrix and the mistakes."""
     gap, height = 24, 1000
     panels = [
-        shot(page, dark, ("summary", "diagnosis", "curves"), height),
+        shot(page, dark, ("summary", "diagnosis"), height),
         shot(page, dark, ("confusion", "mistakes"), height),
     ]
     sheet = Image.new("RGB", (sum(panel.width for panel in panels) + gap, height), panels[0].getpixel((0, 0)))
@@ -144,7 +148,16 @@ def report(page: Path, dark: bool) -> Image.Image:
     for panel in panels:
         sheet.paste(panel, (left, 0))
         left += panel.width + gap
-    return sheet
+    return faded(sheet)
+
+
+def faded(image: Image.Image, rows: int = 90) -> Image.Image:
+    """The same image, whose last rows turn into its background, to show that the page goes on."""
+    plain = Image.new("RGB", image.size, image.getpixel((0, 0)))
+    ramp = Image.linear_gradient("L").resize((image.width, rows))
+    mask = Image.new("L", image.size, 0)
+    mask.paste(ramp, (0, image.height - rows))
+    return Image.composite(plain, image, mask)
 
 
 def shot(page: Path, dark: bool, sections: tuple[str, ...], height: int) -> Image.Image:
@@ -153,7 +166,8 @@ def shot(page: Path, dark: bool, sections: tuple[str, ...], height: int) -> Imag
     if browser is None:
         raise SystemExit("chromium is not installed; python docs/pictures.py strip terminal works without it")
     others = "".join(f":not(#{name})" for name in sections)
-    hidden = f"nav, section{others}, #confusion h3, #confusion h3 ~ * {{display: none}}"
+    top = "" if "summary" in sections else "header, "
+    hidden = f"{top}nav, section{others}, #confusion h3, #confusion h3 ~ * {{display: none}}"
     part = page.with_name("part.html")
     part.write_text(page.read_text().replace("</head>", f"<style>{hidden}</style></head>"))
     words = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--screenshot=shot.png")
@@ -166,13 +180,23 @@ def shot(page: Path, dark: bool, sections: tuple[str, ...], height: int) -> Imag
 # ----------------------------------------------------------------------------- all of them
 
 
-def few_colours(image: Image.Image, colours: int) -> Image.Image:
-    """The same image with a palette, so that its file is small; what was transparent stays so."""
-    solid = image.convert("RGB").quantize(colours - 1, dither=Image.Dither.FLOYDSTEINBERG)
-    if image.mode == "RGBA":
-        solid.paste(colours - 1, mask=image.getchannel("A").point(lambda alpha: 255 * (alpha < 128)))
-        solid.info["transparency"] = colours - 1
-    return solid
+def few_colours(image: Image.Image, *texts: tuple[int, int, int]) -> Image.Image:
+    """The same image with a palette of 256 colours, so that its file is small.
+
+    texts: colours of text on the card, whose edges would otherwise be speckled.
+    """
+    found = image.quantize(256 - SHADES * len(texts), dither=Image.Dither.NONE)
+    if not texts:
+        return found
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*(found.getpalette() or []), *(value for text in texts for value in ramp(text))])
+    return image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+
+
+def ramp(colour: tuple[int, int, int]) -> list[int]:
+    """Shades from the card to a colour of its text."""
+    steps = [number / (SHADES - 1) for number in range(SHADES)]
+    return [round(a + (b - a) * step) for step in steps for a, b in zip(CARD, colour, strict=True)]
 
 
 def main(names: list[str]) -> None:
@@ -182,12 +206,12 @@ def main(names: list[str]) -> None:
         text = train()
         (run,) = Path(folder, "outputs", "train").iterdir()
         if "strip" in names:
-            few_colours(strip(), 160).save(IMAGES / "strip.png", optimize=True)
+            few_colours(strip(), GREY, RED).save(IMAGES / "strip.png", optimize=True)
         if "terminal" in names:
             (IMAGES / "terminal.svg").write_text(terminal(text))
         if "report" in names:
             for name, dark in (("report", False), ("report-dark", True)):
-                few_colours(report(run / "report.html", dark), 128).save(IMAGES / f"{name}.png", optimize=True)
+                few_colours(report(run / "report.html", dark)).save(IMAGES / f"{name}.png", optimize=True)
         os.chdir(IMAGES)
 
 
