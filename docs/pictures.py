@@ -33,7 +33,7 @@ def svhn(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
 
 
 def train() -> str:
-    """Train, and give back what stood on the terminal: progress as plain lines, then the table in its colours.
+    """Train, and return what stood on the terminal: progress as plain lines, then the table in colour.
 
     Standard output is a terminal and standard error is not, so there are no progress bars that come and go.
     """

@@ -44,6 +44,13 @@ def examples(page: Path) -> list[Example]:
     return found
 
 
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The kind and the text of every block of code; one that is indented has no kind."""
+    text = page.read_text(encoding="utf-8")
+    indented = re.findall(r"(?:^ {4}.*\n)+", FENCE.sub("", text), re.MULTILINE)
+    return [(block[1], block[2]) for block in FENCE.finditer(text)] + [("", block) for block in indented]
+
+
 def prose(page: Path) -> str:
     """The page without its fenced blocks."""
     return FENCE.sub("", page.read_text(encoding="utf-8"))
@@ -64,6 +71,17 @@ def links(page: Path) -> list[str]:
     """The targets of links and images, in Markdown and in HTML."""
     text = prose(page)
     return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset|href)="([^"]+)"', text)
+
+
+def broken(page: Path) -> list[str]:
+    """The links of a page that lead to no file, to no heading, or away from the repository."""
+    found = []
+    for link in links(page):
+        target, _, anchor = link.partition("#")
+        file = (page.parent / target).resolve() if target else page
+        if "://" in link or not file.exists() or (anchor and anchor not in anchors(file)):
+            found.append(link)
+    return found
 
 
 def anchors(page: Path) -> set[str]:
