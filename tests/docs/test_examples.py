@@ -1,0 +1,128 @@
+"""Every command that the README and docs/ show works. Each page starts in a folder of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from doc_pages import PAGES, blocks, examples, name
+from PIL import Image
+from scipy.io import savemat
+
+from svhncli.cli import main
+
+TRAINS = ("train", "check", "lr-find", "learning-curve")
+ON_FILES = {"data=svhn", "data=mix", "data=folder", "experiment=finetune_small"}
+"""Words that choose data lying in the page's folder, which is small already."""
+
+
+def smaller(words: list[str]) -> list[str]:
+    """The same command on little data, with one thread and a small network."""
+    verb = words[0]
+    if verb == "render":
+        return [*words, "data.size=16", "data.n_train=60", "data.n_test=30"]
+    if verb == "inspect":
+        return [*words, "data.check_md5=false"] if "data=svhn" in words else words
+    if verb == "human":
+        return [*words, "data.n_train=200", "data.n_test=0"]
+    if verb not in TRAINS or "--resume" in words:
+        return words
+    if {"experiment=tianchi", "experiment=finetune_small"} & {*words}:  # debug=fast would choose other data
+        own = ["model.hidden=16"] if "experiment=tianchi" in words else []
+        return [*words, *own, "epochs=1", "threads=1", "device=cpu"]
+    shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]
+    # a network of two epochs doubts whole classes
+    shrunk = [re.sub(r"^data\.exclude=.*", "data.exclude=few.txt", word) for word in shrunk]
+    if "model=wide_resnet" in words:
+        shrunk = [word for word in shrunk if not word.startswith("model.depth")]
+        shrunk += ["model.depth=10", "model.width=1"]
+    if {"data=svhn", "data=mix"} & {*words}:
+        shrunk.append("data.check_md5=false")
+    elif not ON_FILES & {*words}:
+        shrunk.append("data.n_train=200")
+    if "data=mix" in words:
+        shrunk.append("data.n_rendered=200")
+    if "data=synth_full" in words:
+        shrunk.append("data.n_test=30")
+    if verb == "check":
+        shrunk.append("check.steps=20")
+    if verb in ("train", "learning-curve") and not any(word.startswith("jobs=") for word in words):
+        shrunk.append("jobs=1")  # a process takes longer to start than such a run takes
+    if not any(word.startswith("threads=") for word in words):
+        shrunk.append("threads=1")
+    return [*shrunk, "debug=fast", "device=cpu"]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which files of the official layout, and images, lie where the pages look for them."""
+    (tmp_path / "data" / "svhn").mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for part, count in (("train", 120), ("test", 40)):
+        savemat(
+            tmp_path / "data" / "svhn" / f"{part}_32x32.mat",
+            {
+                "X": draw.integers(0, 256, (32, 32, 3, count), dtype=np.uint8),
+                "y": draw.integers(1, 11, (count, 1)),
+            },
+        )
+    (tmp_path / "digits").mkdir()
+    for file in ("a", "b"):
+        Image.fromarray(draw.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(
+            tmp_path / f"digits/{file}.png"
+        )
+    (tmp_path / "my_world.yaml").write_text("plate: {chance: 1}\n")
+    (tmp_path / "few.txt").write_text("train/3\ntrain/5\n")
+    (tmp_path / "my_fonts").mkdir()
+    shutil.copy(
+        Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf"),
+        tmp_path / "my_fonts" / "Mine.ttf",
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name)
+def test_every_example_of_a_page_runs_in_its_order(
+    place: Path, capsys: pytest.CaptureFixture[str], page: Path
+) -> None:
+    for example in examples(page):
+        codes = (0, 8) if example.words[0] == "check" else (0,)  # so little data cannot pass every check
+        code = main(smaller(example.words))
+        assert code in codes, f"{example}\nexit code {code}\n{capsys.readouterr().err}"
+
+
+def test_there_are_examples_of_everything() -> None:
+    lines = [" ".join(example.words) for page in PAGES for example in examples(page)]
+    for what in (
+        "train model=cnn optim=adam lr=3e-4",
+        "train -m",
+        "--resume",
+        "init_from",
+        "split=kfold",
+        "eval",
+        "compare",
+        "inspect latest",
+        "predict",
+        "export",
+        "experiment=tianchi",
+    ):
+        assert any(what in line for line in lines), what
+
+
+def test_every_verb_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    verbs = re.findall(r"^  ([a-z-]+)(?: |$)", capsys.readouterr().out.split("examples")[0], re.MULTILINE)
+    shown = {example.words[0] for page in PAGES for example in examples(page)}
+    assert len(verbs) > 15
+    assert set(verbs) - shown == {"help", "completion"}  # they print text, and are spoken of in words
+
+
+def test_no_svhn_command_stands_in_a_block_that_is_not_run() -> None:
+    for page in PAGES:
+        for kind, text in blocks(page):
+            assert kind == "sh" or not re.search(r"^\s*(\$ )?svhn ", text, re.MULTILINE), name(page)

@@ -1,0 +1,92 @@
+"""The notebook runs from top to bottom, and is stored without outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+NOTEBOOK = REPO / "docs" / "tutorial.ipynb"
+CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+RUN = """
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell.instance()
+for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
+    if cell["cell_type"] != "code":
+        continue
+    source = "".join(cell["source"])
+    print(">>>", source, flush=True)
+    shell.user_ns["_exit_code"] = 0
+    shell.run_cell(source).raise_error()
+    if shell.user_ns["_exit_code"]:
+        sys.exit(f"exit code {shell.user_ns['_exit_code']} of: {source}")
+"""
+"""What a kernel does, in one process: IPython runs cell after cell, magics and shell lines included."""
+
+
+def commands(cell: dict[str, object]) -> list[str]:
+    return [line for line in cell["source"] if line.startswith("!")]  # type: ignore[attr-defined]
+
+
+def run(notebook: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Execute every code cell of a notebook in `folder`."""
+    env = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(REPO),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    words = [sys.executable, "-c", RUN, str(notebook)]
+    return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_every_cell_runs(tmp_path: Path) -> None:
+    done = run(NOTEBOOK, tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.count(">>>") == sum(cell["cell_type"] == "code" for cell in CELLS)
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "!svhn nonsense", "%nonsense", "if:"])
+def test_a_cell_that_fails_is_noticed(tmp_path: Path, source: str) -> None:
+    cell = {"cell_type": "code", "source": [source]}
+    (tmp_path / "bad.ipynb").write_text(json.dumps({"cells": [cell]}))
+    assert run(tmp_path / "bad.ipynb", tmp_path).returncode != 0
+
+
+def test_the_exit_code_of_every_command_is_seen() -> None:
+    assert all(len(commands(cell)) <= 1 for cell in CELLS if cell["cell_type"] == "code")
+
+
+def test_it_shows_every_step() -> None:
+    shown = " ".join(line for cell in CELLS if cell["cell_type"] == "code" for line in commands(cell))
+    for what in ("render", "check", "train", "eval", "predict", "--resume", "train -m", "compare"):
+        assert f"svhn {what}" in shown or f"svhn train {what}" in shown, what
+
+
+def test_it_installs_only_where_svhn_is_missing() -> None:
+    first = "".join(next(cell["source"] for cell in CELLS if cell["cell_type"] == "code"))
+    guard, _, install = first.partition('if importlib.util.find_spec("svhncli") is None:')
+    assert "%pip install" in install
+    assert "%pip" not in guard
+    assert all(line.startswith("    ") for line in install.strip("\n").splitlines())
+
+
+def test_it_is_stored_as_version_4_5_without_outputs() -> None:
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    ids = [cell["id"] for cell in CELLS]
+    assert len({*ids}) == len(ids)
+    for cell in CELLS:
+        assert set(cell) == {"cell_type", "id", "metadata", "source"} | (
+            {"execution_count", "outputs"} if cell["cell_type"] == "code" else set()
+        )
+        assert cell.get("outputs", []) == []
+        assert cell.get("execution_count") is None

@@ -1,0 +1,109 @@
+"""What the README and docs/ say of files, choices, keys and make targets is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from doc_pages import PAGES, REFERENCE, REPO, broken, code_spans, links, name, table_names
+
+README, DOCS, CONF = REPO / "README.md", REPO / "docs", REPO / "conf"
+OTHERS = [REFERENCE, REPO / "CONTRIBUTING.md", REPO / "CHANGELOG.md", REPO / "benchmarks" / "README.md"]
+GROUPS = ("data", "split", "model", "optim", "schedule", "reg")
+
+
+def choices(group: str) -> set[str]:
+    """The choices of a group that are not a preset of another one."""
+    files = (CONF / group).glob("*.yaml")
+    return {file.stem for file in files if f"\nname: {file.stem} " in file.read_text(encoding="utf-8")}
+
+
+def flat(keys: dict[str, Any], head: str) -> set[str]:
+    found = set()
+    for key, value in keys.items():
+        found.add(f"{head}.{key}")
+        if isinstance(value, dict):
+            found |= flat(value, f"{head}.{key}")
+    return found
+
+
+def keys() -> set[str]:
+    """Every key of every group, and `check`'s, written with dots."""
+    found = set()
+    for group in GROUPS:
+        for file in (CONF / group).glob("*.yaml"):
+            found |= flat(yaml.safe_load(file.read_text(encoding="utf-8")), group)
+    return found | flat(yaml.safe_load((CONF / "check.yaml").read_text(encoding="utf-8"))["check"], "check")
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 150
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=name)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    assert broken(page) == []
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# One `two`: three-4\n\n# Again\n\n# Again\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](other.md) [b](other.md#one-two-three-4) [c](other.md#again-1) [d](#here)\n\n# Here\n\n"
+        '[e](none.md) [f](other.md#again-2) ![g](none.png) <img src="none.svg"> [h](https://host/page)\n'
+        "```sh\n[i](none.md)\n```\n"
+    )
+    assert broken(page) == ["none.md", "other.md#again-2", "none.png", "https://host/page", "none.svg"]
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = DOCS / "index.md"
+    assert {link.partition("#")[0] for link in links(index)} >= {
+        page.name for page in DOCS.iterdir() if page.suffix in (".md", ".ipynb") and page != index
+    }
+
+
+@pytest.mark.parametrize(
+    ("page", "group"), [("data", "data"), ("splits", "split"), ("train", "model")], ids=str
+)
+def test_a_table_names_every_choice(page: str, group: str) -> None:
+    assert sorted(table_names(DOCS / f"{page}.md", group)) == sorted(choices(group))
+
+
+def test_the_recipes_are_all_named() -> None:
+    experiments = {file.stem for file in (CONF / "experiment").glob("*.yaml")} - {"none"}
+    assert set(table_names(DOCS / "recipes.md", "experiment")) == experiments
+
+
+@pytest.mark.parametrize("group", ["optim", "schedule", "reg"])
+def test_the_page_about_training_names_every_choice_of(group: str) -> None:
+    named = {span.removeprefix(f"{group}=") for span in code_spans(DOCS / "train.md")}
+    assert named >= choices(group)
+
+
+def test_keys_that_are_named_exist() -> None:
+    known = keys()
+    assert {"reg.augment.policy", "split.k", "check.delta"} <= known
+    for page in PAGES:
+        for span in code_spans(page):
+            for key in re.findall(rf"(?<![\w./-])(?:{'|'.join(GROUPS)}|check)(?:\.[a-z_0-9]+)+", span):
+                assert key in known, f"{name(page)}: {key}"
+
+
+def test_choices_that_are_named_exist() -> None:
+    for page in PAGES:
+        for span in code_spans(page):
+            for group, choice in re.findall(rf"(?<![\w.])({'|'.join(GROUPS)}|experiment)=([a-z0-9_]+)", span):
+                assert (CONF / group / f"{choice}.yaml").is_file(), f"{name(page)}: {group}={choice}"
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    makefile = (REPO / "Makefile").read_text(encoding="utf-8")
+    for page in [*PAGES, REPO / "CONTRIBUTING.md"]:
+        text = page.read_text(encoding="utf-8")
+        for targets in re.findall(r"^    make ([\w-]+)|`make ([\w-]+)`", text, re.MULTILINE):
+            target = "".join(targets)
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{name(page)}: make {target}"
