@@ -147,7 +147,7 @@ def test_mchar_trains_is_scored_and_goes_on(folder: Path, capsys: pytest.Capture
     words = ["data=mchar", "split=official", "data.height=16", "data.width=32", *SMALL, "model=cnn"]
     assert cli.main(["train", *words]) == 0
     header = capsys.readouterr().err
-    assert "mchar: 40 training, 10 validation pictures, 16x32" in header
+    assert "mchar: 40 training, 10 validation images, 16x32" in header
     lengths = np.bincount([len(label) for _, label, _ in rows(40, 40)])[1:]
     assert "lengths  " + "  ".join(f"{i}: {n}" for i, n in enumerate(lengths, 1)) in header
     assert svhn(capsys, "eval", "latest", "part=val")["val"]["n"] == 10
@@ -239,7 +239,7 @@ def test_broken_pictures_are_left_out_where_that_was_asked_for(
     assert cli.main(["train", *words]) == 0
     err = capsys.readouterr().err
     assert "29 training" in err
-    assert "1 of 30 pictures of the train part cannot be read and are left out: mchar_train/000003.png" in err
+    assert "1 of 30 images of the train part cannot be read and are left out: mchar_train/000003.png" in err
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -324,7 +324,7 @@ def test_the_command_writes_all_parts(folder: Path) -> None:
         (["layout=mat", "part=val"], 2, "no part 'val'"),
         (["layout=mchar", "labels=x.csv", "part=val"], 2, "neither"),
         (["layout=mchar", "labels=x.json"], 2, "which part"),
-        (["layout=mchar", "part=test", "data.n_test=0"], 2, "no pictures"),
+        (["layout=mchar", "part=test", "data.n_test=0"], 2, "no images"),
         (["layout=tar"], 2, "must be none or mat"),
     ],
 )
