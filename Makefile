@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint format docs bench clean
+.PHONY: help install train test test-fast test-all lint format docs bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed  ## create .venv and install svhn into it
 
@@ -22,6 +22,12 @@ train: install  ## train the default model on the built-in data (ARGS="model=mlp
 
 test: install  ## run the tests (ARGS="-k resume" selects some)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: install  ## run the unit tests alone: no processes, no training
+	$(BIN)/python -m pytest -m unit $(ARGS)
+
+test-all: install  ## run every test, also the full matrix of breakages and the export of large networks
+	$(BIN)/python -m pytest -m "unit or engine or e2e" $(ARGS)
 
 lint: install  ## check style, types and generated files
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from scipy.io import savemat
 
 from svhncli import registry
@@ -43,6 +44,41 @@ REAL = Path(os.environ.get("SVHN_TEST_DATA") or REPO.parent / "shared" / "data")
 """Real data, which the project does not bring; what needs it is skipped where it is absent."""
 # Several processes share the cores; threads that spin while they wait would take them from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+settings.register_profile("shared cores", deadline=None)
+settings.load_profile("shared cores")
+
+
+TIERS = ("unit", "engine", "e2e")
+"""What a test needs: neither a run nor a process, tiny runs in this process, or processes and whole commands.
+
+A module says its tier with `pytestmark` where it is not its folder's. Units are held to it."""
+TIER_OF = {"commands": "e2e", "cli": "e2e", "docs": "e2e", "golden": "e2e", "training": "engine"}
+"""Of the folders whose tests are not units."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not any(item.get_closest_marker(tier) for tier in TIERS):
+            folder = item.path.relative_to(Path(__file__).parent).parts[0]
+            item.add_marker(getattr(pytest.mark, TIER_OF.get(folder, "unit")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a unit test that starts a process or takes a training step."""
+    if item.get_closest_marker("unit") is None:
+        return (yield)
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("this test starts a process or trains: mark its module engine or e2e", pytrace=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", refuse)
+        patch.setattr("multiprocessing.process.BaseProcess.start", refuse)
+        patch.setattr("svhncli.engine.loop.train_step", refuse)
+        patch.setattr("svhncli.engine.range_test.train_step", refuse)
+        return (yield)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from svhncli.runs.record import RunDir
 
 from svhncli.cli import catalog
 from svhncli.cli import main as cli
@@ -15,6 +14,7 @@ from svhncli.config.groups.data import MixConfig
 from svhncli.config.groups.split import OfficialConfig
 from svhncli.config.rules import with_absolute_paths
 from svhncli.config.verbs import VERBS, TrainConfig
+from svhncli.runs.run_dir import RunDir
 
 SMALL = ["data.n_train=200", "data.n_test=40", "threads=1", "device=cpu", "model=linear", "report=false"]
 
