@@ -65,10 +65,16 @@ def train(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Pat
     return start
 
 
-@pytest.mark.parametrize(
-    ("framing", "choice"), [(Framing(32, 32), "cnn"), *((CUT, choice) for choice in catalog.choices("model"))]
-)
-def test_every_network_says_the_same_as_onnx_for_any_number_of_pictures(
+LARGE = {"resnet18", "resnet34", "resnet50", "wide_resnet"}
+"""Networks whose export takes seconds."""
+NETWORKS = [
+    pytest.param(CUT, choice, marks=[pytest.mark.full] if choice in LARGE else [])
+    for choice in catalog.choices("model")
+]
+
+
+@pytest.mark.parametrize(("framing", "choice"), [(Framing(32, 32), "cnn"), *NETWORKS])
+def test_every_network_predicts_the_same_in_onnx_for_any_number_of_images(
     tmp_path: Path, choice: str, framing: Framing
 ) -> None:
     config = CHOICES["model"][choice](**KEYS.get(choice, {}))

@@ -150,6 +150,7 @@ TRAIN = [
 ]
 
 
+@pytest.mark.engine
 def test_a_run_resumes_with_its_list_wherever_it_is_and_not_with_another(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,8 @@ from svhncli.engine.tta import views
 from svhncli.runs import checkpoint
 from svhncli.stats.metrics import VAL_LOSS, Metric
 
+pytestmark = pytest.mark.engine
+
 CPU = Machine(torch.device("cpu"), "fp32", 1)
 
 

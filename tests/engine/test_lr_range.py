@@ -100,6 +100,7 @@ def test_a_schedule_that_does_not_fit_is_told(schedule: Schedule, epochs: int, s
     assert all(says in sentence for sentence in told if says)
 
 
+@pytest.mark.engine
 def test_the_command_writes_the_curve_and_a_second_one_takes_its_place(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +120,7 @@ def test_the_command_writes_the_curve_and_a_second_one_takes_its_place(
     assert all(later / before == pytest.approx(1e6 ** (1 / 99)) for before, later in pairwise(rates))
 
 
+@pytest.mark.engine
 def test_the_table_tells_the_suggestion_and_the_misfit(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,6 +130,7 @@ def test_the_table_tells_the_suggestion_and_the_misfit(
     assert "the run has 5: it never falls" in told
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -146,6 +149,7 @@ def test_what_cannot_be_done_is_said(
     assert not (folder / "outputs" / "lr-find").exists()
 
 
+@pytest.mark.engine
 def test_a_folder_with_other_things_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "mine").mkdir()
     (folder / "mine" / "thesis.txt").write_text("years of work")

@@ -143,6 +143,7 @@ def data(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.engine
 def test_snapshots_are_the_weights_at_the_ends_of_equal_stretches(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,6 +169,7 @@ def files(run: str) -> list[Path]:
     return sorted(Path(run, "snapshots").glob("*.pt"))
 
 
+@pytest.mark.e2e
 def test_a_killed_run_ends_with_the_snapshots_of_one_that_was_not(
     data: Path, spawn: Callable[..., Any]
 ) -> None:
@@ -184,6 +186,7 @@ def test_a_killed_run_ends_with_the_snapshots_of_one_that_was_not(
     assert len(digests("whole")) == 2
 
 
+@pytest.mark.engine
 def test_more_epochs_keep_what_was_kept_and_have_ends_of_their_own(data: Path) -> None:
     assert cli.main(["train", *RUN, "epochs=2", "hydra.run.dir=run"]) == 0
     before = digests("run")
@@ -194,6 +197,7 @@ def test_more_epochs_keep_what_was_kept_and_have_ends_of_their_own(data: Path) -
     assert {name: after[name] for name in before} == before
 
 
+@pytest.mark.engine
 def test_a_short_run_keeps_each_epoch_once(data: Path) -> None:
     assert cli.main(["train", *RUN, "epochs=2", "snapshots=9", "hydra.run.dir=run"]) == 0
     assert list(digests("run")) == ["epoch001.pt", "epoch002.pt"]

@@ -36,6 +36,8 @@ from svhncli.engine.preprocess import Preprocess
 from svhncli.evaluation import trained
 from svhncli.runs import checkpoint
 
+pytestmark = pytest.mark.engine
+
 SMALL = ["threads=1", "device=cpu", "precision=fp32", "model=linear", "epochs=2", "lr=0.01"]
 FULL = ["data=svhn_full", "data.root=full", "data.download=false", "data.extra=val", "split=official"]
 PARTS = {"train": 24, "test": 7, "extra": 6}

@@ -263,6 +263,7 @@ def test_pretrained_weights_that_cannot_be_downloaded_are_a_data_error(
     assert "TORCH_HOME" in caught.value.hint
 
 
+@pytest.mark.e2e
 def test_no_network_imports_torchvision_before_it_is_built() -> None:
     modules = "cnn", "datawhale", "linear", "mlp", "resnet", "stn", "wide_resnet"
     imports = "; ".join(f"import svhncli.models.{name}" for name in modules)

@@ -131,6 +131,7 @@ def test_after_its_first_step_every_parameter_gets_a_gradient() -> None:
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
+@pytest.mark.engine
 def test_a_linear_model_reads_digits_that_were_shifted_far_much_better_behind_it() -> None:
     found = load_digits()
     labels, draw = torch.from_numpy(found.target), torch.Generator().manual_seed(0)

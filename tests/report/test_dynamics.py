@@ -57,6 +57,7 @@ def test_a_cell_is_blue_where_the_reading_is_right_and_red_where_not(tmp_path: P
     assert blue == [[False, True], [True, True]]
 
 
+@pytest.mark.engine
 def test_a_run_follows_the_same_validation_pictures_and_keeps_their_predictions(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_run_follows_the_same_validation_pictures_and_keeps_their_predictions(
     Image.open(folder / "run" / "plots" / "watch.png").verify()
 
 
+@pytest.mark.engine
 def test_a_resumed_run_has_watched_all_epochs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = ["train", *WORDS, "schedule=constant"]
     assert cli.main([*start, "hydra.run.dir=whole", "epochs=3"]) == 0
@@ -87,6 +89,7 @@ def test_a_resumed_run_has_watched_all_epochs(folder: Path, capsys: pytest.Captu
     assert films[0] == films[1]
 
 
+@pytest.mark.engine
 def test_a_checkpoint_of_a_version_that_watched_nothing_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +103,7 @@ def test_a_checkpoint_of_a_version_that_watched_nothing_is_refused(
     assert "Traceback" not in err
 
 
+@pytest.mark.engine
 def test_nothing_is_watched_where_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--json", *WORDS, "watch=0", "epochs=2", "hydra.run.dir=run"]) == 0
     assert json.loads(capsys.readouterr().out)["watch"] is None

@@ -34,6 +34,8 @@ from svhncli.runs.mistakes import keep_mistakes, kept_mistakes
 from svhncli.runs.reader import Run
 from svhncli.runs.sweeps import sweep_jobs
 
+pytestmark = pytest.mark.engine
+
 SMALL = [
     "data=tiny",
     "data.n_train=150",

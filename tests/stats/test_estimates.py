@@ -291,6 +291,7 @@ def test_intervals_refuse_what_cannot_be_resampled() -> None:
             resampled_intervals(oob, labels, labels, groups, seed=0, level=level, resamples=99)
 
 
+@pytest.mark.e2e
 def test_importing_estimates_does_not_import_scipy() -> None:
     code = "import sys, svhncli.stats.estimates; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

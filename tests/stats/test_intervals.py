@@ -80,6 +80,7 @@ def test_fold_interval_refuses_one_score_and_empty_parts() -> None:
         fold_interval([0.8, 0.9], 100, 0)
 
 
+@pytest.mark.e2e
 def test_importing_stats_does_not_import_scipy() -> None:
     code = "import sys, svhncli.stats; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

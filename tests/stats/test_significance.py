@@ -229,6 +229,7 @@ def test_t_tests_refuse_one_run_and_empty_parts() -> None:
 # ----------------------------------------------------------------------------- Holm
 
 
+@pytest.mark.engine
 @settings(max_examples=15, deadline=None)  # theirs collects garbage at every call, a tenth of a second
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_holm_is_statsmodels_to_the_last_digit(p_values: list[float]) -> None:
@@ -290,6 +291,7 @@ def test_images_needed_refuses_the_impossible(values: tuple[float, ...], message
         images_needed(*values)
 
 
+@pytest.mark.e2e
 def test_importing_significance_does_not_import_scipy() -> None:
     code = "import sys, svhncli.stats.significance; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -75,13 +75,22 @@ def config() -> CheckConfig:
     )
 
 
-def failing(config: CheckConfig, folder: Path, fold: Fold | None = None) -> set[str]:
-    """The checks that do not pass, on 1,000 pictures that train and 600 that validate."""
+def failing(
+    config: CheckConfig, folder: Path, fold: Fold | None = None, names: Collection[str] = tuple(CHECKS)
+) -> set[str]:
+    """Those of some checks that do not pass, on 1,000 training and 600 validation images."""
     machine = device.resolve("cpu", "fp32", 1)
     fold = fold or Fold("holdout", np.arange(1000), np.arange(1000, 1600))
     data = DataSet("bars", bars(1600, 0), "bars")
     small = Bench(config, machine, data, [fold], folder, Show())
-    return {name for name, check in CHECKS.items() if not check(small).passed}
+    return {name for name in names if not CHECKS[name](small).passed}
+
+
+def with_neighbors(caught: Collection[str]) -> list[str]:
+    """The checks that must fail, the one before the first of them and the one after the last."""
+    places = [place for place, name in enumerate(CHECKS) if name in caught]
+    names = list(CHECKS)
+    return [*{names[place % len(names)]: None for place in (places[0] - 1, *places, places[-1] + 1)}]
 
 
 # ----------------------------------------------------------------------------- breakages
@@ -179,7 +188,7 @@ def mean_of_batch_means(patch: Patch) -> None:
         add(self, losses, logits, labels)
 
     patch.setattr(Tally, "add", note)
-    patch.setattr(Tally, "result", lambda self: result(self) | {"loss": float(np.mean(batches[self]))})
+    patch.setattr(Tally, "result", lambda self: replace(result(self), loss=float(np.mean(batches[self]))))
 
 
 def train_the_head_alone(patch: Patch) -> None:
@@ -235,7 +244,18 @@ BREAKAGES: dict[str, tuple[Callable[[Patch], None], set[str]]] = {
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
-def test_a_broken_training_is_caught(
+def test_a_breakage_fails_its_checks_and_not_their_neighbors(
+    breakage: str, config: CheckConfig, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    sabotage, caught = BREAKAGES[breakage]
+    sabotage(monkeypatch)
+    failed = failing(config, tmp_path, names=with_neighbors(caught))
+    assert failed - ALSO.get(breakage, set()) == caught
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_breakage_fails_its_checks_and_no_other(
     breakage: str, config: CheckConfig, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     sabotage, caught = BREAKAGES[breakage]

@@ -185,6 +185,7 @@ def test_images_are_drawn_for_the_labels_of_either_file(tmp_path: Path, form: st
         assert images == {f"{i + 1}.png" for i in range(len(ROWS))}
 
 
+@pytest.mark.engine
 def test_several_processes_write_the_same_files(tmp_path: Path) -> None:
     for workers in (1, 2):
         write("mchar", tmp_path / str(workers), {"train": 150}, order(workers=workers))
@@ -224,6 +225,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_leftovers_of_a_killed_write_are_removed_by_the_next(
     tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]

@@ -134,7 +134,7 @@ def test_a_truncated_file_is_never_read_as_complete(
 
 def test_truncation_is_detected_before_anything_is_read(tmp_path: Path, stored: bytes) -> None:
     (tmp_path / "a.mat").write_bytes(stored[:-8])
-    with pytest.raises(DataError, match="cut short"):
+    with pytest.raises(DataError, match="truncated"):
         variables(tmp_path / "a.mat")
 
 

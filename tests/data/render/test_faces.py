@@ -11,6 +11,8 @@ from PIL import Image, ImageFont
 
 from svhncli.data.render.faces import DIGITS, FLAT_THREE, PLAIN_ONE, Atlas, fonts, holes, mask, usable
 
+pytestmark = pytest.mark.engine
+
 
 def test_every_face_has_ten_distinct_digits() -> None:
     faces = fonts(100)

@@ -24,6 +24,8 @@ from svhncli.data.sources.synth import load
 from svhncli.data.store.cache import Cache
 from svhncli.engine.batches import training_images
 
+pytestmark = pytest.mark.engine
+
 Spawn = Callable[..., "subprocess.Popen[str]"]
 CPU = torch.device("cpu")
 SIDE = 16

@@ -14,6 +14,8 @@ from svhncli.data.render.dice import Dice
 from svhncli.data.render.faces import DIGITS, FORMS, atlas, holes
 from svhncli.data.render.world import STREET, Spec, load
 
+pytestmark = pytest.mark.engine
+
 DENSITY, SIDE, TOP = 200, 320, 60
 WORLD = load(STREET)
 PLAIN = painter.Hand(

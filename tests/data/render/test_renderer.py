@@ -22,6 +22,8 @@ from svhncli.data.render.renderer import render
 from svhncli.data.render.scene import CLIMB, ROW, STACK
 from svhncli.data.render.world import STREET, Spec, World, load
 
+pytestmark = pytest.mark.engine
+
 WORLD = load(STREET)
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -67,6 +69,7 @@ def test_a_longer_set_begins_with_the_shorter_one(some: Drawn, count: int) -> No
     assert equal(drawn(count), (images, labels, groups))
 
 
+@pytest.mark.engine
 def test_rendering_in_processes_is_bit_identical(several: Drawn) -> None:
     count = 2000 + 7  # enough for processes, and not a multiple of a chunk
     images, labels, groups = several
@@ -273,6 +276,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(os.name != "posix", reason="signals and process groups")
 @pytest.mark.parametrize(
     ("lines", "how"),

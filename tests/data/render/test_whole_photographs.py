@@ -14,6 +14,8 @@ from svhncli.data.render.renderer import photographs
 from svhncli.data.render.request import LARGEST, RenderedPhotograph, RequestedNumber
 from svhncli.data.render.world import STREET, Spec, load
 
+pytestmark = pytest.mark.engine
+
 WORLD = load(STREET)
 BARE = Spec(without=tuple(WORLD.factors))
 """Sharp digits on a bare wall, every factor at its middle."""
@@ -76,6 +78,7 @@ def test_a_photograph_does_not_depend_on_its_batch(several: list[RenderedPhotogr
         assert equal(alone, several[place : place + 1]), place
 
 
+@pytest.mark.engine
 def test_rendering_in_processes_is_bit_identical(several: list[RenderedPhotograph]) -> None:
     assert equal(some(400, workers=2), several)
 
@@ -87,6 +90,7 @@ def test_seeds_and_parts_share_no_photograph(several: list[RenderedPhotograph], 
     assert first.isdisjoint(photo.image.tobytes() for photo in some(20, seed=seed, part=part))
 
 
+@pytest.mark.engine
 def test_few_results_wait_in_memory() -> None:
     class Jobs(list[int]):
         taken = 0

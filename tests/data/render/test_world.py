@@ -19,6 +19,8 @@ from svhncli.data.render.surfaces import _TINTS, _tiles
 from svhncli.data.render.whole_photographs import photographs
 from svhncli.data.render.world import OWN, STREET, Spec, World, load
 
+pytestmark = pytest.mark.engine
+
 WORLD = load(STREET)
 SYNTH = Path(OWN).parent
 

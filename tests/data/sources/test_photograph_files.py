@@ -125,6 +125,7 @@ def test_another_framing_is_another_set(tmp_path: Path, framing: Framing) -> Non
     assert load(tmp_path, parts).fingerprint == one.fingerprint
 
 
+@pytest.mark.engine
 def test_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
     files = {}
     write_images(tmp_path / "train", rows(300, 0), 0)
@@ -172,6 +173,7 @@ for step in itertools.count(1):
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("broken", [False, True], ids=["all whole", "two broken"])
 def test_after_a_kill_at_any_step_the_build_resumes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
@@ -231,6 +233,7 @@ def test_damaged_leftovers_are_discarded(tmp_path: Path, monkeypatch: pytest.Mon
 # ----------------------------------------------------------------------------- what cannot be read
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_broken_image_is_named_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int

@@ -353,6 +353,7 @@ load(Path(sys.argv[1]), check_md5=False, cache=Cache(Path(sys.argv[2])), progres
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "stage", ["check train_32x32.mat", "convert train_32x32.mat", "find house numbers in test_32x32.mat"]
 )

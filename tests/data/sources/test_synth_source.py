@@ -19,6 +19,8 @@ from svhncli.data.render.renderer import render
 from svhncli.data.sources import synth
 from svhncli.data.store.cache import META, Cache
 
+pytestmark = pytest.mark.engine
+
 SIZES = {"n_train": 300, "n_test": 70, "seed": 0, "size": 16}
 
 
@@ -98,6 +100,7 @@ load(n_train=300, n_test=70, seed=0, size=16, cache=Cache(Path(sys.argv[1])), pr
 """
 
 
+@pytest.mark.e2e
 def test_a_kill_while_rendering_costs_nothing_but_time(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]
     assert subprocess.run(command, cwd=REPO).returncode == -9
@@ -108,6 +111,7 @@ def test_a_kill_while_rendering_costs_nothing_but_time(tmp_path: Path) -> None:
     assert data.fingerprint == load(tmp_path / "other").fingerprint
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("words", [["lr=0.001"], ["-m", "lr=0.001,0.002"]], ids=["a run", "a sweep"])
 def test_a_command_that_waits_logs_the_reason_once(
     folder: Path, spawn: Callable[..., subprocess.Popen[str]], words: list[str]

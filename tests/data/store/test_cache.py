@@ -96,6 +96,7 @@ for step in itertools.count(1):
 """
 
 
+@pytest.mark.e2e
 def test_a_kill_at_any_step_leaves_nothing_or_a_complete_folder(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path)], cwd=REPO, check=True)
     roots = list(tmp_path.iterdir())
