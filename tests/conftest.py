@@ -50,8 +50,7 @@ settings.load_profile("shared cores")
 
 TIERS = ("unit", "engine", "e2e")
 """The quickest first: units neither train nor start a process, and are held to it; engine tests train tiny
-runs or render in this process; e2e tests run whole commands. A folder has a tier, and a test may say its
-own."""
+runs or render in this process; e2e tests run whole commands. A folder has a tier; a test may say its own."""
 TIER_OF = {"commands": "e2e", "cli": "e2e", "docs": "e2e", "golden": "e2e", "training": "engine"}
 """Of the folders whose tests are not units."""
 
