@@ -16,10 +16,10 @@ from svhncli.data.split import Fold
 def data_sheet(data: DataSet, fold: Fold, val: Digits) -> dict[str, Any]:
     """What a fold trains on, validates on and is tested on.
 
-    val: the pictures that `fold.val` indexes.
+    val: the images that `fold.val` indexes.
 
     Returns:
-        {"name", "fingerprint", "fold", "share": of rendered pictures in a batch, "fresh": whether these are
+        {"name", "fingerprint", "fold", "share": of rendered images in a batch, "fresh": whether these are
         renewed for every epoch, "parts": {"train", "val", and "rendered" and "test" where there are any}}.
     """
     parts = {"train": _part(data.train, fold.train), "val": _part(val, fold.val)}
