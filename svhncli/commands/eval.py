@@ -85,7 +85,14 @@ def run(config: EvalConfig) -> EvalResult:
     chosen = first.config.data if own_data else config.data
     split_config = first.config.split if own_data else None
     with show.bars():
-        data = registry.data(chosen, split_config, config.cache, show.work, first.preprocess.framing)
+        data = registry.data(
+            chosen,
+            split_config,
+            config.cache,
+            show.work,
+            first.preprocess.framing,
+            test_only=config.part == "test",
+        )
     machine = trained.machine(config.device, first.config)
     fits = [_fit(fold, _validated_on(config.part, data, fold, own_data)) for fold in folds]
     several = len(folds) > 1
@@ -156,8 +163,8 @@ def _folder(config: EvalConfig, data: DataSet, beside: Path, fold: str) -> Path:
 
 def _validated_on(part: str, data: DataSet, fold: Trained, own_data: bool) -> bool:
     """Whether the part holds images on which the run validated; train of named data is not split."""
-    same = data.fingerprint == fold.meta["fingerprint"]
-    return same and (part == "val" or (part == "train" and not own_data))
+    could_be = part == "val" or (part == "train" and not own_data)
+    return could_be and data.fingerprint == fold.meta["fingerprint"]
 
 
 def _fit(fold: Trained, validated: bool) -> TemperatureFit:

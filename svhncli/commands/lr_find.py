@@ -57,13 +57,13 @@ def run(config: LrFindConfig) -> RangeTest:
         data = registry.data(config.data, config.split, config.cache, show.work)
     fold = registry.folds(config.split, data, config.seed)[0]
     epochs = -(-config.steps * config.batch_size // len(fold.train))
-    with training_images(data, fold.train, epochs, machine.device) as pictures, show.bars():
-        plan, state = assemble(config, machine, data, fold, pictures, show)
+    with training_images(data, fold.train, epochs, machine.device) as images, show.bars():
+        plan, state = assemble(config, machine, data, fold, images, show)
         points = []
         for point in range_test(plan, state, config.low, config.high, config.steps):
             points.append(point)
             show.work("train while lr rises", len(points), config.steps)
-        unfit = misfits(state.schedule, len(batch_bounds(len(pictures), plan.batch_size)) - 1, plan.epochs)
+        unfit = misfits(state.schedule, len(batch_bounds(len(images), plan.batch_size)) - 1, plan.epochs)
     if len(points) < 2:
         raise NotFiniteError(f"the training loss is not finite at lr {config.low:g}", NOT_FINITE_HINT)
     suggestion = suggest(points)

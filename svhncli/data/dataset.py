@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from svhncli.data.digits import Digits
 from svhncli.data.framing import Framing
@@ -14,6 +17,7 @@ from svhncli.data.split import Fold
 class DataSet:
     """The parts of a data set. `test` is never used to choose anything.
 
+    train: empty where only the test part was loaded.
     val: a validation part that comes with the data set, for `split=official`.
     fingerprint: changes whenever the images or labels do; a resumed run requires the same one.
     extra_train: more images of the same shape that are only trained on: no split includes them.
@@ -41,6 +45,21 @@ class DataSet:
         extra = self.extra_train
         if extra is not None and (extra.shape, extra.classes) != (self.train.shape, self.train.classes):
             raise ValueError(f"extra_train must have images of shape {self.train.shape}, not {extra.shape}")
+
+    @classmethod
+    def of_parts(
+        cls,
+        name: str,
+        parts: Mapping[str, Digits],
+        fingerprint: str,
+        *,
+        framing: Framing | None = None,
+        broken: tuple[str, ...] = (),
+    ) -> DataSet:
+        """A data set of the parts that were loaded: all that it has, or only "test"."""
+        train = parts["train"] if "train" in parts else parts["test"].take(np.empty(0, np.int64))
+        test, val = parts.get("test"), parts.get("val")
+        return cls(name, train, fingerprint, test, val, framing=framing, broken=broken)
 
 
 def val_digits(data: DataSet, fold: Fold) -> Digits:

@@ -1,4 +1,4 @@
-"""Trained networks that become one: which they are, whether they fit, what each counts."""
+"""Trained networks that become one: which they are, whether they fit together, and their weights."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PREDICTIONS = "val_predictions.csv"
 
 @dataclass(frozen=True)
 class Unit:
-    """What one word of the command line named: the networks of a run, which share one weight equally."""
+    """What one word of the command line names: the networks of a run, which share one weight equally."""
 
     word: str
     networks: list[Trained]
 
     @property
     def paths(self) -> list[Path]:
-        return [one.path for one in self.networks]
+        return [network.path for network in self.networks]
 
 
 def find(words: Sequence[str]) -> list[Unit]:
@@ -48,16 +48,16 @@ def find(words: Sequence[str]) -> list[Unit]:
     named = [match for word in words for match in _matches(word)]
     if not named:
         raise UsageError(
-            "which runs?", "svhn ensemble RUNS..., where RUNS are runs, .pt files or folders of them"
+            "no runs are named", "svhn ensemble RUNS..., where RUNS are runs, .pt files or folders of them"
         )
     files = [member_files(word) for word in named]
-    found = [path.resolve() for paths in files for path in paths]
-    if twice := next((path for path in found if found.count(path) > 1), None):
+    resolved = [path.resolve() for paths in files for path in paths]
+    if twice := next((path for path in resolved if resolved.count(path) > 1), None):
         raise UsageError(f"'{twice}' is named twice", "name each network once; how=weights weighs them")
     units = [
         Unit(word, [trained.load(path) for path in paths]) for word, paths in zip(named, files, strict=True)
     ]
-    first, *others = (one for unit in units for one in unit.networks)
+    first, *others = (network for unit in units for network in unit.networks)
     for other in others:
         _refuse_unlike(first, other)
     return units
@@ -67,10 +67,10 @@ def _matches(word: str) -> list[str]:
     path = Path(word).expanduser()
     if path.exists() or not glob.has_magic(word):
         return [word]
-    found = sorted(glob.glob(str(path), recursive=True))
-    if not found:
+    matches = sorted(glob.glob(str(path), recursive=True))
+    if not matches:
         raise CheckpointError(f"nothing matches '{word}'", "name runs' folders or .pt files")
-    return found
+    return matches
 
 
 def _refuse_unlike(first: Trained, other: Trained) -> None:
@@ -81,7 +81,7 @@ def _refuse_unlike(first: Trained, other: Trained) -> None:
     ):
         if one != two:
             raise UsageError(
-                f"'{first.path}' and '{other.path}' do not read the same {what}: {one} and {two}",
+                f"'{first.path}' and '{other.path}' do not have the same {what}: {one} and {two}",
                 "join networks that were trained for the same task",
             )
 
@@ -89,11 +89,11 @@ def _refuse_unlike(first: Trained, other: Trained) -> None:
 def join(networks: Sequence[Trained], shares: Sequence[float], how: str) -> Trained:
     """One network of several, which is in no file yet.
 
-    It is fed with pixels in [0, 1]: each member has its own normalisation inside. What it says of its data
-    and split is what all members agree in, else None; its config is that of the first.
+    It is fed with pixels in [0, 1]: each member does its own normalization. Its fingerprint and split
+    are those that all members have in common, else None; its config is that of the first.
     """
     first = networks[0]
-    channels = max(one.meta["in_shape"][0] for one in networks)
+    channels = max(network.meta["in_shape"][0] for network in networks)
     plain = {"grey": channels == 1, "mean": [0.0] * channels, "std": [1.0] * channels}
     meta = {
         "config": first.meta["config"],
@@ -104,67 +104,68 @@ def join(networks: Sequence[Trained], shares: Sequence[float], how: str) -> Trai
         "in_shape": [channels, *first.meta["in_shape"][1:]],
         "positions": first.meta["positions"],
         "classes": first.meta["classes"],
-        "ensemble": {"how": how, "shares": [*shares], "members": [one.meta for one in networks]},
+        "ensemble": {"how": how, "shares": [*shares], "members": [network.meta for network in networks]},
     }
-    shown = [Member(one.network, one.preprocess.mean, one.preprocess.std) for one in networks]
-    network = Ensemble(shown, shares, vote=how == "vote")
+    members = [Member(model.network, model.preprocess.mean, model.preprocess.std) for model in networks]
+    network = Ensemble(members, shares, vote=how == "vote")
     return Trained(Path("best.pt"), meta, first.config, network.eval(), trained.preprocess_of(meta))
 
 
 def _common(networks: Sequence[Trained], name: str) -> Any:
-    """What all of the checkpoints say under a name; None where they differ, or do not say."""
-    said = {one.meta.get(name) for one in networks}
-    return said.pop() if len(said) == 1 else None
+    """The value that all checkpoints have under a name; None where they differ or have none."""
+    values = {network.meta.get(name) for network in networks}
+    return values.pop() if len(values) == 1 else None
 
 
-# ----------------------------------------------------------------------------- what each counts
+# ----------------------------------------------------------------------------- weights
 
 
 def equal_shares(units: Sequence[Unit]) -> list[float]:
-    """Every network counts alike, whatever run it is of."""
+    """The same weight for every network, whatever its run."""
     count = sum(len(unit.networks) for unit in units)
     return [1 / count] * count
 
 
 def fitted_shares(units: Sequence[Unit]) -> tuple[list[float], int]:
-    """A share for each network, fitted on pictures that validated in every unit, and how many these are.
+    """A share for each network, fitted on images that validated in every unit, and how many these are.
 
-    A unit's weight is fitted by what its networks said of pictures that they did not train on (of a k-fold
-    run each picture by the fold that left it out; Wolpert 1992), and divided equally among them.
+    A unit's weight is fitted to its networks' predictions for images that they did not train on (of a k-fold
+    run each image by the fold that held it out; Wolpert 1992), and divided equally among them.
 
     Raises:
-        UsageError: there is one unit alone, or no such pictures.
+        UsageError: there is only one unit, or there are no such images.
         CheckpointError: a file of predictions is damaged.
     """
     if len(units) < 2:
         raise UsageError(
-            f"how=weights weighs runs against each other, and '{units[0].word}' is one: its folds "
-            "count alike",
+            f"how=weights weighs runs against each other, and '{units[0].word}' is a single run, whose folds "
+            "have equal weights",
             "name several runs, or leave how out",
         )
-    fingerprints = {one.meta.get("fingerprint") for unit in units for one in unit.networks}
+    fingerprints = {network.meta.get("fingerprint") for unit in units for network in unit.networks}
     if len(fingerprints) > 1 or None in fingerprints:
         raise UsageError(
-            "how=weights: these runs were not trained on the same data, so no pictures validated in all",
-            "how=mean and how=vote need none",
+            "how=weights: these runs were not trained on the same data, so no images validated in all",
+            "how=mean and how=vote need no such images",
         )
-    found = [_held_out(unit) for unit in units]
-    if len({part for part, *_ in found}) > 1:
+    held_out = [_held_out(unit) for unit in units]
+    if len({part for part, *_ in held_out}) > 1:
         common = np.empty(0, np.int64)
     else:
-        common = reduce(np.intersect1d, [indices for _, indices, *_ in found])
+        common = reduce(np.intersect1d, [indices for _, indices, *_ in held_out])
     if not len(common):
         raise UsageError(
-            "how=weights: no picture validated in all of these runs",
+            "how=weights: no image validated in all of these runs",
             "weigh whole k-fold runs, or runs with the same split; how=mean and how=vote need none",
         )
     likely = []
-    for _, indices, probabilities, labels in found:
+    for _, indices, probabilities, labels in held_out:
         rows = np.searchsorted(indices, common)
         likely.append(np.take_along_axis(probabilities[rows], labels[rows][..., None], -1).ravel())
     weights = scores.fit_weights(np.stack(likely, 1)).tolist()
-    each = zip(units, weights, strict=True)
-    return [weight / len(unit.networks) for unit, weight in each for _ in unit.networks], len(common)
+    weighted = zip(units, weights, strict=True)
+    shares = [weight / len(unit.networks) for unit, weight in weighted for _ in unit.networks]
+    return shares, len(common)
 
 
 def _held_out(unit: Unit) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
@@ -173,12 +174,12 @@ def _held_out(unit: Unit) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
     folder, sizes = first.path.parent, (first.meta["positions"], first.meta["classes"])
     own = all(path.name == "best.pt" for path in unit.paths) and (folder / "split.json").is_file()
     if own and len(unit.paths) == 1 and (folder / PREDICTIONS).is_file():
-        said = read_rows(folder / PREDICTIONS, *sizes, "the run that wrote it must be trained anew")
+        predictions = read_rows(folder / PREDICTIONS, *sizes, "train the run again that wrote it")
     elif own and len(unit.paths) > 1 and (folder.parent / COLLECTED).is_file():
-        said = read_collected(RunDir(folder.parent), *sizes)
+        predictions = read_collected(RunDir(folder.parent), *sizes)
     else:
         raise UsageError(
-            f"how=weights: nobody knows what '{unit.word}' says of pictures that it did not train on",
-            "name finished runs; how=mean and how=vote need no such pictures",
+            f"how=weights: '{unit.word}' has no predictions for images that it did not train on",
+            "name finished runs; how=mean and how=vote need no such images",
         )
-    return read_json(folder / "split.json")["val_part"], *said
+    return read_json(folder / "split.json")["val_part"], *predictions

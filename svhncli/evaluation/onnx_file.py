@@ -29,7 +29,7 @@ def require_packages() -> None:
 
 
 class Whole(nn.Module):
-    """Stored pictures, uint8 (N, 3, *framing.stored) -> probabilities float32 (N, L, K)."""
+    """Stored images, uint8 (N, 3, *framing.stored) -> probabilities float32 (N, L, K)."""
 
     def __init__(self, network: nn.Module, preprocess: Preprocess) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Whole(nn.Module):
 
 
 def write(path: Path, network: nn.Module, preprocess: Preprocess) -> None:
-    """Write `Whole` of a network on the CPU; the number of pictures is free.
+    """Write `Whole` of a network on the CPU; the number of images is free.
 
     Raises:
         DiskError: the file cannot be written.
@@ -67,9 +67,9 @@ def write(path: Path, network: nn.Module, preprocess: Preprocess) -> None:
 
 
 def probabilities(path: Path, images: np.ndarray) -> np.ndarray:
-    """What onnxruntime computes from stored pictures, uint8 (N, 3, *framing.stored): float32 (N, L, K)."""
+    """What onnxruntime computes from stored images, uint8 (N, 3, *framing.stored): float32 (N, L, K)."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run([OUTPUT], {INPUT: images})
-    return np.asarray(found)
+    (output,) = session.run([OUTPUT], {INPUT: images})
+    return np.asarray(output)

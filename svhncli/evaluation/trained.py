@@ -27,7 +27,7 @@ from svhncli.runs import checkpoint
 @dataclass(frozen=True)
 class Trained:
     """The weights of one fold, or of an ensemble: a network on the CPU in evaluation mode, and the way from
-    picture to it.
+    image to it.
 
     meta: what the checkpoint says beside its tensors ("fold", "fingerprint", "split", "in_shape", …).
     """
@@ -39,7 +39,7 @@ class Trained:
     preprocess: Preprocess
 
     def seeing(self, framing: Framing) -> Trained:
-        """The same network, of pictures that are framed otherwise."""
+        """The same network for images that are framed differently."""
         return replace(self, preprocess=replace(self.preprocess, framing=framing))
 
 
@@ -70,8 +70,8 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
     """
     if (joined := meta.get("ensemble")) is not None:
         members = [
-            Member(network_of(one), one["preprocess"]["mean"], one["preprocess"]["std"])
-            for one in joined["members"]
+            Member(network_of(member), member["preprocess"]["mean"], member["preprocess"]["std"])
+            for member in joined["members"]
         ]
         return Ensemble(members, joined["shares"], vote=joined["how"] == "vote")
     config = from_dict(TrainConfig, meta["config"])
@@ -83,23 +83,23 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
 
 
 def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
-    """The way from picture to network that a checkpoint describes."""
+    """The steps from image to network that a checkpoint describes."""
     preprocess = Preprocess.from_dict(meta["preprocess"])
-    # a network of grey pictures sees the brightness of coloured ones
+    # a network trained on gray images gets the brightness of color images
     return replace(preprocess, grey=len(preprocess.mean) == 1)
 
 
 def probabilities(folds: Sequence[Trained], images: np.ndarray, machine: Machine, tta: int = 1) -> np.ndarray:
-    """Of stored pictures, uint8 (B, C, H, W): float32 (B, L, K), the mean over the folds' networks.
+    """Of stored images, uint8 (B, C, H, W): float32 (B, L, K), the mean over the folds' networks.
 
     The networks are moved to the machine's device.
     """
     batch = torch.from_numpy(images).to(machine.device)
-    said = [
+    outputs = [
         logits(fold.network.to(machine.device), batch, fold.preprocess, machine, tta).softmax(-1)
         for fold in folds
     ]
-    return torch.stack(said).mean(0).cpu().numpy()
+    return torch.stack(outputs).mean(0).cpu().numpy()
 
 
 def machine(where: str, config: TrainConfig) -> Machine:
@@ -109,6 +109,6 @@ def machine(where: str, config: TrainConfig) -> Machine:
         UsageError: cuda was asked for and there is none.
     """
     here = device.resolve(where, "auto", 0).device.type
-    found = device.resolve(where, config.precision if config.device in ("auto", here) else "auto", 0)
-    device.prepare(found)
-    return found
+    chosen = device.resolve(where, config.precision if config.device in ("auto", here) else "auto", 0)
+    device.prepare(chosen)
+    return chosen

@@ -25,20 +25,30 @@ class Sources:
     """What a data source may need besides its own config.
 
     framing: which part of photographs is seen, in place of what the config says.
+    test_only: no part is needed but test; a source that cannot load it alone loads all of them.
     """
 
     cache: Cache
     progress: Progress
     val_file: Path | None = None
     framing: Framing | None = None
+    test_only: bool = False
 
 
 def data(
-    config: Any, split_config: Any, cache: str | None, progress: Progress, framing: Framing | None = None
+    config: Any,
+    split_config: Any,
+    cache: str | None,
+    progress: Progress,
+    framing: Framing | None = None,
+    *,
+    test_only: bool = False,
 ) -> DataSet:
     """Load (render, download, convert, decode) a data set.
 
     framing: that of a trained network; it replaces what the config says about photographs.
+    test_only: no part is needed but test. Sources that read files then load it alone, and the fingerprint is
+    its own.
 
     Raises:
         DataError: missing or bad files, or an exclude list that does not match them.
@@ -49,9 +59,10 @@ def data(
             "split.file is for data=svhn and data=mix", "leave split.file out, or use another split"
         )
     folder = Path(cache).expanduser() if cache else default_root()
-    sources = Sources(Cache(folder), progress, Path(val_file).expanduser() if val_file else None, framing)
-    loaded = _load(config, sources)
-    if (file := getattr(config, "exclude", None)) is not None:  # a plugin's source need not have the key
+    val_path = Path(val_file).expanduser() if val_file else None
+    loaded = _load(config, Sources(Cache(folder), progress, val_path, framing, test_only))
+    file = getattr(config, "exclude", None)  # a plugin's source need not have the key
+    if file is not None and not test_only:  # the test part is never changed
         loaded = without(loaded, Path(file).expanduser())
     for name, part in (("training", loaded.train), ("test", loaded.test)):
         if loaded.val is not None and part is not None and _same(loaded.val, part):
@@ -70,6 +81,7 @@ def _load(config: Any, sources: Sources) -> DataSet:
         "cache": sources.cache,
         "progress": sources.progress,
         "val_file": sources.val_file,
+        "test_only": sources.test_only,
     }
     shared: list[type] = [SourceConfig]
     if isinstance(config, RenderedConfig):

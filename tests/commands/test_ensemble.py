@@ -290,7 +290,7 @@ def test_what_validated_one_member_and_trained_another_is_not_scored(
     for part in ("val", "train"):
         code, err = refused(capsys, "eval", "mixed", f"part={part}")
         assert code == 2
-        assert "did not train and validate on the same pictures" in err
+        assert "did not train and validate on the same images" in err
     join("seed0", "seed1", "seed2", "out=same")
     score = said("eval", "same", "part=val", "device=cpu")["val"]
     each = [table(f"seed{i}/val_predictions.csv") for i in range(3)]
@@ -352,14 +352,14 @@ def test_whole_numbers_are_mixed_position_by_position(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([], 2, "which runs?"),
+        ([], 2, "no runs are named"),
         (["nowhere"], 4, "there is no run 'nowhere'"),
         (["no*where"], 4, "nothing matches 'no*where'"),
         (["seed0", "seed0"], 2, "is named twice"),
         (["folds", "folds/fold1/best.pt"], 2, "is named twice"),
         (["folds", "how=weights"], 2, "weighs runs against each other"),
-        (["folds/fold0", "folds/fold1", "how=weights"], 2, "no picture validated in all"),
-        (["seed0", "seed1/last.pt", "how=weights"], 2, "nobody knows what 'seed1/last.pt' says"),
+        (["folds/fold0", "folds/fold1", "how=weights"], 2, "no image validated in all"),
+        (["seed0", "seed1/last.pt", "how=weights"], 2, "'seed1/last.pt' has no predictions"),
         (["seed0", "how=middle"], 2, "must be mean or vote or weights"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -379,7 +379,7 @@ def test_networks_of_other_tasks_are_refused(folder: Path, capsys: pytest.Captur
     write_run(folder / "number", Framing(12, 12), 3, LinearConfig())
     for other, what in (("larger", "part of a photograph"), ("number", "positions: 1 and 3")):
         code, err = refused(capsys, "ensemble", "digit", other, "how=weights")
-        assert (code, f"do not read the same {what}" in err) == (2, True)
+        assert (code, f"do not have the same {what}" in err) == (2, True)
 
 
 def test_members_of_other_data_are_joined_and_it_is_said(

@@ -11,15 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import write_mat, write_run
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from svhncli.cli import main as cli
+from svhncli.config.groups.model import LinearConfig
 from svhncli.core.errors import CheckpointError
 from svhncli.core.labels import BLANK
 from svhncli.data.digits import Digits, NumberedNames
+from svhncli.data.framing import Framing
+from svhncli.data.sources import svhn
 from svhncli.report.scorecard import Evaluated, write_report
 from svhncli.runs.predictions import read_predictions, write_predictions
 from svhncli.stats.intervals import Interval, wilson
@@ -216,6 +220,47 @@ def test_each_fold_has_its_own_report_and_temperature(folder: Path, evaluate: Ev
     assert [score["report"] for score in elsewhere["scores"]] == [
         f"all/{s['fold']}" for s in summary["scores"]
     ]
+
+
+# ----------------------------------------------------------------------------- the test part alone
+
+MAT = ["data.check_md5=false", "data.download=false"]
+
+
+@pytest.mark.parametrize("words", [["data=svhn", "data.root=d", *MAT], []], ids=["named", "the run's own"])
+def test_the_test_part_is_scored_where_the_training_file_is_missing(
+    folder: Path, evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setitem(svhn.FILES, "test", ("test_32x32.mat", None))  # the run's config checks MD5s
+    write_run(folder / "run", Framing(32, 32), 1, LinearConfig())
+    place = folder / "d" if words else folder / "run" / "nowhere"
+    write_mat(place, "test", 40, 0)
+    alone = evaluate(Path("run"), *words)
+    assert (alone["test"]["n"], alone["data"]) == (40, "svhn")
+    write_mat(place, "train", 60, 1)
+    whole = evaluate(Path("run"), *words)
+    for key in ("n", "accuracy", "loss", "confusion"):
+        assert whole["test"][key] == alone["test"][key], key
+
+
+def test_a_missing_training_file_is_reported_where_it_is_to_be_scored(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(folder / "run", Framing(32, 32), 1, LinearConfig())
+    write_mat(folder / "d", "test", 40, 0)
+    assert cli.main(["eval", "run", "data=svhn", "data.root=d", *MAT, "part=train"]) == 3
+    assert "train_32x32.mat" in capsys.readouterr().err
+
+
+def test_a_folder_with_a_test_part_alone_is_scored(folder: Path, evaluate: Evaluate) -> None:
+    write_run(folder / "run", Framing(32, 32), 1, LinearConfig())
+    for digit in range(3):
+        (folder / "mine" / "test" / str(digit)).mkdir(parents=True)
+        for number in range(4):
+            pixels = np.full((32, 32, 3), 60 * digit + number, np.uint8)
+            Image.fromarray(pixels).save(folder / "mine" / "test" / str(digit) / f"{number}.png")
+    words = ["data=folder", "data.root=mine", "data.height=32", "data.width=32"]
+    assert evaluate(Path("run"), *words)["test"]["n"] == 12
 
 
 # ----------------------------------------------------------------------------- whole numbers

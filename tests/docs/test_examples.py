@@ -13,7 +13,7 @@ from doc_pages import PAGES, blocks, examples, name
 from PIL import Image
 from scipy.io import savemat
 
-from svhncli.cli import main
+from svhncli.cli.main import main
 
 TRAINS = ("train", "check", "lr-find", "learning-curve")
 ON_FILES = {"data=svhn", "data=mix", "data=folder", "experiment=finetune_small"}

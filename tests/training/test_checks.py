@@ -229,7 +229,7 @@ BREAKAGES: dict[str, tuple[Callable[[Patch], None], set[str]]] = {
     "logits multiplied by 8": (of_network(Sure), {"loss at start"}),
     "the loss counts twice": (sum_the_loss, {"loss at start"}),
     "validation is resized otherwise": (resize_val, {"one preprocessing"}),
-    "the network looks at the whole batch": (of_network(Mixing), {"samples alone"}),
+    "the network looks at the whole batch": (of_network(Mixing), {"independent samples"}),
     "a frozen layer": (of_network(freeze_a_layer), {"gradients"}),
     "start weights without a seed": (of_network(start_anywhere), {"one seed"}),
     "state beside the state dict": (of_network(Forgetful), {"resume"}),
@@ -238,7 +238,7 @@ BREAKAGES: dict[str, tuple[Callable[[Patch], None], set[str]]] = {
     "the optimiser has the head alone": (train_the_head_alone, {"capacity"}),
     "the label is written into the picture": (
         write_labels_into_pictures,
-        {"blank pictures", "shuffled labels"},
+        {"blank images", "shuffled labels"},
     ),
 }
 

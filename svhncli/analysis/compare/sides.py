@@ -215,8 +215,8 @@ def _person(folder: Path, part: str) -> Side:
     try:
         result = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
         answers = result["answers"]
-        index = np.array([int(one["index"]) for one in answers], np.int64)
-        label, read = (np.array([str(one[key]) for one in answers]) for key in ("label", "answer"))
+        index = np.array([int(answer["index"]) for answer in answers], np.int64)
+        label, read = (np.array([str(answer[key]) for answer in answers]) for key in ("label", "answer"))
         readings = Readings(index, index, label, read, np.full(len(index), ""))
         training = Training(None, str(result["split"]), 0, len(index), readings)
         if not len(index):

@@ -36,8 +36,8 @@ def digests(images: np.ndarray) -> np.ndarray:
 
     With 64 bits, the chance that two of a million different images collide is 3 in 100 million.
     """
-    found = b"".join(hashlib.blake2b(one.tobytes(), digest_size=8).digest() for one in images)
-    return np.frombuffer(found, np.uint64)
+    joined = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
+    return np.frombuffer(joined, np.uint64)
 
 
 def resized(planes: np.ndarray, side: int) -> np.ndarray:
@@ -78,7 +78,7 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
     """
     if not 0 <= radius < 2 * CHUNKS:
         raise ValueError(f"a radius of {radius} bits: there are only {CHUNKS} chunks")
-    found = [np.empty(0, np.int64)]
+    near_keys = [np.empty(0, np.int64)]
     start = 0
     for chunk in range(CHUNKS):
         width = len(range(chunk, BITS, CHUNKS))
@@ -91,9 +91,9 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
         for flip in (0, *(1 << bit for bit in range(width))) if radius >= CHUNKS else (0,):
             for rows, places in _joined(firsts[asked ^ flip], counts[asked ^ flip]):
                 near = _bits(wanted[rows] ^ in_order[places]) <= radius
-                found.append(rows[near] * len(known) + order[places[near]])
+                near_keys.append(rows[near] * len(known) + order[places[near]])
         start += width
-    pairs = np.unique(np.concatenate(found))
+    pairs = np.unique(np.concatenate(near_keys))
     return np.stack(np.divmod(pairs, max(1, len(known))), 1)
 
 
@@ -102,8 +102,8 @@ def near_pairs(small: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]
     first, sorted, and their similarity, float32 (P,), of at least `least`."""
     n, known = len(small), hashes(small)
     wanted = np.concatenate([known, *(hashes(_moved(small, *shift)) for shift in SHIFTS[1:])])
-    found = close_pairs(wanted, known)
-    pairs = np.sort(np.stack([found[:, 0] % max(1, n), found[:, 1]], 1), axis=1)
+    close = close_pairs(wanted, known)
+    pairs = np.sort(np.stack([close[:, 0] % max(1, n), close[:, 1]], 1), axis=1)
     pairs = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
     alike = np.empty(len(pairs), np.float32)
     step = BLOCK // SIDE**2 * 8
@@ -133,7 +133,7 @@ def similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    one, other = (each - each.mean((1, 2), keepdims=True) for each in (one, other))
+    one, other = (planes - planes.mean((1, 2), keepdims=True) for planes in (one, other))
     product = np.einsum("nhw,nhw->n", one, other)
     norm = np.einsum("nhw,nhw->n", one, one) * np.einsum("nhw,nhw->n", other, other)
     return product / np.sqrt(np.maximum(norm, 1e-6))

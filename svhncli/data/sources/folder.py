@@ -25,12 +25,20 @@ LAYOUT = "expected in data.root, or in its folders train, test and val: folders 
 
 
 def load(
-    root: Path, framing: Framing, *, skip_broken: bool = False, cache: Cache, progress: Progress = silent
+    root: Path,
+    framing: Framing,
+    *,
+    skip_broken: bool = False,
+    test_only: bool = False,
+    cache: Cache,
+    progress: Progress = silent,
 ) -> DataSet:
     """Images in `root`, or in its folders `train` and, where they exist, `test` and `val`.
 
     Each part is a folder with a labels.csv, or else with class folders `0` to `9`, some of which may be
     missing. Files in class folders without the suffix of an image are left out, with a warning.
+
+    test_only: load nothing but the test part, if there is one.
 
     Raises:
         DataError: no such layout, or a file that is damaged.
@@ -41,7 +49,9 @@ def load(
             f"there is no folder '{os.path.abspath(root)}'", "set data.root to the images' folder"
         )
     parts = {"train": _part(root)}
-    if (root / "train").is_dir():
+    if test_only and (root / "test").is_dir():
+        parts = {"test": _part(root / "test")}
+    elif (root / "train").is_dir():
         parts = {name: _part(root / name) for name in ("train", "test", "val") if (root / name).is_dir()}
     return photograph_files.load(
         "folder", parts, framing, skip_broken=skip_broken, cache=cache, progress=progress

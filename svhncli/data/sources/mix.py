@@ -65,6 +65,7 @@ def load(
     check_md5: bool,
     download: bool,
     val_file: Path | None,
+    test_only: bool,
     share: float,
     n_rendered: int,
     seed: int,
@@ -80,12 +81,13 @@ def load(
         check_md5=check_md5,
         download=download,
         val_file=val_file,
+        test_only=test_only,
         cache=cache,
         progress=progress,
     )
     return add_rendered(
         real,
-        share=share,
+        share=0.0 if test_only else share,
         n_rendered=n_rendered,
         seed=seed,
         spec=spec,

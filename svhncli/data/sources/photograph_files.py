@@ -80,7 +80,7 @@ def load(
     progress: Progress = silent,
     workers: int | None = None,
 ) -> DataSet:
-    """The parts "train" and, if given, "val" and "test".
+    """The parts "train" and, if given, "val" and "test"; or "test" alone.
 
     Labels of all parts are padded to the longest number. Every photograph is its own group.
 
@@ -107,15 +107,7 @@ def load(
     longest = max(digits.labels.shape[1] for digits in loaded.values())
     padded = {part: digits.padded(longest) for part, digits in loaded.items()}
     mark = fingerprint(*folders.values())
-    return DataSet(
-        name,
-        padded["train"],
-        mark,
-        padded.get("test"),
-        padded.get("val"),
-        framing=framing,
-        broken=tuple(broken),
-    )
+    return DataSet.of_parts(name, padded, mark, framing=framing, broken=tuple(broken))
 
 
 def _prepare(

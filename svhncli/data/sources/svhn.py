@@ -55,6 +55,7 @@ def load(
     check_md5: bool = True,
     download: bool = False,
     val_file: Path | None = None,
+    test_only: bool = False,
     cache: Cache,
     base_url: str = BASE_URL,
     progress: Progress = silent,
@@ -69,6 +70,7 @@ def load(
     check_md5: refuse files other than the official ones; a `val_file` is never checked.
     download: fetch missing files from `base_url` into `root`, but only if `check_md5` verifies them.
     val_file: a file in the same layout that becomes the validation part.
+    test_only: load nothing but the test part, if there is one.
 
     Raises:
         DataError: a file is missing, has the wrong md5, is damaged, or has another layout.
@@ -89,16 +91,18 @@ def load(
             fetch(f"{base_url}/{name}", root / name, md5=md5, progress=count)
         return MatFile(root / name, md5 if check_md5 else None)
 
-    sources = {"train": [official("train")]}
-    if check_md5 or (root / FILES["test"][0]).is_file():  # your own files may lack a test part
-        sources["test"] = [official("test")]
-    if extra == "train":
-        sources["train"].append(official("extra"))
-    elif extra == "val":
-        sources["val"] = [official("extra")]
-    elif val_file is not None:
-        require_file(val_file)
-        sources["val"] = [MatFile(val_file, None)]
+    has_test = check_md5 or (root / FILES["test"][0]).is_file()  # your own files may lack a test part
+    if test_only and has_test:
+        sources = {"test": [official("test")]}
+    else:
+        sources = {"train": [official("train")]} | ({"test": [official("test")]} if has_test else {})
+        if extra == "train":
+            sources["train"].append(official("extra"))
+        elif extra == "val":
+            sources["val"] = [official("extra")]
+        elif val_file is not None:
+            require_file(val_file)
+            sources["val"] = [MatFile(val_file, None)]
 
     folders = {part: _prepare(cache, part, files, progress) for part, files in sources.items()}
     parts: dict[str, Digits] = {}
@@ -106,11 +110,11 @@ def load(
     for part, folder in folders.items():
         parts[part] = load_part(folder, part, part, first_group)
         first_group = int(parts[part].groups.max()) + 1
-        first, size = sources["train"][0].path, parts["train"].shape[2]
-        _require_same_size(first, size, sources[part][0].path, parts[part].shape[2])
-    return DataSet(
-        "svhn", parts["train"], fingerprint(*folders.values()), parts.get("test"), parts.get("val")
-    )
+        first = next(iter(parts))
+        _require_same_size(
+            sources[first][0].path, parts[first].shape[2], sources[part][0].path, parts[part].shape[2]
+        )
+    return DataSet.of_parts("svhn", parts, fingerprint(*folders.values()))
 
 
 def load_file(path: Path, *, cache: Cache, progress: Progress = silent) -> Digits:

@@ -32,6 +32,7 @@ def load(
     extra: str = "none",
     download: bool = False,
     skip_broken: bool = False,
+    test_only: bool = False,
     cache: Cache,
     base_url: str = BASE_URL,
     progress: Progress = silent,
@@ -43,6 +44,7 @@ def load(
     root: the folder of these folders or archives, also of those that are downloaded.
     extra: "none"; "train" appends the extra part to the training part; "val" makes it the validation part.
     download: fetch missing archives from `base_url`; without it, the test part may be missing.
+    test_only: load nothing but the test part, if there is one.
 
     Raises:
         DataError: a file is missing, damaged, or of another layout.
@@ -56,11 +58,15 @@ def load(
         folders = [_folder(root, name, download, base_url, progress) for name in names]
         return PhotographPart(tuple(folders), partial(_photographs, folders, progress))
 
-    parts = {"train": part("train", "extra") if extra == "train" else part("train")}
-    if download or _exists(root, "test"):  # your own files may lack a test part
-        parts["test"] = part("test")
-    if extra == "val":
-        parts["val"] = part("extra")
+    has_test = download or _exists(root, "test")  # your own files may lack a test part
+    if test_only and has_test:
+        parts = {"test": part("test")}
+    else:
+        parts = {"train": part("train", "extra") if extra == "train" else part("train")}
+        if has_test:
+            parts["test"] = part("test")
+        if extra == "val":
+            parts["val"] = part("extra")
     return photograph_files.load(
         "svhn_full", parts, framing, skip_broken=skip_broken, cache=cache, progress=progress
     )

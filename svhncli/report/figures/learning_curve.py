@@ -1,4 +1,4 @@
-"""A learning curve as a picture: the error over the number of training pictures, and how it would go on."""
+"""A learning curve: the error over the number of training images, and its extrapolation."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def draw_learning_curve(
     else:
         axes.plot(n, mean, "o", color="tab:orange", label="validation")
     train = np.maximum([size.train_error for size in sizes], least)
-    axes.plot(n, train, ".:", color="tab:blue", label="training pictures")
+    axes.plot(n, train, ".:", color="tab:blue", label="training images")
     further = np.array([expected.n for expected in ahead])
     line = np.geomspace(n.min(), further.max())
-    axes.plot(line, law.at(line), color="grey", linewidth=1, label="power law")
+    axes.plot(line, law.at(line), color="gray", linewidth=1, label="power law")
     low, high = [expected.low for expected in ahead], [expected.high for expected in ahead]
-    axes.fill_between(further, low, high, color="grey", alpha=0.2, label="95% of the law")
+    axes.fill_between(further, low, high, color="gray", alpha=0.2, label="95% of the law")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks([*n, *further[1:]])
@@ -53,7 +53,7 @@ def draw_learning_curve(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", rotation=40)
-    axes.set_xlabel("training pictures")
+    axes.set_xlabel("training images")
     axes.set_ylabel("error")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)

@@ -80,10 +80,10 @@ class Bench:
     def start(
         self, config: TrainingConfig, data: DataSet | None = None, fold: Fold | None = None
     ) -> tuple[Plan, State]:
-        """A fresh training, on the bench's pictures where no others are given."""
+        """A fresh training, on the bench's images unless others are given."""
         data, fold = data or self.data, fold or self.fold
-        pictures = Batches(data.train, fold.train, self.machine.device)
-        return assemble(config, self.machine, data, fold, pictures, self.show)
+        batches = Batches(data.train, fold.train, self.machine.device)
+        return assemble(config, self.machine, data, fold, batches, self.show)
 
     def train(
         self,
@@ -94,9 +94,9 @@ class Bench:
         prepare: Callable[[nn.Module], None] = lambda network: None,
         until: float = 0.0,
     ) -> tuple[Plan, State]:
-        """Train for so many steps, or until the loss of an epoch is `until`.
+        """Train for `steps` steps, or until the loss of an epoch is at most `until`.
 
-        prepare: what is done to the network before.
+        prepare: changes the network first.
         """
         count = len((fold or self.fold).train)
         epochs = -(-steps // -(-count // config.batch_size))
@@ -109,8 +109,8 @@ class Bench:
 
     @cached_property
     def learned(self) -> tuple[Plan, State]:
-        """The config's network after a short training without regularisation; after a longer one where that
-        has not learned the training pictures better than guessing."""
+        """The config's network after a short training without regularization; after a longer one where its
+        training loss is not yet below that of guessing."""
         for number in range(ROUNDS):
             plan, state = self.train(self.plain, 2**number * self.config.check.steps)
             if state.history[-1]["train_loss"] < (1 - LEARNED) * self.guessing(self.fold.train).mean():
@@ -119,22 +119,22 @@ class Bench:
 
     @property
     def steps(self) -> int:
-        """For how many steps that was."""
+        """How many steps that took."""
         plan, state = self.learned
         return state.epoch * -(-len(plan.train) // plan.batch_size)
 
     def guessing(self, rows: np.ndarray) -> np.ndarray:
-        """The loss (n,) of one who knows the classes' shares of the training part, and no picture."""
+        """The loss (n,) of guessing by the class frequencies of the training part, without any image."""
         labels, classes = self.data.train.labels, self.data.train.classes
         counts = [np.bincount(column, minlength=classes) + 1 for column in labels[self.fold.train].T]
-        shares = np.stack([one / one.sum() for one in counts])
+        shares = np.stack([count / count.sum() for count in counts])
         return -np.log(shares[np.arange(labels.shape[1]), labels[rows]]).mean(1)
 
 
 def _few(data: DataSet, fold: Fold, n_train: int, n_val: int, seed: int) -> tuple[DataSet, Fold]:
-    """A small data set of a fold's pictures, as they are seen where no view is moved.
+    """A small data set of a fold's images, without jitter.
 
-    A picture that stands on both sides, as none should, is taken for both.
+    An image on both sides of the fold, where none should be, is taken for both.
     """
     draw = numpy_generator(seed, "check")
     val = draw.permutation(fold.val)[:n_val]

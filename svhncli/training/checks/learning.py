@@ -1,4 +1,4 @@
-"""Checks by what a network learns: from a few pictures, from blanked ones, from shuffled labels."""
+"""Checks of what a network learns: from a few images, from blanked ones, from shuffled labels."""
 
 from __future__ import annotations
 
@@ -25,63 +25,63 @@ from svhncli.stats.intervals import wilson
 from svhncli.training.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, CheckResult, losses
 
 FEW, MEMORY = 16, 1_000
-"""Pictures that are learned by heart, and in how many steps at most."""
+"""Images that are memorized, and the most steps for it."""
 PRIOR = 0.05
-"""How far below guessing by the classes' shares blanked pictures may train, as a share of it: by chance alone
-a small training part is fitted a little."""
+"""How far below that of guessing the loss on blanked images may fall, as a share of it: a small training
+part is always overfitted a little."""
 GROWN = 0.02
 """By what share the training loss must fall when the layers below the head train, too."""
 SURE = 2.0
 """Standard errors by which the network must beat what it is compared with."""
 KEPT, KEPT_ALONE = 0.35, 0.5
-"""Share of the digits that are read rightly as they are which must be so when augmented, by all changes and
-by each alone, of those that it changes. After 160 steps reg=strong keeps 47 %, RandAugment
-44 %; translate=0.1 alone 62 %, hflip 42 %, labels of other pictures 10 %."""
+"""Share of the correctly classified digits that must stay correct when augmented: by all changes, and by each
+alone among those that it changes. After 160 steps reg=strong keeps 47%, RandAugment 44%; translate=0.1 alone
+62%, hflip 42%, labels of other images 10%."""
 SHEET = "augmented.png"
 
 
 def overfit_one_batch(bench: Bench) -> CheckResult:
-    """A few pictures can be learned by heart, without regularisation."""
+    """A few images can be memorized, without regularization."""
     some = Fold("few", bench.fold.train[:FEW], bench.fold.train[:FEW])
     _, state = bench.train(bench.plain, MEMORY, fold=some, until=NEAR_ZERO)
     loss = state.history[-1]["train_loss"]
     return CheckResult(
-        f"can {len(some.train)} pictures be learned by heart?",
+        f"can {len(some.train)} images be memorized?",
         f"loss {loss:.3f} after {len(state.history)} steps",
         f"{NEAR_ZERO:g} or less within {MEMORY}",
         loss <= NEAR_ZERO,
-        "labels do not belong to their pictures, the loss does not reach the weights, or lr is far too low "
+        "labels do not belong to their images, the loss does not reach the weights, or lr is far too low "
         "(svhn lr-find) or too high",
     )
 
 
 def learns(bench: Bench) -> CheckResult:
-    """The network reads better than one who sees no pictures, and than a linear model."""
+    """The network predicts better than guessing without images, and than a linear model."""
     labels = bench.data.train.labels[bench.fold.val]
 
     def read(plan: Plan, state: State) -> tuple[np.ndarray, np.ndarray]:
-        _, said = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
-        return losses(said, labels), (said.argmax(-1) == labels).mean(1)
+        _, probabilities = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
+        return losses(probabilities, labels), (probabilities.argmax(-1) == labels).mean(1)
 
     own, hits = read(*bench.learned)
     majority = np.mean([np.bincount(column).max() for column in labels.T]) / len(labels)
-    rivals = {"guessing by shares": (bench.guessing(bench.fold.val), np.full(len(labels), majority))}
+    rivals = {"guessing by frequency": (bench.guessing(bench.fold.val), np.full(len(labels), majority))}
     if bench.config.model.name != "linear":
         linear = replace(bench.plain, model=LinearConfig())
         rivals["a linear model"] = read(*bench.train(linear, bench.steps))
-    # one that fits noise, too, may read more and be too sure of it
+    # a network that also fits noise may be more accurate and overconfident
     beaten = [_is_above(loss - own) or _is_above(hits - right) for loss, right in rivals.values()]
     figures = ", ".join(
         f"{name} {loss.mean():.3f} ({right.mean():.1%})" for name, (loss, right) in rivals.items()
     )
     return CheckResult(
-        "does it read better than guessing, the commonest class and a linear model?",
-        f"after {bench.steps} steps loss on {len(labels):,} val pictures {own.mean():.3f} "
-        f"({hits.mean():.1%} of the digits right); {figures}",
-        f"a lower loss or more right than each, by {SURE:g} standard errors",
+        "does it predict better than guessing, the most common class and a linear model?",
+        f"after {bench.steps} steps loss on {len(labels):,} val images {own.mean():.3f} "
+        f"(digit accuracy {hits.mean():.1%}); {figures}",
+        f"a lower loss or a higher accuracy than each, by {SURE:g} standard errors",
         all(beaten),
-        "lr is far too low or too high (svhn lr-find), it takes longer (check.steps=…), or the network does "
-        "not see the pictures as they are",
+        "lr is far too low or too high (svhn lr-find), it needs more steps (check.steps=…), or the network "
+        "does not get the images as they are",
     )
 
 
@@ -97,9 +97,9 @@ def capacity(bench: Bench) -> CheckResult:
     every = state.history[-1]["train_loss"]
     below = sum(p.numel() for p in state.model.parameters() if id(p) not in head)
     question = "does the training loss fall when more of the network trains?"
-    mend = "the layers below the head do not learn: they are not in the optimiser, or their lr is 0"
+    fix = "the layers below the head do not learn: they are not in the optimizer, or their lr is 0"
     if not below or not head:
-        return CheckResult(question, "the network is a head alone", "nothing to compare", True, mend)
+        return CheckResult(question, "the network is only a head", "nothing to compare", True, fix)
 
     def freeze(network: nn.Module) -> None:
         keep = _is_head(network)
@@ -113,7 +113,7 @@ def capacity(bench: Bench) -> CheckResult:
         f"{every:.3f} with all layers, {alone:.3f} with the head alone",
         f"lower by {GROWN:.0%} or more",
         every <= (1 - GROWN) * alone,
-        mend,
+        fix,
     )
 
 
@@ -121,29 +121,29 @@ def _is_head(network: nn.Module) -> set[int]:
     return {id(p) for one in network.modules() if isinstance(one, Head) for p in one.parameters()}
 
 
-def blank_pictures(bench: Bench) -> CheckResult:
-    """From blanked pictures nothing can be learned but how frequent the classes are."""
-    grey = replace(bench.data.train, images=np.full_like(bench.data.train.images, 128))
+def blank_images(bench: Bench) -> CheckResult:
+    """From blanked images nothing can be learned but the class frequencies."""
+    blank = replace(bench.data.train, images=np.full_like(bench.data.train.images, 128))
     reg = replace(bench.config.reg, position_weights=[])  # by which guessing would have to be weighed, too
     config = replace(bench.config, reg=reg, schedule=OneCycleConfig())
-    _, state = bench.train(config, bench.config.check.steps // 2, data=replace(bench.data, train=grey))
+    _, state = bench.train(config, bench.config.check.steps // 2, data=replace(bench.data, train=blank))
     last, rows = state.history[-1], bench.fold
     floors = bench.guessing(rows.train).mean(), bench.guessing(rows.val).mean()
-    found = last["train_loss"], last["val_loss"]
-    passed = all(bool(one >= (1 - PRIOR) * floor) for one, floor in zip(found, floors, strict=True))
+    reached = last["train_loss"], last["val_loss"]
+    passed = all(bool(loss >= (1 - PRIOR) * floor) for loss, floor in zip(reached, floors, strict=True))
     return CheckResult(
-        "is nothing learned from blanked pictures but the classes' shares?",
-        f"loss {found[0]:.3f} on train, {found[1]:.3f} on val",
+        "is nothing but the class frequencies learned from blanked images?",
+        f"loss {reached[0]:.3f} on train, {reached[1]:.3f} on val",
         f"not below guessing, {floors[0]:.3f} and {floors[1]:.3f}, by more than {PRIOR:.0%}",
         passed,
-        "the label reaches the network otherwise than through the picture",
+        "the label reaches the network in another way than through the image",
     )
 
 
 def shuffled_labels(bench: Bench) -> CheckResult:
-    """Labels that have nothing to do with their pictures cannot be read on validation.
+    """Labels that have nothing to do with their images cannot be predicted on the validation part.
 
-    A label is drawn for every different picture, so one that stands on both sides has it on both.
+    A label is drawn for every distinct image, so an image on both sides of the fold has one label.
     """
     digits, fold = bench.shuffled.train, bench.shuffled_fold
     _, which = np.unique(digits.images.reshape(len(digits), -1), axis=0, return_inverse=True)
@@ -158,19 +158,19 @@ def shuffled_labels(bench: Bench) -> CheckResult:
     chance = float(spelt.max() / n)
     low = wilson(round(row["val_accuracy"] * n), n, 0.999).low
     return CheckResult(
-        "are shuffled labels unreadable on validation?",
-        f"{row['val_accuracy']:.1%} right on {n} val pictures (train {row['train_accuracy']:.1%})",
+        "are shuffled labels unpredictable on the validation part?",
+        f"{row['val_accuracy']:.1%} correct on {n} val images (train {row['train_accuracy']:.1%})",
         f"no more than by chance, {chance:.1%}",
         low <= chance,
-        "validation pictures train, too (svhn inspect), or the validation sees the labels",
+        "validation images are also trained on (svhn inspect), or the validation uses the labels",
     )
 
 
-def augmented_pictures(bench: Bench) -> CheckResult:
-    """Augmented pictures still carry their labels: a network that learned without augmentation reads them.
+def augmented_images(bench: Bench) -> CheckResult:
+    """Augmented images still show their labels: a network that learned without augmentation recognizes them.
 
-    A flip leaves half of the pictures, and those digits that are symmetrical: among other changes it would
-    hide. So every change is looked at alone, too, and the pictures that it leaves as they are do not count.
+    A flip leaves half of the images unchanged, and symmetric digits, so that its effect would be hidden among
+    other changes. So every change is also measured alone, and images that it does not change do not count.
     """
     plan, state = bench.learned
     images, labels = plan.val.take(np.arange(len(plan.val)))
@@ -191,32 +191,32 @@ def augmented_pictures(bench: Bench) -> CheckResult:
         return float(right(pixels)[count].float().mean()), pixels
 
     augment = bench.config.reg.augment
-    alone = {name: kept(one)[0] for name, one in _each_alone(augment)}
+    alone = {name: kept(single)[0] for name, single in _each_alone(augment)}
     together, changed = kept(augment)
-    blocks = ("as they are", clean), ("as the training sees them", changed)
+    blocks = ("original", clean), ("as in training", changed)
     drawn = [
         (caption, (255 * pixels[:64]).round().to(torch.uint8).cpu().numpy()) for caption, pixels in blocks
     ]
     draw_sheet(bench.folder / SHEET, drawn)
     worst = min(alone, key=lambda name: alone[name], default=None)
-    measured = f"{together:.1%} of the digits that are read as they are"
+    measured = f"{together:.1%} of the digits that are recognized without augmentation"
     if worst is not None:
         measured += f"; with reg.augment.{worst} alone, the worst, {alone[worst]:.1%}"
     return CheckResult(
-        "do augmented pictures still carry their labels?",
+        "do augmented images still show their labels?",
         measured,
-        f"{KEPT:.0%} or more, and {KEPT_ALONE:.0%} with each change alone, of a network that has seen none",
-        bool(readable.any()) and together >= KEPT and all(one >= KEPT_ALONE for one in alone.values()),
-        f"look at {SHEET}: what turns a digit into another one (hflip, vflip, a wide rotate) must go, "
-        "the rest may be milder",
+        f"{KEPT:.0%} or more, and {KEPT_ALONE:.0%} with each change alone; it was trained without any",
+        bool(readable.any()) and together >= KEPT and all(share >= KEPT_ALONE for share in alone.values()),
+        f"look at {SHEET}: what turns a digit into another one (hflip, vflip, a wide rotate) must go, the "
+        "rest may be milder",
         SHEET,
     )
 
 
 def _each_alone(augment: AugmentConfig) -> Iterator[tuple[str, AugmentConfig]]:
-    """Every change that is on, and an augmentation with it alone; a policy is none of these."""
+    """Every change that is on, and an augmentation with it alone; policies are not included."""
     for item in fields(augment):
         value = getattr(augment, item.name)
         if value and item.name != "elastic_sigma" and not item.name.startswith("policy"):
-            one = AugmentConfig(elastic_sigma=augment.elastic_sigma)
-            yield item.name, replace(one, **{item.name: value})
+            nothing = AugmentConfig(elastic_sigma=augment.elastic_sigma)
+            yield item.name, replace(nothing, **{item.name: value})

@@ -29,14 +29,14 @@ of a few tenths, which costs some hundredths of a nat."""
 STEPS = 10
 """Steps of the trainings that must agree in every bit."""
 POWER = 0.8
-"""Chance with which a real difference of `check.delta` is to be seen at the level of 5 %."""
+"""Probability with which a real difference of `check.delta` is to be detected at the 5% level."""
 
 
 def validation_size(bench: Bench) -> CheckResult:
-    """Whether the validation pictures can tell apart two networks that differ by `check.delta`.
+    """Whether the validation images can distinguish two networks that differ by `check.delta`.
 
     Of two networks with an error of `check.error`, which share half of their mistakes, one alone is right on
-    `check.error` of the pictures; n for McNemar's test as in Connor (1987), one term.
+    `check.error` of the images; n for McNemar's test as in Connor (1987), one term.
     """
     delta, discordant = bench.config.check.delta, max(bench.config.check.error, bench.config.check.delta)
     normal = NormalDist()
@@ -45,11 +45,11 @@ def validation_size(bench: Bench) -> CheckResult:
     n = bench.n_val
     seen = math.sqrt(z**2 * discordant / (n + z**2))
     return CheckResult(
-        f"can a difference of {delta:.2%} be seen (check.delta)?",
-        f"{n:,} pictures, which show {seen:.2%} in {POWER:.0%} of all cases",
+        f"can a difference of {delta:.2%} be detected (check.delta)?",
+        f"{n:,} images, which detect {seen:.2%} in {POWER:.0%} of all cases",
         f"{needed:,} or more, at an error of {bench.config.check.error:.0%} (check.error)",
         n >= needed,
-        "validate on more (split.fraction, split=kfold), or do not trust smaller differences than that",
+        "validate on more images (split.fraction, split=kfold), or do not trust smaller differences",
     )
 
 
@@ -61,14 +61,14 @@ def loss_at_start(bench: Bench) -> CheckResult:
     loss = train_step(plan, state, take(0, min(len(plan.train), 512))).item()
     expected, what = math.log(bench.data.train.classes), f"ln {bench.data.train.classes}"
     if getattr(bench.config.model, "init_bias", False):
-        expected, what = float(bench.guessing(bench.fold.train).mean()), "guessing by the classes' shares"
+        expected, what = float(bench.guessing(bench.fold.train).mean()), "guessing by the class frequencies"
     return CheckResult(
         "is the first loss that of guessing?",
         f"{loss:.3f}",
         f"{what} = {expected:.3f}, give or take {START:.0%}",
         abs(loss - expected) <= START * expected,
-        "the loss is summed or weighted, the labels are not the classes, or the head starts too sure: its "
-        "weights should be small; model.init_bias=true sets its bias by the classes' shares",
+        "the loss is summed or weighted, the labels are not the classes, or the head starts too confident: "
+        "its weights should be small; model.init_bias=true sets its bias to the class frequencies",
     )
 
 
@@ -89,11 +89,11 @@ def one_preprocessing(bench: Bench) -> CheckResult:
         unlike = any(other.shape != seen[0].shape for other in seen)
         worst = math.inf if unlike else max(worst, *(float((one - seen[0]).abs().max()) for one in seen))
     return CheckResult(
-        "do training, validation and test give the network the same numbers for one picture?",
+        "do training, validation and test give the network the same numbers for one image?",
         f"they differ by {worst:.2g} at most",
         "0, exactly",
         worst == 0,
-        "one of the three resizes, crops or normalises otherwise: all must go through one Preprocess",
+        "one of the three resizes, crops or normalizes differently: all must use one Preprocess",
     )
 
 
@@ -111,7 +111,7 @@ class _Recorder(nn.Module):
 
 
 def independent_samples(bench: Bench) -> CheckResult:
-    """The answer for a picture has no gradient with respect to another picture of its batch.
+    """The output for an image has no gradient with respect to another image of its batch.
 
     Batch norm mixes a batch on purpose while it trains, so it uses its running statistics here.
     """
@@ -126,7 +126,7 @@ def independent_samples(bench: Bench) -> CheckResult:
     assert inputs.grad is not None
     own, others = float(inputs.grad[0].abs().max()), float(inputs.grad[1:].abs().max())
     return CheckResult(
-        "does the answer for a picture depend on that picture alone?",
+        "does the output for an image depend on that image alone?",
         f"gradient {own:.2g} to itself, {others:.2g} to the others of its batch",
         "above 0 and exactly 0",
         own > 0 and others == 0,
@@ -189,17 +189,17 @@ def resume(bench: Bench) -> CheckResult:
 
 
 def averages(bench: Bench) -> CheckResult:
-    """Loss and accuracy of a part are the plain means over its pictures, however they are batched."""
+    """Loss and accuracy of a part are the plain means over its images, however they are batched."""
     plan, state = bench.learned
-    score, said = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
+    score, probabilities = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
     labels = bench.data.train.labels[bench.fold.val]
-    loss = float(losses(said, labels).mean())
-    right = float(is_right(said.argmax(-1), labels, BLANK).mean())
+    loss = float(losses(probabilities, labels).mean())
+    right = float(is_right(probabilities.argmax(-1), labels, BLANK).mean())
     row = state.history[-1]  # the training's own validation of these very weights
-    told = score.loss, row["val_loss"], score.accuracy, row["val_accuracy"]
-    off = max(abs(one - true) for one, true in zip(told, (loss, loss, right, right), strict=True))
+    reported = score.loss, row["val_loss"], score.accuracy, row["val_accuracy"]
+    off = max(abs(value - true) for value, true in zip(reported, (loss, loss, right, right), strict=True))
     return CheckResult(
-        "are loss and accuracy the plain means over pictures?",
+        "are loss and accuracy the plain means over images?",
         f"they are off by {off:.1e}",
         "1e-4 or less",
         bool(off <= 1e-4 * max(1.0, loss)),

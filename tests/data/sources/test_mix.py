@@ -166,7 +166,7 @@ def test_a_mixed_run_reports_its_parts_and_validates_on_real_images(
 def test_a_share_of_one_half_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data=mix", "data.n_rendered=20", "model=linear", "epochs=1"]
     _, err = train(capsys, *words)
-    assert "half of each batch rendered" in err
+    assert "half of each batch is rendered" in err
 
 
 def test_a_share_of_0_is_bit_identical_to_the_real_data(

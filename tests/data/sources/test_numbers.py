@@ -89,7 +89,7 @@ def test_the_final_table_shows_digits_lengths_and_each_length(
     out = capsys.readouterr().out
     for part, times in (("train", 1), ("val", 1), ("test", 2)):
         assert out.count(f"{part} digits") == out.count(f"{part} by length") == times
-    assert "right length" in out
+    assert "of the correct length" in out
     assert "1: " in out
 
 

@@ -53,6 +53,23 @@ def load(root: Path, cache: Path | None = None, **options: Any) -> DataSet:
     return svhn.load(root, **(defaults | options))
 
 
+def test_the_test_part_is_loaded_alone_and_is_the_same(root: Path) -> None:
+    whole = load(root)
+    (root / "train_32x32.mat").unlink()
+    data = load(root, test_only=True)
+    assert (len(data.train), data.train.shape, data.val) == (0, whole.train.shape, None)
+    assert data.test is not None
+    assert_equals_mat(data.test, root / "test_32x32.mat")
+    with pytest.raises(DataError, match=r"train_32x32\.mat"):
+        load(root)
+
+
+def test_without_a_test_part_the_others_are_loaded(root: Path) -> None:
+    (root / "test_32x32.mat").unlink()
+    data = load(root, test_only=True)
+    assert (len(data.train), data.test) == (COUNTS["train"], None)
+
+
 def assert_equals_mat(digits: Any, *paths: Path) -> None:
     start = 0
     for path in paths:

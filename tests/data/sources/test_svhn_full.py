@@ -7,6 +7,7 @@ import functools
 import gzip
 import http.server
 import io
+import shutil
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -94,6 +95,19 @@ def test_images_outside_the_folder_are_refused(tmp_path: Path, name: str) -> Non
     write_digit_struct(tmp_path / "a.mat", [(name or "\0", (1,), ((0.0, 0.0, 5.0, 5.0),))])
     with pytest.raises(DataError, match="not a valid file name"):
         digit_struct.read(tmp_path / "a.mat")
+
+
+def test_the_test_part_is_loaded_alone_and_is_the_same(root: Path) -> None:
+    whole = load(root)
+    shutil.rmtree(root / "train")
+    data = load(root, test_only=True)
+    assert (len(data.train), data.val) == (0, None)
+    assert data.test is not None
+    assert whole.test is not None
+    assert (data.test.images == whole.test.images).all()
+    assert_labels(data.test, rows(COUNTS["test"], 1, width=1))
+    with pytest.raises(DataError, match="train"):
+        load(root)
 
 
 def test_folders_are_read(root: Path) -> None:
