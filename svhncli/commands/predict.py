@@ -74,7 +74,7 @@ def run(config: PredictConfig) -> Predictions:
     files = _files(config)
     folds = [trained.load(path) for path in checkpoint_files(config.run)]
     framing = _framing(config, folds[0].preprocess.framing)
-    folds = [fold.seeing(framing) for fold in folds]
+    folds = [fold.with_framing(framing) for fold in folds]
     out = None if config.out is None else place(config.out)
     if len(folds) > 1:
         show.say(f"{len(folds)} folds, their probabilities averaged")

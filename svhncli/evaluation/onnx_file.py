@@ -1,6 +1,6 @@
-"""A network as an ONNX file, with its preprocessing inside, and what that file computes.
+"""Write a network with its preprocessing as an ONNX file, and run that file.
 
-The packages that this takes are an extra, `svhncli[export]`, and are imported where they are needed.
+The packages that this needs are the extra `svhncli[export]`; they are imported where they are used.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ INPUT, OUTPUT = "images", "probabilities"
 
 
 def require_packages() -> None:
-    """Raise a UsageError unless everything that an export takes is installed."""
+    """Raise a UsageError unless all packages that an export needs are installed."""
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise UsageError(
-            f"an export needs {', '.join(missing)}, not installed here", 'pip install "svhncli[export]"'
+            f"svhn export needs packages that are not installed: {', '.join(missing)}",
+            'pip install "svhncli[export]"',
         )
 
 
-class Whole(nn.Module):
-    """Stored pictures, uint8 (N, 3, *framing.stored) -> probabilities float32 (N, L, K)."""
+class ExportedModel(nn.Module):
+    """Stored images, uint8 (N, 3, *framing.stored) -> probabilities float32 (N, L, K)."""
 
     def __init__(self, network: nn.Module, preprocess: Preprocess) -> None:
         super().__init__()
@@ -41,17 +42,17 @@ class Whole(nn.Module):
 
 
 def write(path: Path, network: nn.Module, preprocess: Preprocess) -> None:
-    """Write `Whole` of a network on the CPU; the number of pictures is free.
+    """Write a network on the CPU as an `ExportedModel`; the batch size is dynamic.
 
     Raises:
         DiskError: the file cannot be written.
     """
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
-    whole = Whole(network, preprocess).eval()
+    model = ExportedModel(network, preprocess).eval()
     example = torch.zeros(2, 3, *preprocess.framing.stored, dtype=torch.uint8)
     program = torch.onnx.export(
-        whole,
+        model,
         (example,),
         dynamo=True,
         input_names=[INPUT],
@@ -60,16 +61,16 @@ def write(path: Path, network: nn.Module, preprocess: Preprocess) -> None:
         verbose=False,
     )
     if program is None:
-        raise TypeError("torch.onnx.export gives a program where dynamo=True")
-    ClearMetadataAndDocStringPass()(program.model)  # stack traces, with the paths of this machine
+        raise TypeError("torch.onnx.export returned no program although dynamo=True")
+    ClearMetadataAndDocStringPass()(program.model)  # stack traces, which contain paths of this machine
     written = program.model_proto.SerializeToString(deterministic=True)
     write_atomic(path, lambda file: file.write(written))
 
 
 def probabilities(path: Path, images: np.ndarray) -> np.ndarray:
-    """What onnxruntime computes from stored pictures, uint8 (N, 3, *framing.stored): float32 (N, L, K)."""
+    """Run the file with onnxruntime on stored images, uint8 (N, 3, *framing.stored): float32 (N, L, K)."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run([OUTPUT], {INPUT: images})
-    return np.asarray(found)
+    (output,) = session.run([OUTPUT], {INPUT: images})
+    return np.asarray(output)

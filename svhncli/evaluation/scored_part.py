@@ -1,4 +1,4 @@
-"""The pictures on which a trained network is scored."""
+"""The images on which a trained network is scored."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from svhncli.evaluation.trained import Trained
 
 
 def part_of(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:
-    """A part's pictures, with as many positions as the network reads, and which of them, int64 (N,).
+    """The images of a part, with as many positions as the network predicts, and the indices to score, int64
+    (N,).
 
-    Of the network's own data, train and val are those of its checkpoint's fold.
+    For the network's own data, train and val are those of its checkpoint's fold.
 
     Raises:
-        DataError: the data has no such part, pictures of another kind, or is not what it was.
+        DataError: the data has no such part or a different kind of images, or has changed.
         UsageError: an ensemble has no such part.
     """
     digits, indices = _part(part, data, trained, own_data)
@@ -38,31 +39,39 @@ def _part(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[D
         return digits, np.arange(len(digits))
     if "ensemble" in trained.meta and trained.meta["split"] is None:
         raise UsageError(
-            f"part={part}: the members of this ensemble did not train and validate on the same pictures, so "
-            "what validated one trained another",
-            "part=test is of pictures that none of them met",
+            f"part={part}: the members of this ensemble have different splits, so the validation images of "
+            "one are training images of another",
+            "use part=test, on which no member was trained",
         )
     if data.fingerprint != trained.meta["fingerprint"]:
-        raise DataError("the data is not what this run was trained on, so its split cannot be found again")
+        raise DataError(
+            "the data has changed since this run was trained, so its split cannot be reproduced",
+            "restore the data, or use part=test, which does not need the split",
+        )
     config = trained.config
-    for made in registry.folds(config.split, data, config.seed):
-        if made.name == trained.meta["fold"] and made.digest == trained.meta["split"]:
-            digits = val_digits(data, made) if part == "val" else data.train
-            return digits, np.unique(made.train) if part == "train" else made.val
+    for fold in registry.folds(config.split, data, config.seed):
+        if fold.name == trained.meta["fold"] and fold.digest == trained.meta["split"]:
+            digits = val_digits(data, fold) if part == "val" else data.train
+            return digits, np.unique(fold.train) if part == "train" else fold.val
     raise DataError(
-        f"the split of this run ({config.split.name}, {trained.meta['fold']}) comes out differently now",
-        "its pictures are listed in split.json; part=test does not need the split",
+        f"the split of this run ({config.split.name}, {trained.meta['fold']}) cannot be reproduced: this "
+        "version of svhn or NumPy draws different images",
+        "use part=test, which does not need the split; split.json lists the images of the old one",
     )
 
 
 def _fitting(trained: Trained, digits: Digits, name: str) -> Digits:
-    """The pictures with as many positions as the network reads; shorter numbers end with blanks."""
+    """The images with as many positions as the network predicts; shorter numbers are padded with blanks."""
     channels, positions = trained.meta["in_shape"][0], trained.meta["positions"]
     if not (trained.preprocess.grey or digits.shape[0] == channels):
-        raise DataError(f"{name} has {digits.shape[0]} channels; the network was made for {channels}")
+        raise DataError(
+            f"the images of {name} have {digits.shape[0]} channels, but the network expects {channels}",
+            "name data with as many channels as the network was trained on",
+        )
     if digits.labels.shape[1] > positions:
         raise DataError(
-            f"{name} has numbers of {digits.labels.shape[1]} digits; the network reads {positions} at most",
-            "choose a network that was trained on numbers as long as these",
+            f"{name} has numbers of {digits.labels.shape[1]} digits, but the network predicts at most "
+            f"{positions}",
+            "name a run that was trained on numbers of this length",
         )
     return digits.padded(positions)

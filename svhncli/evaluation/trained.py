@@ -1,4 +1,4 @@
-"""What was trained, ready for use: from a word on the command line to networks with their preprocessing."""
+"""Load trained networks with their preprocessing from checkpoints, and predict with them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ from svhncli.runs import checkpoint
 
 @dataclass(frozen=True)
 class Trained:
-    """The weights of one fold, or of an ensemble: a network on the CPU in evaluation mode, and the way from
-    picture to it.
+    """The trained network of a fold or an ensemble, on the CPU in evaluation mode, with its preprocessing.
 
-    meta: what the checkpoint says beside its tensors ("fold", "fingerprint", "split", "in_shape", …).
+    meta: what the checkpoint holds besides its tensors ("fold", "fingerprint", "split", "in_shape", …).
     """
 
     path: Path
@@ -38,8 +37,8 @@ class Trained:
     network: nn.Module
     preprocess: Preprocess
 
-    def seeing(self, framing: Framing) -> Trained:
-        """The same network, of pictures that are framed otherwise."""
+    def with_framing(self, framing: Framing) -> Trained:
+        """The same network for images with another framing."""
         return replace(self, preprocess=replace(self.preprocess, framing=framing))
 
 
@@ -48,7 +47,7 @@ def load(path: Path) -> Trained:
 
     Raises:
         CheckpointError: the file is missing or damaged, or its weights do not fit its config.
-        UsageError: its config is none of this version, or needs a plugin.
+        UsageError: its config is not valid in this version, or needs a plugin.
     """
     meta, weights = checkpoint.load_weights(path)
     config = from_dict(TrainConfig, meta["config"])
@@ -57,21 +56,22 @@ def load(path: Path) -> Trained:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(
-            f"the weights in '{path}' do not fit its config", str(error).splitlines()[0]
+            f"the weights in '{path}' do not fit its config: {str(error).splitlines()[0]}",
+            "load it with the version of svhn that wrote it, with the same plugins",
         ) from error
     return Trained(path, meta, config, network.eval(), preprocess_of(meta))
 
 
 def network_of(meta: Mapping[str, Any]) -> nn.Module:
-    """The network that a checkpoint describes, with fresh weights; of an ensemble with all of its members.
+    """The network that a checkpoint describes, with fresh weights; an ensemble includes all of its members.
 
     Raises:
-        UsageError: its config is none of this version, or needs a plugin.
+        UsageError: its config is not valid in this version, or needs a plugin.
     """
     if (joined := meta.get("ensemble")) is not None:
         members = [
-            Member(network_of(one), one["preprocess"]["mean"], one["preprocess"]["std"])
-            for one in joined["members"]
+            Member(network_of(member), member["preprocess"]["mean"], member["preprocess"]["std"])
+            for member in joined["members"]
         ]
         return Ensemble(members, joined["shares"], vote=joined["how"] == "vote")
     config = from_dict(TrainConfig, meta["config"])
@@ -83,32 +83,33 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
 
 
 def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
-    """The way from picture to network that a checkpoint describes."""
+    """The preprocessing that a checkpoint describes."""
     preprocess = Preprocess.from_dict(meta["preprocess"])
-    # a network of grey pictures sees the brightness of coloured ones
+    # A network trained on gray images gets the brightness of color images.
     return replace(preprocess, grey=len(preprocess.mean) == 1)
 
 
 def probabilities(folds: Sequence[Trained], images: np.ndarray, machine: Machine, tta: int = 1) -> np.ndarray:
-    """Of stored pictures, uint8 (B, C, H, W): float32 (B, L, K), the mean over the folds' networks.
+    """Predict stored images, uint8 (B, C, H, W): float32 (B, L, K), the mean over the networks of the folds.
 
-    The networks are moved to the machine's device.
+    Moves the networks to the machine's device.
     """
     batch = torch.from_numpy(images).to(machine.device)
-    said = [
+    outputs = [
         logits(fold.network.to(machine.device), batch, fold.preprocess, machine, tta).softmax(-1)
         for fold in folds
     ]
-    return torch.stack(said).mean(0).cpu().numpy()
+    return torch.stack(outputs).mean(0).cpu().numpy()
 
 
 def machine(where: str, config: TrainConfig) -> Machine:
-    """Where a trained network computes: in the precision of its training, where that was on the same device.
+    """The machine on which a trained network runs, with the precision of its training if that used the same
+    kind of device.
 
     Raises:
-        UsageError: cuda was asked for and there is none.
+        UsageError: cuda was requested, but there is no GPU.
     """
     here = device.resolve(where, "auto", 0).device.type
-    found = device.resolve(where, config.precision if config.device in ("auto", here) else "auto", 0)
-    device.prepare(found)
-    return found
+    resolved = device.resolve(where, config.precision if config.device in ("auto", here) else "auto", 0)
+    device.prepare(resolved)
+    return resolved

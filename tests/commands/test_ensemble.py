@@ -352,14 +352,18 @@ def test_whole_numbers_are_mixed_position_by_position(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([], 2, "which runs?"),
+        ([], 2, "no runs are named"),
         (["nowhere"], 4, "there is no run 'nowhere'"),
         (["no*where"], 4, "nothing matches 'no*where'"),
         (["seed0", "seed0"], 2, "is named twice"),
         (["folds", "folds/fold1/best.pt"], 2, "is named twice"),
-        (["folds", "how=weights"], 2, "weighs runs against each other"),
-        (["folds/fold0", "folds/fold1", "how=weights"], 2, "no picture validated in all"),
-        (["seed0", "seed1/last.pt", "how=weights"], 2, "nobody knows what 'seed1/last.pt' says"),
+        (["folds", "how=weights"], 2, "how=weights needs several runs, but only 'folds' is named"),
+        (["folds/fold0", "folds/fold1", "how=weights"], 2, "no image was held out by all"),
+        (
+            ["seed0", "seed1/last.pt", "how=weights"],
+            2,
+            "'seed1/last.pt' has no predictions for held-out images",
+        ),
         (["seed0", "how=middle"], 2, "must be mean or vote or weights"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -377,9 +381,9 @@ def test_networks_of_other_tasks_are_refused(folder: Path, capsys: pytest.Captur
     write_run(folder / "digit", Framing(12, 12), 1, LinearConfig())
     write_run(folder / "larger", Framing(14, 12), 1, LinearConfig())
     write_run(folder / "number", Framing(12, 12), 3, LinearConfig())
-    for other, what in (("larger", "part of a photograph"), ("number", "positions: 1 and 3")):
+    for other, what in (("larger", "framing"), ("number", "number of positions: 1 and 3")):
         code, err = refused(capsys, "ensemble", "digit", other, "how=weights")
-        assert (code, f"do not read the same {what}" in err) == (2, True)
+        assert (code, f"do not have the same {what}" in err) == (2, True)
 
 
 def test_members_of_other_data_are_joined_and_it_is_said(

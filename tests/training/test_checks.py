@@ -39,8 +39,8 @@ Patch = pytest.MonkeyPatch
 
 
 def bars(count: int, seed: int) -> Digits:
-    """A short bar, whose row shows the class; as it is brighter or darker than the noise, no linear model
-    reads it."""
+    """A short bar whose row shows the class. It is brighter or darker than the noise, so that no linear model
+    can classify it."""
     draw = np.random.default_rng(seed)
     labels = draw.integers(0, 10, count)
     images = draw.integers(96, 160, (count, 3, 32, 32)).astype(np.uint8)
@@ -51,7 +51,7 @@ def bars(count: int, seed: int) -> Digits:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: Patch) -> None:
-    """These pictures are learned sooner than photographs."""
+    """These images are learned sooner than photographs."""
     monkeypatch.setattr(learning, "MEMORY", 200)
     monkeypatch.setattr(learning, "SHUFFLED_STEPS", 200)
     monkeypatch.setattr(bench, "ROUNDS", 1)
@@ -199,7 +199,7 @@ def train_the_head_alone(patch: Patch) -> None:
     )
 
 
-def write_labels_into_pictures(patch: Patch) -> None:
+def write_labels_into_images(patch: Patch) -> None:
     whole = Batches.take
 
     def take(self: Batches, positions: np.ndarray) -> Batch:
@@ -221,24 +221,24 @@ def labels_of_others(patch: Patch) -> None:
     patch.setattr(Batches, "take", take)
 
 
-ALSO = {"labels of other pictures": {"capacity", "augmentation"}}
+ALSO = {"labels of other images": {"capacity", "augmentation"}}
 """Checks that the same breakage may fail, as chance has it."""
 
 BREAKAGES: dict[str, tuple[Callable[[Patch], None], set[str]]] = {
     "logits that cannot be large": (of_network(Clipped), {"one batch"}),
     "logits multiplied by 8": (of_network(Sure), {"loss at start"}),
     "the loss counts twice": (sum_the_loss, {"loss at start"}),
-    "validation is resized otherwise": (resize_val, {"one preprocessing"}),
-    "the network looks at the whole batch": (of_network(Mixing), {"samples alone"}),
+    "validation is resized otherwise": (resize_val, {"same preprocessing"}),
+    "the network looks at the whole batch": (of_network(Mixing), {"independent samples"}),
     "a frozen layer": (of_network(freeze_a_layer), {"gradients"}),
-    "start weights without a seed": (of_network(start_anywhere), {"one seed"}),
+    "start weights without a seed": (of_network(start_anywhere), {"same seed"}),
     "state beside the state dict": (of_network(Forgetful), {"resume"}),
-    "labels of other pictures": (labels_of_others, {"learns", "one batch", "averages"}),
+    "labels of other images": (labels_of_others, {"learns", "one batch", "averages"}),
     "the mean of batch means": (mean_of_batch_means, {"averages"}),
-    "the optimiser has the head alone": (train_the_head_alone, {"capacity"}),
-    "the label is written into the picture": (
-        write_labels_into_pictures,
-        {"blank pictures", "shuffled labels"},
+    "the optimizer has the head alone": (train_the_head_alone, {"capacity"}),
+    "the label is written into the image": (
+        write_labels_into_images,
+        {"blank images", "shuffled labels"},
     ),
 }
 
@@ -287,7 +287,7 @@ def test_a_change_that_makes_other_digits_is_caught(
     assert failing(replace(config, reg=RegConfig(**breakage)), tmp_path) == caught
 
 
-def test_pictures_on_both_sides_are_caught(config: CheckConfig, tmp_path: Path) -> None:
+def test_images_on_both_sides_are_caught(config: CheckConfig, tmp_path: Path) -> None:
     both = Fold("holdout", np.arange(1600), np.arange(1000, 1600))
     assert failing(config, tmp_path, both) == {"shuffled labels"}
 
@@ -302,7 +302,7 @@ def test_a_validation_part_that_cannot_show_the_difference_is_caught(
 
 @pytest.fixture
 def words(folder: Path) -> list[str]:
-    """`svhn check` on a few pictures in the current folder."""
+    """`svhn check` on a few images in the current folder."""
     for part, count, seed in (("train", 300, 0), ("test", 60, 1)):
         write_mat(folder / "d", part, count, seed)
     data = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
@@ -346,6 +346,6 @@ def test_guessing_is_that_of_all_positions(config: CheckConfig, tmp_path: Path) 
     data = DataSet("bars", replace(digits, labels=labels), "bars")
     small = Bench(config, device.resolve("cpu", "fp32", 1), data, [fold], tmp_path, Show())
     commonest = np.bincount(small.data.train.labels[small.fold.val, 0]).max() / 100
-    assert f"guessing by shares {small.guessing(small.fold.val).mean():.3f} ({(1 + commonest) / 2:.1%})" in (
+    assert f"guessing {small.guessing(small.fold.val).mean():.3f} ({(1 + commonest) / 2:.1%})" in (
         CHECKS["learns"](small).measured
     )

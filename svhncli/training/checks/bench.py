@@ -1,4 +1,4 @@
-"""The bench on which a training is checked: a few images of a fold, and small trainings on them."""
+"""The test bench of `svhn check`: a few images of a fold, and short runs on them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from svhncli.report.terminal import Show
 from svhncli.training.assembly import assemble
 
 N_TRAIN, N_VAL = 10_240, 1_040
-"""The most images that the small trainings use; validation ends with a small batch."""
+"""The most images that the short runs use; the last validation batch is a small one."""
 N_SHUFFLED, SHUFFLED_STEPS = 256, 400
-"""Images with shuffled labels, on each side, and for how many steps they are trained on."""
+"""Images with shuffled labels on each side of the split, and the number of training steps on them."""
 NEAR_ZERO = 0.1
-"""A loss at which images are memorized."""
+"""The loss below which images count as memorized."""
 ROUNDS, LEARNED = 3, 0.1
-"""A network whose loss is not below that of guessing by this share is trained again, twice as long."""
+"""A network whose loss is not below that of guessing by this fraction is trained again, twice as long."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The outcome of a check. question: what it asks. measured, expected: in words with figures. fix: what
-    to do where it failed. sheet: the name of an image file in the folder of the checks."""
+    """The result of a check. question: what it asks. measured, expected: texts with figures. fix: what to do
+    if it failed. sheet: the name of an image file in the output folder."""
 
     question: str
     measured: str
@@ -49,10 +49,10 @@ class CheckResult:
 
 
 class Bench:
-    """A few images of a fold, and trainings on them.
+    """A few images of a fold, and short runs on them.
 
     Args:
-        folder: where sheets are drawn.
+        folder: the folder to which sheets are written.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Bench:
     def start(
         self, config: TrainingConfig, data: DataSet | None = None, fold: Fold | None = None
     ) -> tuple[Plan, State]:
-        """A fresh training, on the bench's pictures where no others are given."""
+        """The plan and the initial state of a run, on the bench's own images by default."""
         data, fold = data or self.data, fold or self.fold
-        pictures = Batches(data.train, fold.train, self.machine.device)
-        return assemble(config, self.machine, data, fold, pictures, self.show)
+        training = Batches(data.train, fold.train, self.machine.device)
+        return assemble(config, self.machine, data, fold, training, self.show)
 
     def train(
         self,
@@ -94,9 +94,9 @@ class Bench:
         prepare: Callable[[nn.Module], None] = lambda network: None,
         until: float = 0.0,
     ) -> tuple[Plan, State]:
-        """Train for so many steps, or until the loss of an epoch is `until`.
+        """Train for `steps` steps, or until the loss of an epoch is at most `until`.
 
-        prepare: what is done to the network before.
+        prepare: called with the network before training.
         """
         count = len((fold or self.fold).train)
         epochs = -(-steps // -(-count // config.batch_size))
@@ -109,8 +109,8 @@ class Bench:
 
     @cached_property
     def learned(self) -> tuple[Plan, State]:
-        """The config's network after a short training without regularisation; after a longer one where that
-        has not learned the training pictures better than guessing."""
+        """The config's network after a short run without regularization; after a longer one if its training
+        loss is not clearly below that of guessing."""
         for number in range(ROUNDS):
             plan, state = self.train(self.plain, 2**number * self.config.check.steps)
             if state.history[-1]["train_loss"] < (1 - LEARNED) * self.guessing(self.fold.train).mean():
@@ -119,22 +119,22 @@ class Bench:
 
     @property
     def steps(self) -> int:
-        """For how many steps that was."""
+        """The number of steps for which `learned` was trained."""
         plan, state = self.learned
         return state.epoch * -(-len(plan.train) // plan.batch_size)
 
     def guessing(self, rows: np.ndarray) -> np.ndarray:
-        """The loss (n,) of one who knows the classes' shares of the training part, and no picture."""
+        """The loss (n,) of always predicting the class frequencies of the training part."""
         labels, classes = self.data.train.labels, self.data.train.classes
         counts = [np.bincount(column, minlength=classes) + 1 for column in labels[self.fold.train].T]
-        shares = np.stack([one / one.sum() for one in counts])
-        return -np.log(shares[np.arange(labels.shape[1]), labels[rows]]).mean(1)
+        frequencies = np.stack([column / column.sum() for column in counts])
+        return -np.log(frequencies[np.arange(labels.shape[1]), labels[rows]]).mean(1)
 
 
 def _few(data: DataSet, fold: Fold, n_train: int, n_val: int, seed: int) -> tuple[DataSet, Fold]:
-    """A small data set of a fold's pictures, as they are seen where no view is moved.
+    """A small data set of a fold's images, cropped without random shifts.
 
-    A picture that stands on both sides, as none should, is taken for both.
+    An image that is on both sides of the split, which is a mistake, is kept on both.
     """
     draw = numpy_generator(seed, "check")
     val = draw.permutation(fold.val)[:n_val]

@@ -1,4 +1,4 @@
-"""Checks by what a network learns: from a few pictures, from blanked ones, from shuffled labels."""
+"""Checks of what a network learns: from a few images, from blank images, from shuffled labels."""
 
 from __future__ import annotations
 
@@ -25,125 +25,125 @@ from svhncli.stats.intervals import wilson
 from svhncli.training.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, CheckResult, losses
 
 FEW, MEMORY = 16, 1_000
-"""Pictures that are learned by heart, and in how many steps at most."""
+"""The number of images to memorize, and the most steps that this may take."""
 PRIOR = 0.05
-"""How far below guessing by the classes' shares blanked pictures may train, as a share of it: by chance alone
-a small training part is fitted a little."""
+"""How far the loss on blank images may fall below that of guessing, as a fraction of it: a small training
+part is always fitted a little."""
 GROWN = 0.02
-"""By what share the training loss must fall when the layers below the head train, too."""
+"""The fraction by which the training loss must fall when the layers below the head are trained as well."""
 SURE = 2.0
-"""Standard errors by which the network must beat what it is compared with."""
+"""The number of standard errors by which the network must beat each baseline."""
 KEPT, KEPT_ALONE = 0.35, 0.5
-"""Share of the digits that are read rightly as they are which must be so when augmented, by all changes and
-by each alone, of those that it changes. After 160 steps reg=strong keeps 47 %, RandAugment
-44 %; translate=0.1 alone 62 %, hflip 42 %, labels of other pictures 10 %."""
+"""Fractions of the correctly classified digits that must stay correct under augmentation: with all changes
+together, and with each change alone (counting the images that it changes). After 160 steps, reg=strong keeps
+47%, RandAugment 44%, translate=0.1 alone 62%, hflip 42%, and labels of other images 10%."""
 SHEET = "augmented.png"
 
 
 def overfit_one_batch(bench: Bench) -> CheckResult:
-    """A few pictures can be learned by heart, without regularisation."""
+    """A few images can be memorized without regularization."""
     some = Fold("few", bench.fold.train[:FEW], bench.fold.train[:FEW])
     _, state = bench.train(bench.plain, MEMORY, fold=some, until=NEAR_ZERO)
     loss = state.history[-1]["train_loss"]
     return CheckResult(
-        f"can {len(some.train)} pictures be learned by heart?",
+        f"can the network memorize {len(some.train)} images?",
         f"loss {loss:.3f} after {len(state.history)} steps",
-        f"{NEAR_ZERO:g} or less within {MEMORY}",
+        f"{NEAR_ZERO:g} or less within {MEMORY} steps",
         loss <= NEAR_ZERO,
-        "labels do not belong to their pictures, the loss does not reach the weights, or lr is far too low "
-        "(svhn lr-find) or too high",
+        "check that the labels belong to their images, that the loss has a gradient for the weights, and "
+        "that lr is not far too low or too high (svhn lr-find)",
     )
 
 
 def learns(bench: Bench) -> CheckResult:
-    """The network reads better than one who sees no pictures, and than a linear model."""
+    """The network beats guessing, the most frequent class and a linear model on the validation part."""
     labels = bench.data.train.labels[bench.fold.val]
 
-    def read(plan: Plan, state: State) -> tuple[np.ndarray, np.ndarray]:
-        _, said = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
-        return losses(said, labels), (said.argmax(-1) == labels).mean(1)
+    def scores(plan: Plan, state: State) -> tuple[np.ndarray, np.ndarray]:
+        _, probabilities = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
+        return losses(probabilities, labels), (probabilities.argmax(-1) == labels).mean(1)
 
-    own, hits = read(*bench.learned)
+    own, hits = scores(*bench.learned)
     majority = np.mean([np.bincount(column).max() for column in labels.T]) / len(labels)
-    rivals = {"guessing by shares": (bench.guessing(bench.fold.val), np.full(len(labels), majority))}
+    baselines = {"guessing": (bench.guessing(bench.fold.val), np.full(len(labels), majority))}
     if bench.config.model.name != "linear":
         linear = replace(bench.plain, model=LinearConfig())
-        rivals["a linear model"] = read(*bench.train(linear, bench.steps))
-    # one that fits noise, too, may read more and be too sure of it
-    beaten = [_is_above(loss - own) or _is_above(hits - right) for loss, right in rivals.values()]
+        baselines["a linear model"] = scores(*bench.train(linear, bench.steps))
+    # A network that also fits noise may have a higher accuracy but be overconfident.
+    beaten = [_is_above(loss - own) or _is_above(hits - right) for loss, right in baselines.values()]
     figures = ", ".join(
-        f"{name} {loss.mean():.3f} ({right.mean():.1%})" for name, (loss, right) in rivals.items()
+        f"{name} {loss.mean():.3f} ({right.mean():.1%})" for name, (loss, right) in baselines.items()
     )
     return CheckResult(
-        "does it read better than guessing, the commonest class and a linear model?",
-        f"after {bench.steps} steps loss on {len(labels):,} val pictures {own.mean():.3f} "
-        f"({hits.mean():.1%} of the digits right); {figures}",
-        f"a lower loss or more right than each, by {SURE:g} standard errors",
+        "does the network beat guessing, the most frequent class and a linear model?",
+        f"after {bench.steps} steps, loss {own.mean():.3f} on {len(labels):,} validation images "
+        f"({hits.mean():.1%} of the digits correct); {figures}",
+        f"a lower loss or a higher accuracy than each of them, by {SURE:g} standard errors",
         all(beaten),
-        "lr is far too low or too high (svhn lr-find), it takes longer (check.steps=…), or the network does "
-        "not see the pictures as they are",
+        "find a better lr (svhn lr-find), train for longer (check.steps=…), or check that the network gets "
+        "the images unchanged",
     )
 
 
 def _is_above(gains: np.ndarray) -> bool:
-    """Whether the mean of gains (n,) is above 0 by `SURE` standard errors."""
+    """Whether the mean of gains (n,) is more than `SURE` standard errors above 0."""
     return bool(gains.mean() > SURE * gains.std(ddof=1) / math.sqrt(len(gains)))
 
 
 def capacity(bench: Bench) -> CheckResult:
-    """The training loss falls further when all layers train than when the head alone does."""
+    """The training loss falls further when all layers are trained than when only the head is."""
     _, state = bench.learned
-    head = _is_head(state.model)
-    every = state.history[-1]["train_loss"]
+    head = _head_parameters(state.model)
+    all_layers = state.history[-1]["train_loss"]
     below = sum(p.numel() for p in state.model.parameters() if id(p) not in head)
-    question = "does the training loss fall when more of the network trains?"
-    mend = "the layers below the head do not learn: they are not in the optimiser, or their lr is 0"
+    question = "is the training loss lower when more of the network is trained?"
+    fix = "make the layers below the head learn: give them to the optimizer, with an lr above 0"
     if not below or not head:
-        return CheckResult(question, "the network is a head alone", "nothing to compare", True, mend)
+        return CheckResult(question, "the network consists of a head only", "nothing to compare", True, fix)
 
     def freeze(network: nn.Module) -> None:
-        keep = _is_head(network)
+        keep = _head_parameters(network)
         for parameter in network.parameters():
             parameter.requires_grad_(id(parameter) in keep)
 
     _, few = bench.train(bench.plain, bench.steps, prepare=freeze)
-    alone = few.history[-1]["train_loss"]
+    head_only = few.history[-1]["train_loss"]
     return CheckResult(
         question,
-        f"{every:.3f} with all layers, {alone:.3f} with the head alone",
+        f"{all_layers:.3f} with all layers, {head_only:.3f} with the head alone",
         f"lower by {GROWN:.0%} or more",
-        every <= (1 - GROWN) * alone,
-        mend,
+        all_layers <= (1 - GROWN) * head_only,
+        fix,
     )
 
 
-def _is_head(network: nn.Module) -> set[int]:
-    return {id(p) for one in network.modules() if isinstance(one, Head) for p in one.parameters()}
+def _head_parameters(network: nn.Module) -> set[int]:
+    return {id(p) for module in network.modules() if isinstance(module, Head) for p in module.parameters()}
 
 
-def blank_pictures(bench: Bench) -> CheckResult:
-    """From blanked pictures nothing can be learned but how frequent the classes are."""
-    grey = replace(bench.data.train, images=np.full_like(bench.data.train.images, 128))
-    reg = replace(bench.config.reg, position_weights=[])  # by which guessing would have to be weighed, too
+def blank_images(bench: Bench) -> CheckResult:
+    """Only the class frequencies can be learned from blank images."""
+    blank = replace(bench.data.train, images=np.full_like(bench.data.train.images, 128))
+    reg = replace(bench.config.reg, position_weights=[])  # guessing is not weighted either
     config = replace(bench.config, reg=reg, schedule=OneCycleConfig())
-    _, state = bench.train(config, bench.config.check.steps // 2, data=replace(bench.data, train=grey))
+    _, state = bench.train(config, bench.config.check.steps // 2, data=replace(bench.data, train=blank))
     last, rows = state.history[-1], bench.fold
     floors = bench.guessing(rows.train).mean(), bench.guessing(rows.val).mean()
-    found = last["train_loss"], last["val_loss"]
-    passed = all(bool(one >= (1 - PRIOR) * floor) for one, floor in zip(found, floors, strict=True))
+    measured = last["train_loss"], last["val_loss"]
+    passed = all(bool(loss >= (1 - PRIOR) * floor) for loss, floor in zip(measured, floors, strict=True))
     return CheckResult(
-        "is nothing learned from blanked pictures but the classes' shares?",
-        f"loss {found[0]:.3f} on train, {found[1]:.3f} on val",
-        f"not below guessing, {floors[0]:.3f} and {floors[1]:.3f}, by more than {PRIOR:.0%}",
+        "are the class frequencies all that is learned from blank images?",
+        f"loss {measured[0]:.3f} on train, {measured[1]:.3f} on val",
+        f"at most {PRIOR:.0%} below guessing, which has {floors[0]:.3f} and {floors[1]:.3f}",
         passed,
-        "the label reaches the network otherwise than through the picture",
+        "find the way, other than the image, by which the label reaches the network",
     )
 
 
 def shuffled_labels(bench: Bench) -> CheckResult:
-    """Labels that have nothing to do with their pictures cannot be read on validation.
+    """Shuffled labels cannot be predicted on the validation part.
 
-    A label is drawn for every different picture, so one that stands on both sides has it on both.
+    Equal images get equal labels, so an image that is on both sides of the split has the same label on both.
     """
     digits, fold = bench.shuffled.train, bench.shuffled_fold
     _, which = np.unique(digits.images.reshape(len(digits), -1), axis=0, return_inverse=True)
@@ -154,23 +154,24 @@ def shuffled_labels(bench: Bench) -> CheckResult:
         replace(bench.plain, batch_size=32), SHUFFLED_STEPS, data=data, fold=fold, until=NEAR_ZERO
     )
     row, n = state.history[-1], len(fold.val)
-    spelt = np.unique(labels[fold.val], axis=0, return_counts=True)[1]
-    chance = float(spelt.max() / n)
+    counts = np.unique(labels[fold.val], axis=0, return_counts=True)[1]
+    chance = float(counts.max() / n)
     low = wilson(round(row["val_accuracy"] * n), n, 0.999).low
     return CheckResult(
-        "are shuffled labels unreadable on validation?",
-        f"{row['val_accuracy']:.1%} right on {n} val pictures (train {row['train_accuracy']:.1%})",
+        "are shuffled labels unpredictable on the validation part?",
+        f"{row['val_accuracy']:.1%} correct of {n} validation images (train {row['train_accuracy']:.1%})",
         f"no more than by chance, {chance:.1%}",
         low <= chance,
-        "validation pictures train, too (svhn inspect), or the validation sees the labels",
+        "look for training images in the validation part (svhn inspect), or for labels that reach the "
+        "network in validation",
     )
 
 
-def augmented_pictures(bench: Bench) -> CheckResult:
-    """Augmented pictures still carry their labels: a network that learned without augmentation reads them.
+def augmented_images(bench: Bench) -> CheckResult:
+    """Augmented images keep their labels: a network trained without augmentation still classifies them.
 
-    A flip leaves half of the pictures, and those digits that are symmetrical: among other changes it would
-    hide. So every change is looked at alone, too, and the pictures that it leaves as they are do not count.
+    A flip changes only half of the images, and not the symmetric digits, so its effect could go unnoticed
+    among other changes. That is why each change is also measured alone, on the images that it changes.
     """
     plan, state = bench.learned
     images, labels = plan.val.take(np.arange(len(plan.val)))
@@ -181,42 +182,43 @@ def augmented_pictures(bench: Bench) -> CheckResult:
             return network(plan.preprocess.normalize(pixels)).argmax(-1) == labels
 
     clean = plan.preprocess.seen(plan.preprocess.floats(images))
-    readable = right(clean)
+    correct = right(clean)
 
     def kept(augment: AugmentConfig) -> tuple[float, torch.Tensor]:
         own = replace(plan, augment=registry.augment(augment), policy=registry.policy(augment))
         pixels = augmented(own, images, (0, 0))
-        moved = readable & ((pixels - clean).abs().amax((1, 2, 3)) > 1 / 255)[:, None]
-        count = moved if bool(moved.any()) else readable
-        return float(right(pixels)[count].float().mean()), pixels
+        changed = correct & ((pixels - clean).abs().amax((1, 2, 3)) > 1 / 255)[:, None]
+        counted = changed if bool(changed.any()) else correct
+        return float(right(pixels)[counted].float().mean()), pixels
 
     augment = bench.config.reg.augment
-    alone = {name: kept(one)[0] for name, one in _each_alone(augment)}
-    together, changed = kept(augment)
-    blocks = ("as they are", clean), ("as the training sees them", changed)
+    alone = {name: kept(change)[0] for name, change in _each_alone(augment)}
+    together, augmented_all = kept(augment)
+    blocks = ("original", clean), ("augmented", augmented_all)
     drawn = [
         (caption, (255 * pixels[:64]).round().to(torch.uint8).cpu().numpy()) for caption, pixels in blocks
     ]
     draw_sheet(bench.folder / SHEET, drawn)
     worst = min(alone, key=lambda name: alone[name], default=None)
-    measured = f"{together:.1%} of the digits that are read as they are"
+    measured = f"{together:.1%} of the correctly classified digits stay correct"
     if worst is not None:
-        measured += f"; with reg.augment.{worst} alone, the worst, {alone[worst]:.1%}"
+        measured += f"; the worst single change is reg.augment.{worst}, with {alone[worst]:.1%}"
     return CheckResult(
-        "do augmented pictures still carry their labels?",
+        "do augmented images keep their labels?",
         measured,
-        f"{KEPT:.0%} or more, and {KEPT_ALONE:.0%} with each change alone, of a network that has seen none",
-        bool(readable.any()) and together >= KEPT and all(one >= KEPT_ALONE for one in alone.values()),
-        f"look at {SHEET}: what turns a digit into another one (hflip, vflip, a wide rotate) must go, "
-        "the rest may be milder",
+        f"{KEPT:.0%} or more, and {KEPT_ALONE:.0%} or more with each change alone, by a network trained "
+        "without augmentation",
+        bool(correct.any()) and together >= KEPT and all(kept >= KEPT_ALONE for kept in alone.values()),
+        f"look at {SHEET}; remove changes that turn a digit into another one (hflip, vflip, a large rotate), "
+        "and reduce the others",
         SHEET,
     )
 
 
 def _each_alone(augment: AugmentConfig) -> Iterator[tuple[str, AugmentConfig]]:
-    """Every change that is on, and an augmentation with it alone; a policy is none of these."""
+    """Every active change, and an augmentation that consists of it alone; policies are not included."""
     for item in fields(augment):
         value = getattr(augment, item.name)
         if value and item.name != "elastic_sigma" and not item.name.startswith("policy"):
-            one = AugmentConfig(elastic_sigma=augment.elastic_sigma)
-            yield item.name, replace(one, **{item.name: value})
+            off = AugmentConfig(elastic_sigma=augment.elastic_sigma)
+            yield item.name, replace(off, **{item.name: value})

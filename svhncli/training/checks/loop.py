@@ -1,4 +1,4 @@
-"""Checks of the loop itself: its first loss, its gradients, its bits, its averages, its validation part."""
+"""Checks of the training loop: its initial loss, gradients, reproducibility, averages and validation part."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from svhncli.stats.scores import is_right
 from svhncli.training.checks.bench import Bench, CheckResult, losses
 
 START = 0.15
-"""How far the loss of a fresh network may be from guessing, as a share of it. Fresh heads answer with logits
-of a few tenths, which costs some hundredths of a nat."""
+"""How far the loss of a fresh network may be from that of guessing, as a fraction of it. The logits of a
+fresh head are a few tenths, which costs some hundredths of a nat."""
 STEPS = 10
-"""Steps of the trainings that must agree in every bit."""
+"""Steps of the runs that must be bit-identical."""
 POWER = 0.8
-"""Chance with which a real difference of `check.delta` is to be seen at the level of 5 %."""
+"""The power of a test at the 5% level to detect a real difference of `check.delta`."""
 
 
 def validation_size(bench: Bench) -> CheckResult:
-    """Whether the validation pictures can tell apart two networks that differ by `check.delta`.
+    """The validation part is large enough to show a difference in accuracy of `check.delta`.
 
-    Of two networks with an error of `check.error`, which share half of their mistakes, one alone is right on
-    `check.error` of the pictures; n for McNemar's test as in Connor (1987), one term.
+    Two networks with an error rate of `check.error` that share half of their mistakes disagree on a fraction
+    `check.error` of the images; n for McNemar's test as in Connor (1987), one term.
     """
     delta, discordant = bench.config.check.delta, max(bench.config.check.error, bench.config.check.delta)
     normal = NormalDist()
@@ -45,60 +45,61 @@ def validation_size(bench: Bench) -> CheckResult:
     n = bench.n_val
     seen = math.sqrt(z**2 * discordant / (n + z**2))
     return CheckResult(
-        f"can a difference of {delta:.2%} be seen (check.delta)?",
-        f"{n:,} pictures, which show {seen:.2%} in {POWER:.0%} of all cases",
-        f"{needed:,} or more, at an error of {bench.config.check.error:.0%} (check.error)",
+        f"can a difference of {delta:.2%} be detected (check.delta)?",
+        f"{n:,} images, with which {seen:.2%} is detected in {POWER:.0%} of all cases",
+        f"{needed:,} images or more, at an error rate of {bench.config.check.error:.0%} (check.error)",
         n >= needed,
-        "validate on more (split.fraction, split=kfold), or do not trust smaller differences than that",
+        "validate on more images (split.fraction, split=kfold), or do not rely on differences below "
+        f"{seen:.2%}",
     )
 
 
 def loss_at_start(bench: Bench) -> CheckResult:
-    """A fresh network knows nothing: its first loss is that of guessing."""
+    """The loss of a fresh network is that of guessing."""
     plan, state = bench.start(bench.config)
     plan = replace(plan, penalties={}, label_smoothing=0.0, position_weights=None)
     take = plan.train.of_epoch(plan.seed, 0)
     loss = train_step(plan, state, take(0, min(len(plan.train), 512))).item()
     expected, what = math.log(bench.data.train.classes), f"ln {bench.data.train.classes}"
     if getattr(bench.config.model, "init_bias", False):
-        expected, what = float(bench.guessing(bench.fold.train).mean()), "guessing by the classes' shares"
+        expected, what = float(bench.guessing(bench.fold.train).mean()), "guessing by class frequencies"
     return CheckResult(
-        "is the first loss that of guessing?",
+        "is the initial loss that of guessing?",
         f"{loss:.3f}",
-        f"{what} = {expected:.3f}, give or take {START:.0%}",
+        f"{what} = {expected:.3f}, ±{START:.0%}",
         abs(loss - expected) <= START * expected,
-        "the loss is summed or weighted, the labels are not the classes, or the head starts too sure: its "
-        "weights should be small; model.init_bias=true sets its bias by the classes' shares",
+        "check that the loss is a plain mean, that the labels are class indices, and that the head's initial "
+        "weights are small; model.init_bias=true sets its bias to the class frequencies",
     )
 
 
-def one_preprocessing(bench: Bench) -> CheckResult:
-    """Training without augmentation, validation and later use give the network the same numbers."""
+def same_preprocessing(bench: Bench) -> CheckResult:
+    """Training (without augmentation), validation and later use feed the network the same numbers."""
     plan, _ = bench.start(bench.plain)
     digits, worst = bench.data.train, 0.0
     for row in bench.fold.val[:4]:
         seen: list[torch.Tensor] = []
         recorder = _Recorder(seen, digits.labels.shape[1], digits.classes)
-        one = Batches(digits, np.array([row]), bench.machine.device)
+        single = Batches(digits, np.array([row]), bench.machine.device)
         state = bench.start(bench.plain)[1]
         state.model = recorder
-        train_step(plan, state, one.take(np.array([0])))
-        evaluate(recorder, one, plan.preprocess, bench.machine)
+        train_step(plan, state, single.take(np.array([0])))
+        evaluate(recorder, single, plan.preprocess, bench.machine)
         again = Preprocess.from_dict(plan.preprocess.to_dict())
-        logits(recorder, one.take(np.array([0]))[0], again, bench.machine)
-        unlike = any(other.shape != seen[0].shape for other in seen)
-        worst = math.inf if unlike else max(worst, *(float((one - seen[0]).abs().max()) for one in seen))
+        logits(recorder, single.take(np.array([0]))[0], again, bench.machine)
+        unlike = any(inputs.shape != seen[0].shape for inputs in seen)
+        worst = math.inf if unlike else max(worst, *(float((x - seen[0]).abs().max()) for x in seen))
     return CheckResult(
-        "do training, validation and test give the network the same numbers for one picture?",
-        f"they differ by {worst:.2g} at most",
-        "0, exactly",
+        "do training, validation and test feed the network the same numbers for an image?",
+        f"they differ by at most {worst:.2g}",
+        "exactly 0",
         worst == 0,
-        "one of the three resizes, crops or normalises otherwise: all must go through one Preprocess",
+        "use the same Preprocess for all three: one of them resizes, crops or normalizes differently",
     )
 
 
 class _Recorder(nn.Module):
-    """Keeps what it is given; answers with a bias of its own."""
+    """Records its inputs; its output is a bias."""
 
     def __init__(self, seen: list[torch.Tensor], positions: int, classes: int) -> None:
         super().__init__()
@@ -111,9 +112,9 @@ class _Recorder(nn.Module):
 
 
 def independent_samples(bench: Bench) -> CheckResult:
-    """The answer for a picture has no gradient with respect to another picture of its batch.
+    """The output for an image has no gradient with respect to other images of its batch.
 
-    Batch norm mixes a batch on purpose while it trains, so it uses its running statistics here.
+    Batch norm mixes the images of a batch by design in training, so it uses its running statistics here.
     """
     plan, state = bench.start(bench.plain)
     network = state.model.train()
@@ -126,49 +127,49 @@ def independent_samples(bench: Bench) -> CheckResult:
     assert inputs.grad is not None
     own, others = float(inputs.grad[0].abs().max()), float(inputs.grad[1:].abs().max())
     return CheckResult(
-        "does the answer for a picture depend on that picture alone?",
-        f"gradient {own:.2g} to itself, {others:.2g} to the others of its batch",
-        "above 0 and exactly 0",
+        "does the output for an image depend on that image alone?",
+        f"gradient {own:.2g} for the image itself, {others:.2g} for the others of its batch",
+        "above 0 for the image itself, exactly 0 for the others",
         own > 0 and others == 0,
-        "something in the network mixes the batch: look for view, reshape or a mean over the wrong dimension",
+        "look in the network for a view, reshape or mean over the wrong dimension, which mixes the batch",
     )
 
 
 def gradients(bench: Bench) -> CheckResult:
-    """After a few steps every parameter has a finite gradient that is not all zero."""
+    """After a few steps, every parameter has a finite gradient that is not all zero."""
     plan, state = bench.start(bench.config)
-    _steps(plan, state, 3)  # a part that begins with zeros passes none on in the first step
+    _steps(plan, state, 3)  # layers initialized to zero pass no gradient on in the first step
     named = list(state.model.named_parameters())
     without = [name for name, p in named if p.grad is None or not bool(p.grad.any())]
     wild = [name for name, p in named if p.grad is not None and not bool(p.grad.isfinite().all())]
     bad = [*without, *wild]
     measured = f"all {len(named)} tensors have one"
     if bad:
-        measured = f"{len(without)} of {len(named)} tensors have none, {len(wild)} one that is not finite"
+        measured = f"of {len(named)} tensors, {len(without)} have none and {len(wild)} one that is not finite"
         measured += f": {', '.join(bad[:3])}"
     return CheckResult(
         "does every parameter get a finite, non-zero gradient?",
         measured,
-        "all have",
+        "all tensors have one",
         not bad,
-        "a layer is frozen, detached or unused; or lr is far too high",
+        "look for layers that are frozen, detached or unused, or use a lower lr",
     )
 
 
 def same_seed(bench: Bench) -> CheckResult:
-    """Two trainings with one seed are the same."""
+    """Two runs with the same seed are bit-identical."""
     digests = {checkpoint.digest(_steps(*bench.start(bench.config), STEPS).state_dict()) for _ in range(2)}
     return CheckResult(
-        f"are two trainings of {STEPS} steps with one seed the same?",
-        "every bit is" if len(digests) == 1 else "they differ",
-        "every bit",
+        f"are two runs of {STEPS} steps with the same seed bit-identical?",
+        "they are" if len(digests) == 1 else "they differ",
+        "bit-identical",
         len(digests) == 1,
-        "something draws random numbers that are not keyed by the seed",
+        "look for random numbers whose generator does not depend on the seed",
     )
 
 
 def resume(bench: Bench) -> CheckResult:
-    """A training that is saved, loaded into a fresh state and continued is as if it had run through."""
+    """A run that is saved, loaded into a fresh state and continued equals an uninterrupted one."""
     plan, whole = bench.start(bench.config)
     _steps(plan, whole, STEPS // 2)
     with tempfile.TemporaryDirectory() as folder:
@@ -180,35 +181,35 @@ def resume(bench: Bench) -> CheckResult:
         _steps(plan, state, STEPS - STEPS // 2)
     same = checkpoint.digest(second.state_dict()) == checkpoint.digest(whole.state_dict())
     return CheckResult(
-        f"is a training that is saved and loaded after {STEPS // 2} steps the same as one that ran through?",
-        "every bit is" if same else "they differ",
-        "every bit",
+        f"is a run that is saved and resumed after {STEPS // 2} steps bit-identical to an uninterrupted one?",
+        "it is" if same else "they differ",
+        "bit-identical",
         same,
-        "a part keeps state that its state_dict does not hold",
+        "look for state that is missing from a state_dict",
     )
 
 
 def averages(bench: Bench) -> CheckResult:
-    """Loss and accuracy of a part are the plain means over its pictures, however they are batched."""
+    """Loss and accuracy of a part are plain means over its images, however they are batched."""
     plan, state = bench.learned
-    score, said = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
+    score, probabilities = evaluate(state.eval_model, plan.val, plan.preprocess, bench.machine)
     labels = bench.data.train.labels[bench.fold.val]
-    loss = float(losses(said, labels).mean())
-    right = float(is_right(said.argmax(-1), labels, BLANK).mean())
-    row = state.history[-1]  # the training's own validation of these very weights
-    told = score.loss, row["val_loss"], score.accuracy, row["val_accuracy"]
-    off = max(abs(one - true) for one, true in zip(told, (loss, loss, right, right), strict=True))
+    loss = float(losses(probabilities, labels).mean())
+    right = float(is_right(probabilities.argmax(-1), labels, BLANK).mean())
+    row = state.history[-1]  # the run's own validation of the same weights
+    reported = score.loss, row["val_loss"], score.accuracy, row["val_accuracy"]
+    off = max(abs(value - true) for value, true in zip(reported, (loss, loss, right, right), strict=True))
     return CheckResult(
-        "are loss and accuracy the plain means over pictures?",
+        "are loss and accuracy plain means over all images?",
         f"they are off by {off:.1e}",
         "1e-4 or less",
         bool(off <= 1e-4 * max(1.0, loss)),
-        "means of batches were averaged, padding was counted, or a batch was left out",
+        "look for an average of batch means, for padding that is counted, or for a batch that is left out",
     )
 
 
 def _steps(plan: Plan, state: State, count: int) -> State:
-    """Go on for so many steps of training."""
+    """Train for `count` more steps."""
     done = 0
     for event in fit(plan, state):
         done += isinstance(event, Tick) and event.phase == "train"

@@ -1,8 +1,8 @@
-"""Whether a training can be trusted, asked by small trainings of the config's own parts (Karpathy 2019).
+"""Whether training with a config can be trusted, checked in short runs with its own parts (Karpathy 2019).
 
-Every check measures one thing that must hold whatever the data and the network are. They run the loop that
-trains, `fit` and `evaluate`, on a few pictures; what they take away of the config (regularisation, where
-something is to be memorised) is said where it happens.
+Every check measures one thing that must hold for any data and any network. The checks use the real training
+loop, `fit` and `evaluate`, on a few images. Where a check changes the config (it removes regularization to
+memorize images, for instance), its code says so.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from svhncli.training.checks.bench import Bench, CheckResult
 from svhncli.training.checks.learning import (
-    augmented_pictures,
-    blank_pictures,
+    augmented_images,
+    blank_images,
     capacity,
     learns,
     overfit_one_batch,
@@ -23,8 +23,8 @@ from svhncli.training.checks.loop import (
     gradients,
     independent_samples,
     loss_at_start,
-    one_preprocessing,
     resume,
+    same_preprocessing,
     same_seed,
     validation_size,
 )
@@ -32,17 +32,17 @@ from svhncli.training.checks.loop import (
 CHECKS: dict[str, Callable[[Bench], CheckResult]] = {
     "validation size": validation_size,
     "loss at start": loss_at_start,
-    "one preprocessing": one_preprocessing,
-    "samples alone": independent_samples,
+    "same preprocessing": same_preprocessing,
+    "independent samples": independent_samples,
     "gradients": gradients,
-    "one seed": same_seed,
+    "same seed": same_seed,
     "resume": resume,
     "one batch": overfit_one_batch,
     "learns": learns,
     "averages": averages,
     "capacity": capacity,
-    "blank pictures": blank_pictures,
+    "blank images": blank_images,
     "shuffled labels": shuffled_labels,
-    "augmentation": augmented_pictures,
+    "augmentation": augmented_images,
 }
-"""Name -> check, those that take least first."""
+"""Name -> check, the fastest first."""
