@@ -54,7 +54,7 @@ REFUSED = {
 }
 
 
-class Line:
+class CommandLine:
     """A parsed command line."""
 
     def __init__(self) -> None:
@@ -64,13 +64,13 @@ class Line:
         self.resume: str | None = None
 
 
-def parse(argv: list[str]) -> Line:
+def parse(argv: list[str]) -> CommandLine:
     """Separate flags and words; flags may stand anywhere.
 
     Raises:
         UsageError: an unknown flag, or a value that a flag does not take.
     """
-    line, rest = Line(), list(argv)
+    line, rest = CommandLine(), list(argv)
     while rest:
         word = rest.pop(0)
         if not word.startswith("-") or word == "-":
@@ -111,7 +111,7 @@ def parse(argv: list[str]) -> Line:
     return line
 
 
-def run(line: Line) -> int:
+def run(line: CommandLine) -> int:
     """Do what a command line asks for; the exit code.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The sheet of a data set: what its parts are made of, in the numbers of `describe`."""
+"""The data sheet of a run: what its parts consist of, as `describe` counts it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from svhncli.data.split import Fold
 def data_sheet(data: DataSet, fold: Fold, val: Digits) -> dict[str, Any]:
     """What a fold trains on, validates on and is tested on.
 
-    val: the pictures that `fold.val` indexes.
+    val: the images that `fold.val` indexes.
 
     Returns:
-        {"name", "fingerprint", "fold", "share": of rendered pictures in a batch, "fresh": whether these are
-        renewed for every epoch, "parts": {"train", "val", and "rendered" and "test" where there are any}}.
+        {"name", "fingerprint", "fold", "share": fraction of rendered images in a batch, "fresh": whether they
+        are rendered anew for every epoch, "parts": {"train", "val", and if there are any "rendered" and
+        "test"}}.
     """
     parts = {"train": _part(data.train, fold.train), "val": _part(val, fold.val)}
     for name, digits in (("rendered", data.extra_train), ("test", data.test)):

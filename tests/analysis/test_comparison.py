@@ -223,7 +223,7 @@ def test_no_difference_comes_with_the_samples_that_it_would_take() -> None:
     low, high = (round(100 * end, 1) for end in (found.interval.low, found.interval.high))
     assert found.verdict == (
         f"no significant difference (0.2 points, 95% {low} to {high}, p = 0.83); "
-        f"it would take about {rounded:,} more validation samples"
+        f"it would take about {rounded:,} more validation images"
     )
     assert found.outcome == "none"
 
@@ -270,7 +270,7 @@ def test_one_config_is_never_called_better_than_itself() -> None:
     a, b = halves(10, 60, 930)
     found = judged(pair(side(a), side(b)), pair(side(a, config={"seed": 0}), side(b, config={"seed": 1})))
     assert [one.outcome for one in found] == ["unsure", "unsure"]
-    assert found[0].verdict.endswith("but after another training they may not be: both have the same config")
+    assert found[0].verdict.endswith("but this may not hold for another seed: both have the same config")
     assert judged(others([a], [b]))[0].outcome == "better"
     person = pair(side(a, config={}), side(b))
     assert judged(person)[0].outcome == "better"

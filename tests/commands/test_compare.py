@@ -109,7 +109,7 @@ def test_two_runs_are_compared_picture_by_picture(runs: Path, compare: Compare) 
     assert found["test"] == "bootstrap over house numbers"
     assert found["p"] == paired_bootstrap(b * 1.0 - a, groups, seed=0).p
     assert found["trainings"] is None
-    assert any("randomness of training is not included" in note for note in found["notes"])
+    assert any("randomness of training was not measured" in note for note in found["notes"])
 
 
 def test_files_without_groups_are_read_as_independent_and_tested_by_mcnemar(

@@ -290,7 +290,7 @@ def test_what_validated_one_member_and_trained_another_is_not_scored(
     for part in ("val", "train"):
         code, err = refused(capsys, "eval", "mixed", f"part={part}")
         assert code == 2
-        assert "did not train and validate on the same pictures" in err
+        assert "the members of this ensemble have different splits" in err
     join("seed0", "seed1", "seed2", "out=same")
     score = said("eval", "same", "part=val", "device=cpu")["val"]
     each = [table(f"seed{i}/val_predictions.csv") for i in range(3)]

@@ -163,4 +163,4 @@ def test_the_command_counts_the_rows_or_refuses(folder: Path, capsys: pytest.Cap
     assert "'000001.png' is missing" in capsys.readouterr().err
     assert cli.main(["submission", "sub=1.csv", "nowhere"]) == 3
     assert cli.main(["submission", "sub=1.csv"]) == 2
-    assert "which folder?" in capsys.readouterr().err
+    assert "no folder is named" in capsys.readouterr().err

@@ -149,7 +149,7 @@ def test_the_figures_of_the_summary_are_those_of_summary_json(made: Path) -> Non
     assert f"{summary['images_per_second']:,.0f} images/s" in said
     assert f"status done {summary['reason']}" in said
     assert f"{summary['diagnosis']['verdict']} : {summary['diagnosis']['why']}" in said
-    labels = Run.of(made / "one").said[1][:, 0]  # type: ignore[index]
+    labels = Run.of(made / "one").val_outputs[1][:, 0]  # type: ignore[index]
     assert f"majority baseline {percent(np.bincount(labels).max() / len(labels))}" in said
 
 
