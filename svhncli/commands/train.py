@@ -313,7 +313,7 @@ def _say_diagnosis(summaries: list[FoldSummary], show: Show) -> None:
 
 
 def _next(path: Path, summary: FoldSummary | RunSummary) -> list[str]:
-    """Commands to copy. A run that stopped early would stop again at once, so the command starts a new run."""
+    """Commands to copy. A run that stopped early would stop again at once, so they start a new run."""
     name = shlex.quote(str(path))
     if isinstance(summary, FoldSummary) and summary.last.epoch < summary.epochs:
         return [f"svhn eval {name}", f"svhn train init_from={name} lr=..."]

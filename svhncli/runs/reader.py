@@ -212,6 +212,6 @@ def _predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _picture(path: Path) -> Image.Image:
-    with Image.open(path) as picture:
-        picture.load()
-    return picture
+    with Image.open(path) as image:
+        image.load()
+    return image

@@ -362,7 +362,7 @@ def one_picture(run: Path) -> None:
 
 REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = {
     "nothing": ("", None, 2, "no runs are named", "svhn compare A B"),
-    "one": ("linear", None, 2, "'linear' alone has nothing to be compared with", "two runs or more"),
+    "one": ("linear", None, 2, "there is nothing to compare 'linear' with", "two runs or more"),
     "twice": ("linear mlp linear/best.pt", None, 2, "'linear' is named twice", "once"),
     "nowhere": ("linear nowhere", None, 4, "there is no run 'nowhere'", "name a run's folder"),
     "no run": ("linear .", None, 4, "does not belong to a run", ""),

@@ -17,6 +17,7 @@ from numpy.testing import assert_allclose
 from scipy.io import loadmat
 
 from svhncli.cli import main as cli
+from svhncli.commands import ensemble
 from svhncli.config.groups.model import DatawhaleConfig, LinearConfig
 from svhncli.data.framing import Framing
 from svhncli.data.sources.svhn import load_file
@@ -24,7 +25,8 @@ from svhncli.engine import device
 from svhncli.evaluation import trained
 from svhncli.models.gates import count_open
 from svhncli.runs.locate import checkpoint_files
-from svhncli.stats.significance import paired_bootstrap
+from svhncli.stats.intervals import Interval
+from svhncli.stats.significance import Difference, paired_bootstrap
 
 SMALL = [
     "data=svhn",
@@ -440,3 +442,9 @@ def test_the_seeds_of_one_run_are_joined_and_compared_with_one_of_them_on_the_te
     assert found["runs"][1]["accuracy"] == joined["test"]["accuracy"]
     code, err = refused(capsys, "compare", "alone", "joined")
     assert (code, "'joined' is an ensemble" in err, "part=test" in err) == (2, True, True), err
+
+
+def test_a_loss_of_accuracy_is_called_lower() -> None:
+    loss = Difference(-0.025, Interval(-0.04, 0.0, 0.95, "bootstrap"), 0.05)
+    text = ensemble._gain(loss, "its best member")
+    assert text == "the accuracy is 2.50 points lower than that of its best member, 95% 0.00 to 4.00"
