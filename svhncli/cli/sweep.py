@@ -99,7 +99,7 @@ _register("svhn_slug", _subdir, replace=True)
 
 
 @dataclass
-class SweepTask:
+class JobTask:
     """The task that Hydra calls for each job, here or in a launcher's process."""
 
     total: int
@@ -205,7 +205,7 @@ def _run(
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
     where = [f"hydra.sweep.dir={hydra_app.quote(str(folder))}", _subdir_override(swept)]
     try:
-        hydra_app.launch(VERB, SweepTask(len(jobs), swept, debug), [*flags, "-m", *extras, *where, *words])
+        hydra_app.launch(VERB, JobTask(len(jobs), swept, debug), [*flags, "-m", *extras, *where, *words])
     except (Stopped, KeyboardInterrupt) as error:
         code = error.exit_code if isinstance(error, Stopped) else 130
         raise Interrupted("the sweep was stopped", f"resume with: {again}", code) from error

@@ -21,10 +21,11 @@ from svhncli.config.loading import FREE, from_dict
 from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
+from svhncli.core.plain import to_plain
+from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
-from svhncli.report.data_sheet import data_sheet
 from svhncli.report.html.page import write_report
 from svhncli.report.run_table import train_table
 from svhncli.report.terminal import Show, class_balance
@@ -210,7 +211,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
     )
     record.write_status(Status.now("running"))
     if not (sheet := record.path / "data.json").is_file():
-        write_json(sheet, data_sheet(data, folds[0], val_digits(data, folds[0])))
+        write_json(sheet, to_plain(data_sheet(data, folds[0], val_digits(data, folds[0]))))
     _header(config, machine, data, folds, record, show)
     if len(todo) > 1:
         show.say(f"jobs     {len(todo)}, {at_once} at once")

@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from svhncli.core.color import LUMA
+from svhncli.core.plain import optional
 
 SAMPLE = 20_000
 """Images, spread evenly over the part, whose pixels are measured: more would not change a printed digit."""
 BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation over images."""
+
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class PixelRange:
+    """Lengths of one side of photographs, in pixels."""
+
+    min: int
+    median: float
+    max: int
+
+
+@dataclass(frozen=True)
+class PartDescription:
+    """A part of a data set in numbers.
+
+    n: images. shape: C, H, W. classes: digits of each class 0-9. lengths: numbers of 1, 2, … L digits.
+    groups: house numbers. brightness, contrast: over images, in [0, 255]. sizes: of the photographs that were
+    scaled down, by "width" and "height".
+    """
+
+    n: int
+    shape: list[int]
+    classes: list[int]
+    lengths: list[int]
+    groups: int
+    brightness: Spread
+    contrast: Spread
+    sizes: dict[str, PixelRange] | None = optional()
 
 
 def luminance(images: np.ndarray) -> np.ndarray:
@@ -36,16 +73,12 @@ def light(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def describe(
     images: np.ndarray, labels: np.ndarray, groups: np.ndarray, rows: np.ndarray, blank: int
-) -> dict[str, Any]:
+) -> PartDescription:
     """Counts over the images `rows` of a part, and the brightness and contrast of up to `SAMPLE` of them.
 
     Args:
         images: uint8 (N, C, H, W). labels: int64 (N, L), digits 0-9 padded with `blank`. groups: int64 (N,).
         rows: int64 (n,), the images; one that is repeated (as in a bootstrap sample) counts once.
-
-    Returns:
-        {"n", "shape": [C, H, W], "classes": digits of each class 0-9, "lengths": numbers of 1, 2, … L digits,
-        "groups": house numbers, "brightness" and "contrast": {"mean", "sd"} over images, in [0, 255]}.
 
     Raises:
         ValueError: no rows.
@@ -55,12 +88,12 @@ def describe(
         raise ValueError("there are no images to describe")
     chosen = labels[rows]
     brightness, contrast = light(images[rows[:: -(-len(rows) // SAMPLE)]])
-    return {
-        "n": len(rows),
-        "shape": list(images.shape[1:]),
-        "classes": np.bincount(chosen.ravel(), minlength=10)[:10].tolist(),
-        "lengths": np.bincount((chosen != blank).sum(1), minlength=labels.shape[1] + 1)[1:].tolist(),
-        "groups": len(np.unique(groups[rows])),
-        "brightness": {"mean": float(brightness.mean()), "sd": float(brightness.std())},
-        "contrast": {"mean": float(contrast.mean()), "sd": float(contrast.std())},
-    }
+    return PartDescription(
+        n=len(rows),
+        shape=list(images.shape[1:]),
+        classes=np.bincount(chosen.ravel(), minlength=10)[:10].tolist(),
+        lengths=np.bincount((chosen != blank).sum(1), minlength=labels.shape[1] + 1)[1:].tolist(),
+        groups=len(np.unique(groups[rows])),
+        brightness=Spread(float(brightness.mean()), float(brightness.std())),
+        contrast=Spread(float(contrast.mean()), float(contrast.std())),
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from svhncli.data.describe import PartDescription
 from svhncli.report.inspection import DataInspection, DriftTest, FindingSummary, LabelInspection
 
 STYLES = {"bad": "red", "look": "yellow", "good": "green"}
@@ -44,12 +44,12 @@ def _judged(inspection: LabelInspection) -> str:
     return text if inspection.positions == 1 else f"{text} (each of {inspection.positions} positions counts)"
 
 
-def _parts(parts: dict[str, Any]) -> Iterator[Table]:
+def _parts(parts: dict[str, PartDescription]) -> Iterator[Table]:
     yield _sizes(parts)
-    if any("sizes" in part for part in parts.values()):
+    if any(part.sizes for part in parts.values()):
         yield _photographs(parts)
-    yield _shares("digit, %", range(10), {name: part["classes"] for name, part in parts.items()})
-    lengths = {name: part["lengths"] for name, part in parts.items()}
+    yield _shares("digit, %", range(10), {name: part.classes for name, part in parts.items()})
+    lengths = {name: part.lengths for name, part in parts.items()}
     if (longest := max(map(len, lengths.values()))) > 1:
         yield _shares("length, %", range(1, longest + 1), lengths)
 
@@ -61,22 +61,21 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _sizes(parts: dict[str, Any]) -> Table:
+def _sizes(parts: dict[str, PartDescription]) -> Table:
     table = _table("part", "images", "house numbers", "pixels", "brightness", "contrast")
     for name, part in parts.items():
-        rows, columns = part["shape"][1:]
-        light = [f"{part[what]['mean']:.0f} ± {part[what]['sd']:.0f}" for what in ("brightness", "contrast")]
-        table.add_row(name, f"{part['n']:,}", f"{part['groups']:,}", f"{rows}x{columns}", *light)
+        rows, columns = part.shape[1:]
+        light = [f"{spread.mean:.0f} ± {spread.sd:.0f}" for spread in (part.brightness, part.contrast)]
+        table.add_row(name, f"{part.n:,}", f"{part.groups:,}", f"{rows}x{columns}", *light)
     return table
 
 
-def _photographs(parts: dict[str, Any]) -> Table:
+def _photographs(parts: dict[str, PartDescription]) -> Table:
     table = _table("photographs", "width", "median", "height", "median")
     for name, part in parts.items():
         cells: list[str] = []
-        for side in ("width", "height"):
-            size = part["sizes"][side]
-            cells += [f"{size['min']:,} to {size['max']:,}", f"{size['median']:g}"]
+        for size in part.sizes.values() if part.sizes else ():
+            cells += [f"{size.min:,} to {size.max:,}", f"{size.median:g}"]
         table.add_row(name, *cells)
     return table
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from svhncli.core.plain import inlined, keyed, optional
+from svhncli.data.describe import PartDescription
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,14 @@ class DriftTest:
 class DataInspection:
     """What was found in a data set and its split.
 
-    parts: name -> what `describe` says, with the sizes of photographs that were made smaller. rendered: how
-    many rendered images train beside the training part.
+    rendered: how many rendered images train beside the training part.
     """
 
     data: str
     fingerprint: str
     split: str
     seed: int
-    parts: dict[str, dict[str, Any]]
+    parts: dict[str, PartDescription]
     rendered: int
     findings: list[FindingSummary]
     drift: list[DriftTest]

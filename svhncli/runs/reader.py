@@ -19,6 +19,7 @@ from PIL import Image
 from svhncli.core.errors import CheckpointError, SvhnError
 from svhncli.core.files import read_json
 from svhncli.core.plain import from_plain
+from svhncli.data.data_sheet import DataSheet
 from svhncli.data.split import ALL, Fold
 from svhncli.runs.environment import Environment, Status
 from svhncli.runs.mistakes import Mistake, kept_mistakes
@@ -99,9 +100,9 @@ class Run:
         return self._read(self.top / "env.json", lambda path: from_plain(Environment, read_json(path)))
 
     @cached_property
-    def sheet(self) -> dict[str, Any]:
-        """See `data_sheet`; {} where an earlier version trained."""
-        return self._object(self.top / "data.json")
+    def sheet(self) -> DataSheet | None:
+        """None where an earlier version trained."""
+        return self._read(self.top / "data.json", lambda path: from_plain(DataSheet, read_json(path)))
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -257,5 +257,5 @@ def test_resume_of_what_is_not_a_sweep_says_so(
 
 
 def test_a_job_can_be_sent_to_another_process() -> None:
-    job = sweep.SweepTask(4, ["lr"], debug=False)
+    job = sweep.JobTask(4, ["lr"], debug=False)
     assert pickle.loads(pickle.dumps(job)) == job

@@ -130,7 +130,7 @@ def test_the_folder_holds_what_the_card_says(
     score = json.loads((run / "summary.json").read_text())["test"]
     interval = [f"{100 * score['interval'][end]:.2f}%" for end in ("low", "high")]
     assert f"test: accuracy {100 * score['accuracy']:.2f}%, 95% interval [{', '.join(interval)}]" in card
-    assert "On 90 pictures (test part of svhn)" in card
+    assert "On 90 images (test part of svhn)" in card
     assert summary["agreement"]["pictures"] == 90
     config = OmegaConf.to_container(OmegaConf.load(out / "config.yaml"))
     assert config == checkpoint.load(run / "best.pt")["meta"]["config"]
@@ -188,7 +188,7 @@ def test_the_card_tells_how_to_cut_a_number_out_and_how_to_read_it(
     run = write_run(folder / "run", CUT, 5, DatawhaleConfig())
     assert cli.main(["export", "run"]) == 0
     printed = capsys.readouterr()
-    assert "checked on random ones" in printed.err
+    assert "random ones are used for the check" in printed.err
     assert "random ones" in printed.out
     card = (run / "export" / CARD).read_text()
     for told in (

@@ -237,7 +237,7 @@ def test_a_name_that_is_no_text_keeps_its_bytes(
     [
         ([], 2, "which run?"),
         (["run"], 2, "no images are named"),
-        (["run", "nowhere"], 3, "no file, folder or match of 'nowhere'"),
+        (["run", "nowhere"], 3, "no file, folder or glob matches 'nowhere'"),
         (["nowhere", "photos"], 4, "there is no run 'nowhere'"),
         (["run", "photos", "format=tinchi", "out=x"], 2, "did you mean 'tianchi'?"),
         (["run", "photos", "format=tianchi"], 2, "out=FILE"),

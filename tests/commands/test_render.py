@@ -44,7 +44,7 @@ def test_the_world_is_drawn_beside_photographs(
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["data=svhn"], 2, "not what svhn render draws from"),
+        (["data=svhn"], 2, "data=svhn cannot be rendered"),
         (["data.without=[plates]"], 2, "no factor 'plates'"),
         (["data.world=none.yaml"], 3, "cannot read the world"),
         (["data.fonts=."], 3, "no fonts"),

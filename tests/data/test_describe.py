@@ -33,12 +33,12 @@ def test_a_part_counts_each_of_its_rows_once() -> None:
     images = make_images(4, 1)
     labels = np.array([[1, 2], [3, 10], [3, 3], [9, 10]])
     description = describe(images, labels, np.array([5, 5, 6, 7]), np.array([2, 0, 2, 1]), blank=10)
-    assert description["n"] == 3
-    assert description["shape"] == [1, 9, 7]
-    assert description["classes"] == [0, 1, 1, 3, 0, 0, 0, 0, 0, 0]
-    assert description["lengths"] == [1, 2]
-    assert description["groups"] == 2
-    assert description["brightness"]["mean"] == pytest.approx(images[:3].mean(), rel=1e-5)
+    assert description.n == 3
+    assert description.shape == [1, 9, 7]
+    assert description.classes == [0, 1, 1, 3, 0, 0, 0, 0, 0, 0]
+    assert description.lengths == [1, 2]
+    assert description.groups == 2
+    assert description.brightness.mean == pytest.approx(images[:3].mean(), rel=1e-5)
 
 
 def test_a_part_without_images_is_refused() -> None:

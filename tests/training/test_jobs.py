@@ -252,7 +252,7 @@ def test_a_bug_in_another_process_is_shown_with_its_traceback(
 
 IN_JOBLIB = """
 import joblib
-from svhncli import cli
+from svhncli.cli import main as cli
 
 words = ["train", "data.n_train=70", "data.n_test=0", "epochs=1", "model=linear"]
 words += ["split=kfold", "split.k=2", "jobs=2", "threads=1", "cache=cache"]

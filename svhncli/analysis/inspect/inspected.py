@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from svhncli.analysis.inspect.duplicates import digests, thumbnails
 from svhncli.analysis.inspect.outliers import looks
 from svhncli.core.labels import BLANK
 from svhncli.data.dataset import DataSet
-from svhncli.data.describe import BATCH, describe, light, luminance
+from svhncli.data.describe import BATCH, PartDescription, PixelRange, describe, light, luminance
 from svhncli.data.digits import Digits
 from svhncli.data.split import Fold
 from svhncli.data.store.disk import Progress, silent
@@ -122,18 +121,14 @@ def parts_of(data: DataSet, fold: Fold) -> list[InspectedPart]:
     return parts
 
 
-def describe_part(part: InspectedPart) -> dict[str, Any]:
-    """What `describe` says, and where photographs were scaled down, "sizes": {"width", "height"}: {"min",
-    "median", "max"} in pixels."""
+def describe_part(part: InspectedPart) -> PartDescription:
+    """The part in numbers, with the sizes of photographs that were scaled down."""
     digits = part.digits
     summary = describe(digits.images, digits.labels, digits.groups, part.rows, BLANK)
-    if digits.sizes is not None:
-        summary["sizes"] = {
-            side: {
-                "min": int(values.min()),
-                "median": float(np.median(values)),
-                "max": int(values.max()),
-            }
-            for side, values in zip(("width", "height"), digits.sizes[part.rows].T, strict=True)
-        }
-    return summary
+    if digits.sizes is None:
+        return summary
+    sizes = {
+        side: PixelRange(int(values.min()), float(np.median(values)), int(values.max()))
+        for side, values in zip(("width", "height"), digits.sizes[part.rows].T, strict=True)
+    }
+    return replace(summary, sizes=sizes)

@@ -92,7 +92,9 @@ def _where_there_is(form: Callable[..., str]) -> Callable[..., str]:
 
 
 def _run(run: Run, beside: Beside) -> dict[str, Any]:
-    fingerprint = (run.env.data.fingerprint if run.env else None) or run.sheet.get("fingerprint")
+    fingerprint = (run.env.data.fingerprint if run.env else None) or (
+        run.sheet.fingerprint if run.sheet else None
+    )
     first = run.folds[0] if run.folds else run
     digest = first.split.digest if first.split else None
     human = _result(beside.human, fingerprint)

@@ -24,6 +24,8 @@ from svhncli.data.formats.requested_labels import RequestedLabels
 from svhncli.data.render.renderer import photographs, render
 from svhncli.data.render.world import STREET
 
+pytestmark = pytest.mark.engine
+
 needs_real = pytest.mark.skipif(
     not (REAL / "full_numbers_mini").is_dir(), reason=f"no real numbers at {REAL} (set SVHN_TEST_DATA)"
 )
@@ -185,7 +187,6 @@ def test_images_are_drawn_for_the_labels_of_either_file(tmp_path: Path, form: st
         assert images == {f"{i + 1}.png" for i in range(len(ROWS))}
 
 
-@pytest.mark.engine
 def test_several_processes_write_the_same_files(tmp_path: Path) -> None:
     for workers in (1, 2):
         write("mchar", tmp_path / str(workers), {"train": 150}, order(workers=workers))

@@ -26,6 +26,8 @@ from svhncli.data.store.cache import Cache
 from svhncli.engine.batches import Batches, Passes, TrainingImages, batch_bounds, training_images
 from svhncli.runs import checkpoint
 
+pytestmark = pytest.mark.engine
+
 CPU = torch.device("cpu")
 RENDERED = 10_000
 """Labels are the images' numbers here; those of rendered ones begin at this."""
@@ -143,7 +145,6 @@ def train(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, An
     return json.loads(out), err
 
 
-@pytest.mark.engine
 def test_a_mixed_run_reports_its_parts_and_validates_on_real_images(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,14 +163,12 @@ def test_a_mixed_run_reports_its_parts_and_validates_on_real_images(
     assert json.loads(capsys.readouterr().out)["val"]["n"] == summary["folds"][0]["n_val"]
 
 
-@pytest.mark.engine
 def test_a_share_of_one_half_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data=mix", "data.n_rendered=20", "model=linear", "epochs=1"]
     _, err = train(capsys, *words)
     assert "half of each batch rendered" in err
 
 
-@pytest.mark.engine
 def test_a_share_of_0_is_bit_identical_to_the_real_data(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
