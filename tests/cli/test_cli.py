@@ -258,7 +258,7 @@ MISTAKES = {
     "train --config-name x": ("not supported", "the verb is the config"),
     "train --experimental-rerun x": ("not supported", "--resume"),
     "train -sc query=bash": ("not supported", "svhn completion bash"),
-    "completion tcsh": ("which shell", "bash|zsh|fish"),
+    "completion tcsh": ("there is no completion for 'tcsh'", "bash|zsh|fish"),
     "train learning_rate=1": ("unknown key 'learning_rate'", "did you mean 'lr'?"),
     "train optim.lr=1": ("unknown key 'optim.lr'", "did you mean 'lr'?"),
     "train optimizer=sgd": ("unknown key 'optimizer'", "did you mean 'optim'?"),

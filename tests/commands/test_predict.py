@@ -235,7 +235,7 @@ def test_a_name_that_is_no_text_keeps_its_bytes(
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ([], 2, "which run?"),
+        ([], 2, "no run is named"),
         (["run"], 2, "no images are named"),
         (["run", "nowhere"], 3, "no file, folder or glob matches 'nowhere'"),
         (["nowhere", "photos"], 4, "there is no run 'nowhere'"),

@@ -52,7 +52,7 @@ BROKEN: dict[str, tuple[list[str], str]] = {
         "its first line is '\\ufefffile_name",
     ),
     "nothing": ([], "its first line is ''"),
-    "a row is missing": (without(3), "it has 4 rows, and there are 5 images: '000002.png' is missing"),
+    "a row is missing": (without(3), "it has 4 rows for 5 images: '000002.png' is missing"),
     "the last row is missing": (without(5), "'000004.png' is missing"),
     "a row too many": ([*ROWS, "000005.png,1"], "line 7: there is no image '000005.png'"),
     "an unknown name": (changed(2, "000001", "1"), "line 3: there is no image '1.png'"),
