@@ -373,7 +373,7 @@ REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = 
     "other data": ("linear mlp", other_data, 2, "different images or labels", "tested_on=NAME"),
     "other part": ("linear mlp", own_part, 2, "none in common", "part=test"),
     "one picture": ("linear mlp", one_picture, 2, "1 image(s) of one house number", "same images"),
-    "not evaluated": ("linear mlp part=test", None, 4, "test part has not been evaluated yet", "svhn eval linear"),
+    "not evaluated": ("linear mlp part=test", None, 4, "has not been evaluated yet", "svhn eval linear"),
     "never evaluated there": ("linear mlp part=test tested_on=svhn", None, 4, "svhn-test", "data=svhn"),
     "old evaluation": (
         "mlp linear part=test", forget_fingerprint, 4, "results.json' cannot be used", "svhn eval mlp"
