@@ -378,7 +378,7 @@ REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = 
     "old evaluation": (
         "mlp linear part=test", forget_fingerprint, 4, "results.json' cannot be used", "svhn eval mlp"
     ),
-    "many baselines": ("linear mlp baseline=sweep", None, 2, "baseline=sweep is 2 runs", "name one run"),
+    "many baselines": ("linear mlp baseline=sweep", None, 2, "baseline=sweep names 2 runs", "name one run"),
     "wrong pairs": ("linear mlp pairs=every", None, 2, "pairs=every: must be baseline or all", ""),
     "out is taken": ("linear mlp out=linear", None, 2, "'linear' contains other files", "a new folder"),
 }  # fmt: skip
