@@ -175,7 +175,7 @@ def _fit(fold: Trained, validated: bool) -> TemperatureFit:
     """
     file = fold.path.with_name("val_predictions.csv")
     if validated:
-        return TemperatureFit(None, None, "its part is scored")
+        return TemperatureFit(None, None, "the part that is scored contains the validation images")
     if fold.path.name != "best.pt" or not file.is_file():
         return TemperatureFit(None, None, "no val_predictions.csv")
     probabilities, labels = read_predictions(file, fold.meta["positions"], fold.meta["classes"])
