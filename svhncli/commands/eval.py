@@ -23,7 +23,7 @@ from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
 from svhncli.report.score_rows import classes_table, loss_text, score_rows
 from svhncli.report.scorecard import Evaluated, Scorecard, write_report
-from svhncli.report.terminal import Show, facts, labelled
+from svhncli.report.terminal import Show, facts, labeled
 from svhncli.runs.locate import checkpoint_files, evaluation_folder
 from svhncli.runs.predictions import read_predictions
 from svhncli.stats.score import Score
@@ -144,7 +144,7 @@ def table(result: EvalResult) -> Iterator[RenderableType]:
     if result.tta > 1:
         rows.append(("views", f"{result.tta} of each image, their probabilities averaged"))
     yield facts(rows)
-    yield labelled("report", result.report)
+    yield labeled("report", result.report)
 
 
 def _calibration(calibration: Calibration) -> str:

@@ -134,7 +134,7 @@ def test_a_temperature_is_not_fitted_on_what_is_scored(
     (score,) = (value for name, value in evaluate(run, *words).items() if name in ("train", "val"))
     assert score["calibration"]["temperature"] is None
     assert score["calibration"]["ece_after"] is None
-    assert score["calibration"]["not_fitted"] == "its part is scored"
+    assert score["calibration"]["not_fitted"] == "the part that is scored contains the validation images"
 
 
 def test_without_the_predictions_of_the_validation_part_it_is_said(
