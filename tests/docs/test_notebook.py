@@ -55,9 +55,13 @@ def test_every_cell_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["1 / 0", "!svhn nonsense", "%nonsense", "if:"])
 def test_a_cell_that_fails_is_noticed(tmp_path: Path, source: str) -> None:
-    cell = {"cell_type": "code", "source": [source]}
-    (tmp_path / "bad.ipynb").write_text(json.dumps({"cells": [cell]}))
-    assert run(tmp_path / "bad.ipynb", tmp_path).returncode != 0
+    sources = ["print('be' + 'fore')", source, "print('af' + 'ter')"]
+    cells = [{"cell_type": "code", "source": [text]} for text in sources]
+    (tmp_path / "bad.ipynb").write_text(json.dumps({"cells": cells}))
+    done = run(tmp_path / "bad.ipynb", tmp_path)
+    assert done.returncode != 0
+    assert "before" in done.stdout
+    assert "after" not in done.stdout
 
 
 def test_the_exit_code_of_every_command_is_seen() -> None:

@@ -12,6 +12,7 @@ from doc_pages import PAGES, REFERENCE, REPO, broken, code_spans, links, name, t
 
 README, DOCS, CONF = REPO / "README.md", REPO / "docs", REPO / "conf"
 OTHERS = [REFERENCE, REPO / "CONTRIBUTING.md", REPO / "CHANGELOG.md", REPO / "benchmarks" / "README.md"]
+pytestmark = pytest.mark.unit
 GROUPS = ("data", "split", "model", "optim", "schedule", "reg")
 
 
