@@ -21,7 +21,7 @@ BUNDLES = {
     "experiment": "a recipe: a set of choices and values that were measured together",
     "debug": "a quick look at whether everything works",
 }
-"""Groups that are no key of the config: they set keys of others."""
+"""Groups that are not keys of the config: they set keys of other groups."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ def script(shell: str) -> str:
         UsageError: there is no script for this shell.
     """
     if shell not in SCRIPTS:
-        raise UsageError(f"completion for which shell? '{shell}'", f"svhn completion {'|'.join(SCRIPTS)}")
+        what = f"there is no completion for '{shell}'" if shell else "no shell is named"
+        raise UsageError(what, f"svhn completion {'|'.join(SCRIPTS)}")
     return SCRIPTS[shell]
 
 

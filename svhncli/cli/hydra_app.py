@@ -213,7 +213,7 @@ def _config_dir(flags: Sequence[str]) -> Sequence[str]:
 
 
 def command(verb: str) -> ModuleType:
-    """A verb's module. Most import torch, which takes seconds: on a terminal a line says so meanwhile."""
+    """A verb's module. Most import torch, which takes seconds; meanwhile, a terminal shows `loading ...`."""
     says = sys.stderr.isatty() and not os.environ.get("SVHN_QUIET") and "torch" not in sys.modules
     if says:
         print("loading ...", end="\r", file=sys.stderr, flush=True)
@@ -231,7 +231,7 @@ def run_dir() -> Path:
 
 
 class Single:
-    """The task of a single run: keeps what came out, since Hydra would print an error in its own words."""
+    """The task of a single run. It keeps the result or the error, which Hydra would print differently."""
 
     def __init__(self, verb: str, many: Mapping[str, list[str]] = MappingProxyType({})) -> None:
         self.verb = verb

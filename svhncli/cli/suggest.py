@@ -67,13 +67,13 @@ def refuse_several(overrides: Sequence[Override], verb: str) -> None:
 
 
 def missing(path: str, verb: str) -> UsageError:
-    """A key that nothing has set."""
+    """A required key that is not set."""
     if path == "run" and catalog.takes_run(verb):
         return UsageError(
-            "which run?", f"{VERBS[verb].usage}, where RUN is a run's folder, a .pt file, or latest"
+            "no run is named", f"{VERBS[verb].usage}, where RUN is a run's folder, a .pt file, or latest"
         )
     if path in catalog.plain_keys(verb):
-        return UsageError(f"which {path}?", VERBS[verb].usage)
+        return UsageError(f"no {path} is named", VERBS[verb].usage)
     if path in catalog.defaults(verb):
         return UsageError(f"{path} is not set", f"choose one: {path}={'|'.join(catalog.choices(path))}")
     return UsageError(f"{path} is not set", f"give {path}=...; see: svhn {verb} --help")

@@ -1,4 +1,4 @@
-"""`svhn train -m`: one folder a job, failures reported at once, a ranked table at the end, resumable.
+"""`svhn train -m`: one folder per job, failures reported at once, a ranked table at the end, resumable.
 
 Results are read from the jobs' folders, not from what they return, so they may run in other processes.
 """
@@ -114,7 +114,7 @@ class JobTask:
         name = f"job {hydra.job.num + 1}/{self.total} {' '.join(swept_words(words, self.swept))}".rstrip()
         before = summary_of(folder)
         if before is not None and before.status == "done":
-            _say(f"{name} is done already")
+            _say(f"{name} is already done")
             return "done"
         _say(name)
         try:
@@ -149,7 +149,7 @@ def start(flags: list[str], overrides: list[Override], as_json: bool, debug: boo
     folder.mkdir(parents=True, exist_ok=True)
     extras, words = _split(overrides)
     if is_sweep(folder) and _recorded(folder) != words:
-        raise UsageError(f"'{folder}' holds another sweep", "choose another hydra.sweep.dir")
+        raise UsageError(f"'{folder}' already holds a different sweep", "choose another hydra.sweep.dir")
     try:
         return _run(folder, flags, extras, words, as_json, debug)
     finally:
@@ -167,7 +167,7 @@ def resume(folder: Path, flags: list[str], overrides: list[Override], as_json: b
     extras, changed = _split(overrides)
     if changed:
         raise UsageError(
-            f"'{changed[0]}': a sweep is resumed as it was given", "start a new one: svhn train -m ..."
+            f"'{changed[0]}': a resumed sweep keeps its overrides", "start a new sweep: svhn train -m ..."
         )
     return _run(folder, flags, extras, _recorded(folder), as_json, debug)
 
@@ -226,7 +226,7 @@ def _run(
 
 
 def _values(words: list[str], swept: Sequence[str]) -> dict[str, str]:
-    """Of the swept keys, in a job."""
+    """The values of the swept keys in a job."""
     values = dict(word.partition("=")[::2] for word in swept_words(words, swept))
     return {key: values[key] for key in swept}
 
@@ -280,7 +280,7 @@ def _print(summary: SweepSummary, swept: Sequence[str]) -> None:
     from rich.console import Console
 
     jobs, folder = summary.jobs, Path(summary.sweep_dir)
-    # Elsewhere than on a terminal a table has the width that it needs.
+    # A table that is not printed to a terminal is as wide as it needs to be.
     console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
     console.print(_table(jobs))
     for job in jobs:

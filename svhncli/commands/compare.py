@@ -38,7 +38,7 @@ def run(config: CompareConfig) -> ComparisonResult:
         show.warn(f"'{job}' is not finished and is left out")
     if len(folders) < 2:
         raise UsageError(
-            f"'{folders[0] if folders else config.runs[0]}' alone has nothing to be compared with",
+            f"there is nothing to compare '{folders[0] if folders else config.runs[0]}' with",
             "name two runs or more, or a sweep with two finished jobs or more",
         )
     compared = [sides.read(folder, config.part, config.tested_on) for folder in folders]

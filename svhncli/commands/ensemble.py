@@ -26,7 +26,7 @@ from svhncli.evaluation.joining import Unit
 from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
 from svhncli.report.score_rows import score_rows
-from svhncli.report.terminal import Show, facts, labelled, next_steps
+from svhncli.report.terminal import Show, facts, labeled, next_steps
 from svhncli.runs import checkpoint
 from svhncli.runs.environment import DataUsed, Environment, MachineUsed
 from svhncli.runs.locate import reserve
@@ -38,12 +38,12 @@ from svhncli.stats.significance import Difference, paired_bootstrap
 
 FILES = {"best.pt", "config.yaml", "env.json", "summary.json"}
 SEED = 0
-"""Of the bootstrap."""
+"""Seed of the bootstrap."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of the members and of the ensemble on a part; without a part there are none."""
+    """Scores of the members and of the ensemble on a part; empty if there is no such part."""
 
     data: str
     on: str | None = None
@@ -56,12 +56,12 @@ class Scored:
 def run(config: EnsembleConfig) -> EnsembleSummary:
     """Join networks, score them and the ensemble, and write it as a folder that can be used like a run's.
 
-    They are scored on the test part, or where there is none on the images that validated in all of them. The
-    best member is chosen on the same images on which the gain over it is measured, which makes it look a
-    little better than it is, and so the gain a little too small.
+    They are scored on the test part or, if there is none, on the validation images that all of them share.
+    The best member is selected on the same images on which the gain is measured. This makes the member look
+    slightly better than it is, so the gain is slightly underestimated.
 
     Raises:
-        UsageError: the members do not belong together, or `how` does not suit them.
+        UsageError: the members do not fit together, or `how` cannot be used for them.
         CheckpointError: no such run, or a damaged file.
         DiskError: the folder cannot be written.
     """
@@ -71,12 +71,12 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
     fitted_on = None
     if config.how == "weights":
         shares, fitted_on = joining.fitted_shares(units)
-        show.say(f"weights fitted on {fitted_on:,} images that validated in every run")
+        show.say(f"weights fitted on {fitted_on:,} images that every run held out")
     else:
         shares = joining.equal_shares(units)
     joined = joining.join(networks, shares, config.how)
     if joined.meta["fingerprint"] is None and len(networks) > 1:
-        show.warn("the members were not all trained on the same data; they are scored on that of the first")
+        show.warn("the members were trained on different data; they are scored on that of the first")
     scored = _scored(config, networks, joined, show)
     out = reserve("ensemble") if config.out is None else place(config.out)
     result = EnsembleSummary(
@@ -124,14 +124,14 @@ def _members(units: list[Unit], shares: list[float], scores: list[Score]) -> lis
 
 
 def _scored(config: EnsembleConfig, networks: list[Trained], joined: Trained, show: Show) -> Scored:
-    """Scores on the test part or else on common validation images; a line says why there are none."""
+    """Scores on the test part or else on the shared validation images; a line says why there are none."""
     framing = joined.preprocess.framing
     try:
         with show.bars():
             data = registry.data(joined.config.data, joined.config.split, config.cache, show.work, framing)
         part = "test" if data.test is not None else "val"
         if part == "val" and joined.meta["split"] is None:
-            show.say(f"not scored: {data.name} has no test part, and no images validated in all members")
+            show.say(f"not scored: {data.name} has no test part, and the members share no validation part")
             return Scored(joined.config.data.name)
         part_of(part, data, joined, own_data=True)
     except (DataError, DiskError) as error:
@@ -169,7 +169,7 @@ def _on(
 
 
 def table(result: EnsembleSummary) -> Iterator[RenderableType]:
-    """Members, then the score and the gain of the ensemble, its folder, and what can be done with it."""
+    """Members, then score and gain of the ensemble, its folder, and the commands to continue with."""
     scores = [(part, score) for part, score in (("val", result.val), ("test", result.test)) if score]
     yield _members_table(result.members, scores[0][1] if scores else None)
     rows = [row for part, score in scores for row in score_rows(part, score)]
@@ -177,12 +177,12 @@ def table(result: EnsembleSummary) -> Iterator[RenderableType]:
         rows.append(("gain", _gain(result.gain.over_best, "its best member")))
         rows.append(("", _gain(result.gain.over_mean, "its members on average")))
     yield facts([*rows, ("ended", result.reason)])
-    yield labelled("run", result.run_dir)
+    yield labeled("run", result.run_dir)
     yield from next_steps(result.next or [])
 
 
 def _members_table(members: list[MemberSummary], ensemble: Score | None) -> Table:
-    """The members, then the ensemble; scores where there are any."""
+    """The members, then the ensemble, with their scores if there are any."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("member", "weight", "accuracy", "loss"):
         table.add_column(name, justify="left" if name == "member" else "right", overflow="fold")
@@ -197,8 +197,10 @@ def _members_table(members: list[MemberSummary], ensemble: Score | None) -> Tabl
 
 
 def _gain(difference: Difference, than: str) -> str:
-    """By how many points of accuracy the ensemble is better, or worse."""
-    interval = difference.interval
-    values = (difference.mean, interval.low, interval.high)
-    mean, low, high = (f"{round(100 * value, 2) + 0:.2f}" for value in values)  # + 0: never -0.00
-    return f"the accuracy is {mean} points higher than that of {than}, {interval.level:.0%} {low} to {high}"
+    """By how many percentage points the ensemble's accuracy is higher or lower."""
+    interval, word = difference.interval, "higher"
+    mean, low, high = (round(100 * value, 2) + 0 for value in (difference.mean, interval.low, interval.high))
+    if mean < 0:
+        word, mean, low, high = "lower", -mean, -high + 0, -low + 0  # + 0: never -0.00
+    span = f"{interval.level:.0%} {low:.2f} to {high:.2f}"
+    return f"the accuracy is {mean:.2f} points {word} than that of {than}, {span}"

@@ -23,9 +23,10 @@ from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
 from svhncli.report.score_rows import classes_table, loss_text, score_rows
 from svhncli.report.scorecard import Evaluated, Scorecard, write_report
-from svhncli.report.terminal import Show, facts, labelled
+from svhncli.report.terminal import Show, facts, labeled
 from svhncli.runs.locate import checkpoint_files, evaluation_folder
 from svhncli.runs.predictions import read_predictions
+from svhncli.runs.results import MeanScore
 from svhncli.stats.score import Score
 from svhncli.stats.scores import Calibration, TemperatureFit, fit_temperature
 
@@ -39,21 +40,12 @@ class Evaluation:
     scorecard: Scorecard = inlined()
 
 
-@dataclass(frozen=True)
-class MeanScore:
-    """The mean over folds; n: images of the part."""
-
-    n: int
-    loss: float
-    accuracy: float
-
-
 @dataclass(frozen=True, kw_only=True)
 class EvalResult:
     """What `svhn eval` measured, under the name of the part.
 
-    tta: views of each image. scores: of several folds each by itself, whose mean is under the part's name.
-    report: the folder of the report; for several folds a pattern of their folders.
+    tta: views of each image. scores: those of each fold, if there are several; their mean is under the name
+    of the part. report: the folder of the report; for several folds, a pattern of their folders.
     """
 
     run: str
@@ -77,7 +69,7 @@ def run(config: EvalConfig) -> EvalResult:
         UsageError: `out` is not a folder.
     """
     if config.out is not None and Path(config.out).expanduser().is_file():
-        raise UsageError(f"out={config.out} is a file", "name a folder, which may be a new one")
+        raise UsageError(f"out={config.out} is a file", "name a folder; it may be new")
     show = Show()
     folds = [trained.load(path) for path in checkpoint_files(config.run)]
     first = folds[0]
@@ -144,7 +136,7 @@ def table(result: EvalResult) -> Iterator[RenderableType]:
     if result.tta > 1:
         rows.append(("views", f"{result.tta} of each image, their probabilities averaged"))
     yield facts(rows)
-    yield labelled("report", result.report)
+    yield labeled("report", result.report)
 
 
 def _calibration(calibration: Calibration) -> str:
@@ -155,14 +147,14 @@ def _calibration(calibration: Calibration) -> str:
 
 
 def _folder(config: EvalConfig, data: DataSet, beside: Path, fold: str) -> Path:
-    """Where the report of a fold goes: `out`, in which each of several folds has a folder, or beside it."""
+    """The folder for the report of a fold: in `out`, if it is given, else beside the checkpoint."""
     if config.out is not None:
         return Path(config.out).expanduser() / fold
     return evaluation_folder(beside, data.name, config.part, config.tta)
 
 
 def _validated_on(part: str, data: DataSet, fold: Trained, own_data: bool) -> bool:
-    """Whether the part holds images on which the run validated; train of named data is not split."""
+    """Whether the part contains validation images of the run; the train part of named data is not split."""
     could_be = part == "val" or (part == "train" and not own_data)
     return could_be and data.fingerprint == fold.meta["fingerprint"]
 
@@ -175,8 +167,8 @@ def _fit(fold: Trained, validated: bool) -> TemperatureFit:
     """
     file = fold.path.with_name("val_predictions.csv")
     if validated:
-        return TemperatureFit(None, None, "its part is scored")
+        return TemperatureFit(None, None, "the part that is scored contains the validation images")
     if fold.path.name != "best.pt" or not file.is_file():
-        return TemperatureFit(None, None, "no val_predictions.csv")
+        return TemperatureFit(None, None, "there is no val_predictions.csv beside the checkpoint")
     probabilities, labels = read_predictions(file, fold.meta["positions"], fold.meta["classes"])
     return TemperatureFit(fit_temperature(probabilities, labels), str(file), None)

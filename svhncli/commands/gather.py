@@ -106,7 +106,9 @@ def _parts(folder: Path, out: Path) -> list[_Part]:
             )
         config = from_dict(TrainConfig, job.config())
         if not isinstance(summary, FoldSummary):
-            raise UsageError(f"'{job.path}' is a run of several folds", "gather takes jobs of one fold each")
+            raise UsageError(
+                f"'{job.path}' is a run of several folds", "svhn gather takes jobs of one fold each"
+            )
         split_seed = getattr(config.split, "seed", None)
         parts.append(
             _Part(
@@ -144,7 +146,9 @@ def _demand_one_run(parts: Sequence[_Part]) -> None:
         raise UsageError(f"seed {twice[0][0]}, {twice[0][1]} was trained twice", "remove one of the two")
     seeds, split = {part.config.seed for part in parts}, first.config.split
     if len(seeds) > 1 and seeds != {*range(min(seeds), max(seeds) + 1)}:
-        raise UsageError(f"seeds {sorted(seeds)} do not follow each other", "svhn train repeats=n counts on")
+        raise UsageError(
+            f"the seeds {sorted(seeds)} are not consecutive", "train the missing seeds, or remove the others"
+        )
     for seed in sorted(seeds):
         there = {part.fold for part in parts if part.config.seed == seed}
         wanted = len({part.fold for part in parts})
@@ -154,11 +158,13 @@ def _demand_one_run(parts: Sequence[_Part]) -> None:
             wanted, there = split.n, there - {ALL}
         if len(there) < wanted:
             raise CheckpointError(
-                f"of {wanted} folds there are {len(there)} with seed {seed}: {', '.join(sorted(there))}",
-                f"train the others, too: svhn train -m … split.fold={','.join(map(str, range(wanted)))}",
+                f"seed {seed} has {len(there)} of {wanted} folds: {', '.join(sorted(there))}",
+                f"train the missing ones: svhn train -m … split.fold={','.join(map(str, range(wanted)))}",
             )
     if len(parts) < 2:
-        raise UsageError("there is one job: nothing to gather", f"it is a run already: '{first.run.path}'")
+        raise UsageError(
+            "there is only one job, so there is nothing to gather", f"use it as it is: '{first.run.path}'"
+        )
 
 
 def _settings(part: _Part) -> dict[str, Any]:

@@ -73,12 +73,12 @@ def run(config: HumanConfig) -> QuizResult | QuizPage:
     answers: list[Answer] = []
     ended = _ask(questions, positions, answers)
     if not answers:
-        raise UsageError("nothing was answered, so nothing is saved", "type the digit that an image shows")
+        raise UsageError("there are no answers, so nothing is saved", "type the digits that the image shows")
     result = QuizResult(quiz.score(answers), asked)
     write_json(out, to_plain(result))
     if ended:
         raise Interrupted(
-            f"stopped after {len(answers)} of {len(questions)} images, which are saved in '{out}'",
+            f"stopped after {len(answers)} of {len(questions)} images; the answers are saved in '{out}'",
             "name another folder with out= to start again",
             ended,
         )

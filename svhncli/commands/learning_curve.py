@@ -22,7 +22,7 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold, growing
 from svhncli.engine import device
 from svhncli.report.figures.learning_curve import draw_learning_curve
-from svhncli.report.terminal import Show, facts, labelled
+from svhncli.report.terminal import Show, facts, labeled
 from svhncli.runs.environment import DataUsed, Environment, MachineUsed
 from svhncli.runs.learning_curve import CurveSize, ExpectedError, LearningCurve
 from svhncli.runs.results import FoldSummary
@@ -76,7 +76,7 @@ def run(config: LearningCurveConfig) -> LearningCurve:
         )
         show.say(
             f"data     {data.name}: {len(fold.train):,} training images, {len(fold.val):,} validation; "
-            f"{len(todo)} to train, {at_once} at once"
+            f"{len(todo)} jobs, {at_once} at once"
         )
         again = "the same command"
         summaries = jobs.train(todo, at_once, machine, data, record, show, again)
@@ -87,7 +87,7 @@ def run(config: LearningCurveConfig) -> LearningCurve:
 
 
 def table(result: LearningCurve) -> Iterator[RenderableType]:
-    """A row for each size that was measured, then those that the law expects; the conclusions."""
+    """One row per measured size, then the sizes that the power law predicts; then the conclusions."""
     rows = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("train on", "val error", "95%", "train error", ""):
         rows.add_column(name, justify="left" if name == "" else "right")
@@ -102,7 +102,7 @@ def table(result: LearningCurve) -> Iterator[RenderableType]:
     yield rows
     heads = ["conclusion", *[""] * (len(result.says) - 1)]
     yield facts([*zip(heads, result.says, strict=True), ("plot", result.plot)])
-    yield labelled("run", result.run_dir)
+    yield labeled("run", result.run_dir)
 
 
 def _range(low: float, high: float) -> str:

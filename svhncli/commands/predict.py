@@ -35,7 +35,7 @@ Named = tuple[str, "np.ndarray | None"]
 
 @dataclass
 class Counts:
-    """How many images were read, the names of the unreadable ones, and how many were given a digit."""
+    """How many images were decoded, the names of the broken ones, and how many had no digit."""
 
     read: int = 0
     broken: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Predictions:
 
     checkpoints: whose probabilities were averaged. out: None for standard output. tta: views of each image.
     broken: names of the images that cannot be decoded. without_digits: images whose most likely classes are
-    all blank, for which the likeliest number with a digit was written.
+    all blank, for which the most likely number with a digit was written.
     """
 
     run: str
@@ -74,7 +74,7 @@ def run(config: PredictConfig) -> Predictions:
     files = _files(config)
     folds = [trained.load(path) for path in checkpoint_files(config.run)]
     framing = _framing(config, folds[0].preprocess.framing)
-    folds = [fold.seeing(framing) for fold in folds]
+    folds = [fold.with_framing(framing) for fold in folds]
     out = None if config.out is None else place(config.out)
     if len(folds) > 1:
         show.say(f"{len(folds)} folds, their probabilities averaged")
@@ -109,13 +109,13 @@ def run(config: PredictConfig) -> Predictions:
 
 
 def table(result: Predictions) -> Iterator[RenderableType]:
-    """How many images were read, what was wrong with others, and where the predictions are."""
+    """How many images were predicted, what was wrong with others, and where the predictions are."""
     counts = result.counts
-    rows = [("images", f"{counts.read:,} read")]
+    rows = [("images", f"{counts.read:,} predicted")]
     if counts.broken:
-        rows.append(("unreadable", f"{len(counts.broken):,}, named above"))
+        rows.append(("broken", f"{len(counts.broken):,}, named above"))
     if counts.without_digits:
-        text = f"{counts.without_digits:,}; the likeliest number with a digit was written"
+        text = f"{counts.without_digits:,}; the most likely number with a digit was written"
         rows.append(("without digits", text))
     if result.out:
         rows.append(("written", result.out))
@@ -133,9 +133,9 @@ def _files(config: PredictConfig) -> list[str]:
         )
     if config.format == "tianchi":
         if config.out is None:
-            raise UsageError("format=tianchi writes a file", "give out=FILE")
+            raise UsageError("format=tianchi needs a file to write to", "give out=FILE")
         if len(config.paths) != 1 or not os.path.isdir(os.path.expanduser(config.paths[0])):
-            raise UsageError("format=tianchi reads one folder", "name the folder of the contest's images")
+            raise UsageError("format=tianchi takes one folder", "name the folder of the contest's images")
     return inputs.find(config.paths, sys.stdin.buffer)
 
 
@@ -185,9 +185,9 @@ def _rows(named: Iterator[Named], fold: Trained) -> tuple[list[str], Iterator[di
     def rows() -> Iterator[dict[str, str]]:
         for name, probabilities in named:
             if probabilities is not None:
-                reading = read(probabilities)
-                digits = {f"c{place}": f"{p:.6g}" for place, p in enumerate(reading.digits, 1)}
-                row = {"file": name, "prediction": reading.text, "confidence": f"{reading.confidence:.6g}"}
+                guess = read(probabilities)
+                digits = {f"c{place}": f"{p:.6g}" for place, p in enumerate(guess.digits, 1)}
+                row = {"file": name, "prediction": guess.text, "confidence": f"{guess.confidence:.6g}"}
                 yield row | digits
 
     places = range(1, fold.meta["positions"] + 1)

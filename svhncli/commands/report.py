@@ -12,7 +12,7 @@ from svhncli.config.verbs import ReportConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import place
 from svhncli.report.html.page import Beside, write_report
-from svhncli.report.terminal import labelled
+from svhncli.report.terminal import labeled
 from svhncli.runs.locate import reported_folder
 from svhncli.runs.reader import Run
 from svhncli.runs.results import EnsembleSummary
@@ -37,8 +37,8 @@ def run(config: ReportConfig) -> ReportResult:
     folder = reported_folder(config.run)
     if isinstance(Run.of(folder).summary, EnsembleSummary):
         raise UsageError(
-            f"'{folder}' is an ensemble: nothing was trained in it that a page could show",
-            "svhn eval scores it, summary.json holds the table of its members; report on one of these",
+            f"'{folder}' is an ensemble, and reports are for runs that were trained",
+            "report on one of its members, which summary.json lists; to score the ensemble, use svhn eval",
         )
     out = None if config.out is None else place(config.out)
     if out is not None and out.is_dir():
@@ -48,5 +48,5 @@ def run(config: ReportConfig) -> ReportResult:
 
 
 def table(result: ReportResult) -> Iterator[RenderableType]:
-    yield labelled("run", result.run_dir)
-    yield labelled("report", result.report)
+    yield labeled("run", result.run_dir)
+    yield labeled("report", result.report)

@@ -214,7 +214,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
         write_json(sheet, to_plain(data_sheet(data, folds[0], val_digits(data, folds[0]))))
     _header(config, machine, data, folds, record, show)
     if len(todo) > 1:
-        show.say(f"jobs     {len(todo)} to train, {at_once} at once")
+        show.say(f"jobs     {len(todo)}, {at_once} at once")
     again = f"svhn train --resume {shlex.quote(str(record.path))}"
     summaries = jobs.train(todo, at_once, machine, data, record, show, again)
     _say_diagnosis(summaries, show)
@@ -236,11 +236,14 @@ def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
     saved = before.machine
     if saved.device == "cuda" and not torch.cuda.is_available():
         raise CheckpointError(
-            "this run was started on a GPU, and torch finds none here",
+            "this run was started on a GPU, but torch finds no GPU here",
             f"resume it on a machine with a GPU, or start a new run: svhn train init_from={record.path}",
         )
     if saved.device is None or saved.precision is None or saved.threads is None:
-        raise CheckpointError(f"'{record.path / 'env.json'}' names no machine", "start a new run")
+        raise CheckpointError(
+            f"'{record.path / 'env.json'}' does not say on which machine the run was started",
+            "start a new run",
+        )
     return device.resolve(saved.device, saved.precision, saved.threads)
 
 
@@ -276,7 +279,7 @@ def _header(
     if groups < len(part):
         show.say(f"groups   {groups:,} house numbers; none is on both sides of a split")
     if len(folds) > 1:
-        beside = ", and one fit on all of it" if folds[-1].name == ALL else ""
+        beside = ", and one fit on all the data" if folds[-1].name == ALL else ""
         show.say(f"split    {config.split.name}: {len(folds) - bool(beside)} folds{beside}")
     network = config.model.name
     if isinstance(config.model, NetworkConfig) and config.model.stn:
@@ -297,7 +300,7 @@ def _header(
 
 
 def _say_diagnosis(summaries: list[FoldSummary], show: Show) -> None:
-    """A verdict for every fold, or how many have which; what to try, once."""
+    """The verdict for every fold, or a count of each verdict; then what to try."""
     folds = [fold for fold in summaries if fold.fold != ALL] or summaries
     if len(folds) > MANY:
         for verdict, count in Counter(fold.diagnosis.verdict for fold in folds).most_common():
@@ -311,7 +314,7 @@ def _say_diagnosis(summaries: list[FoldSummary], show: Show) -> None:
 
 
 def _next(path: Path, summary: FoldSummary | RunSummary) -> list[str]:
-    """Commands to copy. A run that stopped early would stop again at once, so it goes on as a new one."""
+    """Commands to copy. A run that stopped early would stop again at once, so they start a new run."""
     name = shlex.quote(str(path))
     if isinstance(summary, FoldSummary) and summary.last.epoch < summary.epochs:
         return [f"svhn eval {name}", f"svhn train init_from={name} lr=..."]

@@ -164,29 +164,29 @@ def between(start: float, end: float, share: float) -> float:
 
 def misfits(schedule: Schedule, steps: int, epochs: int) -> list[str]:
     """What of a schedule does not fit a run's length, one sentence each; steps are those of an epoch."""
-    told = []
+    sentences = []
     if isinstance(schedule, Warmup):
         if schedule.steps >= epochs * steps:
-            told.append(
+            sentences.append(
                 f"the warm-up takes {schedule.steps / steps:g} epochs of {epochs}: lr never gets to its value"
             )
         schedule = schedule.of
     if isinstance(schedule, Step):
         drops = [place // steps for place in schedule.at] or [schedule.steps // steps]
         if late := [epoch for epoch in drops if epoch >= epochs]:
-            told.append(
+            sentences.append(
                 f"lr drops after epoch {', '.join(map(str, late))}, and the run has {epochs}: "
                 + ("it never falls" if len(late) == len(drops) else "these never come")
             )
     if isinstance(schedule, Plateau) and schedule.patience + 2 >= epochs:
-        told.append(
+        sentences.append(
             f"lr drops after {schedule.patience + 1} epochs without a better loss, and the run has {epochs}: "
             "it cannot fall in time"
         )
     factors = [schedule.factor(epoch * steps, epochs * steps) for epoch in range(epochs)]
     idle = sum(factor < IDLE * max(factors) for factor in factors)
     if idle > max(1, epochs // 10):
-        told.append(
+        sentences.append(
             f"in {idle} of {epochs} epochs lr is below a thousandth of its highest: they hardly train"
         )
-    return told
+    return sentences

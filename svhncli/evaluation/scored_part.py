@@ -60,9 +60,9 @@ def _fitting(trained: Trained, digits: Digits, name: str) -> Digits:
     channels, positions = trained.meta["in_shape"][0], trained.meta["positions"]
     if not (trained.preprocess.grey or digits.shape[0] == channels):
         raise DataError(f"{name} has {digits.shape[0]} channels; the network was made for {channels}")
-    if digits.labels.shape[1] > positions:
+    if (longest := digits.labels.shape[1]) > positions:
         raise DataError(
-            f"{name} has numbers of {digits.labels.shape[1]} digits; the network predicts {positions} at most",
+            f"{name} has numbers of {longest} digits; the network predicts at most {positions}",
             "choose a network that was trained on numbers as long as these",
         )
     return digits.padded(positions)

@@ -1,4 +1,4 @@
-"""Submissions to the Tianchi street-character contest: `file_name,file_code`, one row for each image."""
+"""Submissions to the Tianchi street-character contest: `file_name,file_code`, one row per image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check(path: Path, names: Sequence[str]) -> None:
     Codes are text of digits only, whose leading zeros count. Every image has one row, in the given order.
 
     Raises:
-        DataError: what is wrong first, and in which line.
+        DataError: the first thing that is wrong, and its line.
     """
     known, places = set(names), dict[str, int]()
     for line, row in _rows(path):
@@ -25,7 +25,7 @@ def check(path: Path, names: Sequence[str]) -> None:
             raise _wrong(path, f"line {line} has {len(row)} fields, not {len(HEADER)}")
         name, code = row
         if name in places:
-            raise _wrong(path, f"line {line}: '{name}' appears a second time", "keep one row for each image")
+            raise _wrong(path, f"line {line}: '{name}' appears a second time", "keep one row per image")
         if name not in known:
             raise _wrong(path, f"line {line}: there is no image '{name}'", "use the names of the image files")
         if not (code.isascii() and code.isdigit()):
@@ -35,7 +35,7 @@ def check(path: Path, names: Sequence[str]) -> None:
     if missing := [name for name in names if name not in places]:
         raise _wrong(
             path,
-            f"it has {len(places):,} rows, and there are {len(names):,} images: '{missing[0]}' is missing",
+            f"it has {len(places):,} rows for {len(names):,} images: '{missing[0]}' is missing",
             "every image needs a row",
         )
     for expected, name in zip(names, places, strict=True):
@@ -44,9 +44,9 @@ def check(path: Path, names: Sequence[str]) -> None:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The lines below the header, each with its number."""
+    """The lines below the header, with their line numbers."""
     try:
-        # as files.write_csv writes: file names that are not UTF-8 keep their bytes
+        # As in files.write_csv, file names that are not UTF-8 keep their bytes.
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.reader(file, strict=True)
             if (header := next(reader, [])) != list(HEADER):
@@ -59,6 +59,6 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _wrong(
-    path: Path, what: str, hint: str = "make it with: svhn predict RUN FOLDER format=tianchi"
+    path: Path, what: str, hint: str = "write it with: svhn predict RUN FOLDER format=tianchi out=FILE"
 ) -> DataError:
     return DataError(f"'{path}' is not a valid submission: {what}", hint)

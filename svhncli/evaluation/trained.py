@@ -38,7 +38,7 @@ class Trained:
     network: nn.Module
     preprocess: Preprocess
 
-    def seeing(self, framing: Framing) -> Trained:
+    def with_framing(self, framing: Framing) -> Trained:
         """The same network for images that are framed differently."""
         return replace(self, preprocess=replace(self.preprocess, framing=framing))
 

@@ -113,7 +113,7 @@ def _runs(runs: list[ComparedRun]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("", style="bold", no_wrap=True)
     table.add_column("run", overflow="fold")
-    for name in ("trainings", "images", "accuracy"):
+    for name in ("networks", "images", "accuracy"):
         table.add_column(name, justify="right", no_wrap=True)
     for run in runs:
         cells = (str(run.trainings or "a person"), f"{run.pictures:,}", f"{run.accuracy:.2%}")

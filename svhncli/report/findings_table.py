@@ -38,7 +38,7 @@ def _judged(inspection: LabelInspection) -> str:
     """How many labels were judged, and how many are about wrong."""
     text = (
         f"{inspection.judged:,} of {inspection.of:,} labels judged by networks that did not train on them, "
-        f"which predicted {inspection.read_as_labelled:.1%} as labelled; about "
+        f"whose predictions agree with {inspection.read_as_labelled:.1%} of them; an estimated "
         f"{inspection.estimated_errors:,.0f} are wrong"
     )
     return text if inspection.positions == 1 else f"{text} (each of {inspection.positions} positions counts)"

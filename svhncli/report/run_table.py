@@ -9,7 +9,7 @@ from rich.table import Table
 
 from svhncli.core.text import bounds, percent
 from svhncli.report.score_rows import accuracy_text, score_rows
-from svhncli.report.terminal import facts, labelled, next_steps
+from svhncli.report.terminal import facts, labeled, next_steps
 from svhncli.runs.results import (
     BestEpoch,
     Bootstrap,
@@ -32,9 +32,9 @@ def train_table(result: TrainResult) -> Iterator[RenderableType]:
     rows = _run_rows(summary) if isinstance(summary, RunSummary) else _fold_rows(summary)
     time = f"{summary.seconds:.0f} s, {summary.images_per_second:,.0f} images/s"
     yield facts([*rows, ("ended", summary.reason), ("time", time)])
-    yield labelled("run", summary.run_dir)
+    yield labeled("run", summary.run_dir)
     if result.report is not None:
-        yield labelled("report", result.report)
+        yield labeled("report", result.report)
     yield from next_steps(result.next or ())
 
 

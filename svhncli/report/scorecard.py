@@ -36,7 +36,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Scorecard:
-    """What a report says beyond the score.
+    """The contents of a report besides the score.
 
     confusion: K rows of K counts, a row for each true class. mistakes: how many images were misclassified.
     report: the folder. files: name -> path; mistakes.png is None where there were no mistakes.

@@ -27,7 +27,7 @@ from svhncli.stats.metrics import added_metrics
 
 
 class Show:
-    """The voice of one command. Everything that it says also goes to the run's log, without colors."""
+    """The output of one command. Everything that it prints also goes to the run's log, without colors."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -53,7 +53,7 @@ class Show:
         self.say(f"warning: {text}", "yellow")
 
     def tell(self, text: str) -> None:
-        """Prose, wrapped where the terminal ends."""
+        """A paragraph, wrapped to the width of the terminal."""
         for line in textwrap.wrap(text, self.console.width, subsequent_indent="    "):
             self.say(line)
 
@@ -62,14 +62,14 @@ class Show:
         self.say(epoch_line(row, epochs, images_per_second, improved))
 
     def stopping(self) -> None:
-        """A signal came. Written directly, since it may have interrupted anything."""
-        os.write(2, b"\nsvhn: stopping after this step; again to quit at once\n")
+        """A signal arrived. Written directly, since it may have interrupted anything."""
+        os.write(2, b"\nsvhn: stopping after this step; press Ctrl-C again to quit at once\n")
 
-    def verdict(self, name: str, passed: bool, measured: str, expected: str, mend: str) -> None:
-        """A check that is done: whether it passed, what was measured, what was expected, how to mend it."""
+    def verdict(self, name: str, passed: bool, measured: str, expected: str, fix: str) -> None:
+        """A finished check: whether it passed, what was measured, what was expected, how to fix it."""
         self.say(f"{'pass' if passed else 'FAIL'}  {name}", "" if passed else "red")
-        told = [("measured", measured), ("expected", expected)]
-        for what, text in told if passed else [*told, ("to mend ", mend)]:
+        rows = [("measured", measured), ("expected", expected)]
+        for what, text in rows if passed else [*rows, ("to fix  ", fix)]:
             indent = " " * 6
             head = f"{indent}{what}  "
             lines = textwrap.wrap(
@@ -140,14 +140,14 @@ def width() -> int:
 
 
 def present(parts: Iterable[RenderableType], stderr: bool = False) -> None:
-    """Print a result on stdout (or stderr): what a verb's `table` yields, one below the other."""
+    """Print a result to stdout (or stderr): the parts that a verb's `table` yields, one below the other."""
     out = Console(highlight=False, soft_wrap=False, stderr=stderr)
     for part in parts:
         out.print(part, soft_wrap=isinstance(part, Text))  # a line of text is whole, to be copied
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Table:
-    """Names and values, a row each."""
+    """A table of names and values, one row each."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -156,8 +156,8 @@ def facts(rows: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
-def labelled(name: str, text: str) -> Text:
-    """A name and a path or command, on one line however long it is."""
+def labeled(name: str, text: str) -> Text:
+    """A name and a path or command on one line, however long it is."""
     return Text.assemble((name, "bold"), "  ", text)
 
 

@@ -64,18 +64,18 @@ def load(path: Path) -> dict[str, Any]:
         CheckpointError: missing, damaged, or not written by svhn.
     """
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint '{path}'")
+        raise CheckpointError(f"there is no checkpoint '{path}'", "check the path")
     try:
         whole = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zipfile, pickle, EOF, runtime: torch promises no type
         size = path.stat().st_size
         raise CheckpointError(f"'{path}' ({size:,} bytes) is damaged or not a checkpoint", _OTHER) from error
     if not (isinstance(whole, dict) and {"format", "sha256", "content"} <= whole.keys()):
-        raise CheckpointError(f"'{path}' was not written by svhn")
+        raise CheckpointError(f"'{path}' was not written by svhn", "name a .pt file of a run")
     if whole["format"] != FORMAT:
         raise CheckpointError(
-            f"'{path}' has format {whole['format']}, this version reads {FORMAT}",
-            "read it with the svhn that wrote it",
+            f"'{path}' has format {whole['format']}, but this version of svhn reads format {FORMAT}",
+            "use the version of svhn that wrote it",
         )
     try:
         intact = digest(whole["content"]) == whole["sha256"]
@@ -99,7 +99,9 @@ def load_weights(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         state = content["state"]
         return content["meta"], state["model"] if state["ema"] is None else state["ema"]["module"]
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"'{path}' holds no weights of a run") from error
+        raise CheckpointError(
+            f"'{path}' holds no weights of a run", "name a run's best.pt or last.pt"
+        ) from error
 
 
-_OTHER = "if the run's other .pt file is whole, start a new run from its weights: svhn train init_from=FILE"
+_OTHER = "if the run's other .pt file is intact, start a new run from its weights: svhn train init_from=FILE"

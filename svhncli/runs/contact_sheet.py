@@ -96,8 +96,8 @@ def _block(
     draw.text((2, 1), caption, fill="black")
     places = _places(len(images), height, width, columns, line)
     for place, (pixels, (left, top)) in enumerate(zip(images, places, strict=True)):
-        picture = Image.fromarray(pixels.transpose(1, 2, 0).repeat(3 // pixels.shape[0], axis=2))
-        block.paste(picture.resize((width, height), Image.Resampling.NEAREST), (left, top))
+        image = Image.fromarray(pixels.transpose(1, 2, 0).repeat(3 // pixels.shape[0], axis=2))
+        block.paste(image.resize((width, height), Image.Resampling.NEAREST), (left, top))
         if below:
             draw.text((left + 2, top + height), below[place], fill="black")
     return block

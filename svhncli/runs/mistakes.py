@@ -61,7 +61,7 @@ def draw_mistakes(
         for index, classes, share in zip(indices[worst], predicted, sure[worst], strict=True)
     ]
     below = [f"{row.label or '-'} > {row.prediction or '-'}, {row.confidence:.1%}" for row in shown]
-    caption = f"the surest mistakes, {len(worst)} of {len(wrong):,}: label > prediction, confidence"
+    caption = f"the most confident mistakes, {len(worst)} of {len(wrong):,}: label > prediction, confidence"
     draw_captioned(path, caption, digits.images[indices[worst]], below, _zoom(digits.shape[1]), COLUMNS)
     return shown
 
@@ -73,10 +73,10 @@ def keep_mistakes(folder: Path, digits: Digits, indices: np.ndarray, probabiliti
 
 
 def kept_mistakes(folder: Path) -> list[tuple[Mistake, Image.Image]]:
-    """What `keep_mistakes` kept: each mistake with its image.
+    """The mistakes that `keep_mistakes` saved, each with its image.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError: the files are not there or not of its making.
+        OSError, ValueError, KeyError, TypeError: the files are missing or were not written by it.
     """
     kept = read_json(folder / "mistakes.json")
     height, width = kept["size"]

@@ -69,10 +69,10 @@ def read_collected(run: RunDir, positions: int, classes: int) -> tuple[np.ndarra
     """
     hint = f"svhn train --resume {run.path} writes it again"
     indices, made, labels = read_rows(run.path / COLLECTED, positions, classes, hint)
-    found, first, place = np.unique(indices, return_index=True, return_inverse=True)
-    sums = np.zeros((len(found), *made.shape[1:]))
+    index, first, place = np.unique(indices, return_index=True, return_inverse=True)
+    sums = np.zeros((len(index), *made.shape[1:]))
     np.add.at(sums, place, made)
-    return found, (sums / np.bincount(place)[:, None, None]).astype(np.float32), labels[first]
+    return index, (sums / np.bincount(place)[:, None, None]).astype(np.float32), labels[first]
 
 
 def read_rows(
@@ -128,10 +128,10 @@ class Readings:
 
     def by_picture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Each image's index (P,), ascending, the share of its rows that are correct, and its group."""
-        found, first, place, times = np.unique(
+        index, first, place, times = np.unique(
             self.index, return_index=True, return_inverse=True, return_counts=True
         )
-        return found, np.bincount(place, self.right) / times, self.group[first]
+        return index, np.bincount(place, self.right) / times, self.group[first]
 
 
 def read_readings(path: Path) -> Readings:
@@ -147,15 +147,17 @@ def read_readings(path: Path) -> Readings:
             names = ("index", "label", "prediction", "group" if "group" in place else "index")
             picked = [place[name] for name in names]
             fold = place.get("fold", len(place))  # a column that is not there: ""
-            found = [
+            parsed = [
                 (int(row[picked[0]]), row[picked[1]], row[picked[2]], int(row[picked[3]]), [*row, ""][fold])
                 for row in rows
             ]
-        if not found:
+        if not parsed:
             raise ValueError("it has no rows")
     except (OSError, ValueError, KeyError, IndexError, csv.Error) as error:
-        raise CheckpointError(f"'{path}' cannot be used: {error}", "name a run that is whole") from error
-    index, label, read, group, fold_names = zip(*found, strict=True)
+        raise CheckpointError(
+            f"'{path}' cannot be used: {error}", "name a run whose files are complete"
+        ) from error
+    index, label, read, group, fold_names = zip(*parsed, strict=True)
     return Readings(np.array(index), np.array(group), np.array(label), np.array(read), np.array(fold_names))
 
 
@@ -177,7 +179,7 @@ def _columns(positions: int, classes: int) -> list[str]:
 
 
 def _classes(text: str | None, positions: int, classes: int) -> list[int]:
-    """The inverse of `as_text`; only where there is a class for it are there blanks."""
+    """The inverse of `as_text`; labels are padded with blanks only if there is a class for blanks."""
     shortest = positions if classes <= BLANK else 0
     if text is None or not (shortest <= len(text) <= positions and all(c in "0123456789" for c in text)):
         raise ValueError(f"the label '{text or ''}' is not a number of at most {positions} digits")

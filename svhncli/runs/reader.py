@@ -1,4 +1,4 @@
-"""What a run's folder holds, for reports and comparisons; a missing or damaged file reads as none."""
+"""What a run's folder holds, for reports and comparisons; a missing or damaged file counts as None."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError),
     *(csv.Error, yaml.YAMLError, OmegaConfBaseException, SvhnError),
 )
-"""What a file that is not as a run writes it raises on its way in."""
+"""Exceptions that reading a damaged file can raise."""
 
 
 @dataclass(frozen=True)
@@ -138,18 +138,19 @@ class Run:
         return self._read(self.path / "split.json", _fold)
 
     @cached_property
-    def said(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def val_outputs(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Probabilities (N, L, K) and labels (N, L) of the validation part; of all folds, in order."""
         if not self.folds:
             return self._read(self.path / "val_predictions.csv", _predictions)
-        parts = [fold.said for fold in self.folds if fold.said is not None]
+        parts = [fold.val_outputs for fold in self.folds if fold.val_outputs is not None]
         if not parts:
             return None
-        return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
+        probabilities, labels = zip(*parts, strict=True)
+        return np.concatenate(probabilities), np.concatenate(labels)
 
     @cached_property
     def judged(self) -> ClassReport | None:
-        return None if self.said is None else class_report(self.said[1], self.said[0])
+        return None if self.val_outputs is None else class_report(self.val_outputs[1], self.val_outputs[0])
 
     @cached_property
     def mistakes(self) -> list[tuple[Mistake, Image.Image]]:
@@ -180,10 +181,10 @@ class Run:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    found = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    if not isinstance(found, dict):
+    values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    if not isinstance(values, dict):
         raise ValueError(f"'{path}' holds no keys")
-    return {str(key): value for key, value in found.items()}
+    return {str(key): value for key, value in values.items()}
 
 
 def _words(path: Path) -> list[str]:
@@ -212,6 +213,6 @@ def _predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _picture(path: Path) -> Image.Image:
-    with Image.open(path) as picture:
-        picture.load()
-    return picture
+    with Image.open(path) as image:
+        image.load()
+    return image

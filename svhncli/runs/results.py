@@ -188,7 +188,7 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class MeanScore:
-    """Mean test scores of several folds on the same n images."""
+    """Mean scores of several folds on a part of n images."""
 
     n: int
     loss: float

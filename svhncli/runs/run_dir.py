@@ -6,10 +6,10 @@
     best.pt  last.pt                      see checkpoint.py
     summary.json  status.json  train.log  the result, the present state, the messages
     plots/  report.html                   figures, and all of it as one page
-    fold directories of the same make     where a split has more than one fold
+    one such directory per fold           if there is more than one fold
 
 metrics.csv is a function of config, data and machine: a resumed run's is the undisturbed run's, byte for
-byte. That is why seconds and images per second stand in timing.csv.
+byte. That is why seconds and images per second are in timing.csv.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class RunDir:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the directory against other processes; the lock falls with the process, however it ends.
+        """Lock the directory against other processes; the lock ends with the process, however it ends.
 
         Raises:
             BusyError: another process works in it.
@@ -139,7 +139,7 @@ class RunDir:
         write_csv(self.path / "metrics.csv", columns, rows)
 
     def load_timing(self, epochs: int) -> None:
-        """Read back the timing of the epochs that a resumed run has behind it."""
+        """Read back the timing of the epochs that a resumed run has already done."""
         path = self.path / "timing.csv"
         if path.is_file():
             with path.open(newline="") as file:

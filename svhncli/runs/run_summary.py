@@ -94,17 +94,17 @@ def _values(folds: Sequence[FoldSummary]) -> dict[str, list[float]]:
         }
     for part, scores in parts.items():
         for name in ("digit_accuracy", "length_accuracy"):
-            found = [value for score in scores if (value := getattr(score, name)) is not None]
-            if len(found) == len(scores):  # whole numbers
-                values[f"{part}_{name}"] = found
+            known = [value for score in scores if (value := getattr(score, name)) is not None]
+            if len(known) == len(scores):  # whole numbers
+                values[f"{part}_{name}"] = known
     return values
 
 
 def _estimate(name: str, values: Sequence[float], folds: Sequence[FoldSummary]) -> Estimate:
     """Mean and spread; of validation scores an interval, too.
 
-    All folds share one test part, so their test scores tell nothing of how another test part would do.
-    Over folds each of which several seeds trained, the values are first averaged over the seeds.
+    All folds share one test part, so the spread of their test scores says nothing about other test parts.
+    If several seeds trained each fold, the values are first averaged over the seeds.
     """
     over_folds = _mean_by([fold.fold for fold in folds], values)
     if len(over_folds) == 1:

@@ -1,4 +1,4 @@
-"""The start of a fold: what its config means, as the plan of `fit` and the state before the first step."""
+"""Assemble a fold from its config: the plan for `fit`, and the state before the first step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def assemble(
     machine: Machine,
     data: DataSet,
     fold: Fold,
-    pictures: TrainingImages,
+    training: TrainingImages,
     show: Show,
     *,
     metric: str = "val_accuracy",
@@ -43,12 +43,13 @@ def assemble(
 ) -> tuple[Plan, State]:
     """The plan, and the state before the first step.
 
-    Mean and standard deviation are those of the fold's real training images, whatever rendered images are
-    mixed in or follow them: validation images and later inputs are of that kind.
+    Mean and standard deviation are those of the fold's own training images, without rendered images that are
+    mixed in: validation images and later inputs are of the same kind.
 
     Args:
-        metric: what chooses the best epoch and stops early.
-        fresh: False where a checkpoint's weights will be loaded.
+        training: the training images, including rendered ones.
+        metric: the metric that selects the best epoch and decides early stopping.
+        fresh: False if the weights of a checkpoint will be loaded.
 
     Raises:
         CheckpointError: init_from does not fit or is damaged.
@@ -58,7 +59,7 @@ def assemble(
     positions, classes = part.labels.shape[1], part.classes
     preprocess = Preprocess.measure(part.images, fold.train, data.framing, config.grey)
     plan = Plan(
-        train=pictures,
+        train=training,
         val=Batches(val_digits(data, fold), fold.val, machine.device),
         preprocess=preprocess,
         machine=machine,
@@ -88,11 +89,11 @@ def assemble(
         fresh=fresh,
     )
     if fresh and isinstance(config.model, NetworkConfig) and config.model.init_bias:
-        _start_from_shares(network, part.labels[fold.train], classes)
+        _init_bias(network, part.labels[fold.train], classes)
     if config.init_from is not None and fresh:
-        _take_weights(network, config.init_from, show)
+        _init_from(network, config.init_from, show)
     network = network.to(machine.device).to(memory_format=torch.channels_last)
-    steps = len(batch_bounds(len(pictures), config.batch_size)) - 1
+    steps = len(batch_bounds(len(training), config.batch_size)) - 1
     state = State(
         model=network,
         optimizer=registry.optimizer(config.optim, network, config.lr),
@@ -104,16 +105,19 @@ def assemble(
     return plan, state
 
 
-def _start_from_shares(network: nn.Module, labels: np.ndarray, classes: int) -> None:
-    """Set the head's bias by the class frequencies of the training images, each count plus one.
+def _init_bias(network: nn.Module, labels: np.ndarray, classes: int) -> None:
+    """Initialize the head's bias to the log class frequencies of the training images (each count plus one).
 
     Raises:
-        UsageError: a plugin's network has a head of its own.
+        UsageError: the network, which is a plugin's, has no `Head`.
     """
     counts = 1.0 + np.stack([np.bincount(column, minlength=classes) for column in labels.T])
     head = next((module for module in network.modules() if isinstance(module, Head)), None)
     if head is None:
-        raise UsageError("model.init_bias: this network has no svhncli.models.head.Head", "leave it out")
+        raise UsageError(
+            "model.init_bias needs a network with a svhncli.models.head.Head, and this one has none",
+            "leave model.init_bias out",
+        )
     head.start_from(torch.from_numpy(counts / counts.sum(1, keepdims=True)))
 
 
@@ -124,15 +128,15 @@ def _position_weights(reg: RegConfig, positions: int, machine: Machine) -> torch
         return None
     if len(given) != positions:
         raise UsageError(
-            f"reg.position_weights has length {len(given)}; the numbers of this data have {positions} "
-            f"position{'s' if positions > 1 else ''}",
-            f"give {positions}, or [] to weight all equally",
+            f"reg.position_weights has {len(given)} weight{'s' * (len(given) > 1)}, but the numbers of this "
+            f"data have {positions} position{'s' * (positions > 1)}",
+            f"give {positions}, or [] to weight all positions equally",
         )
     return torch.tensor(given, dtype=torch.float32, device=machine.device)
 
 
-def _take_weights(network: nn.Module, source: str, show: Show) -> None:
-    """Start from another run's weights; a head of another size keeps its fresh weights, which is reported."""
+def _init_from(network: nn.Module, source: str, show: Show) -> None:
+    """Load another run's weights. A head of a different size keeps its fresh weights, which is reported."""
     path = Path(source)
     meta, saved = checkpoint.load_weights(path)
     if "ensemble" in meta:
@@ -141,17 +145,16 @@ def _take_weights(network: nn.Module, source: str, show: Show) -> None:
     unfit = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
     if wrong := [name for name in unfit if not {"head", "openness"} & {*name.split(".")}]:
         raise CheckpointError(
-            f"init_from: '{path}' holds another network ({meta['config']['model']['name']}): "
+            f"init_from: '{path}' holds a different network ({meta['config']['model']['name']}): "
             f"{', '.join(wrong[:3])} do not fit",
-            "choose the same model and the same model.* keys as that run",
+            "use the same model and model.* keys as that run",
         )
     if not any(name.endswith("openness") for name in own) and any(n.endswith("openness") for n in saved):
         raise CheckpointError(
-            f"init_from: the units of '{path}' have gates (reg.l0), which this network does not have",
-            "give reg.l0 a value above 0, however small",
+            f"init_from: the units of '{path}' have gates (reg.l0), but this network has none",
+            "set reg.l0 to a value above 0, however small",
         )
     network.load_state_dict({name: own[name] if name in unfit else saved[name] for name in own})
-    made = (
-        "; its head has another size and starts afresh" if any("head" in n.split(".") for n in unfit) else ""
-    )
-    show.say(f"weights  from {path}{made}")
+    is_new_head = any("head" in name.split(".") for name in unfit)
+    note = "; the head has a different size, so its weights are new" if is_new_head else ""
+    show.say(f"weights  from {path}{note}")

@@ -223,7 +223,7 @@ def test_no_difference_comes_with_the_samples_that_it_would_take() -> None:
     low, high = (round(100 * end, 1) for end in (found.interval.low, found.interval.high))
     assert found.verdict == (
         f"no significant difference (0.2 points, 95% {low} to {high}, p = 0.83); "
-        f"it would take about {rounded:,} more validation samples"
+        f"it would take about {rounded:,} more validation images"
     )
     assert found.outcome == "none"
 
@@ -270,7 +270,7 @@ def test_one_config_is_never_called_better_than_itself() -> None:
     a, b = halves(10, 60, 930)
     found = judged(pair(side(a), side(b)), pair(side(a, config={"seed": 0}), side(b, config={"seed": 1})))
     assert [one.outcome for one in found] == ["unsure", "unsure"]
-    assert found[0].verdict.endswith("but after another training they may not be: both have the same config")
+    assert found[0].verdict.endswith("but this may not hold for another seed: both have the same config")
     assert judged(others([a], [b]))[0].outcome == "better"
     person = pair(side(a, config={}), side(b))
     assert judged(person)[0].outcome == "better"
@@ -328,7 +328,7 @@ def test_an_end_of_an_interval_that_is_not_zero_is_not_written_as_zero(
 def test_few_house_numbers_are_warned_of() -> None:
     right = [[1, 0] * 20, [1, 1] * 20]
     notes = judged(others(*([training(one, groups=[0, 1, 2, 3] * 10)] for one in right)))[0].notes
-    assert any("4 house numbers are few" in note for note in notes)
+    assert any("with only 4 house numbers" in note for note in notes)
 
 
 # ----------------------------------------------------------------------------- settings
@@ -346,7 +346,7 @@ CHANGES: dict[str, tuple[Side, list[str], str | None]] = {
     ),
     "one key": (configured(lr=0.2), ["lr"], None),
     "two keys": (
-        configured(lr=0.2, model__width=2.0), ["lr", "model.width"], "2 changes at once (lr, model.width)"
+        configured(lr=0.2, model__width=2.0), ["lr", "model.width"], "2 settings differ (lr, model.width)"
     ),
     "a group": (
         configured(model__name="mlp", model__width=None, model__widths=[5]), ["model"], None
@@ -354,7 +354,7 @@ CHANGES: dict[str, tuple[Side, list[str], str | None]] = {
     "a preset": (configured(reg__name="none", reg__l1=1), ["reg"], None),
     "a group and a key": (
         configured(model__name="mlp", model__width=2.0, seed=1),
-        ["model", "seed"], "2 changes at once (model, seed)",
+        ["model", "seed"], "2 settings differ (model, seed)",
     ),
 }  # fmt: skip
 

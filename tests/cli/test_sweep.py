@@ -135,7 +135,7 @@ def test_a_failed_job_stops_no_other_and_only_it_runs_again(capsys: pytest.Captu
     weights = {path: path.stat().st_mtime_ns for path in folder.glob("*/best.pt")}
     assert cli.main(["train", "--resume", "--json"]) == 0
     second = capsys.readouterr()
-    assert "job 3/4 init_from=null lr=0.01 is done already" in second.err
+    assert "job 3/4 init_from=null lr=0.01 is already done" in second.err
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
     result = json.loads(second.out)
     assert Path(result["sweep_dir"]) == folder
@@ -225,8 +225,8 @@ def test_a_sweep_goes_on_as_it_was_given(recorded: Path, capsys: pytest.CaptureF
     assert cli.main(["train", "--resume", str(recorded), "epochs=3"]) == 2
     assert cli.main(["train", "-m", "lr=1,2", f"hydra.sweep.dir={recorded}"]) == 2
     printed = capsys.readouterr().err
-    assert "'epochs=3': a sweep is resumed as it was given" in printed
-    assert "holds another sweep" in printed
+    assert "'epochs=3': a resumed sweep keeps its overrides" in printed
+    assert "already holds a different sweep" in printed
 
 
 @pytest.mark.parametrize(

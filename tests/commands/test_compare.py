@@ -109,7 +109,7 @@ def test_two_runs_are_compared_picture_by_picture(runs: Path, compare: Compare) 
     assert found["test"] == "bootstrap over house numbers"
     assert found["p"] == paired_bootstrap(b * 1.0 - a, groups, seed=0).p
     assert found["trainings"] is None
-    assert any("randomness of training is not included" in note for note in found["notes"])
+    assert any("randomness of training was not measured" in note for note in found["notes"])
 
 
 def test_files_without_groups_are_read_as_independent_and_tested_by_mcnemar(
@@ -260,7 +260,7 @@ def test_one_change_is_shown_and_not_warned_of(runs: Path, compare: Compare) -> 
 def test_several_changes_at_once_are_warned_of(runs: Path, compare: Compare) -> None:
     (found,) = compare("mlp", "wide")["comparisons"]
     assert found["changes"] == ["batch_size", "model.widths"]
-    assert found["warning"].startswith("2 changes at once (batch_size, model.widths)")
+    assert found["warning"].startswith("2 settings differ (batch_size, model.widths)")
 
 
 def test_one_config_twice_is_chance_whatever_its_machine(runs: Path, compare: Compare) -> None:
@@ -362,7 +362,7 @@ def one_picture(run: Path) -> None:
 
 REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = {
     "nothing": ("", None, 2, "no runs are named", "svhn compare A B"),
-    "one": ("linear", None, 2, "'linear' alone has nothing to be compared with", "two runs or more"),
+    "one": ("linear", None, 2, "there is nothing to compare 'linear' with", "two runs or more"),
     "twice": ("linear mlp linear/best.pt", None, 2, "'linear' is named twice", "once"),
     "nowhere": ("linear nowhere", None, 4, "there is no run 'nowhere'", "name a run's folder"),
     "no run": ("linear .", None, 4, "does not belong to a run", ""),
@@ -373,12 +373,12 @@ REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = 
     "other data": ("linear mlp", other_data, 2, "different images or labels", "tested_on=NAME"),
     "other part": ("linear mlp", own_part, 2, "none in common", "part=test"),
     "one picture": ("linear mlp", one_picture, 2, "1 image(s) of one house number", "same images"),
-    "not evaluated": ("linear mlp part=test", None, 4, "test part was not evaluated yet", "svhn eval linear"),
+    "not evaluated": ("linear mlp part=test", None, 4, "has not been evaluated yet", "svhn eval linear"),
     "never evaluated there": ("linear mlp part=test tested_on=svhn", None, 4, "svhn-test", "data=svhn"),
     "old evaluation": (
         "mlp linear part=test", forget_fingerprint, 4, "results.json' cannot be used", "svhn eval mlp"
     ),
-    "many baselines": ("linear mlp baseline=sweep", None, 2, "baseline=sweep is 2 runs", "name one run"),
+    "many baselines": ("linear mlp baseline=sweep", None, 2, "baseline=sweep names 2 runs", "name one run"),
     "wrong pairs": ("linear mlp pairs=every", None, 2, "pairs=every: must be baseline or all", ""),
     "out is taken": ("linear mlp out=linear", None, 2, "'linear' contains other files", "a new folder"),
 }  # fmt: skip

@@ -389,7 +389,7 @@ def test_members_of_other_data_are_joined_and_it_is_said(
     write_mat(folder / "data", "train", 100, 9)
     train("other", *SMALL, "model=linear", "epochs=1")
     assert cli.main(["ensemble", str(here / "seed0"), "other", "out=two", "device=cpu"]) == 0
-    assert "not all trained on the same data" in capsys.readouterr().err
+    assert "the members were trained on different data" in capsys.readouterr().err
     code, err = refused(capsys, "ensemble", str(here / "seed0"), "other", "how=weights")
     assert (code, "not trained on the same data" in err) == (2, True)
 

@@ -134,7 +134,7 @@ def test_a_temperature_is_not_fitted_on_what_is_scored(
     (score,) = (value for name, value in evaluate(run, *words).items() if name in ("train", "val"))
     assert score["calibration"]["temperature"] is None
     assert score["calibration"]["ece_after"] is None
-    assert score["calibration"]["not_fitted"] == "its part is scored"
+    assert score["calibration"]["not_fitted"] == "the part that is scored contains the validation images"
 
 
 def test_without_the_predictions_of_the_validation_part_it_is_said(
@@ -142,7 +142,8 @@ def test_without_the_predictions_of_the_validation_part_it_is_said(
 ) -> None:
     (run / "val_predictions.csv").unlink()
     assert cli.main(["eval", str(run)]) == 0
-    assert "temperature not fitted: no val_predictions.csv" in capsys.readouterr().out
+    words = " ".join(capsys.readouterr().out.split())
+    assert "temperature not fitted: there is no val_predictions.csv beside the checkpoint" in words
 
 
 BREAK: dict[str, tuple[Callable[[bytes], bytes], str]] = {

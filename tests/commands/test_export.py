@@ -91,7 +91,7 @@ def test_every_network_predicts_the_same_in_onnx_for_any_number_of_images(
     onnx_file.write(tmp_path / "model.onnx", network, preprocess)
     images = stored(framing, 16)
     with torch.inference_mode():
-        expected = onnx_file.Whole(network, preprocess)(torch.from_numpy(images)).numpy()
+        expected = onnx_file.ExportedModel(network, preprocess)(torch.from_numpy(images)).numpy()
     for count in (1, 3, 16):
         found = onnx_file.probabilities(tmp_path / "model.onnx", images[:count])
         assert (found.dtype, found.shape) == (np.float32, (count, positions, classes))

@@ -107,7 +107,7 @@ def test_a_fold_that_is_missing_is_named(sweep: Path, capsys: pytest.CaptureFixt
     shutil.rmtree(sweep / "split.fold-1")
     code, err = refused(["sweep"], capsys)
     assert code == 4
-    assert "of 3 folds there are 2 with seed 0: fold0, fold2" in err
+    assert "seed 0 has 2 of 3 folds: fold0, fold2" in err
 
 
 def test_a_job_that_is_not_finished_is_named(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:

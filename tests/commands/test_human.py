@@ -93,9 +93,9 @@ def test_half_blocks_fit_into_a_terminal(shape: tuple[int, int, int]) -> None:
 def test_the_score_has_a_wilson_interval_and_the_median_of_seconds() -> None:
     answers = [Answer(i, "", "1", "1" if i else "7", seconds) for i, seconds in enumerate([9.0, 1.0, 2.0])]
     found = score(answers)
-    assert found["accuracy"] == 2 / 3
-    assert found["median_seconds"] == 2
-    assert (found["interval"]["low"], found["interval"]["high"]) == (wilson(2, 3).low, wilson(2, 3).high)
+    assert found.accuracy == 2 / 3
+    assert found.median_seconds == 2
+    assert (found.interval.low, found.interval.high) == (wilson(2, 3).low, wilson(2, 3).high)
 
 
 # ----------------------------------------------------------------------------- the page

@@ -235,7 +235,7 @@ def test_a_name_that_is_no_text_keeps_its_bytes(
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ([], 2, "which run?"),
+        ([], 2, "no run is named"),
         (["run"], 2, "no images are named"),
         (["run", "nowhere"], 3, "no file, folder or glob matches 'nowhere'"),
         (["nowhere", "photos"], 4, "there is no run 'nowhere'"),
@@ -279,7 +279,7 @@ def test_a_broken_file_is_named_counted_and_left_out(
     ]
     assert "'photos/05.png'" in err
     assert "'photos/11.png'" in err
-    assert "18 read" in err
+    assert "18 predicted" in err
     assert "cannot be decoded: 2" in err
     assert cli.main(["predict", "run", "photos", "out=new/read.csv", "batch=4", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
@@ -359,9 +359,9 @@ def test_a_submission_of_any_names_passes_the_check(numbers: Path, names: set[st
 def test_the_summary_goes_where_the_csv_does_not(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["predict", "run", "photos", "out=a.csv"]) == 0
     printed = capsys.readouterr()
-    assert "20 read" in printed.out
+    assert "20 predicted" in printed.out
     assert "a.csv" in printed.out
     assert cli.main(["predict", "run", "photos"]) == 0
     printed = capsys.readouterr()
     assert printed.out == Path("a.csv").read_text()
-    assert "20 read" in printed.err
+    assert "20 predicted" in printed.err

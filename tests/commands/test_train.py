@@ -294,7 +294,7 @@ def test_init_from_starts_from_the_weights_of_another_run(
     tuned = checkpoint.load(folder / second["run_dir"] / "best.pt")["weights"]
     assert all(torch.allclose(weights[name], tuned[name], atol=1e-6) for name in weights)
     assert cli.main(["train", *SMALL, f"init_from={first['run_dir']}", "model=mlp"]) == 4
-    assert "another network" in capsys.readouterr().err
+    assert "a different network" in capsys.readouterr().err
     (folder / "damaged.pt").write_bytes(b"x")
     before = list((folder / "outputs" / "train").iterdir())
     assert cli.main(["train", *SMALL, "init_from=damaged.pt"]) == 4
@@ -314,10 +314,10 @@ def test_a_head_of_another_size_is_made_anew_and_said(
     content["weights"] |= {name: content["weights"][name][:5].clone() for name in head}
     checkpoint.save(path, content)
     assert cli.main(["train", *SMALL, *words, f"init_from={path}"]) == 0
-    assert "head has another size" in capsys.readouterr().err
+    assert "the head has a different size" in capsys.readouterr().err
     other = "true" if stn == "false" else "false"
     assert cli.main(["train", *SMALL, *words, f"init_from={path}", f"model.stn={other}"]) == 4
-    assert "another network" in capsys.readouterr().err
+    assert "a different network" in capsys.readouterr().err
 
 
 def test_eval_gives_a_wilson_interval_on_any_data_set(

@@ -196,7 +196,7 @@ def test_shorter_numbers_are_padded_and_longer_ones_refused(
     assert svhn(capsys, "eval", run, "data=folder", "data.root=short", "part=train")["train"]["n"] == 2
     write_folder(folder / "long", ["7", "00712"])
     assert cli.main(["eval", run, "data=folder", "data.root=long", "part=train"]) == 3
-    assert "numbers of 5 digits; the network predicts 3 at most" in capsys.readouterr().err
+    assert "numbers of 5 digits; the network predicts at most 3" in capsys.readouterr().err
 
 
 def damage_picture(root: Path) -> None:

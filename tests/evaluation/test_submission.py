@@ -52,7 +52,7 @@ BROKEN: dict[str, tuple[list[str], str]] = {
         "its first line is '\\ufefffile_name",
     ),
     "nothing": ([], "its first line is ''"),
-    "a row is missing": (without(3), "it has 4 rows, and there are 5 images: '000002.png' is missing"),
+    "a row is missing": (without(3), "it has 4 rows for 5 images: '000002.png' is missing"),
     "the last row is missing": (without(5), "'000004.png' is missing"),
     "a row too many": ([*ROWS, "000005.png,1"], "line 7: there is no image '000005.png'"),
     "an unknown name": (changed(2, "000001", "1"), "line 3: there is no image '1.png'"),
@@ -163,4 +163,4 @@ def test_the_command_counts_the_rows_or_refuses(folder: Path, capsys: pytest.Cap
     assert "'000001.png' is missing" in capsys.readouterr().err
     assert cli.main(["submission", "sub=1.csv", "nowhere"]) == 3
     assert cli.main(["submission", "sub=1.csv"]) == 2
-    assert "which folder?" in capsys.readouterr().err
+    assert "no folder is named" in capsys.readouterr().err

@@ -149,7 +149,7 @@ def test_the_figures_of_the_summary_are_those_of_summary_json(made: Path) -> Non
     assert f"{summary['images_per_second']:,.0f} images/s" in said
     assert f"status done {summary['reason']}" in said
     assert f"{summary['diagnosis']['verdict']} : {summary['diagnosis']['why']}" in said
-    labels = Run.of(made / "one").said[1][:, 0]  # type: ignore[index]
+    labels = Run.of(made / "one").val_outputs[1][:, 0]  # type: ignore[index]
     assert f"majority baseline {percent(np.bincount(labels).max() / len(labels))}" in said
 
 
@@ -312,7 +312,7 @@ def test_what_another_command_found_is_shown_for_the_same_data_alone(copy: Path,
     }
     finding = {"name": "blurred", "title": "Blurred pictures", "measure": "sharpness", "count": 7}
     findings = {"findings": [{**finding, "level": "look", "sheet": "blurred.png", "mend": None}]}
-    told = ("a person 81.23%", "1 of 1 checks passed, of cnn", "Blurred pictures: 7")
+    told = ("a person 81.23%", "1 of 1 checks passed (cnn", "Blurred pictures: 7")
 
     def said(fingerprint: str, **more: Any) -> tuple[list[bool], int]:
         for path, found in ((beside.human, quiz | more), (beside.check, checks), (beside.inspect, findings)):
@@ -339,7 +339,7 @@ def test_what_inspect_and_check_wrote_themselves_is_shown(folder: Path) -> None:
     said = Page(write_report(folder / "run")).said()
     found = read_json(folder / "outputs" / "check" / "result.json")
     passed = sum(one["passed"] for one in found["checks"])
-    assert f"{passed} of {len(found['checks'])} checks passed, of {found['of']}" in said
+    assert f"{passed} of {len(found['checks'])} checks passed ({found['of']})" in said
     failed = next(one for one in found["checks"] if one["name"] == "validation size")
     assert failed["mend"] in said
     for one in read_json(folder / "outputs" / "inspect" / "result.json")["findings"]:

@@ -346,6 +346,7 @@ def test_guessing_is_that_of_all_positions(config: CheckConfig, tmp_path: Path) 
     data = DataSet("bars", replace(digits, labels=labels), "bars")
     small = Bench(config, device.resolve("cpu", "fp32", 1), data, [fold], tmp_path, Show())
     commonest = np.bincount(small.data.train.labels[small.fold.val, 0]).max() / 100
-    assert f"guessing by shares {small.guessing(small.fold.val).mean():.3f} ({(1 + commonest) / 2:.1%})" in (
-        CHECKS["learns"](small).measured
+    assert (
+        f"guessing by frequency {small.guessing(small.fold.val).mean():.3f} ({(1 + commonest) / 2:.1%})"
+        in (CHECKS["learns"](small).measured)
     )

@@ -36,13 +36,13 @@ def is_chance(a: Side, b: Side) -> bool:
 
 
 def warning(a: Side, b: Side) -> str | None:
-    """What a person should know about the settings of two runs; None where exactly one was changed."""
+    """A warning about the settings of two runs; None if exactly one setting differs."""
     if not (a.config and b.config):
         return None
     names = changed(a, b)
     if len(names) > 1:
         return (
-            f"{len(names)} changes at once ({', '.join(names)}): a difference cannot be attributed to one of "
+            f"{len(names)} settings differ ({', '.join(names)}): a difference cannot be attributed to one of "
             "them"
         )
     if is_chance(a, b):

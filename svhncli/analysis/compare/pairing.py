@@ -13,7 +13,7 @@ import numpy as np
 from svhncli.analysis.compare.sides import Side, Training
 from svhncli.core.errors import CheckpointError, UsageError
 
-SAME = "compare what was trained on the same data with the same seed and split"
+SAME = "compare runs that were trained on the same data with the same seed and split"
 TEST_PART = "or on a test part: svhn eval RUN for each, then svhn compare ... part=test"
 OTHER_TEST_PART = (
     "or on one test part: svhn eval RUN data=NAME for each, then svhn compare ... part=test tested_on=NAME"
@@ -91,7 +91,7 @@ def pair(a: Side, b: Side) -> Pair:
     if differ.any():
         raise CheckpointError(
             f"{both} have different labels for image {index[differ][0]}",
-            "one of the two was changed after it was written: train or evaluate it again",
+            "one of the two files was changed after it was written: train or evaluate that run again",
         )
     groups = a_groups[in_a] if (a_groups != a_index).any() else b_groups[in_b]
     return Pair(a, b, index, a_scores[in_a], b_scores[in_b], groups)

@@ -1,4 +1,4 @@
-"""What is compared: runs of one or many trainings, or a person, and their predictions."""
+"""What is compared: runs with one or more folds and seeds, or a person, and their predictions."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Side:
     def readings(self) -> Readings:
         """Of all trainings."""
         names = ("index", "group", "label", "read", "fold")
-        columns = ([getattr(one.readings, name) for one in self.trainings] for name in names)
+        columns = ([getattr(training.readings, name) for training in self.trainings] for name in names)
         return Readings(*map(np.concatenate, columns))
 
     @cached_property
@@ -91,7 +91,7 @@ def find(words: Sequence[str], baseline: str | None = None) -> tuple[list[Path],
     if baseline is not None:
         first, _ = _named([baseline])
         if len(first) != 1:
-            raise UsageError(f"baseline={baseline} is {len(first)} runs", "name one run")
+            raise UsageError(f"baseline={baseline} names {len(first)} runs", "name one run")
         folders = first + [path for path in folders if path.resolve() != first[0].resolve()]
     return folders, unfinished
 
@@ -131,7 +131,9 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
     if run.summary is None or run.summary.status != "done":
         raise CheckpointError(f"'{folder}' is not finished", f"finish it: svhn train --resume {run.top}")
     if not run.env or not run.config:
-        raise CheckpointError(f"'{run.top}' has no readable config.yaml and env.json", "name a whole run")
+        raise CheckpointError(
+            f"'{run.top}' has no readable config.yaml and env.json", "name a run whose files are complete"
+        )
     ensemble = run.summary if isinstance(run.summary, EnsembleSummary) else None
     if ensemble and part != "test":
         raise UsageError(
@@ -139,15 +141,17 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
             f"svhn eval {folder}, and the others, then svhn compare ... part=test",
         )
     data, seed = run.env.data, run.config.get("seed")
-    folds = run.summary.folds if isinstance(run.summary, RunSummary) else []
-    seeds = {fold.name: fold.seed for fold in folds}
+    summaries = run.summary.folds if isinstance(run.summary, RunSummary) else []
+    seeds = {summary.name: summary.seed for summary in summaries}
     name = tested_on or data.name
     trainings, marks, parts = [], set(), set()
-    for one in run.folds or [run]:
-        if (split := one.split) is None and not ensemble:
-            raise CheckpointError(f"'{one.path}' has no readable split.json", "name a whole run")
+    for fold in run.folds or [run]:
+        if (split := fold.split) is None and not ensemble:
+            raise CheckpointError(
+                f"'{fold.path}' has no readable split.json", "name a run whose files are complete"
+            )
         if part == "test":
-            evaluation = evaluation_folder(one.path, name, "test")
+            evaluation = evaluation_folder(fold.path, name, "test")
             other = f" data={tested_on}" if tested_on else ""
             marks.add(_evaluated(evaluation, f"svhn eval {folder}{other}"))
             parts.add("test")
@@ -155,8 +159,8 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
         else:
             marks.add(str(data.fingerprint))
             parts.add(split.val_part if split else part)
-            readings = read_readings(one.path / "val_predictions.csv")
-        trainings.append(_training(seeds.get(one.path.name, seed), split, readings))
+            readings = read_readings(fold.path / "val_predictions.csv")
+        trainings.append(_training(seeds.get(fold.path.name, seed), split, readings))
     if len(marks) > 1:
         raise CheckpointError(
             f"the folds of '{folder}' were evaluated on different images", f"svhn eval {folder}"
@@ -176,7 +180,9 @@ def _training(seed: int | None, split: Fold | None, readings: Readings) -> Train
 def _evaluated(folder: Path, command: str) -> str:
     """The fingerprint of the data that `svhn eval` scored; `command` would score it."""
     if not (folder / "results.json").is_file():
-        raise CheckpointError(f"there is no '{folder}': the test part was not evaluated yet", command)
+        raise CheckpointError(
+            f"there is no '{folder}': the test part has not been evaluated yet", f"evaluate it: {command}"
+        )
     try:
         return str(read_json(folder / "results.json")["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -211,7 +217,9 @@ def _answers(word: str) -> Path | None:
 
 def _person(folder: Path, part: str) -> Side:
     if part == "test":
-        raise UsageError(f"'{folder}': a person is asked for validation images", "leave part=test out")
+        raise UsageError(
+            f"'{folder}' holds a person's answers, which are for validation images", "leave part=test out"
+        )
     try:
         result = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
         answers = result["answers"]

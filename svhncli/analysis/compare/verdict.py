@@ -1,4 +1,4 @@
-"""What the tests of two sides say, and the conclusion in one sentence.
+"""The tests of two sides, and the conclusion in one sentence.
 
 Two kinds of chance can produce a difference that is not real. Other images might have given another result:
 McNemar's test and the bootstrap over images answer that, for these very networks. And the same config,
@@ -195,7 +195,7 @@ def points(value: float, digits: int = 1, sign: bool = False) -> str:
 
 
 def chance(p: float) -> str:
-    """`p = 0.004`; what is too small for the test to tell is `p < 0.0001`."""
+    """`p = 0.004`; a p that is too small to be computed reliably is `p < 0.0001`."""
     return f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
 
 
@@ -221,18 +221,18 @@ def _sentence(comparison: Comparison, part: str, of: int, is_chance: bool) -> st
     if outcome == "unsure":
         word = "better" if comparison.difference > 0 else "worse"
         return (
-            f"these networks of {b} are {word} by {points(mean, digits)} points, {span}, but after another "
-            f"training they may not be: {'both have the same config' if is_chance else again}"
+            f"these networks of {b} are {word} by {points(mean, digits)} points, {span}, but this may not "
+            f"hold for another seed: {'both have the same config' if is_chance else again}"
         )
     text = f"no significant difference ({points(mean, digits)} points, {span})"
     if comparison.needed is not None:
         kind = "test" if part == "test" else "validation"
-        text += f"; it would take about {_round(comparison.needed):,} more {kind} samples"
+        text += f"; it would take about {_round(comparison.needed):,} more {kind} images"
     return text + (f"; {again}" if again else "")
 
 
 def _again(repeated: RepeatedDifference | None, digits: int) -> str:
-    """What folds or seeds say: `the +0.2 is within the seed spread (sd 0.3 over 5 seeds, p = 0.3)`."""
+    """How folds or seeds compare: `the +0.2 is within the seed spread (sd 0.3 over 5 seeds, p = 0.3)`."""
     if repeated is None:
         return ""
     mean, spread = points(repeated.difference, digits, sign=True), points(repeated.sd, digits)
@@ -253,14 +253,14 @@ def _notes(tests: Tests, a: str, b: str) -> list[str]:
     for name, left in zip((a, b), pair.left_out, strict=True):
         if left:
             notes.append(
-                f"{left:,} images that only {name} predicted are left out; {len(pair.index):,} are common"
+                f"{left:,} images that only {name} predicted are left out; {len(pair.index):,} are compared"
             )
     if pair.houses < FEW and not tests.is_exact:
-        notes.append(f"{pair.houses} house numbers are few: the interval is too short and p too small")
+        notes.append(f"with only {pair.houses} house numbers, the interval is too short and p too small")
     persons = [not side.config for side in (pair.a, pair.b)]
     if tests.repeated is None and not any(persons):
         notes.append(
-            "the randomness of training is not included: this is a verdict on these networks, not on their "
+            "the randomness of training was not measured: this is a verdict on these networks, not on their "
             "configs; train both with repeats=5 to measure it"
         )
     return notes

@@ -36,8 +36,8 @@ def digests(images: np.ndarray) -> np.ndarray:
 
     With 64 bits, the chance that two of a million different images collide is 3 in 100 million.
     """
-    joined = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
-    return np.frombuffer(joined, np.uint64)
+    hashed = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
+    return np.frombuffer(hashed, np.uint64)
 
 
 def resized(planes: np.ndarray, side: int) -> np.ndarray:
@@ -55,7 +55,7 @@ def hashes(small: np.ndarray) -> np.ndarray:
     """The perceptual hash of thumbnails (N, SIDE, SIDE), uint64 (N,): `BITS` signs of low frequencies.
 
     A change of brightness changes few bits, a shift by a pixel some. Bits of one frequency band are spread
-    over the chunks in which `close_pairs` looks, since neighbouring ones agree more often.
+    over the chunks in which `close_pairs` looks, since neighboring ones agree more often.
     """
     waves = _waves(LOW)
     signs = (waves @ small.astype(np.float32) @ waves.T).reshape(len(small), -1)[:, 1:] > 0
@@ -70,7 +70,7 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
         int64 (P, 2): index in `wanted`, index in `known`; every such pair once, sorted.
 
     Hashes that differ in at most 9 bits differ in at most one bit of one of five chunks (the pigeonhole
-    principle). So each chunk, and each neighbour of it by one bit, is looked up in a table: of all pairs, 1
+    principle). So each chunk, and each neighbor of it by one bit, is looked up in a table: of all pairs, 1
     in 120 is compared.
 
     Raises:
@@ -78,7 +78,7 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
     """
     if not 0 <= radius < 2 * CHUNKS:
         raise ValueError(f"a radius of {radius} bits: there are only {CHUNKS} chunks")
-    near_keys = [np.empty(0, np.int64)]
+    matches = [np.empty(0, np.int64)]
     start = 0
     for chunk in range(CHUNKS):
         width = len(range(chunk, BITS, CHUNKS))
@@ -91,9 +91,9 @@ def close_pairs(wanted: np.ndarray, known: np.ndarray, radius: int = RADIUS) -> 
         for flip in (0, *(1 << bit for bit in range(width))) if radius >= CHUNKS else (0,):
             for rows, places in _joined(firsts[asked ^ flip], counts[asked ^ flip]):
                 near = _bits(wanted[rows] ^ in_order[places]) <= radius
-                near_keys.append(rows[near] * len(known) + order[places[near]])
+                matches.append(rows[near] * len(known) + order[places[near]])
         start += width
-    pairs = np.unique(np.concatenate(near_keys))
+    pairs = np.unique(np.concatenate(matches))
     return np.stack(np.divmod(pairs, max(1, len(known))), 1)
 
 
@@ -102,8 +102,8 @@ def near_pairs(small: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]
     first, sorted, and their similarity, float32 (P,), of at least `least`."""
     n, known = len(small), hashes(small)
     wanted = np.concatenate([known, *(hashes(_moved(small, *shift)) for shift in SHIFTS[1:])])
-    close = close_pairs(wanted, known)
-    pairs = np.sort(np.stack([close[:, 0] % max(1, n), close[:, 1]], 1), axis=1)
+    candidates = close_pairs(wanted, known)
+    pairs = np.sort(np.stack([candidates[:, 0] % max(1, n), candidates[:, 1]], 1), axis=1)
     pairs = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
     alike = np.empty(len(pairs), np.float32)
     step = BLOCK // SIDE**2 * 8
@@ -132,10 +132,10 @@ def similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.minimum(best, 1)
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    one, other = (planes - planes.mean((1, 2), keepdims=True) for planes in (one, other))
-    product = np.einsum("nhw,nhw->n", one, other)
-    norm = np.einsum("nhw,nhw->n", one, one) * np.einsum("nhw,nhw->n", other, other)
+def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    first, second = (images - images.mean((1, 2), keepdims=True) for images in (first, second))
+    product = np.einsum("nhw,nhw->n", first, second)
+    norm = np.einsum("nhw,nhw->n", first, first) * np.einsum("nhw,nhw->n", second, second)
     return product / np.sqrt(np.maximum(norm, 1e-6))
 
 

@@ -53,7 +53,7 @@ def _broken(data: DataSet) -> Finding:
         "broken files",
         "files that are missing or that Pillow cannot decode completely",
         "bad" if data.broken else "good",
-        "get them again, or leave them out with data.skip_broken=true" if data.broken else None,
+        "replace them, or leave them out with data.skip_broken=true" if data.broken else None,
         [Item(None, name=name) for name in data.broken],
     )
 
@@ -162,14 +162,14 @@ def drift_tests(parts: InspectedParts) -> list[DriftTest]:
     tested = []
     lengths = (parts.labels != BLANK).sum(1)
     for other in range(1, len(parts.parts)):
-        one, two = parts.which == 0, parts.which == other
-        tests = {"labels": drift.of_counts(_digits(parts.labels[one]), _digits(parts.labels[two]))}
+        first, second = parts.which == 0, parts.which == other
+        tests = {"labels": drift.of_counts(_digits(parts.labels[first]), _digits(parts.labels[second]))}
         if parts.labels.shape[1] > 1:
             tests["lengths"] = drift.of_counts(
-                *(np.bincount(lengths[rows], minlength=10) for rows in (one, two))
+                *(np.bincount(lengths[rows], minlength=10) for rows in (first, second))
             )
         for what, values in (("brightness", parts.brightness), ("contrast", parts.contrast)):
-            tests[what] = drift.of_values(values[one], values[two])
+            tests[what] = drift.of_values(values[first], values[second])
         names = [parts.parts[0].name, parts.parts[other].name]
         tested += [(what, names, test) for what, test in tests.items() if test is not None]
     corrected = holm([test.p for _, _, test in tested])
@@ -194,7 +194,7 @@ def _drift(tests: list[DriftTest]) -> Finding:
         f"below {drift.ALPHA:g} after Holm's correction, and Cramér's V of {v[0]:g} or a distance of "
         f"{distance[0]:g} or more (bad from {v[1]:g} and {distance[1]:g})",
         worst,
-        "a score on one part says little about the other: split again, or say which part you mean"
+        "a score on one part says little about the other: choose another split, or report both parts"
         if differ
         else None,
         [Item(None, test.result.effect, name=f"{test.what} {'/'.join(test.parts)}") for test in differ],

@@ -76,7 +76,7 @@ class Finding:
 
 
 class InspectedParts:
-    """The parts of a data set laid end to end, read once, in their order."""
+    """The parts of a data set, concatenated; their images are read only once."""
 
     def __init__(self, parts: list[InspectedPart], progress: Progress = silent) -> None:
         self.parts = parts
@@ -90,7 +90,7 @@ class InspectedParts:
                 images = part.digits.images[part.rows[start : start + BATCH]]
                 pieces.append((*light(images), digests(images), thumbnails(luminance(images)), looks(images)))
                 done += len(images)
-                progress("look at images", done, total)
+                progress("inspect images", done, total)
         self.brightness, self.contrast, self.digests, self.small, self.looks = map(
             np.concatenate, zip(*pieces, strict=True)
         )

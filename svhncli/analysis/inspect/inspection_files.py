@@ -198,9 +198,9 @@ def write_label_errors(
     draw_captioned(folder / LABELS_SHEET, caption, images, below, _zoom(images), columns=8)
     likely = [digits.names[int(rows[i])] for i in order[: int(verdict.suspicious.sum())]]
     lines = [
-        "# likely label errors, the likeliest first, for data.exclude=FILE; look at labels.png before",
+        "# likely label errors, the most likely first, for data.exclude=FILE; look at labels.png first",
         *likely,
-        *(["# left out before"] if already else []),
+        *(["# already left out"] if already else []),
         *already,
     ]
     write_text(folder / EXCLUDE, "\n".join(lines) + "\n")

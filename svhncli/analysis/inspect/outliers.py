@@ -47,14 +47,14 @@ def _deviations(features: np.ndarray) -> np.ndarray:
         return np.zeros(len(features))
     middle = np.median(features, 0)
     spread = np.median(np.abs(features - middle), 0)
-    # the first distance uses no covariance: that of all rows is drawn towards the outliers, and hides them
+    # the first distance uses no covariance: that of all rows is drawn toward the outliers, and hides them
     distance = np.square((features - middle) / np.maximum(spread, 1)).sum(1)
     half = np.arange(len(features)) % 2 == 0
     for _ in range(ROUNDS):
         kept = distance <= np.quantile(distance, KEPT)
         # rows seem nearer by a distance that was fitted to them
-        for one, other in ((half, ~half), (~half, half)):
-            distance[one] = _distance(features[one], features[kept & other])
+        for rows, others in ((half, ~half), (~half, half)):
+            distance[rows] = _distance(features[rows], features[kept & others])
     logs = np.log(np.maximum(distance, 1e-12))
     deviation = 1.4826 * np.median(np.abs(logs - np.median(logs)))
     return (logs - np.median(logs)) / max(deviation, 1e-12)

@@ -13,17 +13,17 @@ from svhncli.core.labels import read
 from svhncli.runs.results import Movement
 
 LATE = 4
-"""The last quarter of a run is what is judged: early on, every prediction moves."""
+"""The last quarter of a run is evaluated: early on, every prediction changes."""
 
 _RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)
-"""Blue and vermilion, which color-blind people can distinguish."""
+"""Blue and vermilion, which color-blind people can tell apart."""
 _ROW, _GAP, _LINE = 32, 2, 12
 _FRAMES = 30
-"""The most epochs that are drawn; of longer runs as many, spread evenly."""
+"""The most epochs that are drawn; in longer runs they are spread evenly."""
 
 
 def jumps(watched: np.ndarray) -> Movement | None:
-    """How much predictions still move in the last quarter of a run, from one epoch to the next.
+    """How much predictions still change in the last quarter of a run, from one epoch to the next.
 
     watched: float (epochs, N, L, K), the probabilities of N images after each epoch.
 
@@ -45,9 +45,9 @@ def jumps(watched: np.ndarray) -> Movement | None:
 
 
 def draw_film(path: Path, images: np.ndarray, labels: Sequence[str], watched: np.ndarray) -> None:
-    """Draw a row for each image: itself, its label, and the prediction after each epoch, as a PNG.
+    """Write a PNG with one row per image: the image, its label, and the prediction after each epoch.
 
-    A cell is blue where the reading is right and red where it is not, the stronger the surer.
+    A cell is blue if the prediction is correct and red if it is wrong, stronger for higher confidence.
 
     images: uint8 (N, C, H, W), C = 1 or 3. labels: N texts. watched: as for `jumps`.
     """
@@ -68,12 +68,12 @@ def draw_film(path: Path, images: np.ndarray, labels: Sequence[str], watched: np
         film.paste(image.resize((across, _ROW)), (0, top))
         draw.text((across + _GAP + 2, top + _ROW // 3), label, fill="black")
         for column, epoch in enumerate(epochs):
-            reading = read(watched[epoch, row])
-            color = np.array(_RIGHT if reading.text == label else _WRONG)
-            shade = tuple((255 - reading.confidence * (255 - color)).astype(int).tolist())
+            prediction = read(watched[epoch, row])
+            color = np.array(_RIGHT if prediction.text == label else _WRONG)
+            shade = tuple((255 - prediction.confidence * (255 - color)).astype(int).tolist())
             x = left + column * (cell + _GAP)
             draw.rectangle((x, top, x + cell - 1, top + _ROW - 1), fill=shade)
-            ink = "white" if reading.confidence > 0.5 else "black"
-            draw.text((x + 4, top + _ROW // 3), reading.text or "-", fill=ink)
+            ink = "white" if prediction.confidence > 0.5 else "black"
+            draw.text((x + 4, top + _ROW // 3), prediction.text or "-", fill=ink)
     path.parent.mkdir(exist_ok=True)
     write_atomic(path, lambda file: film.save(file, "png"))

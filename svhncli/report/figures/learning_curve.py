@@ -1,4 +1,4 @@
-"""A learning curve: the error over the number of training images, and its extrapolation."""
+"""The figure of a learning curve: the error against the number of training images, with its extrapolation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from svhncli.stats.power_law import PowerLaw
 def draw_learning_curve(
     file: Path, sizes: Sequence[CurveSize], law: PowerLaw, ahead: Sequence[ExpectedError]
 ) -> None:
-    """Both axes logarithmic, on which a power law is straight as far as its floor does not bend it.
+    """Draw the curve on logarithmic axes, on which a power law is a straight line except near its floor.
 
-    ahead: what the law expects, from the largest size on.
+    ahead: what the power law predicts from the largest size on.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     figure = new_figure(8, 5)
     axes = figure.subplots()
     n = np.array([size.n for size in sizes])
-    least = 0.5 / n.max()  # a logarithm has no place for 0
+    least = 0.5 / n.max()  # 0 cannot be drawn on a logarithmic axis
     for size in sizes:
         axes.scatter([size.n] * len(size.errors), np.maximum(size.errors, least), 14, "tab:orange", alpha=0.5)
     mean = np.maximum([size.error for size in sizes], least)
@@ -42,12 +42,12 @@ def draw_learning_curve(
     line = np.geomspace(n.min(), further.max())
     axes.plot(line, law.at(line), color="gray", linewidth=1, label="power law")
     low, high = [expected.low for expected in ahead], [expected.high for expected in ahead]
-    axes.fill_between(further, low, high, color="gray", alpha=0.2, label="95% of the law")
+    axes.fill_between(further, low, high, color="gray", alpha=0.2, label="95% interval")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks([*n, *further[1:]])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_ylim(min([*mean, *low]) / 3, 1)  # a training error of nothing lies below
+    axes.set_ylim(min([*mean, *low]) / 3, 1)  # a training error of 0 is below the axis
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))

@@ -34,19 +34,19 @@ class Tile:
 def title(run: Run) -> str:
     """Such as `cnn on synth, 3 folds of kfold`."""
     if not run.config:
-        return "A run that did not begin"
+        return "A run that did not start"
     model, data, split = (run.config[group]["name"] for group in ("model", "data", "split"))
     if run.folds:
         count = len(run.folds) if outcome(run) == "done" else f"the first {len(run.folds)}"
         seeds = run.config.get("repeats", 1)
-        what = f"{count} trainings with {seeds} seeds" if seeds > 1 else f"{count} folds"
+        what = f"{count} jobs with {seeds} seeds" if seeds > 1 else f"{count} folds"
         return f"{model} on {data}, {what} of {split}"
     return f"{model} on {data}, {run.path.name if run.path != run.top else split}"
 
 
 def unit(run: Run) -> str:
     """What is counted as correct or wrong."""
-    return "numbers" if run.said is not None and run.said[1].shape[1] > 1 else "digits"
+    return "numbers" if run.val_outputs is not None and run.val_outputs[1].shape[1] > 1 else "digits"
 
 
 def outcome(run: Run) -> str:
@@ -64,8 +64,8 @@ def lede(run: Run) -> list[str]:
     sentences += _reached(run, state)
     if state == "done":
         sentences.append(
-            "The validation score is slightly optimistic, since it chose the epoch; the test part chose "
-            "nothing."
+            "The validation score is slightly optimistic because it selected the best epoch; the test part "
+            "selected nothing."
         )
     return sentences
 
@@ -85,15 +85,15 @@ def _ending(run: Run, state: str) -> str:
 
 
 def _reached(run: Run, state: str) -> Iterator[str]:
-    """How good the run is, as far as it came."""
+    """How good the run is so far."""
     summary = run.summary
     if isinstance(summary, RunSummary):
         accuracy = percent(summary.estimates["val_accuracy"].mean)
         sizes = [fold.n_val for fold in summary.folds]
         yield (
-            f"{len(sizes)} networks ({_network(run, summary)}), each trained on another fold or with another "
-            f"seed, classify on average {accuracy} of the {unit(run)} of their validation part correctly "
-            f"({count_range(sizes)} each)."
+            f"{len(sizes)} networks ({_network(run, summary)}) were trained on different folds or with "
+            f"different seeds. On average, each classifies {accuracy} of the {unit(run)} in its validation "
+            f"part correctly ({count_range(sizes)} each)."
         )
     elif isinstance(summary, FoldSummary) and state == "done":
         data = run.env.data.name if run.env else "unknown data"
@@ -104,7 +104,7 @@ def _reached(run: Run, state: str) -> Iterator[str]:
         )
     elif run.folds:
         done = sum(outcome(fold) == "done" for fold in run.folds)
-        yield f"Of the {len(run.folds)} folds that began, {done} are done; their scores are below."
+        yield f"Of the {len(run.folds)} folds that were started, {done} are done; their scores are below."
     elif (best := _best_so_far(run)) is not None:
         yield f"Its best epoch so far is the {ordinal(best.epoch)}: {_best(best)}."
 
@@ -130,8 +130,8 @@ def tiles(run: Run, human: Mapping[str, Any] | None) -> list[Tile]:
         detail = f"{quiz_score(human)}; {human['median_seconds']:.1f} s per image"
         shown.append(Tile("a person", percent(human["accuracy"]), detail))
     if summary is not None:
-        detail = f"of training, {summary.images_per_second:,.0f} images/s"
-        shown.append(Tile("time", duration(summary.seconds), detail))
+        detail = f"{summary.images_per_second:,.0f} images/s"
+        shown.append(Tile("training time", duration(summary.seconds), detail))
     shown.append(Tile("status", outcome(run), "" if run.summary is None else run.summary.reason))
     return shown
 
@@ -152,12 +152,12 @@ def _score_tiles(summary: FoldSummary | RunSummary) -> list[Tile]:
 
 
 def baseline(run: Run) -> Tile | None:
-    """The accuracy of always predicting the same."""
-    if run.said is None:
+    """The accuracy of always predicting the most frequent label."""
+    if run.val_outputs is None:
         return None
-    counts = Counter(as_text(row) for row in run.said[1])
+    counts = Counter(as_text(row) for row in run.val_outputs[1])
     answer, count = counts.most_common(1)[0]
-    detail = f"always predicting “{answer}”, the commonest in the validation part"
+    detail = f"always predicting “{answer}”, the most frequent label of the validation part"
     return Tile("majority baseline", percent(count / counts.total()), detail)
 
 
@@ -208,7 +208,7 @@ def hint(run: Run) -> str:
 
 
 def next_commands(run: Run) -> list[tuple[str, str | None]]:
-    """What to try by the folds' commonest verdict: words, and the whole command where one can be given."""
+    """What to try for the folds' most frequent verdict: words, and the whole command if one can be given."""
     names = [verdict.diagnosis.verdict for verdict in verdicts(run)]
     if isinstance(run.summary, Failure) and run.summary.exit_code == NotFiniteError.exit_code:
         names = ["diverged"]
@@ -220,9 +220,9 @@ def next_commands(run: Run) -> list[tuple[str, str | None]]:
 
 def train_command(run: Run, change: str | None = None) -> str:
     """The command of the run, with one key or group changed."""
-    words = {_key(word): word for word in run.words}  # of a key that is given twice the last word counts
+    words = {_key(word): word for word in run.words}  # if a key is given twice, the last word counts
     if change:
-        group = _key(change)  # what stood in the group was said of another choice
+        group = _key(change)  # the other words of this group belong to the old choice
         words = {key: word for key, word in words.items() if not f"{key}.".startswith(f"{group}.")}
         words[group] = change
     return " ".join(["svhn train", shlex.join(words.values())]).rstrip()
@@ -241,18 +241,18 @@ TRAINS = (
     "seed",
     "grey",
 )
-"""Keys by which `svhn check` trains what the run trained."""
+"""Keys with which `svhn check` checks the same config as the run."""
 
 
 def same_data(run: Run, verb: str, *groups: str) -> str:
-    """A command of another verb with those of the run's own words that are of these keys or groups."""
+    """A command of another verb, with the run's own overrides of these keys or groups."""
     words = [word for word in run.words if word.partition("=")[0].partition(".")[0] in groups]
     return " ".join([f"svhn {verb}", shlex.join(words)]).rstrip()
 
 
 @dataclass(frozen=True)
 class FoldCells:
-    """What a fold reached, as far as it came, as text."""
+    """The results of a fold so far, as text."""
 
     name: str
     status: str
@@ -290,7 +290,7 @@ def _fold_cells(fold: Run) -> FoldCells:
 
 
 def validates_again(run: Run) -> bool:
-    """Whether some pictures validate in more than one fold, as with a bootstrap or repeats."""
+    """Whether some images are validated in more than one fold, as with a bootstrap or repeats."""
     rows = [fold.split.val for fold in run.folds if fold.split is not None]
     return bool(rows) and len(np.unique(np.concatenate(rows))) < sum(map(len, rows))
 
@@ -327,7 +327,7 @@ def estimates(run: Run) -> list[tuple[str, str, str, str]]:
 
 
 def jumps(run: Run) -> list[str]:
-    """How much the predictions for the watched images still moved in the last quarter of the run."""
+    """How much the predictions for the watched images still changed in the last quarter of the run."""
     sentences = []
     for part in run.folds or [run]:
         if isinstance(part.summary, FoldSummary) and (watch := part.summary.watch) is not None:
@@ -341,7 +341,7 @@ def jumps(run: Run) -> list[str]:
 
 
 def facts_of_environment(run: Run) -> list[tuple[str, str]]:
-    """Names and values of everything on which the result rests besides the config."""
+    """Names and values of everything besides the config on which the result depends."""
     rows = [("folder", str(run.path))]
     if run.env is not None:
         rows.append(("last started as", _command(run.env.command)))
@@ -395,6 +395,6 @@ def _key(word: str) -> str:
 
 
 def _command(words: Sequence[str]) -> str:
-    """As recorded, but for where Hydra was told to write; the first word may hold the verb."""
+    """The recorded command without Hydra's own keys; the first word may contain the verb."""
     rest = [word for word in words[1:] if not word.startswith("hydra.")]
     return " ".join([*words[:1], shlex.join(rest)]).strip()

@@ -60,7 +60,7 @@ def write_report(folder: Path, out: Path | None = None, beside: Beside = Beside(
 
 
 def _environment() -> jinja2.Environment:
-    """Names, labels and reasons come from outside, so all is escaped; what a file lacks is left out."""
+    """Names, labels and reasons come from outside, so everything is escaped; missing values are left out."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("template")),
         autoescape=True,
@@ -98,7 +98,7 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
     first = run.folds[0] if run.folds else run
     digest = first.split.digest if first.split else None
     human = _result(beside.human, fingerprint)
-    mistakes, found = run.mistakes, run.judged
+    mistakes, report = run.mistakes, run.judged
     wide = bool(mistakes) and mistakes[0][1].width > 1.2 * mistakes[0][1].height
     return {
         "human": human if human and human.get("split") == digest else None,
@@ -108,28 +108,28 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
         "curves": _curves(run),
         "matrix": _matrix(run),
         "mistakes": [
-            (one, data_url(picture), picture.size) for one, picture in mistakes[: WIDE if wide else SHOWN]
+            (mistake, data_url(image), image.size) for mistake, image in mistakes[: WIDE if wide else SHOWN]
         ],
         "wide": wide,
         "weights": (first.path / "best.pt").is_file(),
         "by_length": run.summary.val.by_length if isinstance(run.summary, FoldSummary) else None,
         "film": (data_url(run.film), run.film.size) if run.film else None,
-        "classes": found.classes if found else [],
-        "ece": calibration_error(found.bins) if found else None,
+        "classes": report.classes if report else [],
+        "ece": calibration_error(report.bins) if report else None,
         "reliability": _reliability(run),
     }
 
 
 def _result(folder: Path, fingerprint: str | None) -> dict[str, Any] | None:
-    """What another command found of the same data; its sheets as `picture`."""
+    """The result of another command for the same data, with its sheets under `picture`."""
     folder = folder.expanduser()
     try:
         result = dict(read_json(folder / "result.json"))
         if fingerprint is None or result["fingerprint"] != fingerprint:
             return None
-        for one in [*result.get("checks", []), *result.get("findings", [])]:
-            sheet = folder / Path(one.get("sheet") or "none").name
-            one["picture"] = data_url(sheet) if sheet.is_file() else None
+        for entry in [*result.get("checks", []), *result.get("findings", [])]:
+            sheet = folder / Path(entry.get("sheet") or "none").name
+            entry["picture"] = data_url(sheet) if sheet.is_file() else None
     except UNREADABLE:
         return None
     return result
@@ -137,7 +137,7 @@ def _result(folder: Path, fingerprint: str | None) -> dict[str, Any] | None:
 
 def _curves(run: Run) -> list[dict[str, Any]]:
     """Loss, accuracy and lr over the epochs; the folds' lines share a chart."""
-    parts = [one for one in run.folds or [run] if one.history]
+    parts = [part for part in run.folds or [run] if part.history]
     if not parts:
         return []
     best = run.summary.best if isinstance(run.summary, (FoldSummary, Failure)) else None
@@ -180,11 +180,11 @@ def _matrix(run: Run) -> list[dict[str, Any]]:
             "name": "none" if true == 10 else str(true),
             "cells": [
                 {
-                    "count": int(counts[true, read]),
-                    "right": true == read,
-                    "shade": round(float(shades[true, read]), 3),
+                    "count": int(counts[true, predicted]),
+                    "right": true == predicted,
+                    "shade": round(float(shades[true, predicted]), 3),
                 }
-                for read in range(len(counts))
+                for predicted in range(len(counts))
             ],
         }
         for true in range(len(counts))

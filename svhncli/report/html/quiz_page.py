@@ -1,4 +1,4 @@
-"""The quiz as one HTML page that needs nothing else: pictures, keys, score and the file of answers."""
+"""The quiz as one self-contained HTML page with images, keys, score and the file of answers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ _TEMPLATE = Path(__file__).with_name("quiz.html")
 
 
 def write_page(path: Path, questions: Sequence[Question], positions: int, facts: QuizFacts) -> None:
-    """Write the page. What it lets a person save has the form of the terminal quiz's file.
+    """Write the page. The file that it saves has the same format as that of the quiz on the terminal.
 
-    positions: 1 answers at once by a digit; more read a number until Enter.
+    positions: with 1, a digit is the answer; with more, Enter ends a number.
     """
     content = {
         "facts": to_plain(facts),
         "positions": positions,
         "questions": [
-            {"index": one.index, "name": one.name, "label": one.label, "picture": _png(one)}
-            for one in questions
+            {
+                "index": question.index,
+                "name": question.name,
+                "label": question.label,
+                "picture": _png(question),
+            }
+            for question in questions
         ],
     }
-    text = json.dumps(content).replace("<", "\\u003c")  # no end of the script in a name
+    text = json.dumps(content).replace("<", "\\u003c")  # a name must not close the script element
     write_text(path, _TEMPLATE.read_text(encoding="utf-8").replace("{{content}}", text))
 
 

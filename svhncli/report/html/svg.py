@@ -38,10 +38,10 @@ class Dot:
 def line_chart(
     lines: Sequence[Line], label: str, share: bool = False, zero: bool = False, mark: float | None = None
 ) -> Markup:
-    """Lines over epochs; nothing where no value is finite.
+    """Lines over epochs; empty if no value is finite.
 
-    label: the text for people who cannot see it. share: values are shares, shown as percentages.
-    zero: the axis begins at 0. mark: an epoch to point at.
+    label: the text for screen readers. share: values are fractions, shown as percentages.
+    zero: the axis starts at 0. mark: an epoch to mark.
     """
     drawn = [point for line in lines for point in line.points if math.isfinite(point[1])]
     if not drawn:
@@ -51,7 +51,7 @@ def line_chart(
     ends = (first, last) if first < last else (first - 1, last + 1)
     x, y = _scale(*ends, LEFT, WIDTH - RIGHT), _scale(steps[0], steps[-1], HEIGHT - BOTTOM, TOP)
     parts = [_grid(y, steps, tick_texts(steps, share))]
-    epochs = [one for one in ticks(*ends, 6) if one == int(one) and first <= one <= last]
+    epochs = [tick for tick in ticks(*ends, 6) if tick == int(tick) and first <= tick <= last]
     parts += [_text(x(epoch), HEIGHT - BOTTOM + 14, f"{epoch:g}", "middle") for epoch in epochs]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "epoch", "middle"))
     if mark is not None and first <= mark <= last:
@@ -72,7 +72,7 @@ def reliability_chart(bins: Sequence[Bin], label: str) -> Markup:
     steps = [0, 0.25, 0.5, 0.75, 1]
     parts = [_grid(y, steps, tick_texts(steps, share=True)), _stroke("mark", x(0), y(0), x(1), y(1))]
     for sure, accuracy, row in held:
-        text = f"{accuracy:.1%} right of {row.count:,} predictions with a confidence of {sure:.1%}"
+        text = f"{accuracy:.1%} correct of {row.count:,} predictions with a confidence of {sure:.1%}"
         parts.append(_circle("val", x(sure), y(accuracy), 3, text))
     parts.append(_polyline("val", [(x(sure), y(accuracy)) for sure, accuracy, _ in held]))
     floor, most = height - BOTTOM, max(row.count for row in bins)
@@ -86,13 +86,13 @@ def reliability_chart(bins: Sequence[Bin], label: str) -> Markup:
         )
     parts.append(_text(LEFT - 6, middle + 22, f"{most:,}", "end"))
     marks = zip(steps, tick_texts(steps, share=True), strict=True)
-    parts += [_text(x(one), floor + 14, text, "middle") for one, text in marks]
+    parts += [_text(x(step), floor + 14, text, "middle") for step, text in marks]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 3, "confidence", "middle"))
     return _svg(height, label, parts)
 
 
 def strip_chart(dots: Sequence[Dot], label: str, share: bool) -> Markup:
-    """A row for each value of a key, with a dot for each job and a bar at the mean."""
+    """One row per value of a key, with a dot for each job and a bar at the mean."""
     rows = list(dict.fromkeys(dot.row for dot in dots))
     line, left = 26, min(150, 14 + 7 * max(len(row) for row in rows))
     height = TOP + line * len(rows) + BOTTOM

@@ -141,7 +141,7 @@ def test_weights_for_another_number_of_positions_are_refused(
 ) -> None:
     assert cli.main(["train", *WORDS, "reg.position_weights=[1, 2]"]) == 2
     err = capsys.readouterr().err
-    assert "reg.position_weights has length 2" in err
+    assert "reg.position_weights has 2 weights" in err
     assert "3 positions" in err
     assert cli.main(["train", *WORDS, "reg.position_weights=[1, 0, 1]"]) == 2
     assert "reg.position_weights=0.0: must be above 0" in capsys.readouterr().err
