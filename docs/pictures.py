@@ -1,7 +1,7 @@
 """Makes the images of the README: python docs/pictures.py [strip] [terminal] [report]
 
 It trains `experiment=quick`, takes a minute or two, and needs svhn installed; the report also needs chromium.
-The times that the images show are real, so run it on a quiet machine (or on one core: taskset -c 0 python ...).
+The times that the images show are real, so run it on a quiet machine.
 Everything is made with the command line alone, in a temporary folder.
 """
 
