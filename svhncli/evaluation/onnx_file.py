@@ -28,7 +28,7 @@ def require_packages() -> None:
         )
 
 
-class Whole(nn.Module):
+class ExportedModel(nn.Module):
     """Stored images, uint8 (N, 3, *framing.stored) -> probabilities float32 (N, L, K)."""
 
     def __init__(self, network: nn.Module, preprocess: Preprocess) -> None:
@@ -41,14 +41,14 @@ class Whole(nn.Module):
 
 
 def write(path: Path, network: nn.Module, preprocess: Preprocess) -> None:
-    """Write `Whole` of a network on the CPU; the number of images is free.
+    """Write `ExportedModel` of a network on the CPU; the number of images is free.
 
     Raises:
         DiskError: the file cannot be written.
     """
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
-    whole = Whole(network, preprocess).eval()
+    whole = ExportedModel(network, preprocess).eval()
     example = torch.zeros(2, 3, *preprocess.framing.stored, dtype=torch.uint8)
     program = torch.onnx.export(
         whole,
