@@ -120,4 +120,4 @@ def walk(kind: type, path: str = "") -> Iterator[Key]:
             yield from walk(hints[item.name], f"{path}{item.name}.")
         else:
             default = item.default if item.default_factory is MISSING else item.default_factory()
-            yield Key(f"{path}{item.name}", hints[item.name], item.metadata, default)
+            yield Key(f"{path}{item.name}", hints[item.name], rules.rule_of(item), default)

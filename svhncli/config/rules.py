@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import field, fields, is_dataclass, replace
+from dataclasses import Field, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,11 @@ def key(
         make = default if isinstance(default, type) else default.copy
         return field(default_factory=make, metadata=rule)
     return field(default=default, metadata=rule)
+
+
+def rule_of(item: Field[Any]) -> Mapping[str, Any]:
+    """The rule of a key; a plugin may declare one as a plain field, which has a default and no more."""
+    return item.metadata or key(None, "").metadata
 
 
 # ----------------------------------------------------------------------------- checks

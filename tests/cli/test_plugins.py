@@ -91,6 +91,16 @@ def test_help_and_completion_list_the_parts_of_a_plugin(capsys: pytest.CaptureFi
     assert offered == ["metric=val_accuracy", "metric=val_loss", "metric=val_certainty"]
 
 
+def test_a_key_that_a_plugin_declares_as_a_plain_field_is_listed_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = PLUGIN.replace('side: int = key(4, "side of the pooled image", low=1)', "side: int = 4")
+    assert plain != PLUGIN
+    (folder / "my_parts.py").write_text(plain)
+    assert cli.main(["train", "--help", "plugins=[my_parts]"]) == 0
+    assert "model.side  4" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
