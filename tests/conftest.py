@@ -22,6 +22,8 @@ from scipy.io import savemat
 
 from svhncli import registry
 from svhncli.config import rules
+from svhncli.config.choices import CHOICES
+from svhncli.config.declare import BUILDS, ROOT_VALUES
 from svhncli.config.groups.data import SvhnConfig
 from svhncli.config.groups.optim import SgdConfig
 from svhncli.config.groups.reg import RegConfig
@@ -33,10 +35,12 @@ from svhncli.data.render.faces import Atlas, atlas
 from svhncli.data.render.world import STREET, load
 from svhncli.data.store.cache import Cache, default_root
 from svhncli.engine.preprocess import Preprocess
+from svhncli.registry.table import BUILDERS
 from svhncli.runs import checkpoint
 from svhncli.runs.results import Achieved, BestEpoch, Diagnosis, EpochRow, FoldSummary
 from svhncli.runs.run_dir import RunDir
 from svhncli.stats.intervals import wilson
+from svhncli.stats.metrics import METRICS
 from svhncli.stats.score import Score
 
 REPO = Path(__file__).resolve().parent.parent
@@ -183,6 +187,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Write a module that `plugins=[name]` imports; what it declares is forgotten after the test."""
+    tables: list[dict[Any, Any]] = [*CHOICES.values(), BUILDS, ROOT_VALUES, BUILDERS, METRICS]
+    before = [dict(table) for table in tables]
+    monkeypatch.syspath_prepend(str(folder))
+    written = set()
+
+    def write(name: str, text: str) -> None:
+        (folder / f"{name}.py").write_text(text)
+        written.add(name)
+
+    yield write
+    for name in written:
+        sys.modules.pop(name, None)
+    for table, kept in zip(tables, before, strict=True):
+        table.clear()
+        table.update(kept)
 
 
 @pytest.fixture

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from svhncli.cli import completion
 from svhncli.cli import main as cli
-from svhncli.config.choices import CHOICES
-from svhncli.config.declare import BUILDS
-from svhncli.stats.metrics import METRICS
 
 PLUGIN = '''
 from dataclasses import dataclass
@@ -58,15 +54,9 @@ MINE = ["plugins=[my_parts]", "model=tiny_net", "model.side=3", "metric=val_cert
 
 
 @pytest.fixture(autouse=True)
-def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder in which `plugins=[my_parts]` is found; what it declares is taken back afterwards."""
-    (folder / "my_parts.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "my_parts", raising=False)
-    yield
-    METRICS.pop("val_certainty", None)
-    if (kind := CHOICES["model"].pop("tiny_net", None)) is not None:
-        del BUILDS[kind]
+def my_parts(plugin: Callable[[str, str], None]) -> None:
+    """A folder in which `plugins=[my_parts]` is found."""
+    plugin("my_parts", PLUGIN)
 
 
 def test_a_model_and_a_metric_of_a_plugin_train_and_are_evaluated(
@@ -92,11 +82,11 @@ def test_help_and_completion_list_the_parts_of_a_plugin(capsys: pytest.CaptureFi
 
 
 def test_a_key_that_a_plugin_declares_as_a_plain_field_is_listed_too(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    plugin: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = PLUGIN.replace('side: int = key(4, "side of the pooled image", low=1)', "side: int = 4")
     assert plain != PLUGIN
-    (folder / "my_parts.py").write_text(plain)
+    plugin("my_parts", plain)
     assert cli.main(["train", "--help", "plugins=[my_parts]"]) == 0
     assert "model.side  4" in capsys.readouterr().out
 

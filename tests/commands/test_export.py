@@ -218,13 +218,13 @@ def test_an_export_replaces_an_older_one_and_nothing_else(
     assert not list(folder.glob(".writing-*"))
 
 
-@pytest.mark.parametrize("factor", [-1, 2], ids=["other readings", "other probabilities"])
+@pytest.mark.parametrize("factor", [-1, 2], ids=["other predictions", "other probabilities"])
 def test_an_export_that_disagrees_is_refused_and_leaves_nothing(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, factor: int
+    folder: Path, plugin: Callable[[str, str], None], capsys: pytest.CaptureFixture[str], factor: int
 ) -> None:
-    """A network that says something else while it is exported."""
-    name = f"restless{factor + 1}"
-    (folder / f"{name}.py").write_text(
+    """A network that computes something else while it is exported."""
+    plugin(
+        "restless",
         """
 from dataclasses import dataclass
 import torch
@@ -246,13 +246,10 @@ class Net(nn.Module):
         return (logits if torch.compiler.is_exporting() else FACTOR * logits).unflatten(1, self.out)
 
 register("model", Restless, lambda config, shape, n, k, dropout: Net(shape, n, k))
-""".replace("FACTOR", str(factor))
+""".replace("FACTOR", str(factor)),
     )
-    monkeypatch.syspath_prepend(str(folder))
-    kind = importlib.import_module(name).Restless
-    monkeypatch.setitem(CHOICES["model"], name, CHOICES["model"].pop(name))
-    write_run(folder / "run", Framing(12, 12), 1, kind())
-    assert cli.main(["export", "run", f"plugins=[{name}]"]) == 1
+    write_run(folder / "run", Framing(12, 12), 1, importlib.import_module("restless").Restless())
+    assert cli.main(["export", "run", "plugins=[restless]"]) == 1
     assert "PyTorch differ by" in capsys.readouterr().err
     assert sorted(path.name for path in (folder / "run").iterdir()) == ["best.pt", "config.yaml"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -421,9 +422,10 @@ def test_an_older_run_is_resumed_with_keys_that_are_newer(
 
 
 def test_a_plugin_s_model_trains_and_is_needed_again_to_resume(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    plugin: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "my_parts.py").write_text(
+    plugin(
+        "my_parts",
         """
 from dataclasses import dataclass
 from torch import nn
@@ -445,9 +447,8 @@ class Net(nn.Module):
         return self.head(self.body(x)).unflatten(1, self.out)
 
 register("model", Tiny, lambda config, shape, n, k, dropout: Net(shape, n, k, config.units))
-"""
+""",
     )
-    monkeypatch.syspath_prepend(str(folder))
     small = [word for word in SMALL if word != "model=linear"]
     assert cli.main(["train", "--json", *small, "plugins=[my_parts]", "model=tiny", "model.units=3"]) == 0
     summary = json.loads(capsys.readouterr().out)

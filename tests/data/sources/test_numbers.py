@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,9 @@ WORDS = ["plugins=[bars]", "data=bars", "model=linear", "reg=none", "epochs=15",
 
 
 @pytest.fixture
-def bars(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def bars(folder: Path, plugin: Callable[[str, str], None]) -> Path:
     """A folder where `plugins=[bars]` is found."""
-    (folder / "bars.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(str(folder))
+    plugin("bars", PLUGIN)
     return folder
 
 
