@@ -1,9 +1,10 @@
 """Hashes of the results of five short runs, to check that two versions of the code compute the same bits.
 
-    python benchmarks/same_bits.py [--out DIR]
+    python benchmarks/same_bits.py [--out DIR] [KEY=VALUE ...]
 
 The runs are a CNN, a spatial transformer on whole numbers, L0 gates, k-fold cross-validation, and real
-digits mixed with rendered ones. They use one thread in fp32. Checkpoints are hashed by content, without the
+digits mixed with rendered ones. They use one CPU thread in fp32; KEY=VALUE overrides, such as device=cuda,
+apply to all. Checkpoints are hashed by content, without the
 config that they contain, and metrics.csv by its bytes.
 """
 
@@ -35,15 +36,15 @@ RUNS = {
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep the runs in this folder")
-    out = parser.parse_args().out
+    options, overrides = parser.parse_known_args()
     search_path = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, "PYTHONPATH": search_path}
     with tempfile.TemporaryDirectory() as folder:
-        work = out or Path(folder)
+        work = options.out or Path(folder)
         work.mkdir(parents=True, exist_ok=True)
         write_digits(work / "svhn")
-        for name, overrides in RUNS.items():
-            command = [*SVHN, "train", "-q", *COMMON, *overrides, f"hydra.run.dir={name}"]
+        for name, own in RUNS.items():
+            command = [*SVHN, "train", "-q", *COMMON, *own, *overrides, f"hydra.run.dir={name}"]
             run_process(command, cwd=work, env=environment)
             for file in sorted((work / name).rglob("*")):
                 if file.name in ("best.pt", "last.pt", "metrics.csv"):
@@ -65,7 +66,7 @@ def write_digits(folder: Path) -> None:
 def digest(file: Path) -> str:
     sha = hashlib.sha256()
     if file.suffix == ".pt":
-        content = torch.load(file, weights_only=True)["content"]
+        content = torch.load(file, map_location="cpu", weights_only=True)["content"]
         content["meta"].pop("config")
         feed(sha, content)
     else:

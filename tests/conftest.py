@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forked import PIPE, Forked, Server
 from hypothesis import settings
 from scipy.io import savemat
 
@@ -86,9 +87,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Rendered and converted data goes to a folder of this session, not to the user's."""
+    """Rendered and converted data goes to a folder of this session, not to the user's.
+
+    Its processes share the folder: the faces take seconds to draw.
+    """
     before = {name: os.environ.get(name) for name in ("SVHN_CACHE", "COLUMNS")}
-    os.environ["SVHN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    base = tmp_path_factory.getbasetemp()
+    os.environ["SVHN_CACHE"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
     os.environ["COLUMNS"] = "100"
     yield
     for name, value in before.items():
@@ -182,6 +187,15 @@ def installed_faces() -> Atlas:
     return atlas(None, load(STREET), shared_cache())
 
 
+def link_faces(root: Path) -> None:
+    """Give another cache the faces, which take seconds to draw."""
+    installed_faces()
+    root.mkdir(exist_ok=True)
+    for kind in ("fonts", "painter"):
+        for known in shared_cache().root.glob(f"{kind}-*/"):
+            (root / known.name).symlink_to(known)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder."""
@@ -209,22 +223,20 @@ def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         table.update(kept)
 
 
-@pytest.fixture
-def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start `svhn …` in a process of its own, one thread; ended with the test."""
-    started: list[subprocess.Popen[str]] = []
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with Server() as started:
+        yield started
 
-    def start(*words: str, **more: object) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "svhncli", *words],
-            env={**os.environ, "PYTHONPATH": str(REPO)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **more,
-        )
-        started.append(process)
-        return process
+
+@pytest.fixture
+def spawn(server: Server) -> Iterator[Callable[..., Forked]]:
+    """Start `svhn …` in a process of its own (see `Server.start`); it is ended with the test."""
+    started: list[Forked] = []
+
+    def start(*words: str, stdout: int = PIPE, stderr: int = PIPE, **more: Any) -> Forked:
+        started.append(server.start(*words, stdout=stdout, stderr=stderr, **more))
+        return started[-1]
 
     yield start
     for process in started:

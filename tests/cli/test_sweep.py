@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import pickle
 import re
 import shutil
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPO, fold_summary
+from conftest import fold_summary
+from forked import Forked
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,28 +154,19 @@ def test_a_mistake_that_all_jobs_share_is_refused_before_any(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_the_whole_sweep_and_says_how_to_go_on(
-    number: signal.Signals, code: int, empty_folder: Path
+    number: signal.Signals, code: int, empty_folder: Path, spawn: Callable[..., Forked]
 ) -> None:
-    words = [*SMALL, "epochs=1000000", "reg.patience=0", "lr=1e-3,1e-4"]
-    env = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "svhncli", "train", "-m", *words],
-        env=env,
-        cwd=empty_folder,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if line.startswith("epoch") and not any(each.startswith("epoch") for each in said[:-1]):
-                process.send_signal(number)
-            if line.startswith("job 2/2"):
-                process.kill()
-    assert process.returncode == code, said[-5:]
-    assert said[-1] == f"  hint: resume with: svhn train --resume {the_sweep()}\n"
-    assert "Traceback" not in "".join(said)
+    process = spawn("train", "-m", *SMALL, "epochs=1000000", "reg.patience=0", "lr=1e-3,1e-4")
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if line.startswith("epoch") and not any(earlier.startswith("epoch") for earlier in lines[:-1]):
+            process.send_signal(number)
+        if line.startswith("job 2/2"):
+            process.kill()
+    assert process.wait() == code, lines[-5:]
+    assert lines[-1] == f"  hint: resume with: svhn train --resume {the_sweep()}\n"
+    assert "Traceback" not in "".join(lines)
 
 
 # ----------------------------------------------------------------------------- going on

@@ -7,14 +7,14 @@ import json
 import os
 import pty
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import requests_of, write_mat
+from forked import Forked
 
 from svhncli.cli import main as cli
 from svhncli.commands.human import CLEAR
@@ -24,11 +24,10 @@ from svhncli.stats.intervals import wilson
 MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
 
 
-def play(folder: Path, keys: str, *words: str) -> tuple[int, str]:
+def play(spawn: Callable[..., Forked], folder: Path, keys: str, *words: str) -> tuple[int, str]:
     """Type a key for each picture of a quiz, once it is drawn; the exit code and the screen."""
     leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "svhncli", "human", *words]
-    process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, cwd=folder)
+    process = spawn("human", *words, stdin=follower, stdout=follower, stderr=follower, cwd=folder)
     os.close(follower)
     screen, sent = b"", 0
     with contextlib.suppress(OSError):  # EIO, once nobody writes any more
@@ -41,9 +40,11 @@ def play(folder: Path, keys: str, *words: str) -> tuple[int, str]:
     return process.wait(), screen.decode()
 
 
-def test_every_digit_answers_a_picture_and_the_result_is_saved(folder: Path) -> None:
+def test_every_digit_answers_a_picture_and_the_result_is_saved(
+    folder: Path, spawn: Callable[..., Forked]
+) -> None:
     write_mat(folder / "d", "train", 100, 0)
-    code, screen = play(folder, "3731", *MAT, "n=4", "seed=5")
+    code, screen = play(spawn, folder, "3731", *MAT, "n=4", "seed=5")
     assert code == 0, screen[-500:]
     result = json.loads((folder / "outputs" / "human" / "result.json").read_text())
     assert [one["answer"] for one in result["answers"]] == [*"3731"]
@@ -54,14 +55,14 @@ def test_every_digit_answers_a_picture_and_the_result_is_saved(folder: Path) -> 
     assert "image 4 of 4" in screen
 
 
-def test_ctrl_c_saves_what_was_answered(folder: Path) -> None:
+def test_ctrl_c_saves_what_was_answered(folder: Path, spawn: Callable[..., Forked]) -> None:
     write_mat(folder / "d", "train", 100, 0)
-    code, screen = play(folder, "12\x03", *MAT, "n=9")
+    code, screen = play(spawn, folder, "12\x03", *MAT, "n=9")
     assert code == 130
     assert "stopped after 2 of 9 images" in screen
     saved = (folder / "outputs" / "human" / "result.json").read_bytes()
     assert json.loads(saved)["n"] == 2
-    code, screen = play(folder, "3", *MAT, "n=1")
+    code, screen = play(spawn, folder, "3", *MAT, "n=1")
     assert code == 2
     assert "already has answers" in screen
     assert (folder / "outputs" / "human" / "result.json").read_bytes() == saved

@@ -7,13 +7,13 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.fft
 from conftest import write_mat
+from forked import Forked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from photo_files import fields, write_mchar
@@ -308,7 +308,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_command_writes_what_it_found_and_replaces_only_its_own(
-    folder: Path, spawn: Callable[..., Popen[str]], capsys: pytest.CaptureFixture[str]
+    folder: Path, spawn: Callable[..., Forked], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for part, n, seed in (("train", 300, 0), ("test", 80, 1)):
         write_mat(folder / "d", part, n, seed)
@@ -468,7 +468,7 @@ def test_a_run_whose_data_changed_is_refused(
 
 
 def test_a_run_of_one_fold_is_refused_with_the_way_to_folds(
-    folder: Path, spawn: Callable[..., Popen[str]], capsys: pytest.CaptureFixture[str]
+    folder: Path, spawn: Callable[..., Forked], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "run").mkdir()
     config = ["lr: 0.1", "data: {name: synth}", "split: {name: holdout}", "model: {name: linear}"]

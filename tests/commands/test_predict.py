@@ -8,8 +8,6 @@ import io
 import json
 import os
 import pty
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import write_mat, write_run
+from forked import PIPE, Forked
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -57,10 +56,11 @@ def predict(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, s
     return list(csv.DictReader(io.StringIO(out), strict=True))
 
 
-def test_on_a_terminal_the_rows_stand_on_lines_of_their_own(numbers: Path, folder: Path) -> None:
+def test_on_a_terminal_the_rows_stand_on_lines_of_their_own(
+    numbers: Path, folder: Path, spawn: Callable[..., Forked]
+) -> None:
     leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "svhncli", "predict", str(numbers), str(folder / "photos")]
-    process = subprocess.Popen(command, stdout=follower, stderr=follower)
+    process = spawn("predict", str(numbers), str(folder / "photos"), stdout=follower, stderr=follower)
     os.close(follower)
     shown = b""
     with contextlib.suppress(OSError):  # EIO, once nobody writes any more
@@ -209,10 +209,10 @@ def test_paths_and_run_may_be_written_as_keys(numbers: Path, capsys: pytest.Capt
 
 
 def test_a_list_of_files_comes_on_standard_input(
-    numbers: Path, spawn: Callable[..., subprocess.Popen[str]], folder: Path
+    numbers: Path, spawn: Callable[..., Forked], folder: Path
 ) -> None:
     names = [f"photos/{i:02}.png" for i in (3, 1, 2)]
-    process = spawn("predict", "run", "-", cwd=folder, stdin=subprocess.PIPE)
+    process = spawn("predict", "run", "-", cwd=folder, stdin=PIPE)
     out, err = process.communicate("\n".join(names))
     assert process.returncode == 0, err
     assert [row["file"] for row in csv.DictReader(io.StringIO(out))] == names
@@ -220,7 +220,7 @@ def test_a_list_of_files_comes_on_standard_input(
 
 @pytest.mark.skipif(os.name == "nt", reason="names of files are text there")
 def test_a_name_that_is_no_text_keeps_its_bytes(
-    numbers: Path, spawn: Callable[..., subprocess.Popen[str]], folder: Path
+    numbers: Path, spawn: Callable[..., Forked], folder: Path
 ) -> None:
     odd = os.fsdecode(b"\xff.png")
     try:
@@ -303,9 +303,9 @@ def test_strict_ends_at_a_broken_file_and_leaves_none_behind(
 
 
 def test_strict_blames_the_picture_not_the_file_that_is_written(
-    numbers: Path, spawn: Callable[..., subprocess.Popen[str]], folder: Path
+    numbers: Path, spawn: Callable[..., Forked], folder: Path
 ) -> None:
-    process = spawn("predict", "run", "-", "out=read.csv", "strict=true", cwd=folder, stdin=subprocess.PIPE)
+    process = spawn("predict", "run", "-", "out=read.csv", "strict=true", cwd=folder, stdin=PIPE)
     _, err = process.communicate("photos/01.png\nphotos/01.png/inner.png\n")
     assert process.returncode == 3
     assert "cannot read the image 'photos/01.png/inner.png'" in err

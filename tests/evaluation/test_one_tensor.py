@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 from photo_files import (
     Row,
     leftovers,
@@ -218,7 +218,7 @@ def remove_labels(root: Path) -> None:
 
 @pytest.mark.parametrize("damage", [damage_picture, remove_picture, cut_labels, remove_labels])
 def test_bad_data_ends_the_command_with_one_message_and_code_3(
-    folder: Path, spawn: Callable[..., subprocess.Popen[str]], damage: Callable[[Path], None]
+    folder: Path, spawn: Callable[..., Forked], damage: Callable[[Path], None]
 ) -> None:
     write_mchar(folder / "data" / "mchar", "train", 5, 0)
     damage(folder / "data" / "mchar")

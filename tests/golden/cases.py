@@ -1,38 +1,25 @@
-"""The commands whose results are pinned, and what is seen of each: exit code, standard output, files.
-
-Run as a program (`cases.py FOLDER SEED`), it runs them all in FOLDER, one after another, and prints the
-shapes of what came out. Each has a process of its own, which does what `python -m svhncli` does; it is
-forked from one that has imported torch, which takes seconds.
-"""
+"""The commands whose results are pinned, and what is seen of each: exit code, standard output, files."""
 
 from __future__ import annotations
 
-import gc
-import importlib
 import json
 import os
 import pty
 import re
-import runpy
 import shlex
 import shutil
-import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from forked import PIPE, Server
 from golden.shapes import merged, shape
 
 HERE = Path(__file__).resolve().parent
-SLOW = (
-    *("torch", "hydra", "jinja2", "rich.progress", "scipy.optimize", "scipy.stats"),
-    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
-)
-"""What takes long to import."""
 
 
 @dataclass(frozen=True)
@@ -152,44 +139,29 @@ CASES = [
 # ----------------------------------------------------------------------------- run
 
 
-def observed(folder: Path, seed: int = 0) -> dict[str, Any]:
+def observed(server: Server, folder: Path, seed: int = 0) -> dict[str, Any]:
     """Run the cases in an empty folder. Of each {"command", "exit", "stdout", "files"}."""
-    done = subprocess.run(
-        [sys.executable, __file__, str(folder), str(seed)],
-        env={"SVHN_CACHE": str(folder / "cache"), **os.environ, "PYTHONPATH": str(HERE.parent.parent)},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return json.loads(done.stdout)
-
-
-def main(folder: Path, seed: str) -> None:
-    for module in SLOW:
-        importlib.import_module(module)
-    gc.freeze()  # the processes need not look through it
-    os.chdir(folder)
     for name in ("old", "old-copy"):
-        shutil.copytree(HERE / "run-0.1", name)
-    shutil.copytree(HERE / "data-0.1", "old-data")
-    found = {}
+        shutil.copytree(HERE / "run-0.1", folder / name)
+    shutil.copytree(HERE / "data-0.1", folder / "old-data")
+    results = {}
     for case in CASES:
-        code = _run(case, case.words.format(seed=seed))
-        if code and not case.keys:
-            print(f"{case.name}: {Path('stderr').read_text()[-500:]}", file=sys.stderr)
-        found[case.name] = {
+        code, out = _run(server, case, folder, case.words.format(seed=seed))
+        results[case.name] = {
             "command": case.words,
             "exit": str(code),
-            "stdout": _of_text(Path("stdout").read_text()),
-            "files": _of_files(Path(case.look)) if case.look else {},
+            "stdout": _of_text(out),
+            "files": _of_files(folder, folder / case.look) if case.look else {},
         }
-    print(json.dumps(found))
+    return results
 
 
-def _run(case: Case, words: str) -> int:
-    """The exit code. What the command says is in the file `stderr`, or, where keys are typed, nowhere."""
-    pid, terminal = pty.fork() if case.keys else (os.fork(), -1)
-    if pid == 0:
-        _become(case, words)
+def _run(server: Server, case: Case, folder: Path, words: str) -> tuple[int, str]:
+    """The exit code and standard output. Where keys are typed, standard error is shown on a terminal."""
+    terminal, follower = pty.openpty() if case.keys else (-1, os.open(os.devnull, os.O_RDWR))
+    command = [*shlex.split(words), *["--json"] * case.json]
+    process = server.start(*command, cwd=folder, stdin=follower, stdout=PIPE, stderr=follower)
+    os.close(follower)
     screen, typed = b"", 0
     with suppress(OSError):  # once nobody writes any more
         while case.keys and (piece := os.read(terminal, 65536)):
@@ -197,24 +169,8 @@ def _run(case: Case, words: str) -> int:
             if typed < len(case.keys) and screen.count(case.when.encode()) > typed:
                 os.write(terminal, case.keys[typed].encode())
                 typed += 1
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def _become(case: Case, words: str) -> NoReturn:
-    """Be `python -m svhncli`, but end without taking torch down, which takes a second."""
-    for number, name in enumerate((os.devnull, "stdout", "stderr")):
-        if name == "stdout" or not case.keys:
-            os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
-    sys.argv = ["svhn", *shlex.split(words), *["--json"] * case.json]
-    code = 1
-    try:
-        runpy.run_module("svhncli", run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        code = int(end.code or 0)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    out, _ = process.communicate()
+    return process.returncode, out
 
 
 # ----------------------------------------------------------------------------- what is seen
@@ -228,7 +184,7 @@ def _of_text(text: str) -> Any:
         return text.partition("\n")[0]
 
 
-def _of_files(place: Path) -> dict[str, Any]:
+def _of_files(folder: Path, place: Path) -> dict[str, Any]:
     """Path -> the shape of a JSON file, the header of a CSV, "file" for others.
 
     Folders that differ in a number, such as those of folds, are taken together. Pictures are left out, since
@@ -237,11 +193,7 @@ def _of_files(place: Path) -> dict[str, Any]:
     found: dict[str, list[Any]] = {}
     for path in [place] if place.is_file() else sorted(place.rglob("*")):
         if path.is_file() and path.suffix != ".png" and "/." not in str(path):
-            name = re.sub(r"\d+(?=[^/]*/)", "*", str(path))
+            name = re.sub(r"\d+(?=[^/]*/)", "*", path.relative_to(folder).as_posix())
             is_text = path.suffix in (".json", ".csv")
             found.setdefault(name, []).append(_of_text(path.read_text()) if is_text else "file")
     return {name: merged(shapes) for name, shapes in found.items()}
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), sys.argv[2])

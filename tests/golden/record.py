@@ -7,6 +7,7 @@ by chance, such as the precision of a digit that was never read.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from forked import Server
 from golden.cases import HERE, observed
 from golden.shapes import merged
 
@@ -37,8 +39,9 @@ def text(value: Any, indent: str = "") -> str:
 def record() -> None:
     each = []
     for seed in SEEDS:
-        with tempfile.TemporaryDirectory() as folder:
-            each.append(observed(Path(folder), seed))
+        with tempfile.TemporaryDirectory() as folder, Server() as server:
+            os.environ["SVHN_CACHE"] = f"{folder}/cache"
+            each.append(observed(server, Path(folder), seed))
     for old in HERE.glob("*.json"):
         old.unlink()
     for name in each[0]:

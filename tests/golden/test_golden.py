@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import Server
 from golden.cases import observed
 from golden.shapes import differences, merged, shape
 
@@ -26,9 +27,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def now(place: Path) -> dict[str, Any]:
+def now(server: Server, place: Path) -> dict[str, Any]:
     """What all commands print and leave, run once in `place`."""
-    return observed(place)
+    return observed(server, place)
 
 
 def test_every_command_is_recorded(now: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ def test_two_sizes_are_too_few() -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.full
 def test_the_interval_holds_the_truth_about_as_often_as_the_docstring_says() -> None:
     """10 simulated curves of 3 draws at each of 5 sizes; 87 of 100 are expected to hold it."""
     true, n = PowerLaw(0.03, 3.0, 0.5), np.repeat(SIZES, 3)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import write_mat
+from forked import Forked
 
 from svhncli.cli import main as cli
 from svhncli.core.files import TEMP_PREFIX
 from svhncli.data.store.cache import default_root
 from svhncli.runs import checkpoint
 
-Spawn = Callable[..., "subprocess.Popen[str]"]
+Spawn = Callable[..., Forked]
 
 # Everything that carries state: EMA, momentum, plateau, patience, dropout, mixup, cutmix, augmentation.
 RUN = [
@@ -39,11 +39,11 @@ RUN = [
 ]
 
 
-def train(spawn: Spawn, folder: Path, *words: str) -> subprocess.Popen[str]:
+def train(spawn: Spawn, folder: Path, *words: str) -> Forked:
     return spawn("train", f"hydra.run.dir={folder}", *RUN, *words)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish(process: Forked) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
@@ -68,7 +68,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def signal_at(process: subprocess.Popen[str], text: str, number: signal.Signals) -> str:
+def signal_at(process: Forked, text: str, number: signal.Signals) -> str:
     """Send a signal as soon as a line of the progress says `text`; what was printed until then."""
     assert process.stderr is not None
     seen = ""

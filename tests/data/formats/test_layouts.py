@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from conftest import REAL, shared_cache
+from forked import Forked
 from PIL import Image
 from scipy.io import loadmat
 
@@ -229,7 +229,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.e2e
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_leftovers_of_a_killed_write_are_removed_by_the_next(
-    tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]
+    tmp_path: Path, spawn: Callable[..., Forked]
 ) -> None:
     words = ("render", "layout=mchar", f"out={tmp_path / 'out'}", "part=train")
     process = spawn(*words, "data.n_train=100000")

@@ -6,14 +6,14 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import installed_faces, shared_cache
+from conftest import link_faces, shared_cache
+from forked import Forked
 
 from svhncli.cli import main as cli
 from svhncli.core.errors import SvhnError
@@ -26,7 +26,7 @@ from svhncli.engine.batches import training_images
 
 pytestmark = pytest.mark.engine
 
-Spawn = Callable[..., "subprocess.Popen[str]"]
+Spawn = Callable[..., Forked]
 CPU = torch.device("cpu")
 SIDE = 16
 SMALL = ["data.n_train=300", "data.n_test=0", "threads=1", "device=cpu", "model=linear"]
@@ -46,13 +46,8 @@ def as_set(images: np.ndarray | torch.Tensor) -> set[bytes]:
 
 @pytest.fixture(autouse=True)
 def _known_faces(tmp_path: Path) -> None:
-    """Fills the caches of these tests with the faces, which take seconds to draw."""
-    installed_faces()
     for root in (tmp_path, tmp_path / "cache"):
-        root.mkdir(exist_ok=True)
-        for kind in ("fonts", "painter"):
-            for known in shared_cache().root.glob(f"{kind}-*"):
-                (root / known.name).symlink_to(known)
+        link_faces(root)
 
 
 def leftovers(cache: Path) -> list[Path]:
@@ -160,7 +155,7 @@ def test_the_first_epoch_is_bit_identical_to_a_fixed_set_and_the_second_is_not(
     assert new[1] != fixed[1]
 
 
-@pytest.mark.parametrize("split", ["kfold split.k=2", "bootstrap split.n=2"])
+@pytest.mark.parametrize("split", ["kfold split.k=2 jobs=2", "bootstrap split.n=2 jobs=1"])
 def test_every_fold_has_its_own_number_of_new_images(
     folder: Path, capsys: pytest.CaptureFixture[str], split: str
 ) -> None:
@@ -191,7 +186,7 @@ ENDS = {
 }
 
 
-def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+def end(process: Forked) -> tuple[int, str]:
     """Waits for the last process that holds the pipe, including a renderer."""
     _, err = process.communicate(timeout=120)
     return process.returncode, err

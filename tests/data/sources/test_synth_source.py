@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import REPO, installed_faces, shared_cache
+from conftest import REPO, link_faces, shared_cache
 from filelock import FileLock
+from forked import Forked
 
 from svhncli.core.files import TEMP_PREFIX
 from svhncli.data.dataset import DataSet
@@ -102,6 +103,8 @@ load(n_train=300, n_test=70, seed=0, size=16, cache=Cache(Path(sys.argv[1])), pr
 
 @pytest.mark.e2e
 def test_a_kill_while_rendering_costs_nothing_but_time(tmp_path: Path) -> None:
+    for name in ("killed", "other"):
+        link_faces(tmp_path / name)
     command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]
     assert subprocess.run(command, cwd=REPO).returncode == -9
     assert list((tmp_path / "killed").glob(f"{TEMP_PREFIX}*"))
@@ -114,14 +117,13 @@ def test_a_kill_while_rendering_costs_nothing_but_time(tmp_path: Path) -> None:
 @pytest.mark.e2e
 @pytest.mark.parametrize("words", [["lr=0.001"], ["-m", "lr=0.001,0.002"]], ids=["a run", "a sweep"])
 def test_a_command_that_waits_logs_the_reason_once(
-    folder: Path, spawn: Callable[..., subprocess.Popen[str]], words: list[str]
+    folder: Path, spawn: Callable[..., Forked], words: list[str]
 ) -> None:
-    installed_faces()
-    before = {*shared_cache().root.glob("synth-train-*/")}
-    small = f"data.n_train={200 + len(words)}", "data.n_test=50", "epochs=1", "model=linear", "threads=1"
+    link_faces(folder / "cache")
+    small = "data.n_train=200", "data.n_test=50", "epochs=1", "model=linear", "threads=1", "cache=cache"
     first = spawn("train", *small, "-q")
     assert first.wait() == 0, first.stderr.read()
-    [prepared] = {*shared_cache().root.glob("synth-train-*/")} - before
+    [prepared] = (folder / "cache").glob("synth-train-*/")
     (prepared / META).unlink()
     with FileLock(f"{prepared}.lock"):
         process = spawn("train", *small, "-q", *words)

@@ -1,0 +1,203 @@
+"""Processes that do what `python -m svhncli` does, forked from one that has imported torch already.
+
+Importing it takes seconds, which is most of what a short command takes. A forked process is a real one, with
+its own pid, signals, files, folder and environment.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import termios
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Timer
+from typing import IO, Any, NoReturn
+
+REPO = Path(__file__).resolve().parent.parent
+SLOW = (
+    *("torch", "hydra", "jinja2", "rich.progress", "scipy.optimize", "scipy.stats"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+)
+"""What takes long to import; nothing of svhncli."""
+PIPE = subprocess.PIPE
+
+
+class Server:
+    """The process from which others are forked. It ends with the block that uses it."""
+
+    def __init__(self) -> None:
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, __file__, str(theirs.fileno())]
+            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+        self.process.wait()
+
+    def start(
+        self,
+        *words: str,
+        cwd: Path | str | None = None,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        start_new_session: bool = False,
+    ) -> Forked:
+        """Run `svhn words`. A stream is PIPE, a descriptor or, by default, this process's own.
+
+        A standard input that is a terminal becomes the terminal of a new session, whose Ctrl-C arrives.
+        """
+        request = {
+            "words": words,
+            "cwd": str(cwd or Path.cwd()),
+            "env": {**os.environ, "PYTHONPATH": str(REPO)},
+            "start_new_session": start_new_session,
+        }
+        read_end, stdin = os.pipe() if stdin == PIPE else (stdin or 0, None)
+        ours, theirs = socket.socketpair()
+        given, kept = [read_end], []
+        for number, stream in ((1, stdout), (2, stderr)):
+            own, other = os.pipe() if stream == PIPE else (None, number if stream is None else stream)
+            given.append(other)
+            kept.append(own)
+        socket.send_fds(self.socket, [json.dumps(request).encode()], [*given, theirs.fileno()])
+        theirs.close()
+        for fd, pipe in zip(given, (stdin, *kept), strict=True):
+            if pipe is not None:
+                os.close(fd)
+        return Forked(ours, stdin, *kept)
+
+
+class Forked:
+    """A process, used like a `subprocess.Popen` in text mode."""
+
+    def __init__(
+        self, status: socket.socket, stdin: int | None, stdout: int | None, stderr: int | None
+    ) -> None:
+        with status:
+            self._status = status.makefile("r")
+        self.pid = int(self._status.readline())
+        self.returncode: int | None = None
+        self.stdin = None if stdin is None else os.fdopen(stdin, "w")
+        self.stdout, self.stderr = (None if fd is None else os.fdopen(fd) for fd in (stdout, stderr))
+
+    def wait(self, timeout: float = 300) -> int:
+        """The exit code; a process that takes longer than `timeout` seconds is killed."""
+        if self.returncode is None:
+            guard = Timer(timeout, self.kill)
+            guard.start()
+            with self._status:
+                self.returncode = int(self._status.readline())
+            guard.cancel()
+        return self.returncode
+
+    def communicate(self, text: str = "", timeout: float = 300) -> tuple[str, str]:
+        """Type the text into its standard input, close it and wait; the process's output and errors."""
+        with ThreadPoolExecutor(2) as pool:
+            out, err = (pool.submit(_drain, pipe) for pipe in (self.stdout, self.stderr))
+            if self.stdin is not None and not self.stdin.closed:
+                with self.stdin:
+                    self.stdin.write(text)
+            self.wait(timeout)
+        return out.result(), err.result()
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def _drain(pipe: IO[str] | None) -> str:
+    if pipe is None or pipe.closed:
+        return ""
+    with pipe:
+        return pipe.read()
+
+
+# ----------------------------------------------------------------------------- in the server
+
+
+def serve(requests: socket.socket) -> None:
+    """Fork a process for every request, until nobody can send one."""
+    for module in SLOW:
+        importlib.import_module(module)
+    gc.freeze()  # the processes need not look through it
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 4)
+        if not request:
+            return
+        if os.fork() == 0:
+            _keep(json.loads(request), descriptors, requests)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _keep(request: dict[str, Any], descriptors: list[int], requests: socket.socket) -> NoReturn:
+    """Start the process, report its number, wait for it and report its exit code."""
+    requests.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    *streams, status = descriptors
+    pid = os.fork()
+    if pid == 0:
+        os.close(status)
+        _become(request, streams)
+    for stream in streams:
+        os.close(stream)
+    os.write(status, f"{pid}\n".encode())
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        os.write(status, f"{code}\n".encode())
+    finally:
+        os._exit(0)
+
+
+def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
+    """Be `python -m svhncli`, but end without taking torch down, which takes half a second."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    if request["start_new_session"] or os.isatty(0):
+        os.setsid()
+    if os.isatty(0):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.path[0:1] = [request["cwd"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = ["svhn", *request["words"]]
+    code = 1
+    try:
+        runpy.run_module("svhncli", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))
