@@ -18,7 +18,7 @@ from svhncli.analysis.compare import verdict
 from svhncli.analysis.compare.pairing import pair
 from svhncli.analysis.compare.sides import Side, Training
 from svhncli.core.rng import numpy_generator
-from svhncli.runs.predictions import Readings
+from svhncli.runs.predictions import PredictionRows
 
 LEVEL = 0.95
 
@@ -31,7 +31,7 @@ def simulate(rng: np.random.Generator, difficulty: np.ndarray, skill: float, sd:
     for seed in range(n_seeds):
         chance = 1 / (1 + np.exp(difficulty - rng.normal(skill, sd)))
         predictions = np.where(rng.random(n) < chance, "1", "7")
-        runs.append(Training(seed, "", 4 * n, n, Readings(index, index, labels, predictions, labels)))
+        runs.append(Training(seed, "", 4 * n, n, PredictionRows(index, index, labels, predictions, labels)))
     return Side(Path(), "simulated", "", "train", runs)
 
 

@@ -100,9 +100,11 @@ class Forked:
         if self.returncode is None:
             guard = Timer(timeout, self.kill)
             guard.start()
-            with self._status:
-                self.returncode = int(self._status.readline())
-            guard.cancel()
+            try:
+                with self._status:
+                    self.returncode = int(self._status.readline())
+            finally:
+                guard.cancel()
         return self.returncode
 
     def communicate(self, text: str = "", timeout: float = 300) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from svhncli.report.comparison import ComparedRun, ComparisonResult
 from svhncli.report.differences import comparison_tables, draw_differences
 from svhncli.report.terminal import Show, facts, width
 
-RESULT, PICTURE = "result.json", "differences.png"
+RESULT, PLOT = "result.json", "differences.png"
 
 
 def run(config: CompareConfig) -> ComparisonResult:
@@ -55,10 +55,10 @@ def run(config: CompareConfig) -> ComparisonResult:
         differs=differing_keys(compared),
         unfinished=unfinished,
     )
-    with new_folder(out, {RESULT, PICTURE}) as folder:
-        draw_differences(folder / PICTURE, result)
+    with new_folder(out, {RESULT, PLOT}) as folder:
+        draw_differences(folder / PLOT, result)
         write_json(folder / RESULT, to_plain(result))
-    return replace(result, picture=str(out / PICTURE), out=str(out))
+    return replace(result, picture=str(out / PLOT), out=str(out))
 
 
 def table(result: ComparisonResult) -> Iterator[RenderableType]:
@@ -74,6 +74,6 @@ def letters(number: int) -> str:
 
 
 def _facts(name: str, side: sides.Side) -> ComparedRun:
-    index, scores, _ = side.by_picture
+    index, scores, _ = side.by_image
     trainings = len(side.trainings) if side.config else 0
     return ComparedRun(name, str(side.path), side.data, trainings, len(index), float(scores.mean()))

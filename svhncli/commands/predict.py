@@ -16,7 +16,7 @@ from rich.console import RenderableType
 from svhncli.config.verbs import PredictConfig
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, write_csv, write_rows
-from svhncli.core.labels import read
+from svhncli.core.labels import decode
 from svhncli.core.plain import inlined
 from svhncli.data import inputs
 from svhncli.data.framing import Framing
@@ -185,7 +185,7 @@ def _rows(named: Iterator[Named], fold: Trained) -> tuple[list[str], Iterator[di
     def rows() -> Iterator[dict[str, str]]:
         for name, probabilities in named:
             if probabilities is not None:
-                guess = read(probabilities)
+                guess = decode(probabilities)
                 digits = {f"c{place}": f"{p:.6g}" for place, p in enumerate(guess.digits, 1)}
                 row = {"file": name, "prediction": guess.text, "confidence": f"{guess.confidence:.6g}"}
                 yield row | digits
@@ -201,8 +201,8 @@ def _submission(named: Iterator[Named], counts: Counts) -> tuple[list[str], Iter
         for name, probabilities in named:
             code = GUESS
             if probabilities is not None:
-                counts.without_digits += not read(probabilities).text
-                code = read(probabilities, demand_digit=True).text
+                counts.without_digits += not decode(probabilities).text
+                code = decode(probabilities, demand_digit=True).text
             yield dict(zip(submission.HEADER, (os.path.basename(name), code), strict=True))
 
     return list(submission.HEADER), rows()

@@ -127,9 +127,9 @@ def _compared(data: SynthConfig, spec: Spec, factor: str, cache: Cache) -> list[
     """The same scenes without a factor and with it: those that it changes the most."""
     specs = replace(spec, without=(*spec.without, factor)), replace(spec, always=(factor,))
     if factor in painter.OF_A_HAND:
-        without, always = (_specimens(data, each_spec) for each_spec in specs)
+        without, always = (_specimens(data, sheet_spec) for sheet_spec in specs)
     else:
-        without, always = (_drawn(data, each_spec, cache, COMPARED) for each_spec in specs)
+        without, always = (_drawn(data, sheet_spec, cache, COMPARED) for sheet_spec in specs)
     change = np.abs(without.astype(np.int16) - always).mean((1, 2, 3))
     shown = np.sort(np.argsort(-change, kind="stable")[:SHOWN])
     return [(f"without {factor}", without[shown]), (f"with {factor}", always[shown])]

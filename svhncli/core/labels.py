@@ -18,7 +18,7 @@ def as_text(classes: np.ndarray) -> str:
 
 
 @dataclass(frozen=True)
-class Reading:
+class DecodedNumber:
     """The predicted number of an image.
 
     text: its digits, leading zeros kept; empty if every position is blank.
@@ -31,7 +31,7 @@ class Reading:
     digits: tuple[float, ...]
 
 
-def read(probabilities: np.ndarray, demand_digit: bool = False) -> Reading:
+def decode(probabilities: np.ndarray, demand_digit: bool = False) -> DecodedNumber:
     """The most likely class at every position of one image, from float (L, K); K is 11 with the blank.
 
     demand_digit: predict the most likely number with at least one digit. If every position is most likely
@@ -45,4 +45,4 @@ def read(probabilities: np.ndarray, demand_digit: bool = False) -> Reading:
         classes[position] = digits[position].argmax()
     chosen = np.take_along_axis(probabilities, classes[:, None], -1)[:, 0].tolist()
     pairs = [(k, p) for k, p in zip(classes.tolist(), chosen, strict=True) if k != BLANK]
-    return Reading("".join(str(k) for k, _ in pairs), math.prod(chosen), tuple(p for _, p in pairs))
+    return DecodedNumber("".join(str(k) for k, _ in pairs), math.prod(chosen), tuple(p for _, p in pairs))

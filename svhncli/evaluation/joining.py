@@ -17,7 +17,7 @@ from svhncli.evaluation import trained
 from svhncli.evaluation.trained import Trained
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.runs.locate import member_files
-from svhncli.runs.predictions import COLLECTED, read_collected, read_rows
+from svhncli.runs.predictions import COLLECTED, read_collected, read_probabilities
 from svhncli.runs.run_dir import RunDir
 from svhncli.stats import scores
 
@@ -74,14 +74,14 @@ def _matches(word: str) -> list[str]:
 
 
 def _refuse_unlike(first: Trained, other: Trained) -> None:
-    for what, one, two in (
+    for name, own, others in (
         ("part of a photograph", first.preprocess.framing, other.preprocess.framing),
         ("positions", first.meta["positions"], other.meta["positions"]),
         ("classes", first.meta["classes"], other.meta["classes"]),
     ):
-        if one != two:
+        if own != others:
             raise UsageError(
-                f"'{first.path}' and '{other.path}' do not have the same {what}: {one} and {two}",
+                f"'{first.path}' and '{other.path}' do not have the same {name}: {own} and {others}",
                 "join networks that were trained for the same task",
             )
 
@@ -174,7 +174,7 @@ def _held_out(unit: Unit) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
     folder, sizes = first.path.parent, (first.meta["positions"], first.meta["classes"])
     own = all(path.name == "best.pt" for path in unit.paths) and (folder / "split.json").is_file()
     if own and len(unit.paths) == 1 and (folder / PREDICTIONS).is_file():
-        predictions = read_rows(folder / PREDICTIONS, *sizes, "train the run again that wrote it")
+        predictions = read_probabilities(folder / PREDICTIONS, *sizes, "train the run again that wrote it")
     elif own and len(unit.paths) > 1 and (folder.parent / COLLECTED).is_file():
         predictions = read_collected(RunDir(folder.parent), *sizes)
     else:

@@ -34,7 +34,7 @@ class Show:
         self.quiet = bool(os.environ.get("SVHN_QUIET"))
         self.log: Path | None = None
         self._progress: Progress | None = None
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def say(self, text: str, style: str = "") -> None:
         """One line to stderr and to the log."""
@@ -95,8 +95,8 @@ class Show:
 
     def work(self, what: str, done: int, total: int | None) -> None:
         """Progress of a piece of preparation: a bar on a terminal, elsewhere a line when it starts."""
-        if self._progress is None and what not in self._said:
-            self._said.add(what)
+        if self._progress is None and what not in self._logged:
+            self._logged.add(what)
             self.say(f"{what} ...")
         self.step(what, done, total)
 

@@ -52,7 +52,9 @@ def read_predictions(path: Path, positions: int, classes: int) -> tuple[np.ndarr
     Raises:
         CheckpointError: it is not what `write_predictions` writes, naming the line.
     """
-    _, made, labels = read_rows(path, positions, classes, "remove it to continue without a temperature")
+    _, made, labels = read_probabilities(
+        path, positions, classes, "remove it to continue without a temperature"
+    )
     return made, labels
 
 
@@ -68,14 +70,14 @@ def read_collected(run: RunDir, positions: int, classes: int) -> tuple[np.ndarra
         CheckpointError: the file is missing or is not what `collect_predictions` writes.
     """
     hint = f"svhn train --resume {run.path} writes it again"
-    indices, made, labels = read_rows(run.path / COLLECTED, positions, classes, hint)
+    indices, made, labels = read_probabilities(run.path / COLLECTED, positions, classes, hint)
     index, first, place = np.unique(indices, return_index=True, return_inverse=True)
     sums = np.zeros((len(index), *made.shape[1:]))
     np.add.at(sums, place, made)
     return index, (sums / np.bincount(place)[:, None, None]).astype(np.float32), labels[first]
 
 
-def read_rows(
+def read_probabilities(
     path: Path, positions: int, classes: int, hint: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices int64 (N,), probabilities float32 (N, positions, classes) and labels int64 (N, positions).
@@ -109,32 +111,32 @@ def read_rows(
 
 
 @dataclass(frozen=True)
-class Readings:
+class PredictionRows:
     """The rows of a predictions file: an image validated by several folds has several rows.
 
-    index, group: int64 (N,); label, read: (N,) of text; fold: (N,) of text, "" in a file of one fold.
+    index, group: int64 (N,); label, prediction: (N,) of text; fold: (N,) of text, "" in a file of one fold.
     """
 
     index: np.ndarray
     group: np.ndarray
     label: np.ndarray
-    read: np.ndarray
+    prediction: np.ndarray
     fold: np.ndarray
 
     @property
-    def right(self) -> np.ndarray:
+    def correct(self) -> np.ndarray:
         """bool (N,)"""
-        return self.label == self.read
+        return self.label == self.prediction
 
-    def by_picture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def by_image(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Each image's index (P,), ascending, the share of its rows that are correct, and its group."""
         index, first, place, times = np.unique(
             self.index, return_index=True, return_inverse=True, return_counts=True
         )
-        return index, np.bincount(place, self.right) / times, self.group[first]
+        return index, np.bincount(place, self.correct) / times, self.group[first]
 
 
-def read_readings(path: Path) -> Readings:
+def read_rows(path: Path) -> PredictionRows:
     """A predictions file without its probabilities; without groups, each image is a group of its own.
 
     Raises:
@@ -157,8 +159,10 @@ def read_readings(path: Path) -> Readings:
         raise CheckpointError(
             f"'{path}' cannot be used: {error}", "name a run whose files are complete"
         ) from error
-    index, label, read, group, fold_names = zip(*parsed, strict=True)
-    return Readings(np.array(index), np.array(group), np.array(label), np.array(read), np.array(fold_names))
+    index, label, prediction, group, fold_names = zip(*parsed, strict=True)
+    return PredictionRows(
+        np.array(index), np.array(group), np.array(label), np.array(prediction), np.array(fold_names)
+    )
 
 
 def collect_predictions(run: RunDir, names: list[str]) -> None:

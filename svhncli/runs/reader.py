@@ -166,7 +166,7 @@ class Run:
         """The predictions for the watched images after each epoch (see `draw_film`); of the first fold."""
         if self.folds:
             return self.folds[0].film
-        return self._read(self.path / "plots" / "watch.png", _picture)
+        return self._read(self.path / "plots" / "watch.png", _image)
 
     @cached_property
     def evaluations(self) -> list[EvaluatedPart]:
@@ -212,7 +212,7 @@ def _predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return read_predictions(path, int(match[1] or 0) + 1, int(match[2]) + 1)
 
 
-def _picture(path: Path) -> Image.Image:
+def _image(path: Path) -> Image.Image:
     with Image.open(path) as image:
         image.load()
     return image

@@ -15,7 +15,7 @@ import numpy as np
 
 from svhncli.data.split import ALL
 from svhncli.runs.environment import Status
-from svhncli.runs.predictions import COLLECTED, Readings, collect_predictions, read_readings
+from svhncli.runs.predictions import COLLECTED, PredictionRows, collect_predictions, read_rows
 from svhncli.runs.results import (
     Achieved,
     Bootstrap,
@@ -50,7 +50,7 @@ def write_run_summary(run: RunDir, summaries: Sequence[FoldSummary], place: Path
     """
     folds = [fold for fold in summaries if fold.fold != ALL]
     collect_predictions(run, [fold.name for fold in folds])
-    readings = read_readings(run.path / COLLECTED)
+    rows = read_rows(run.path / COLLECTED)
     on_all = next((fold.name for fold in summaries if fold.fold == ALL), None)
     estimates = {name: _estimate(name, values, folds) for name, values in _values(folds).items()}
     first, metric = folds[0], folds[0].score.metric
@@ -63,8 +63,8 @@ def write_run_summary(run: RunDir, summaries: Sequence[FoldSummary], place: Path
         epochs=first.epochs,
         score=Achieved(metric, estimates[metric].mean),
         estimates=estimates,
-        unseen=_held_out(readings),
-        bootstrap=None if on_all is None else _bootstrap(readings, run.path / on_all),
+        unseen=_held_out(rows),
+        bootstrap=None if on_all is None else _bootstrap(rows, run.path / on_all),
         seeds=_seeds(folds),
         test=test,
         has_test=first.has_test,
@@ -135,33 +135,33 @@ def _seeds(folds: Sequence[FoldSummary]) -> SeedSpread | None:
     return SeedSpread(len(means), _mean(means), _sd(means))
 
 
-def _held_out(readings: Readings) -> HeldOutAccuracy:
+def _held_out(rows: PredictionRows) -> HeldOutAccuracy:
     """The accuracy on held-out images: each counts once, by its share of correct predictions.
 
     The interval takes into account that crops of one house number are alike; of one alone there is none.
     """
-    _, scores, groups = readings.by_picture()
+    _, scores, groups = rows.by_image()
     houses = len(np.unique(groups))
     interval = clustered_wilson(scores, groups) if houses > 1 else None
     return HeldOutAccuracy(len(scores), houses, float(scores.mean()), interval)
 
 
-def _bootstrap(readings: Readings, on_all: Path) -> Bootstrap:
+def _bootstrap(rows: PredictionRows, on_all: Path) -> Bootstrap:
     """Out-of-bag, .632 and .632+ accuracies with percentile and BCa intervals over house numbers.
 
-    readings: of the replicates, out of bag. on_all: the folder of the one fit on all data, which validated on
+    rows: of the replicates, out of bag. on_all: the folder of the one fit on all data, which validated on
         what it trained on: its errors are the training error.
     """
-    whole = read_readings(on_all / "val_predictions.csv")
-    index, scores, _ = readings.by_picture()
+    whole = read_rows(on_all / "val_predictions.csv")
+    index, scores, _ = rows.by_image()
     oob_error = np.full(len(whole.index), np.nan)
     oob_error[np.searchsorted(whole.index, index)] = 1 - scores
-    train_error, oob = float(1 - whole.right.mean()), float(np.nanmean(oob_error))
-    gamma = no_information_rate(whole.label, whole.read)
+    train_error, oob = float(1 - whole.correct.mean()), float(np.nanmean(oob_error))
+    gamma = no_information_rate(whole.label, whole.prediction)
     plus = point632plus(train_error, oob, gamma)
     resampled: dict[str, Resampled] = {}
     with suppress(ValueError):  # too few images to be drawn anew
-        resampled = resampled_intervals(oob_error, whole.label, whole.read, whole.group, seed=0)
+        resampled = resampled_intervals(oob_error, whole.label, whole.prediction, whole.group, seed=0)
 
     def accuracy(name: str, error: float) -> BootstrapAccuracy:
         drawn = resampled.get(name)

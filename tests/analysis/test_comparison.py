@@ -19,7 +19,7 @@ from svhncli.analysis.compare.sides import Side, Training
 from svhncli.commands.compare import letters
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.report.comparison import Comparison, DifferingKey
-from svhncli.runs.predictions import Readings
+from svhncli.runs.predictions import PredictionRows
 from svhncli.stats.significance import images_needed
 
 
@@ -37,7 +37,7 @@ def training(
     label = where.astype(str)
     read = np.where(np.array(right, bool), label, "wrong")
     house = where if groups is None else np.array(groups)
-    return Training(seed, split, *sizes, Readings(where, house, label, read, np.full(len(where), "")))
+    return Training(seed, split, *sizes, PredictionRows(where, house, label, read, np.full(len(where), "")))
 
 
 def side(*each: Training, name: str = "run", **more: Any) -> Side:
@@ -80,9 +80,9 @@ def test_a_picture_that_was_read_several_times_has_a_share_for_its_score() -> No
     found = pair(a, b)
     assert found.a_scores == pytest.approx([2 / 3, 1 / 3, 0])
     assert found.differences == pytest.approx([1 / 3, -1 / 3, 1])
-    assert not found.is_read_once
+    assert not found.is_predicted_once
     assert verdict.measure(found, 0.95).counts is None
-    assert pair(b, b).is_read_once
+    assert pair(b, b).is_predicted_once
 
 
 @pytest.mark.parametrize("known", ["a", "b", "both"])
@@ -97,7 +97,7 @@ def test_a_label_that_differs_is_refused() -> None:
     a, b = training([1, 1, 1]), training([1, 1, 1], [2, 0, 1])
     assert pair(side(a), side(b)).index.tolist() == [0, 1, 2]
     label = np.where(b.readings.index == 1, "9", b.readings.label)
-    broken = Readings(b.readings.index, b.readings.group, label, b.readings.read, b.readings.fold)
+    broken = PredictionRows(b.readings.index, b.readings.group, label, b.readings.read, b.readings.fold)
     with pytest.raises(CheckpointError, match="different labels for image 1"):
         pair(side(a), side(Training(0, "s", 1, 1, broken)))
 

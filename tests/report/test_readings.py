@@ -1,4 +1,4 @@
-"""Readings: the likeliest of all, found by trying all."""
+"""PredictionRows: the likeliest of all, found by trying all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli.core.labels import BLANK, read
+from svhncli.core.labels import BLANK, decode
 from svhncli.core.rng import numpy_generator
 
 
@@ -36,7 +36,7 @@ def best(values: np.ndarray, least: int) -> tuple[str, float]:
 def test_no_reading_is_likelier(seed: int, positions: int, blank: float) -> None:
     values = probabilities(seed, positions, blank)
     for demand_digit in (False, True):
-        reading = read(values, demand_digit)
+        reading = decode(values, demand_digit)
         text, product = best(values, least=int(demand_digit))
         assert reading.text == text
         assert reading.confidence == pytest.approx(product)
@@ -46,7 +46,7 @@ def test_blanks_are_left_out_wherever_they_stand_and_leading_zeros_stay() -> Non
     values = np.full((4, 11), 0.01)
     for position, (digit, share) in enumerate([(0, 0.9), (BLANK, 0.8), (7, 0.7), (BLANK, 0.6)]):
         values[position, digit] = share
-    reading = read(values)
+    reading = decode(values)
     assert reading.text == "07"
     assert reading.digits == (0.9, 0.7)
     assert reading.confidence == pytest.approx(0.9 * 0.8 * 0.7 * 0.6)
@@ -56,17 +56,17 @@ def test_the_digit_that_is_demanded_stands_where_its_blank_is_weakest() -> None:
     values = np.full((2, 11), 0.01)
     values[0, [4, BLANK]] = 0.30, 0.31
     values[1, [7, BLANK]] = 0.34, 0.60
-    assert read(values).text == ""
-    assert read(values, demand_digit=True).text == "4"
+    assert decode(values).text == ""
+    assert decode(values, demand_digit=True).text == "4"
 
 
 def test_ten_classes_have_no_blank() -> None:
     values = probabilities(0, 1, classes=10)
-    assert read(values) == read(values, demand_digit=True)
-    assert read(values).text == str(values[0].argmax())
+    assert decode(values) == decode(values, demand_digit=True)
+    assert decode(values).text == str(values[0].argmax())
 
 
 def test_a_reading_with_digits_is_not_changed_by_the_demand_for_one() -> None:
     values = probabilities(1, 4, blank=0.1)
-    assert read(values).text
-    assert read(values) == read(values, demand_digit=True)
+    assert decode(values).text
+    assert decode(values) == decode(values, demand_digit=True)

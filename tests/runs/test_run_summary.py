@@ -13,7 +13,7 @@ from conftest import fold_summary
 from svhncli.core.errors import CheckpointError
 from svhncli.core.files import read_json, write_csv
 from svhncli.core.plain import to_plain
-from svhncli.runs.predictions import read_readings
+from svhncli.runs.predictions import read_rows
 from svhncli.runs.results import FoldSummary
 from svhncli.runs.run_dir import RunDir
 from svhncli.runs.run_summary import write_run_summary
@@ -97,7 +97,7 @@ def test_out_of_bag_and_632_of_a_bootstrap_as_by_hand(tmp_path: Path) -> None:
     predictions(tmp_path / "boot01", [(0, 0, "0", "1"), (3, 3, "1", "1")])
     predictions(tmp_path / "all", [(0, 0, "0", "0"), (1, 1, "1", "1"), (2, 2, "1", "0"), (3, 3, "1", "1")])
     for folder in tmp_path.iterdir():  # and thirty of each: enough to be drawn anew
-        rows = read_readings(folder / "val_predictions.csv")
+        rows = read_rows(folder / "val_predictions.csv")
         many = zip(rows.index, rows.label, rows.read, strict=True)
         predictions(folder, sorted((i + 4 * k, i + 4 * k, a, b) for i, a, b in many for k in range(30)))
     parts = [training("boot00", "boot00", 0, 0.5), training("boot01", "boot01", 0, 0.5)]
@@ -125,7 +125,7 @@ def test_out_of_bag_and_632_of_a_bootstrap_as_by_hand(tmp_path: Path) -> None:
 
 def test_a_picture_that_was_read_several_times_counts_once(tmp_path: Path) -> None:
     predictions(tmp_path, [(4, 9, "1", "1"), (4, 9, "1", "0"), (2, 8, "1", "1"), (4, 9, "1", "1")])
-    index, scores, groups = read_readings(tmp_path / "val_predictions.csv").by_picture()
+    index, scores, groups = read_rows(tmp_path / "val_predictions.csv").by_image()
     assert index.tolist() == [2, 4]
     assert scores.tolist() == [1, pytest.approx(2 / 3)]
     assert groups.tolist() == [8, 9]
@@ -134,7 +134,7 @@ def test_a_picture_that_was_read_several_times_counts_once(tmp_path: Path) -> No
 def test_a_file_without_groups_has_a_group_for_each_picture(tmp_path: Path) -> None:
     file = tmp_path / "val_predictions.csv"
     file.write_text("index,name,label,prediction\n3,a,01,01\n1,b,2,3\n")
-    found = read_readings(file)
+    found = read_rows(file)
     assert found.group.tolist() == [3, 1]
     assert found.right.tolist() == [True, False]
 
@@ -146,4 +146,4 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "val_predictions.csv"
     file.write_text(text)
     with pytest.raises(CheckpointError, match="cannot be used"):
-        read_readings(file)
+        read_rows(file)

@@ -47,14 +47,14 @@ class Pair:
         return len(np.unique(self.groups))
 
     @cached_property
-    def is_read_once(self) -> bool:
+    def is_predicted_once(self) -> bool:
         """Whether each side predicted each image once, so that it is right or wrong."""
-        return all(len(side.by_picture[0]) == len(side.readings.index) for side in (self.a, self.b))
+        return all(len(side.by_image[0]) == len(side.rows.index) for side in (self.a, self.b))
 
     @property
     def left_out(self) -> tuple[int, int]:
         """How many images A alone and B alone predicted."""
-        return len(self.a.by_picture[0]) - len(self.index), len(self.b.by_picture[0]) - len(self.index)
+        return len(self.a.by_image[0]) - len(self.index), len(self.b.by_image[0]) - len(self.index)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def pair(a: Side, b: Side) -> Pair:
         raise UsageError(
             f"{both} have predictions for different images or labels ({names})", f"{SAME},\n{OTHER_TEST_PART}"
         )
-    (a_index, a_scores, a_groups), (b_index, b_scores, b_groups) = a.by_picture, b.by_picture
+    (a_index, a_scores, a_groups), (b_index, b_scores, b_groups) = a.by_image, b.by_image
     index, in_a, in_b = np.intersect1d(a_index, b_index, assume_unique=True, return_indices=True)
     if a.part != b.part or not len(index):
         raise UsageError(f"{both} validated on different images, none in common", f"{SAME},\n{TEST_PART}")
@@ -99,8 +99,8 @@ def pair(a: Side, b: Side) -> Pair:
 
 def _labels(side: Side, index: np.ndarray) -> np.ndarray:
     """The labels of the images `index`, all of which the side predicted."""
-    order = np.argsort(side.readings.index, kind="stable")
-    return side.readings.label[order[np.searchsorted(side.readings.index, index, sorter=order)]]
+    order = np.argsort(side.rows.index, kind="stable")
+    return side.rows.label[order[np.searchsorted(side.rows.index, index, sorter=order)]]
 
 
 def trainings(pair: Pair) -> Trainings | None:
@@ -127,7 +127,7 @@ def _paired(pair: Pair, key: Callable[[Training], object]) -> dict[object, float
     def accuracies(side: Sequence[Training]) -> dict[object, float]:
         by_key: dict[object, list[float]] = {}
         for training in side:
-            right = training.readings.right[np.isin(training.readings.index, pair.index)]
+            right = training.rows.correct[np.isin(training.rows.index, pair.index)]
             if len(right):
                 by_key.setdefault(key(training), []).append(float(right.mean()))
         return {name: float(np.mean(values)) for name, values in by_key.items()}

@@ -22,7 +22,7 @@ from svhncli.data.split import Fold
 from svhncli.runs import locate, reader
 from svhncli.runs.environment import Environment
 from svhncli.runs.locate import evaluation_folder
-from svhncli.runs.predictions import Readings, read_readings
+from svhncli.runs.predictions import PredictionRows, read_rows
 from svhncli.runs.results import EnsembleSummary, RunSummary
 from svhncli.runs.sweeps import sweep_jobs
 
@@ -41,7 +41,7 @@ class Training:
     split: str
     n_train: int
     n_val: int
-    readings: Readings
+    rows: PredictionRows
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,16 @@ class Side:
     environment: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def readings(self) -> Readings:
+    def rows(self) -> PredictionRows:
         """Of all trainings."""
-        names = ("index", "group", "label", "read", "fold")
-        columns = ([getattr(training.readings, name) for training in self.trainings] for name in names)
-        return Readings(*map(np.concatenate, columns))
+        names = ("index", "group", "label", "prediction", "fold")
+        columns = ([getattr(training.rows, name) for training in self.trainings] for name in names)
+        return PredictionRows(*map(np.concatenate, columns))
 
     @cached_property
-    def by_picture(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `Readings.by_picture`."""
-        return self.readings.by_picture()
+    def by_image(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `PredictionRows.by_image`."""
+        return self.rows.by_image()
 
 
 def find(words: Sequence[str], baseline: str | None = None) -> tuple[list[Path], list[str]]:
@@ -155,12 +155,12 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
             other = f" data={tested_on}" if tested_on else ""
             marks.add(_evaluated(evaluation, f"svhn eval {folder}{other}"))
             parts.add("test")
-            readings = read_readings(evaluation / "predictions.csv")
+            rows = read_rows(evaluation / "predictions.csv")
         else:
             marks.add(str(data.fingerprint))
             parts.add(split.val_part if split else part)
-            readings = read_readings(fold.path / "val_predictions.csv")
-        trainings.append(_training(seeds.get(fold.path.name, seed), split, readings))
+            rows = read_rows(fold.path / "val_predictions.csv")
+        trainings.append(_training(seeds.get(fold.path.name, seed), split, rows))
     if len(marks) > 1:
         raise CheckpointError(
             f"the folds of '{folder}' were evaluated on different images", f"svhn eval {folder}"
@@ -171,10 +171,10 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
     return Side(folder, name, marks.pop(), parts.pop(), trainings, config, environment)
 
 
-def _training(seed: int | None, split: Fold | None, readings: Readings) -> Training:
+def _training(seed: int | None, split: Fold | None, rows: PredictionRows) -> Training:
     if split is None:  # an ensemble, of several
-        return Training(seed, "", 0, 0, readings)
-    return Training(seed, split.digest, len(np.unique(split.train)), len(split.val), readings)
+        return Training(seed, "", 0, 0, rows)
+    return Training(seed, split.digest, len(np.unique(split.train)), len(split.val), rows)
 
 
 def _evaluated(folder: Path, command: str) -> str:
@@ -224,9 +224,11 @@ def _person(folder: Path, part: str) -> Side:
         result = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
         answers = result["answers"]
         index = np.array([int(answer["index"]) for answer in answers], np.int64)
-        label, read = (np.array([str(answer[key]) for answer in answers]) for key in ("label", "answer"))
-        readings = Readings(index, index, label, read, np.full(len(index), ""))
-        training = Training(None, str(result["split"]), 0, len(index), readings)
+        label, prediction = (
+            np.array([str(answer[key]) for answer in answers]) for key in ("label", "answer")
+        )
+        rows = PredictionRows(index, index, label, prediction, np.full(len(index), ""))
+        training = Training(None, str(result["split"]), 0, len(index), rows)
         if not len(index):
             raise ValueError("it has no answers")
         return Side(folder, result["data"], result["fingerprint"], result["part"], [training])

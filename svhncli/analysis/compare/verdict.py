@@ -50,7 +50,7 @@ class Tests:
     """
 
     pair: Pair
-    pictures: Difference
+    over_images: Difference
     counts: McNemar | None
     trainings: Trainings | None
     repeated: Difference | None
@@ -63,7 +63,7 @@ class Tests:
     @property
     def p(self) -> float:
         """Of the images."""
-        return self.counts.p if self.is_exact and self.counts is not None else self.pictures.p
+        return self.counts.p if self.is_exact and self.counts is not None else self.over_images.p
 
     @property
     def p_both(self) -> float:
@@ -83,16 +83,16 @@ def measure(pair: Pair, level: float) -> Tests:
             "common, which is not a sample",
             "compare runs that validated on the same images",
         )
-    pictures = paired_bootstrap(pair.differences, pair.groups, seed=0, level=level)
-    counts = mcnemar(pair.a_scores == 1, pair.b_scores == 1) if pair.is_read_once else None
+    over_images = paired_bootstrap(pair.differences, pair.groups, seed=0, level=level)
+    counts = mcnemar(pair.a_scores == 1, pair.b_scores == 1) if pair.is_predicted_once else None
     both = trainings(pair)
     if both is None:
-        return Tests(pair, pictures, counts, None, None)
+        return Tests(pair, over_images, counts, None, None)
     if both.over == "folds":
         repeated = corrected_t(both.differences, both.n_train, both.n_val, level)
     else:
         repeated = paired_t(both.differences, level)
-    return Tests(pair, pictures, counts, both, repeated)
+    return Tests(pair, over_images, counts, both, repeated)
 
 
 def judge(tests: Sequence[Tests], names: Sequence[tuple[str, str]], level: float) -> list[Comparison]:
@@ -109,7 +109,7 @@ def judge(tests: Sequence[Tests], names: Sequence[tuple[str, str]], level: float
 
 
 def _judged(tests: Tests, a: str, b: str, level: float, p_holm: float, p_both: float, of: int) -> Comparison:
-    pair, alpha, mean = tests.pair, 1 - level, tests.pictures.mean
+    pair, alpha, mean = tests.pair, 1 - level, tests.over_images.mean
     is_chance = changes.is_chance(pair.a, pair.b)
     outcome = "none"
     if p_holm < alpha:
@@ -124,7 +124,7 @@ def _judged(tests: Tests, a: str, b: str, level: float, p_holm: float, p_both: f
         accuracy_a=float(pair.a_scores.mean()),
         accuracy_b=float(pair.b_scores.mean()),
         difference=mean,
-        interval=tests.pictures.interval,
+        interval=tests.over_images.interval,
         only_a=None if tests.counts is None else tests.counts.only_a,
         only_b=None if tests.counts is None else tests.counts.only_b,
         test=_test(tests),
@@ -172,14 +172,14 @@ def _more(tests: Tests, level: float) -> int | None:
     is multiplied by the ratio of the measured variance of the mean to that of such images (design effect,
     Kish 1965).
     """
-    pair, mean = tests.pair, tests.pictures.mean
+    pair, mean = tests.pair, tests.over_images.mean
     v = float((pair.a_scores * (1 - pair.b_scores) + pair.b_scores * (1 - pair.a_scores)).mean())
     needed = images_needed(mean, max(v, abs(mean)), level)
     if needed is None:
         return None
     effect = 1.0
     if not tests.is_exact and v > mean**2:
-        interval = tests.pictures.interval
+        interval = tests.over_images.interval
         error = (interval.high - interval.low) / (2 * NormalDist().inv_cdf(tail(interval.level)))
         effect = len(pair.index) * error**2 / (v - mean**2)
     return max(1, ceil(needed * effect) - len(pair.index))

@@ -18,14 +18,14 @@ EXPECTED = 5
 together."""
 
 
-def of_counts(one: np.ndarray, other: np.ndarray) -> TwoSampleTest | None:
+def of_counts(a: np.ndarray, b: np.ndarray) -> TwoSampleTest | None:
     """Pearson's chi-square test of homogeneity of counts (K,) of the same classes in two parts.
 
     None where fewer than two classes can be compared.
     """
     from scipy.stats import chi2
 
-    table = np.array([one, other], np.float64)
+    table = np.array([a, b], np.float64)
     table = table[:, table.any(0)]
     expected = np.outer(table.sum(1), table.sum(0)) / max(table.sum(), 1)
     rare = expected.min(0, initial=np.inf) < EXPECTED
@@ -40,16 +40,16 @@ def of_counts(one: np.ndarray, other: np.ndarray) -> TwoSampleTest | None:
     return TwoSampleTest("chi-square", statistic, df, "cramers_v", effect, float(chi2.sf(statistic, df)))
 
 
-def of_values(one: np.ndarray, other: np.ndarray) -> TwoSampleTest | None:
+def of_values(a: np.ndarray, b: np.ndarray) -> TwoSampleTest | None:
     """The two-sample Kolmogorov–Smirnov test, p by its asymptotic distribution.
 
     None where a side has fewer than `LEAST` values, of which that distribution says nothing.
     """
     from scipy.stats import ks_2samp
 
-    if min(len(one), len(other)) < LEAST:
+    if min(len(a), len(b)) < LEAST:
         return None
-    result = ks_2samp(one, other, method="asymp")
+    result = ks_2samp(a, b, method="asymp")
     distance = float(result.statistic)
     return TwoSampleTest("Kolmogorov-Smirnov", distance, None, "ks_distance", distance, float(result.pvalue))
 

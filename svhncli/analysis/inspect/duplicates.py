@@ -113,7 +113,7 @@ def near_pairs(small: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]
     return pairs[alike >= least], alike[alike >= least]
 
 
-def similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """How alike thumbnails uint8 (N, SIDE, SIDE) are: float32 (N,), 1 for equal structure, about 0 for
     unrelated images.
 
@@ -121,10 +121,10 @@ def similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     slowly over the image is removed first, so that two smooth images, which correlate well whatever they
     show, count as unrelated.
     """
-    first = _detail(one)[:, 1:-1, 1:-1]
-    second = _detail(other)
+    first = _detail(a)[:, 1:-1, 1:-1]
+    second = _detail(b)
     side = SIDE - 2
-    best = np.full(len(one), -1, np.float32)
+    best = np.full(len(a), -1, np.float32)
     for down in range(3):
         for right in range(3):
             window = second[:, down : down + side, right : right + side]
@@ -190,10 +190,10 @@ def _joined(firsts: np.ndarray, counts: np.ndarray) -> Iterator[tuple[np.ndarray
 
 def _bits(values: np.ndarray) -> np.ndarray:
     """How many bits of uint64 are set (Hacker's Delight, 5-2): numpy 1 has no function for it."""
-    one, two, four = (
+    bits, pairs, nibbles = (
         np.uint64(mask) for mask in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F)
     )
-    values = values - ((values >> np.uint64(1)) & one)
-    values = (values & two) + ((values >> np.uint64(2)) & two)
-    values = (values + (values >> np.uint64(4))) & four
+    values = values - ((values >> np.uint64(1)) & bits)
+    values = (values & pairs) + ((values >> np.uint64(2)) & pairs)
+    values = (values + (values >> np.uint64(4))) & nibbles
     return (values * np.uint64(0x0101010101010101)) >> np.uint64(56)

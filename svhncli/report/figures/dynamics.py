@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from svhncli.core.files import write_atomic
-from svhncli.core.labels import read
+from svhncli.core.labels import decode
 from svhncli.runs.results import Movement
 
 LATE = 4
@@ -68,7 +68,7 @@ def draw_film(path: Path, images: np.ndarray, labels: Sequence[str], watched: np
         film.paste(image.resize((across, _ROW)), (0, top))
         draw.text((across + _GAP + 2, top + _ROW // 3), label, fill="black")
         for column, epoch in enumerate(epochs):
-            prediction = read(watched[epoch, row])
+            prediction = decode(watched[epoch, row])
             color = np.array(_RIGHT if prediction.text == label else _WRONG)
             shade = tuple((255 - prediction.confidence * (255 - color)).astype(int).tolist())
             x = left + column * (cell + _GAP)

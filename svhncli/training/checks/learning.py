@@ -118,7 +118,7 @@ def capacity(bench: Bench) -> CheckResult:
 
 
 def _is_head(network: nn.Module) -> set[int]:
-    return {id(p) for one in network.modules() if isinstance(one, Head) for p in one.parameters()}
+    return {id(p) for layer in network.modules() if isinstance(layer, Head) for p in layer.parameters()}
 
 
 def blank_images(bench: Bench) -> CheckResult:
@@ -191,7 +191,7 @@ def augmented_images(bench: Bench) -> CheckResult:
         return float(right(pixels)[count].float().mean()), pixels
 
     augment = bench.config.reg.augment
-    alone = {name: kept(single)[0] for name, single in _each_alone(augment)}
+    alone = {name: kept(single)[0] for name, single in _one_at_a_time(augment)}
     together, changed = kept(augment)
     blocks = ("original", clean), ("as in training", changed)
     drawn = [
@@ -213,7 +213,7 @@ def augmented_images(bench: Bench) -> CheckResult:
     )
 
 
-def _each_alone(augment: AugmentConfig) -> Iterator[tuple[str, AugmentConfig]]:
+def _one_at_a_time(augment: AugmentConfig) -> Iterator[tuple[str, AugmentConfig]]:
     """Every change that is on, and an augmentation with it alone; policies are not included."""
     for item in fields(augment):
         value = getattr(augment, item.name)

@@ -79,15 +79,17 @@ def one_preprocessing(bench: Bench) -> CheckResult:
     for row in bench.fold.val[:4]:
         seen: list[torch.Tensor] = []
         recorder = _Recorder(seen, digits.labels.shape[1], digits.classes)
-        one = Batches(digits, np.array([row]), bench.machine.device)
+        image = Batches(digits, np.array([row]), bench.machine.device)
         state = bench.start(bench.plain)[1]
         state.model = recorder
-        train_step(plan, state, one.take(np.array([0])))
-        evaluate(recorder, one, plan.preprocess, bench.machine)
+        train_step(plan, state, image.take(np.array([0])))
+        evaluate(recorder, image, plan.preprocess, bench.machine)
         again = Preprocess.from_dict(plan.preprocess.to_dict())
-        logits(recorder, one.take(np.array([0]))[0], again, bench.machine)
+        logits(recorder, image.take(np.array([0]))[0], again, bench.machine)
         unlike = any(other.shape != seen[0].shape for other in seen)
-        worst = math.inf if unlike else max(worst, *(float((one - seen[0]).abs().max()) for one in seen))
+        worst = (
+            math.inf if unlike else max(worst, *(float((tensor - seen[0]).abs().max()) for tensor in seen))
+        )
     return CheckResult(
         "do training, validation and test give the network the same numbers for one image?",
         f"they differ by {worst:.2g} at most",
@@ -159,7 +161,7 @@ def same_seed(bench: Bench) -> CheckResult:
     """Two trainings with one seed are the same."""
     digests = {checkpoint.digest(_steps(*bench.start(bench.config), STEPS).state_dict()) for _ in range(2)}
     return CheckResult(
-        f"are two trainings of {STEPS} steps with one seed the same?",
+        f"are two runs of {STEPS} steps with one seed the same?",
         "every bit is" if len(digests) == 1 else "they differ",
         "every bit",
         len(digests) == 1,
@@ -180,7 +182,7 @@ def resume(bench: Bench) -> CheckResult:
         _steps(plan, state, STEPS - STEPS // 2)
     same = checkpoint.digest(second.state_dict()) == checkpoint.digest(whole.state_dict())
     return CheckResult(
-        f"is a training that is saved and loaded after {STEPS // 2} steps the same as one that ran through?",
+        f"is a run that is saved and loaded after {STEPS // 2} steps the same as one that ran through?",
         "every bit is" if same else "they differ",
         "every bit",
         same,
