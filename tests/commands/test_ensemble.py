@@ -1,4 +1,4 @@
-"""`svhn ensemble` on small runs: what is mixed, what it is used for, and what is refused."""
+"""`svhn ensemble` on small runs: how members are combined, the reported gain, the checkpoint, refusals."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ KFOLD = [*SMALL, "model=linear", "epochs=1", "split=kfold", "jobs=1", "split.k=2
 GRID = np.linspace(0, 1, 2001)
 CPU = device.resolve("cpu", "fp32", 1)
 
-Join = Callable[..., dict[str, Any]]
+Command = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data, two runs of two folds, three seeds on one split, and one on another."""
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data, two runs of two folds, three seeds on one split, and a run on another split."""
     folder = tmp_path_factory.mktemp("place")
     for part, count, seed in (("train", 240, 1), ("test", 90, 2)):
         write_mat(folder / "data", part, count, seed)
@@ -66,14 +66,14 @@ def train(run: str, *words: str) -> None:
 
 
 @pytest.fixture
-def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(place)
-    return place
+def workdir(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(workspace)
+    return workspace
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Join:
-    """What a command that succeeds says as JSON."""
+def json_of(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command that succeeds and return its JSON output."""
 
     def run(*words: str) -> dict[str, Any]:
         capsys.readouterr()
@@ -86,8 +86,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> Join:
 
 
 @pytest.fixture
-def join(said: Join) -> Join:
-    return lambda *words: said("ensemble", *words, "device=cpu")
+def ensemble(json_of: Command) -> Command:
+    return lambda *words: json_of("ensemble", *words, "device=cpu")
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
@@ -110,143 +110,155 @@ def indices(path: Path | str) -> list[int]:
 
 
 def table(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities float64 (N, K) and labels (N,) of a file of predictions of single digits."""
-    found = rows(path)
+    """Probabilities float64 (N, K) and labels (N,) from a file with predictions of single digits."""
+    predictions = rows(path)
     return (
-        np.array([[float(row[f"p{k}"]) for k in range(10)] for row in found]),
-        np.array([int(row["label"]) for row in found]),
+        np.array([[float(row[f"p{k}"]) for k in range(10)] for row in predictions]),
+        np.array([int(row["label"]) for row in predictions]),
     )
 
 
-def said_of_test(said: Join, run: str, *words: str) -> tuple[np.ndarray, np.ndarray]:
-    """What `svhn eval` writes of the test part."""
-    return table(Path(said("eval", run, "device=cpu", *words)["report"]) / "predictions.csv")
+def evaluate_test(json_of: Command, run: str, *words: str) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and labels that `svhn eval` writes for the test part."""
+    return table(Path(json_of("eval", run, "device=cpu", *words)["report"]) / "predictions.csv")
 
 
-def member(run: str) -> np.ndarray:
-    """What a run's best weights say of the test pictures: (N, K)."""
+def probabilities_of(run: str) -> np.ndarray:
+    """Probabilities (N, K) of the test images from a run's best weights."""
     images = loadmat("data/test_32x32.mat")["X"].transpose(3, 2, 0, 1)
     return trained.probabilities([trained.load(Path(run, "best.pt"))], np.ascontiguousarray(images), CPU)[
         :, 0
     ]
 
 
-# ----------------------------------------------------------------------------- what is mixed
+# ----------------------------------------------------------------------------- combining members
 
 
-def test_the_mean_is_numpy_s_of_what_the_members_say_and_what_predict_says_of_the_run(
-    here: Path, join: Join, said: Join
+def test_the_mean_equals_numpy_s_mean_of_the_members_and_what_predict_averages_for_the_run(
+    workdir: Path, ensemble: Command, json_of: Command
 ) -> None:
-    found = join("folds", "out=mean")
-    each = [member(f"folds/fold{i}") for i in range(2)]
-    mixed, labels = said_of_test(said, "mean")
-    assert_allclose(mixed, np.mean(each, 0), atol=2e-6)
-    assert found["test"]["accuracy"] == (mixed.argmax(-1) == labels).mean()
+    summary = ensemble("folds", "out=mean")
+    predicted = [probabilities_of(f"folds/fold{i}") for i in range(2)]
+    combined, labels = evaluate_test(json_of, "mean")
+    assert_allclose(combined, np.mean(predicted, 0), atol=2e-6)
+    assert summary["test"]["accuracy"] == (combined.argmax(-1) == labels).mean()
     for run in ("folds", "mean"):
-        said("predict", run, "data/test_32x32.mat", f"out={run}.csv")
-    folds, joined = (rows(f"{run}.csv") for run in ("folds", "mean"))
-    assert [row["prediction"] for row in folds] == [row["prediction"] for row in joined]
-    assert_allclose(*([float(row["confidence"]) for row in found] for found in (folds, joined)), atol=2e-6)
+        json_of("predict", run, "data/test_32x32.mat", f"out={run}.csv")
+    folds, ensembled = (rows(f"{run}.csv") for run in ("folds", "mean"))
+    assert [row["prediction"] for row in folds] == [row["prediction"] for row in ensembled]
+    assert_allclose(
+        *([float(row["confidence"]) for row in predictions] for predictions in (folds, ensembled)), atol=2e-6
+    )
     images = np.random.default_rng(0).integers(0, 256, (50, 3, 32, 32), dtype=np.uint8)
-    members = [trained.load(path) for path in checkpoint_files("folds")]
+    networks = [trained.load(path) for path in checkpoint_files("folds")]
     assert_allclose(
         trained.probabilities([trained.load(Path("mean/best.pt"))], images, CPU),
-        trained.probabilities(members, images, CPU),
+        trained.probabilities(networks, images, CPU),
         atol=1e-6,
     )
 
 
-def test_an_ensemble_of_one_says_what_its_member_says(here: Path, join: Join, said: Join) -> None:
+def test_an_ensemble_of_one_member_predicts_what_its_member_predicts(
+    workdir: Path, ensemble: Command, json_of: Command
+) -> None:
     for how in ("mean", "vote"):
-        join("seed1", f"how={how}", f"out=alone-{how}")
-    own = member("seed1")
-    assert_allclose(said_of_test(said, "alone-mean")[0], own, atol=2e-6)
+        ensemble("seed1", f"how={how}", f"out=alone-{how}")
+    expected = probabilities_of("seed1")
+    assert_allclose(evaluate_test(json_of, "alone-mean")[0], expected, atol=2e-6)
     for how in ("mean", "vote"):
-        assert (said_of_test(said, f"alone-{how}")[0].argmax(-1) == own.argmax(-1)).all()
+        assert (evaluate_test(json_of, f"alone-{how}")[0].argmax(-1) == expected.argmax(-1)).all()
 
 
-def test_votes_count_first_and_the_mean_decides_ties(here: Path, join: Join, said: Join) -> None:
-    join("folds", "seed0", "seed1", "how=vote", "out=voted")
+def test_votes_count_first_and_the_mean_decides_ties(
+    workdir: Path, ensemble: Command, json_of: Command
+) -> None:
+    ensemble("folds", "seed0", "seed1", "how=vote", "out=voted")
     runs = ("folds/fold0", "folds/fold1", "seed0", "seed1")
-    each = np.stack([member(run) for run in runs])
-    votes = (each.argmax(-1)[..., None] == np.arange(10)).sum(0)
-    mean = each.mean(0)
+    predicted = np.stack([probabilities_of(run) for run in runs])
+    votes = (predicted.argmax(-1)[..., None] == np.arange(10)).sum(0)
+    mean = predicted.mean(0)
     ranked = np.lexsort((mean, votes), axis=-1)[:, -1]
-    mixed, _ = said_of_test(said, "voted")
-    assert (mixed.argmax(-1) == ranked).all()
-    assert_allclose(mixed, (votes + mean) / 5, atol=2e-6)
+    combined, _ = evaluate_test(json_of, "voted")
+    assert (combined.argmax(-1) == ranked).all()
+    assert_allclose(combined, (votes + mean) / 5, atol=2e-6)
     assert ((votes == 2).sum(-1) == 2).any()  # there are ties
     assert (ranked != mean.argmax(-1)).any()  # and a vote is not a mean
 
 
-def test_weights_are_those_of_a_grid_over_pictures_that_no_member_trained_on(here: Path, join: Join) -> None:
-    found = join("folds", "wide", "how=weights", "out=weighed")
-    likely = []
+def test_weights_equal_a_grid_search_over_images_that_no_member_trained_on(
+    workdir: Path, ensemble: Command
+) -> None:
+    summary = ensemble("folds", "wide", "how=weights", "out=weighed")
+    label_probabilities = []
     for run in ("folds", "wide"):
         probabilities, labels = table(f"{run}/oof_predictions.csv")
         order = np.argsort(indices(f"{run}/oof_predictions.csv"))
-        likely.append(probabilities[np.arange(240), labels][order])
-    losses = [-np.log((1 - w) * likely[0] + w * likely[1]).mean() for w in GRID]
+        label_probabilities.append(probabilities[np.arange(240), labels][order])
+    losses = [-np.log((1 - w) * label_probabilities[0] + w * label_probabilities[1]).mean() for w in GRID]
     best = GRID[int(np.argmin(losses))]
-    shares = [one["share"] for one in found["members"]]
+    shares = [entry["share"] for entry in summary["members"]]
     assert (shares[0], shares[2]) == (shares[1], shares[3])  # folds share their run's weight
     assert 2 * shares[2] == pytest.approx(best, abs=2e-3)
     assert 0.02 < best < 0.98, "the grid's best is not at an end"
     assert sum(shares) == pytest.approx(1)
-    assert found["fitted_on"] == 240
+    assert summary["fitted_on"] == 240
 
 
-def test_weights_of_single_runs_are_fitted_where_all_of_them_validated(here: Path, join: Join) -> None:
-    here_and_there = [{*indices(f"{run}/val_predictions.csv")} for run in ("seed0", "elsewhere")]
-    common = here_and_there[0] & here_and_there[1]
-    assert 0 < len(common) < min(map(len, here_and_there))
-    found = join("seed0", "elsewhere", "how=weights", "out=some")
-    assert found["fitted_on"] == len(common)
-    likely = []
+def test_weights_of_single_runs_are_fitted_on_the_images_that_all_of_them_validated_on(
+    workdir: Path, ensemble: Command
+) -> None:
+    validated = [{*indices(f"{run}/val_predictions.csv")} for run in ("seed0", "elsewhere")]
+    common = validated[0] & validated[1]
+    assert 0 < len(common) < min(map(len, validated))
+    summary = ensemble("seed0", "elsewhere", "how=weights", "out=some")
+    assert summary["fitted_on"] == len(common)
+    label_probabilities = []
     for run in ("seed0", "elsewhere"):
         probabilities, labels = table(f"{run}/val_predictions.csv")
-        right = probabilities[range(len(labels)), labels]
-        said = dict(zip(indices(f"{run}/val_predictions.csv"), right, strict=True))
-        likely.append(np.array([said[index] for index in sorted(common)]))
-    losses = [-np.log((1 - w) * likely[0] + w * likely[1]).mean() for w in GRID]
-    assert found["members"][1]["share"] == pytest.approx(GRID[int(np.argmin(losses))], abs=2e-3)
-    assert join("seed0", "folds", "how=weights", "out=more")["fitted_on"] == len(here_and_there[0])
+        of_label = probabilities[range(len(labels)), labels]
+        by_index = dict(zip(indices(f"{run}/val_predictions.csv"), of_label, strict=True))
+        label_probabilities.append(np.array([by_index[index] for index in sorted(common)]))
+    losses = [-np.log((1 - w) * label_probabilities[0] + w * label_probabilities[1]).mean() for w in GRID]
+    assert summary["members"][1]["share"] == pytest.approx(GRID[int(np.argmin(losses))], abs=2e-3)
+    assert ensemble("seed0", "folds", "how=weights", "out=more")["fitted_on"] == len(validated[0])
 
 
-def test_weights_never_look_at_the_test_part(place: Path, folder: Path, said: Join, join: Join) -> None:
+def test_weights_do_not_depend_on_the_test_part(
+    workspace: Path, folder: Path, json_of: Command, ensemble: Command
+) -> None:
     for part, count, seed in (("train", 240, 1), ("test", 90, 2)):
         write_mat(folder / "data", part, count, seed)
-    found = []
-    for seed in (2, 77):  # the same training part, other test pictures and labels
+    summaries = []
+    for seed in (2, 77):  # the same training part, other test images and labels
         write_mat(folder / "data", "test", 90, seed)
-        runs = [str(place / run) for run in ("folds", "wide")]
+        runs = [str(workspace / run) for run in ("folds", "wide")]
         words = [*runs, "how=weights", f"out=weighed{seed}"]
-        (place / "data" / "test_32x32.mat").write_bytes((folder / "data" / "test_32x32.mat").read_bytes())
-        found.append(join(*words))
-    assert found[0]["test"] != found[1]["test"]
-    assert [m["share"] for m in found[0]["members"]] == [m["share"] for m in found[1]["members"]]
-    write_mat(place / "data", "test", 90, 2)
+        (workspace / "data" / "test_32x32.mat").write_bytes((folder / "data" / "test_32x32.mat").read_bytes())
+        summaries.append(ensemble(*words))
+    assert summaries[0]["test"] != summaries[1]["test"]
+    assert [m["share"] for m in summaries[0]["members"]] == [m["share"] for m in summaries[1]["members"]]
+    write_mat(workspace / "data", "test", 90, 2)
 
 
-# ----------------------------------------------------------------------------- what it is said to gain
+# ----------------------------------------------------------------------------- the reported gain
 
 
-def test_the_gain_is_that_over_the_best_member_with_an_interval_over_pictures(
-    here: Path, join: Join, said: Join, capsys: pytest.CaptureFixture[str]
+def test_the_gain_is_over_the_best_member_with_an_interval_over_images(
+    workdir: Path, ensemble: Command, json_of: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = join("folds", "seed0", "seed1", "out=gain")
-    whole, labels = said_of_test(said, "gain")
-    each = (*map(member, ("folds/fold0", "folds/fold1", "seed0", "seed1")), whole)
-    right = [(probabilities.argmax(-1) == labels).astype(float) for probabilities in each]
-    accuracies = [one["accuracy"] for one in found["members"]]
-    assert accuracies == [one.mean() for one in right[:-1]]
-    best = max(range(4), key=lambda i: (accuracies[i], -found["members"][i]["loss"]))
-    gain = found["gain"]
-    assert gain["best"] == found["members"][best]["checkpoint"]
+    summary = ensemble("folds", "seed0", "seed1", "out=gain")
+    whole, labels = evaluate_test(json_of, "gain")
+    predicted = (*map(probabilities_of, ("folds/fold0", "folds/fold1", "seed0", "seed1")), whole)
+    correct = [(probabilities.argmax(-1) == labels).astype(float) for probabilities in predicted]
+    accuracies = [entry["accuracy"] for entry in summary["members"]]
+    assert accuracies == [hits.mean() for hits in correct[:-1]]
+    best = max(range(4), key=lambda i: (accuracies[i], -summary["members"][i]["loss"]))
+    gain = summary["gain"]
+    assert gain["best"] == summary["members"][best]["checkpoint"]
     groups = load_file(Path("data/test_32x32.mat"), cache=shared_cache()).groups
-    assert len(set(groups.tolist())) < len(groups)  # pictures of one house number are drawn together
-    for name, other in (("over_best", right[best]), ("over_mean", np.mean(right[:-1], 0))):
-        expected = paired_bootstrap(right[-1] - other, groups, seed=0)
+    assert len(set(groups.tolist())) < len(groups)  # images of one house number are resampled together
+    for name, other in (("over_best", correct[best]), ("over_mean", np.mean(correct[:-1], 0))):
+        expected = paired_bootstrap(correct[-1] - other, groups, seed=0)
         assert gain[name]["mean"] == pytest.approx(expected.mean)
         assert gain[name]["interval"]["low"] == pytest.approx(expected.interval.low, abs=1e-9)
         assert gain[name]["interval"]["low"] < gain[name]["interval"]["high"]
@@ -263,90 +275,94 @@ def test_the_gain_is_that_over_the_best_member_with_an_interval_over_pictures(
 # ----------------------------------------------------------------------------- a checkpoint like any other
 
 
-def test_its_folder_holds_one_file_of_plain_values_that_needs_no_member(
-    here: Path, join: Join, said: Join, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_folder_holds_one_checkpoint_of_plain_values_that_needs_no_member(
+    workdir: Path, ensemble: Command, json_of: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(here)
-    written = Path(join("folds", "seed0")["run_dir"])
+    monkeypatch.chdir(workdir)
+    written = Path(ensemble("folds", "seed0")["run_dir"])
     assert written.parent == Path("outputs/ensemble")
     files = ["best.pt", "config.yaml", "env.json", "summary.json"]
     assert sorted(path.name for path in written.iterdir()) == files
     torch.load(written / "best.pt", weights_only=True)
-    expected = said_of_test(said, str(written))[0]
+    expected = evaluate_test(json_of, str(written))[0]
     alone = folder / "alone"
     alone.mkdir()
     for name in ("best.pt", "config.yaml"):
         (alone / name).write_bytes((written / name).read_bytes())
     monkeypatch.chdir(folder)
     write_mat(folder / "data", "test", 90, 2)
-    found = said_of_test(said, "alone", "data=svhn", f"data.root={here / 'data'}", "data.check_md5=false")[0]
-    assert (found == expected).all()
+    actual = evaluate_test(
+        json_of, "alone", "data=svhn", f"data.root={workdir / 'data'}", "data.check_md5=false"
+    )[0]
+    assert (actual == expected).all()
 
 
-def test_what_validated_one_member_and_trained_another_is_not_scored(
-    here: Path, join: Join, said: Join, capsys: pytest.CaptureFixture[str]
+def test_images_that_validated_one_member_and_trained_another_are_not_scored(
+    workdir: Path, ensemble: Command, json_of: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    join("folds", "out=mixed")
+    ensemble("folds", "out=mixed")
     for part in ("val", "train"):
         code, err = refused(capsys, "eval", "mixed", f"part={part}")
         assert code == 2
         assert "did not train and validate on the same images" in err
-    join("seed0", "seed1", "seed2", "out=same")
-    score = said("eval", "same", "part=val", "device=cpu")["val"]
-    each = [table(f"seed{i}/val_predictions.csv") for i in range(3)]
-    mean, labels = np.mean([one for one, _ in each], 0), each[0][1]
+    ensemble("seed0", "seed1", "seed2", "out=same")
+    score = json_of("eval", "same", "part=val", "device=cpu")["val"]
+    predicted = [table(f"seed{i}/val_predictions.csv") for i in range(3)]
+    mean, labels = np.mean([probabilities for probabilities, _ in predicted], 0), predicted[0][1]
     assert (score["n"], score["accuracy"]) == (len(labels), (mean.argmax(-1) == labels).mean())
 
 
 @pytest.mark.parametrize("how", ["mean", "vote"])
-def test_grey_gated_and_other_networks_join_and_onnx_agrees(
-    here: Path, join: Join, said: Join, capsys: pytest.CaptureFixture[str], how: str
+def test_grey_gated_and_other_networks_are_combined_and_onnx_agrees(
+    workdir: Path, ensemble: Command, json_of: Command, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
     if not Path("grey").exists():
         train("grey", *SMALL, "model=linear", "epochs=1", "grey=true")
         train("gated", *SMALL, "model=cnn", "model.width=0.25", "epochs=1", "reg.l0=0.001")
-    found = join("grey", "gated", "seed0", f"how={how}", f"out=kinds-{how}")
-    each = np.stack([member(run) for run in ("grey", "gated", "seed0")])
+    summary = ensemble("grey", "gated", "seed0", f"how={how}", f"out=kinds-{how}")
+    predicted = np.stack([probabilities_of(run) for run in ("grey", "gated", "seed0")])
     if how == "mean":
-        assert_allclose(said_of_test(said, "kinds-mean")[0], each.mean(0), atol=5e-6)
-    exported = said("export", f"kinds-{how}")
+        assert_allclose(evaluate_test(json_of, "kinds-mean")[0], predicted.mean(0), atol=5e-6)
+    exported = json_of("export", f"kinds-{how}")
     assert exported["agreement"]["difference"] < 1e-5
     card = Path(exported["out"], "model_card.md").read_text()
     assert "# Ensemble of 3: single digits" in card
-    assert f"accuracy {100 * found['test']['accuracy']:.2f}%" in card
+    assert f"accuracy {100 * summary['test']['accuracy']:.2f}%" in card
     whole = trained.load(Path(f"kinds-{how}/best.pt"))
     assert count_open(whole.network)[1] == count_open(trained.load(Path("gated/best.pt")).network)[1] > 0
 
 
-def test_an_ensemble_of_grey_networks_alone_sees_grey(here: Path, join: Join, said: Join) -> None:
+def test_an_ensemble_of_only_grey_networks_takes_grey_images(
+    workdir: Path, ensemble: Command, json_of: Command
+) -> None:
     for seed in (3, 4):
         train(f"grey{seed}", *SMALL, "model=linear", "epochs=1", "grey=true", f"seed={seed}")
-    join("grey3", "grey4", "out=greys")
+    ensemble("grey3", "grey4", "out=greys")
     assert trained.load(Path("greys/best.pt")).preprocess.grey
-    each = [member(f"grey{seed}") for seed in (3, 4)]
-    assert_allclose(said_of_test(said, "greys")[0], np.mean(each, 0), atol=2e-6)
+    predicted = [probabilities_of(f"grey{seed}") for seed in (3, 4)]
+    assert_allclose(evaluate_test(json_of, "greys")[0], np.mean(predicted, 0), atol=2e-6)
 
 
-def test_whole_numbers_are_mixed_position_by_position(
-    folder: Path, join: Join, said: Join, capsys: pytest.CaptureFixture[str]
+def test_whole_numbers_are_combined_position_by_position(
+    folder: Path, ensemble: Command, json_of: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     framing = Framing(32, 64, "boxes", 0.15, 0.1)
     for name in ("a", "b", "c"):
         write_run(folder / name, framing, 4, DatawhaleConfig())
-    found = join("[abc]", "out=whole")
-    assert (found["scored_on"], found["gain"]) == (None, None)
+    summary = ensemble("[abc]", "out=whole")
+    assert (summary["scored_on"], summary["gain"]) == (None, None)
     images = np.random.default_rng(0).integers(0, 256, (20, 3, *framing.stored), dtype=np.uint8)
     whole, *members = (trained.load(Path(name, "best.pt")) for name in ("whole", "a", "b", "c"))
-    mixed = trained.probabilities([whole], images, CPU)
-    assert mixed.shape == (20, 4, 11)
-    assert_allclose(mixed, trained.probabilities(members, images, CPU), atol=1e-6)
-    assert said("export", "whole")["agreement"]["difference"] < 1e-5
-    join("whole", "a", "out=nested")
+    combined = trained.probabilities([whole], images, CPU)
+    assert combined.shape == (20, 4, 11)
+    assert_allclose(combined, trained.probabilities(members, images, CPU), atol=1e-6)
+    assert json_of("export", "whole")["agreement"]["difference"] < 1e-5
+    ensemble("whole", "a", "out=nested")
     nested = trained.probabilities([trained.load(Path("nested/best.pt"))], images, CPU)
-    assert_allclose(nested, (mixed + trained.probabilities(members[:1], images, CPU)) / 2, atol=1e-6)
+    assert_allclose(nested, (combined + trained.probabilities(members[:1], images, CPU)) / 2, atol=1e-6)
 
 
-# ----------------------------------------------------------------------------- what is refused
+# ----------------------------------------------------------------------------- refusals
 
 
 @pytest.mark.parametrize(
@@ -364,40 +380,44 @@ def test_whole_numbers_are_mixed_position_by_position(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_joined_is_refused_in_words_and_nothing_is_written(
-    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
+def test_runs_that_cannot_be_combined_are_refused_with_a_message_and_nothing_is_written(
+    workdir: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
 ) -> None:
-    before = sorted(here.iterdir())
-    found, err = refused(capsys, "ensemble", *words)
-    assert (found, message in err) == (code, True), err
-    assert sorted(here.iterdir()) == before
+    before = sorted(workdir.iterdir())
+    actual, err = refused(capsys, "ensemble", *words)
+    assert (actual, message in err) == (code, True), err
+    assert sorted(workdir.iterdir()) == before
 
 
-def test_networks_of_other_tasks_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_networks_for_different_tasks_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(folder / "digit", Framing(12, 12), 1, LinearConfig())
     write_run(folder / "larger", Framing(14, 12), 1, LinearConfig())
     write_run(folder / "number", Framing(12, 12), 3, LinearConfig())
-    for other, what in (("larger", "part of a photograph"), ("number", "positions: 1 and 3")):
+    for other, difference in (("larger", "part of a photograph"), ("number", "positions: 1 and 3")):
         code, err = refused(capsys, "ensemble", "digit", other, "how=weights")
-        assert (code, f"do not have the same {what}" in err) == (2, True)
+        assert (code, f"do not have the same {difference}" in err) == (2, True)
 
 
-def test_members_of_other_data_are_joined_and_it_is_said(
-    here: Path, folder: Path, join: Join, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_members_trained_on_different_data_are_combined_with_a_warning(
+    workdir: Path,
+    folder: Path,
+    ensemble: Command,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder)
     write_mat(folder / "data", "train", 100, 9)
     train("other", *SMALL, "model=linear", "epochs=1")
-    assert cli.main(["ensemble", str(here / "seed0"), "other", "out=two", "device=cpu"]) == 0
+    assert cli.main(["ensemble", str(workdir / "seed0"), "other", "out=two", "device=cpu"]) == 0
     assert "the members were trained on different data" in capsys.readouterr().err
-    code, err = refused(capsys, "ensemble", str(here / "seed0"), "other", "how=weights")
+    code, err = refused(capsys, "ensemble", str(workdir / "seed0"), "other", "how=weights")
     assert (code, "not trained on the same data" in err) == (2, True)
 
 
 def test_an_ensemble_is_neither_trained_nor_fine_tuned_nor_reported(
-    here: Path, join: Join, capsys: pytest.CaptureFixture[str]
+    workdir: Path, ensemble: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    join("seed0", "seed1", "out=joined")
+    ensemble("seed0", "seed1", "out=joined")
     before = Path("joined/best.pt").read_bytes()
     for words in (
         ["train", "--resume", "joined", "epochs=9"],
@@ -410,29 +430,29 @@ def test_an_ensemble_is_neither_trained_nor_fine_tuned_nor_reported(
     assert not Path("new/best.pt").exists()
 
 
-def test_a_folder_of_other_things_is_not_written_over(
-    here: Path, join: Join, capsys: pytest.CaptureFixture[str]
+def test_a_folder_with_other_files_is_not_overwritten(
+    workdir: Path, ensemble: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, err = refused(capsys, "ensemble", "folds", "out=seed2", "device=cpu")
     assert (code, "contains other files" in err) == (2, True)
-    first, again = (join("folds", "out=twice")["test"] for _ in range(2))
+    first, again = (ensemble("folds", "out=twice")["test"] for _ in range(2))
     assert first == again
 
 
-def test_the_seeds_of_one_run_are_joined_and_compared_with_one_of_them_on_the_test_part(
-    place: Path, folder: Path, join: Join, said: Join, capsys: pytest.CaptureFixture[str]
+def test_an_ensemble_of_seeds_is_compared_with_a_single_run_on_the_test_part(
+    workspace: Path, folder: Path, ensemble: Command, json_of: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "data").symlink_to(place / "data")
+    (folder / "data").symlink_to(workspace / "data")
     train("run", *SMALL, "model=linear", "epochs=1", "repeats=2", "jobs=1")
-    joined = join("run", "out=joined")
-    assert [one["checkpoint"] for one in joined["members"]] == ["run/seed0/best.pt", "run/seed1/best.pt"]
+    summary = ensemble("run", "out=joined")
+    assert [entry["checkpoint"] for entry in summary["members"]] == ["run/seed0/best.pt", "run/seed1/best.pt"]
     train("alone", *SMALL, "model=linear", "epochs=1")
-    for one in ("alone", "joined"):
-        said("eval", one, "device=cpu")
-    found = said("compare", "alone", "joined", "part=test")
-    assert [row["key"] for row in found["differs"]] == ["ensemble"]
-    assert found["comparisons"][0]["changes"] == ["ensemble"]
-    assert found["comparisons"][0]["pictures"] == 90
-    assert found["runs"][1]["accuracy"] == joined["test"]["accuracy"]
+    for run in ("alone", "joined"):
+        json_of("eval", run, "device=cpu")
+    comparison = json_of("compare", "alone", "joined", "part=test")
+    assert [row["key"] for row in comparison["differs"]] == ["ensemble"]
+    assert comparison["comparisons"][0]["changes"] == ["ensemble"]
+    assert comparison["comparisons"][0]["pictures"] == 90
+    assert comparison["runs"][1]["accuracy"] == summary["test"]["accuracy"]
     code, err = refused(capsys, "compare", "alone", "joined")
     assert (code, "'joined' is an ensemble" in err, "part=test" in err) == (2, True, True), err

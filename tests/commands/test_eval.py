@@ -1,4 +1,4 @@
-"""What `svhn eval` reports, through the command on a small run, and its parts on whole numbers."""
+"""`svhn eval` end to end on a small run; its report on whole numbers."""
 
 from __future__ import annotations
 
@@ -72,63 +72,63 @@ def evaluate(capsys: pytest.CaptureFixture[str]) -> Evaluate:
 
 
 def columns(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, readings and probabilities of single digits, read without the tool."""
+    """Labels, predictions and probabilities of single digits, read without the tool."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     probabilities = np.array([[float(row[f"p{k}"]) for k in range(10)] for row in rows])
     return *(np.array([int(row[name]) for row in rows]) for name in ("label", "prediction")), probabilities
 
 
-def test_the_report_is_what_scikit_learn_says_of_its_predictions(run: Path, evaluate: Evaluate) -> None:
+def test_the_report_agrees_with_scikit_learn_on_its_predictions(run: Path, evaluate: Evaluate) -> None:
     summary = evaluate(run)
     report = Path(summary["report"])
     assert report == run / "eval" / "synth-test"
     assert sorted(path.name for path in report.iterdir()) == FILES
-    found = summary["test"]
-    labels, read, probabilities = columns(report / "predictions.csv")
-    assert found["n"] == len(labels) == 60
-    assert found["accuracy"] == accuracy_score(labels, read)
-    assert found["mistakes"] == (labels != read).sum()
+    score = summary["test"]
+    labels, predictions, probabilities = columns(report / "predictions.csv")
+    assert score["n"] == len(labels) == 60
+    assert score["accuracy"] == accuracy_score(labels, predictions)
+    assert score["mistakes"] == (labels != predictions).sum()
     normed = probabilities / probabilities.sum(1, keepdims=True)
-    assert found["loss"] == pytest.approx(log_loss(labels, normed, labels=range(10)), rel=1e-4)
-    assert found["confusion"] == confusion_matrix(labels, read, labels=range(10)).tolist()
-    expected = precision_recall_fscore_support(labels, read, labels=range(10), zero_division=np.nan)
+    assert score["loss"] == pytest.approx(log_loss(labels, normed, labels=range(10)), rel=1e-4)
+    assert score["confusion"] == confusion_matrix(labels, predictions, labels=range(10)).tolist()
+    expected = precision_recall_fscore_support(labels, predictions, labels=range(10), zero_division=np.nan)
     for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
-        told = [np.nan if one[name] is None else one[name] for one in found["classes"]]
-        assert told == pytest.approx(values, nan_ok=True), name
-    one = found["classes"][1]
-    hits = int(((labels == 1) & (read == 1)).sum())
-    assert one["recall_interval"]["low"] == wilson(hits, int((labels == 1).sum())).low
-    assert one["precision_interval"]["high"] == wilson(hits, int((read == 1).sum())).high
+        actual = [np.nan if row[name] is None else row[name] for row in score["classes"]]
+        assert actual == pytest.approx(values, nan_ok=True), name
+    ones = score["classes"][1]
+    hits = int(((labels == 1) & (predictions == 1)).sum())
+    assert ones["recall_interval"]["low"] == wilson(hits, int((labels == 1).sum())).low
+    assert ones["precision_interval"]["high"] == wilson(hits, int((predictions == 1).sum())).high
     saved = json.loads((report / "results.json").read_text())
-    assert {name: saved[name] for name in found} == found
+    assert {name: saved[name] for name in score} == score
     assert (saved["data"], saved["part"], saved["tta"]) == ("synth", "test", 1)
     assert saved["checkpoint"] == str(run / "best.pt")
 
 
-def test_the_temperature_is_the_best_for_the_validation_part_whatever_is_scored(
+def test_the_temperature_is_optimal_for_the_validation_part_whatever_part_is_scored(
     run: Path, evaluate: Evaluate
 ) -> None:
-    found = [evaluate(run, *words)[part] for words, part in (((), "test"), (("part=train",), "train"))]
+    scores = [evaluate(run, *words)[part] for words, part in (((), "test"), (("part=train",), "train"))]
     labels, _, probabilities = columns(run / "val_predictions.csv")
 
     def loss(temperature: float) -> float:
         powers = np.maximum(probabilities, 1e-38) ** (1 / temperature)
         return log_loss(labels, powers / powers.sum(1, keepdims=True), labels=range(10))
 
-    for score in found:
+    for score in scores:
         fitted = score["calibration"]
         assert fitted["fitted_on"] == str(run / "val_predictions.csv")
         best = loss(fitted["temperature"])
         assert best <= min(loss(fitted["temperature"] * factor) for factor in (0.99, 1.01))
         assert fitted["ece_after"] != fitted["ece"]
-    assert found[0]["calibration"]["temperature"] == found[1]["calibration"]["temperature"]
+    assert scores[0]["calibration"]["temperature"] == scores[1]["calibration"]["temperature"]
 
 
 @pytest.mark.parametrize(
     "words", [["part=val"], ["part=train", "data=synth", "data.n_train=300", "data.n_test=60"]], ids=" ".join
 )
-def test_a_temperature_is_not_fitted_on_what_is_scored(
+def test_a_temperature_is_not_fitted_on_the_images_that_are_scored(
     run: Path, evaluate: Evaluate, words: list[str]
 ) -> None:
     (score,) = (value for name, value in evaluate(run, *words).items() if name in ("train", "val"))
@@ -137,7 +137,7 @@ def test_a_temperature_is_not_fitted_on_what_is_scored(
     assert score["calibration"]["not_fitted"] == "the part that is scored contains the validation images"
 
 
-def test_without_the_predictions_of_the_validation_part_it_is_said(
+def test_missing_predictions_of_the_validation_part_are_reported(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "val_predictions.csv").unlink()
@@ -148,20 +148,20 @@ def test_without_the_predictions_of_the_validation_part_it_is_said(
 
 BREAK: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda text: b"", "no column 'label'"),
-    "header alone": (lambda text: text.split(b"\n")[0] + b"\n", "it has no rows"),
-    "a column less": (lambda text: text.replace(b",p9\n", b",q9\n"), "no column 'p9'"),
+    "header only": (lambda text: text.split(b"\n")[0] + b"\n", "it has no rows"),
+    "a missing column": (lambda text: text.replace(b",p9\n", b",q9\n"), "no column 'p9'"),
     "cut off": (lambda text: text[: text.rstrip().rindex(b",")], "line 30: a probability is not a number"),
     "a word": (lambda text: text.replace(b",0.", b",zero.", 3), "line 2: a probability is not a number"),
     "nan": (lambda text: text.rstrip().rpartition(b",")[0] + b",nan\n", "line 30: its probabilities add up"),
     "negative": (lambda text: text.replace(b",0.", b",-0.", 20), "line 2: its probabilities add up to"),
     "no label": (lambda text: text.replace(b"/", b"/,", 1), "line 2: "),
     "an unclosed quote": (lambda text: text + b'"', "unexpected end of data"),
-    "no text": (lambda text: b"\xff\xfe" + text, "codec can't decode"),
+    "not text": (lambda text: b"\xff\xfe" + text, "codec can't decode"),
 }
 
 
 @pytest.mark.parametrize("how", BREAK)
-def test_broken_predictions_of_the_validation_part_give_one_message(
+def test_broken_predictions_of_the_validation_part_give_a_single_message(
     run: Path, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
     path = run / "val_predictions.csv"
@@ -175,11 +175,11 @@ def test_broken_predictions_of_the_validation_part_give_one_message(
     assert message in line
     assert "hint: remove it to continue without a temperature" in err
     assert "Traceback" not in out + err
-    assert not (run / "eval").exists(), "nothing is evaluated first"
+    assert not (run / "eval").exists(), "nothing is evaluated"
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_a_person_sees_classes_calibration_and_the_folder_within_the_terminal(
+def test_classes_calibration_and_the_folder_fit_the_terminal(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
@@ -192,7 +192,9 @@ def test_a_person_sees_classes_calibration_and_the_folder_within_the_terminal(
     assert f"report  {run}/eval/synth-test" in lines
 
 
-def test_each_kind_of_evaluation_has_a_folder_and_out_is_another(run: Path, evaluate: Evaluate) -> None:
+def test_each_kind_of_evaluation_has_its_own_folder_unless_out_names_one(
+    run: Path, evaluate: Evaluate
+) -> None:
     assert evaluate(run, "part=val", "tta=3")["report"] == str(run / "eval" / "synth-val-tta3")
     summary = evaluate(run, "out=mine/first")
     assert summary["report"] == "mine/first"
@@ -201,7 +203,9 @@ def test_each_kind_of_evaluation_has_a_folder_and_out_is_another(run: Path, eval
     assert [path.name for path in (run / "eval").iterdir()] == ["synth-val-tta3"]
 
 
-def test_a_file_where_the_report_should_go_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_in_place_of_the_report_folder_is_refused(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("mine").write_text("x")
     assert cli.main(["eval", str(run), "out=mine"]) == 2
     assert "out=mine is a file" in capsys.readouterr().err
@@ -223,7 +227,7 @@ def test_each_fold_has_its_own_report_and_temperature(folder: Path, evaluate: Ev
     ]
 
 
-# ----------------------------------------------------------------------------- the test part alone
+# ----------------------------------------------------------------------------- a test part alone
 
 MAT = ["data.check_md5=false", "data.download=false"]
 
@@ -234,17 +238,17 @@ def test_the_test_part_is_scored_where_the_training_file_is_missing(
 ) -> None:
     monkeypatch.setitem(svhn.FILES, "test", ("test_32x32.mat", None))  # the run's config checks MD5s
     write_run(folder / "run", Framing(32, 32), 1, LinearConfig())
-    place = folder / "d" if words else folder / "run" / "nowhere"
-    write_mat(place, "test", 40, 0)
+    root = folder / "d" if words else folder / "run" / "nowhere"
+    write_mat(root, "test", 40, 0)
     alone = evaluate(Path("run"), *words)
     assert (alone["test"]["n"], alone["data"]) == (40, "svhn")
-    write_mat(place, "train", 60, 1)
+    write_mat(root, "train", 60, 1)
     whole = evaluate(Path("run"), *words)
     for key in ("n", "accuracy", "loss", "confusion"):
         assert whole["test"][key] == alone["test"][key], key
 
 
-def test_a_missing_training_file_is_reported_where_it_is_to_be_scored(
+def test_a_missing_training_file_is_reported_when_it_should_be_scored(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_run(folder / "run", Framing(32, 32), 1, LinearConfig())
@@ -253,7 +257,7 @@ def test_a_missing_training_file_is_reported_where_it_is_to_be_scored(
     assert "train_32x32.mat" in capsys.readouterr().err
 
 
-def test_a_folder_with_a_test_part_alone_is_scored(folder: Path, evaluate: Evaluate) -> None:
+def test_a_folder_with_only_a_test_part_is_scored(folder: Path, evaluate: Evaluate) -> None:
     write_run(folder / "run", Framing(32, 32), 1, LinearConfig())
     for digit in range(3):
         (folder / "mine" / "test" / str(digit)).mkdir(parents=True)
@@ -268,7 +272,7 @@ def test_a_folder_with_a_test_part_alone_is_scored(folder: Path, evaluate: Evalu
 
 
 def numbers(count: int, seed: int = 0) -> tuple[Digits, np.ndarray]:
-    """Numbers of 0 to 3 digits, 64x128, and probabilities that read each of them right."""
+    """Numbers of 0 to 3 digits, 64x128, and probabilities that predict each of them correctly."""
     draw = np.random.default_rng(seed)
     lengths = draw.integers(0, 4, (count, 1))
     labels = np.where(np.arange(3) < lengths, draw.integers(0, 10, (count, 3)), BLANK)
@@ -278,50 +282,50 @@ def numbers(count: int, seed: int = 0) -> tuple[Digits, np.ndarray]:
     return Digits(images, labels, np.arange(count), NumberedNames("n", count)), probabilities
 
 
-def test_the_surest_mistakes_come_first_and_are_not_more_than_64(tmp_path: Path) -> None:
+def test_the_most_confident_mistakes_come_first_and_are_at_most_64(tmp_path: Path) -> None:
     digits, probabilities = numbers(100)
     wrong = np.arange(30, 100)
     probabilities[wrong, 0] = np.roll(probabilities[wrong, 0], 1, axis=-1)
     sure = np.linspace(0.6, 0.8, len(wrong), dtype=np.float32)
     probabilities[wrong, 1] = 0.2 / 10 * np.ones(11, np.float32)
     probabilities[wrong, 1, digits.labels[wrong, 1]] = sure
-    found = write_report(tmp_path, EVALUATED, digits, np.arange(100), probabilities, UNFITTED)
-    assert found.mistakes == 70
-    with Image.open(tmp_path / "mistakes.png") as picture:
-        assert picture.size == (8 * (2 * 128 + 2), 14 + 8 * (2 * 64 + 14 + 2))
-        first = np.asarray(picture)[14 : 14 + 128 : 2, : 2 * 128 : 2]
+    report = write_report(tmp_path, EVALUATED, digits, np.arange(100), probabilities, UNFITTED)
+    assert report.mistakes == 70
+    with Image.open(tmp_path / "mistakes.png") as sheet:
+        assert sheet.size == (8 * (2 * 128 + 2), 14 + 8 * (2 * 64 + 14 + 2))
+        first = np.asarray(sheet)[14 : 14 + 128 : 2, : 2 * 128 : 2]
     assert (first == digits.images[99].transpose(1, 2, 0)).all()
 
 
-def test_without_mistakes_there_is_no_picture_of_them_and_an_old_one_goes(tmp_path: Path) -> None:
+def test_without_mistakes_there_is_no_plot_of_them_and_an_old_one_is_removed(tmp_path: Path) -> None:
     digits, probabilities = numbers(20)
     (tmp_path / "mistakes.png").write_text("of an earlier report")
-    found = write_report(tmp_path, EVALUATED, digits, np.arange(20), probabilities, UNFITTED)
-    assert (found.mistakes, found.files["mistakes.png"]) == (0, None)
+    report = write_report(tmp_path, EVALUATED, digits, np.arange(20), probabilities, UNFITTED)
+    assert (report.mistakes, report.files["mistakes.png"]) == (0, None)
     assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FILES if "mist" not in name]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_one_picture_of_one_digit_makes_a_report(tmp_path: Path, channels: int) -> None:
-    one = Digits(np.zeros((1, channels, 32, 32), np.uint8), np.array([[3]]), np.zeros(1, np.int64), ["a"])
+def test_a_single_image_of_one_digit_makes_a_report(tmp_path: Path, channels: int) -> None:
+    digits = Digits(np.zeros((1, channels, 32, 32), np.uint8), np.array([[3]]), np.zeros(1, np.int64), ["a"])
     probabilities = np.zeros((1, 1, 10), np.float32)
     probabilities[..., 4] = 1  # and all others exactly 0
-    found = write_report(
+    report = write_report(
         tmp_path,
         EVALUATED,
-        one,
+        digits,
         np.arange(1),
         probabilities,
         TemperatureFit(2.0, "val_predictions.csv", None),
     )
-    assert found.calibration.ece == 1
-    assert [score.recall for score in found.classes] == [0.0 if k == 3 else None for k in range(10)]
-    assert [score.precision for score in found.classes] == [0.0 if k == 4 else None for k in range(10)]
+    assert report.calibration.ece == 1
+    assert [score.recall for score in report.classes] == [0.0 if k == 3 else None for k in range(10)]
+    assert [score.precision for score in report.classes] == [0.0 if k == 4 else None for k in range(10)]
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
 
 
 @given(st.integers(0, 2**31), st.integers(1, 12))
-def test_numbers_come_back_from_a_file_as_they_went_in(
+def test_numbers_are_read_back_from_a_file_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, seed: int, count: int
 ) -> None:
     digits, _ = numbers(count, seed)

@@ -1,4 +1,4 @@
-"""`svhn export`: the files say what the network does, checked with onnxruntime on every network."""
+"""`svhn export`: the files agree with the network, checked with onnxruntime for every architecture."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "resnet34": LARGE_STEM,
     "resnet50": LARGE_STEM,
 }
-"""The default with all that it can have; networks that would take minutes with as little work as they can."""
+"""The default network with all options on; large networks as small as possible, to keep the tests short."""
 
 
 def stored(framing: Framing, count: int) -> np.ndarray:
@@ -51,7 +51,7 @@ def stored(framing: Framing, count: int) -> np.ndarray:
 
 @pytest.fixture
 def train(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Path]:
-    """A run on pictures that are easily learned; the words choose what else."""
+    """Start a run on images that are easily learned; the words are added to its command."""
     write_mat(folder / "d", "train", 120, 0)
     write_mat(folder / "d", "test", 90, 1)
 
@@ -66,7 +66,7 @@ def train(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Pat
 
 
 LARGE = {"resnet18", "resnet34", "resnet50", "wide_resnet"}
-"""Networks whose export takes seconds."""
+"""Networks whose export takes several seconds."""
 NETWORKS = [
     pytest.param(CUT, choice, marks=[pytest.mark.full] if choice in LARGE else [])
     for choice in catalog.choices("model")
@@ -81,41 +81,41 @@ def test_every_network_predicts_the_same_in_onnx_for_any_number_of_images(
     positions, classes = (1, 10) if framing.crop == "whole" else (6, 11)
     grey = framing.crop == "whole"
     preprocess = Preprocess(framing, grey, (0.4,) * (1 if grey else 3), (0.2,) * (1 if grey else 3))
-    torch.manual_seed(0)  # start weights
+    torch.manual_seed(0)  # initial weights
     network = registry.model(config, preprocess.shape, positions, classes, 0.2)
     for parameter in network.parameters():
-        if not parameter.any():  # norms and the transformer start with nothing to say
+        if not parameter.any():  # some parameters of norms and the transformer start at zero
             torch.nn.init.normal_(parameter, std=0.1)
-    network(torch.randn(8, *preprocess.shape))  # so that norms have statistics that matter
+    network(torch.randn(8, *preprocess.shape))  # gives the norms running statistics
     network.eval()
     onnx_file.write(tmp_path / "model.onnx", network, preprocess)
     images = stored(framing, 16)
     with torch.inference_mode():
         expected = onnx_file.ExportedModel(network, preprocess)(torch.from_numpy(images)).numpy()
     for count in (1, 3, 16):
-        found = onnx_file.probabilities(tmp_path / "model.onnx", images[:count])
-        assert (found.dtype, found.shape) == (np.float32, (count, positions, classes))
-        np.testing.assert_allclose(found, expected[:count], atol=1e-5)
+        actual = onnx_file.probabilities(tmp_path / "model.onnx", images[:count])
+        assert (actual.dtype, actual.shape) == (np.float32, (count, positions, classes))
+        np.testing.assert_allclose(actual, expected[:count], atol=1e-5)
     assert b"site-packages" not in (tmp_path / "model.onnx").read_bytes()
 
 
-def test_onnx_reads_every_picture_of_the_test_part_as_pytorch_does(train: Callable[..., Path]) -> None:
+def test_onnx_predicts_every_image_of_the_test_part_as_pytorch_does(train: Callable[..., Path]) -> None:
     run = train("model=cnn", "model.width=0.5")
     assert cli.main(["export", str(run)]) == 0
     model = trained.load(run / "best.pt")
     data = registry.data(model.config.data, model.config.split, None, lambda *_: None)
     assert data.test is not None
     images = np.array(data.test.images)
-    found = onnx_file.probabilities(run / "export" / "model.onnx", images)
+    actual = onnx_file.probabilities(run / "export" / "model.onnx", images)
     expected = trained.probabilities([model], images, CPU)
-    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_array_equal(actual.argmax(-1), expected.argmax(-1))
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
     for count in (1, 3, 256):
-        some = np.resize(images, (count, *images.shape[1:]))
-        assert onnx_file.probabilities(run / "export" / "model.onnx", some).shape == (count, 1, 10)
+        resized = np.resize(images, (count, *images.shape[1:]))
+        assert onnx_file.probabilities(run / "export" / "model.onnx", resized).shape == (count, 1, 10)
 
 
-def test_the_folder_holds_what_the_card_says(
+def test_the_folder_holds_what_the_model_card_lists(
     train: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train("model=linear")
@@ -140,7 +140,7 @@ def test_the_folder_holds_what_the_card_says(
     assert not list(run.glob(".writing-*"))
 
 
-def test_closed_units_are_taken_out_and_the_file_gives_the_run_s_answers(
+def test_closed_units_are_removed_and_the_file_gives_the_run_s_predictions(
     train: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     from safetensors.torch import load_file
@@ -165,11 +165,11 @@ def test_closed_units_are_taken_out_and_the_file_gives_the_run_s_answers(
     assert not [name for name in weights if "openness" in name]
     assert f"left {units['open']} of {units['of']} units open" in (out / CARD).read_text()
     images = stored(Framing(32, 32), 64)
-    found = onnx_file.probabilities(out / "model.onnx", images)
-    np.testing.assert_allclose(found, trained.probabilities([model], images, CPU), atol=1e-5)
+    actual = onnx_file.probabilities(out / "model.onnx", images)
+    np.testing.assert_allclose(actual, trained.probabilities([model], images, CPU), atol=1e-5)
 
 
-def test_weights_are_the_run_s_and_the_same_bytes_every_time(train: Callable[..., Path]) -> None:
+def test_weights_are_those_of_the_run_and_the_same_bytes_every_time(train: Callable[..., Path]) -> None:
     from safetensors.torch import load_file
 
     run = train("model=cnn", "model.width=0.25")
@@ -182,7 +182,7 @@ def test_weights_are_the_run_s_and_the_same_bytes_every_time(train: Callable[...
     assert all(torch.equal(value, weights[name]) for name, value in load_file(first).items())
 
 
-def test_the_card_tells_how_to_cut_a_number_out_and_how_to_read_it(
+def test_the_model_card_explains_how_to_crop_a_number_and_how_to_decode_the_output(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = write_run(folder / "run", CUT, 5, DatawhaleConfig())
@@ -191,7 +191,7 @@ def test_the_card_tells_how_to_cut_a_number_out_and_how_to_read_it(
     assert "random ones are used for the check" in printed.err
     assert "random ones" in printed.out
     card = (run / "export" / CARD).read_text()
-    for told in (
+    for phrase in (
         "numbers of up to 5 digits",
         "widen it at each side by 15% of its own width and height, then by 13/128 and 6/64 of what",
         "Resize it to 76 rows and 154 columns",
@@ -200,10 +200,10 @@ def test_the_card_tells_how_to_cut_a_number_out_and_how_to_read_it(
         "as class 10, of no digit",
         "no summary.json",
     ):
-        assert told in card, told
+        assert phrase in card, phrase
 
 
-def test_an_export_replaces_an_older_one_and_nothing_else(
+def test_an_export_replaces_an_older_export_and_nothing_else(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_run(folder / "run", Framing(12, 12), 1, LinearConfig())
@@ -219,10 +219,10 @@ def test_an_export_replaces_an_older_one_and_nothing_else(
 
 
 @pytest.mark.parametrize("factor", [-1, 2], ids=["other predictions", "other probabilities"])
-def test_an_export_that_disagrees_is_refused_and_leaves_nothing(
+def test_an_export_that_disagrees_is_refused_and_leaves_no_files(
     folder: Path, plugin: Callable[[str, str], None], capsys: pytest.CaptureFixture[str], factor: int
 ) -> None:
-    """A network that computes something else while it is exported."""
+    """The network computes something else while it is exported."""
     plugin(
         "restless",
         """
@@ -254,7 +254,7 @@ register("model", Restless, lambda config, shape, n, k, dropout: Net(shape, n, k
     assert sorted(path.name for path in (folder / "run").iterdir()) == ["best.pt", "config.yaml"]
 
 
-def test_a_run_of_several_folds_is_refused_with_what_to_name(
+def test_a_run_of_several_folds_is_refused_with_a_hint_to_name_a_fold(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for fold in range(2):
@@ -265,7 +265,7 @@ def test_a_run_of_several_folds_is_refused_with_what_to_name(
     assert cli.main(["export", "run/fold1"]) == 0
 
 
-def test_a_package_that_is_missing_is_named_with_what_installs_it(
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_run(folder / "run", Framing(12, 12), 1, LinearConfig())

@@ -1,4 +1,4 @@
-"""Folds and seeds that were trained as jobs of a sweep become the run that trains them itself."""
+"""`svhn gather`: folds and seeds trained as jobs of a sweep become the run that trains all of them itself."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TIMES = {"seconds", "images_per_second", "run_dir", "report", "next"}
 
 def without_times(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: without_times(one) for name, one in value.items() if name not in TIMES}
-    return [without_times(one) for one in value] if isinstance(value, list) else value
+        return {name: without_times(field) for name, field in value.items() if name not in TIMES}
+    return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
 def summary_of(run: Path) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three folds, a job each."""
+    """A sweep of three folds, one job per fold."""
     folder = tmp_path_factory.mktemp("swept") / "sweep"
     words = ["train", "-m", *FOLDS, "split.fold=0,1,2", "report=false", f"hydra.sweep.dir={folder}"]
     assert cli.main(words) == 0
@@ -38,11 +38,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sweep(swept: Path, folder: Path) -> Path:
-    """A copy of them in the current folder."""
+    """A copy of the sweep in the current folder."""
     return Path(shutil.copytree(swept, folder / "sweep"))
 
 
-def test_gathered_folds_are_the_run_of_all_of_them(sweep: Path, folder: Path) -> None:
+def test_gathered_folds_equal_the_run_that_trains_all_of_them(sweep: Path, folder: Path) -> None:
     assert cli.main(["train", "hydra.run.dir=whole", *FOLDS, "jobs=1"]) == 0
     assert cli.main(["gather", "sweep", "out=run"]) == 0
     run, whole = folder / "run", folder / "whole"
@@ -50,14 +50,16 @@ def test_gathered_folds_are_the_run_of_all_of_them(sweep: Path, folder: Path) ->
     for name in ("oof_predictions.csv", "fold1/metrics.csv", "fold2/val_predictions.csv", "fold0/split.json"):
         assert (run / name).read_bytes() == (whole / name).read_bytes()
     assert (run / "report.html").is_file()
-    assert [one["run_dir"] for one in summary_of(run)["folds"]] == [f"run/fold{i}" for i in range(3)]
+    assert [fold["run_dir"] for fold in summary_of(run)["folds"]] == [f"run/fold{i}" for i in range(3)]
 
 
-def test_a_gathered_run_is_one_like_any_other(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gathered_run_is_evaluated_and_resumed_like_any_other(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["gather", "sweep"]) == 0
     capsys.readouterr()
     assert cli.main(["eval", "sweep/gathered", "--json"]) == 0
-    assert [one["fold"] for one in json.loads(capsys.readouterr().out)["scores"]] == [
+    assert [score["fold"] for score in json.loads(capsys.readouterr().out)["scores"]] == [
         "fold0",
         "fold1",
         "fold2",
@@ -65,11 +67,11 @@ def test_a_gathered_run_is_one_like_any_other(sweep: Path, capsys: pytest.Captur
     assert cli.main(["train", "--resume", "sweep/gathered"]) == 0
     assert "is finished" in capsys.readouterr().err
     assert cli.main(["train", "--resume", "sweep/gathered", "epochs=3", "jobs=1"]) == 0
-    assert {one["epochs"] for one in summary_of(sweep / "gathered")["folds"]} == {3}
-    assert summary_of(sweep / "split.fold-0")["epochs"] == 2, "the job stays as it was"
+    assert {fold["epochs"] for fold in summary_of(sweep / "gathered")["folds"]} == {3}
+    assert summary_of(sweep / "split.fold-0")["epochs"] == 2, "the job is unchanged"
 
 
-def test_gathering_again_replaces_what_was_gathered(sweep: Path) -> None:
+def test_gathering_again_replaces_the_gathered_run(sweep: Path) -> None:
     assert cli.main(["gather", "sweep", "report=false"]) == 0
     before = (sweep / "gathered" / "oof_predictions.csv").read_bytes()
     assert cli.main(["gather", "sweep", "report=false"]) == 0
@@ -85,16 +87,18 @@ def test_seeds_are_gathered_as_repeats(folder: Path) -> None:
     assert (folder / "run" / "seed1" / "metrics.csv").is_file()
 
 
-def test_replicates_and_the_fit_on_all_are_gathered_with_their_estimates(folder: Path) -> None:
+def test_bootstrap_replicates_and_the_fit_on_all_images_are_gathered_with_their_estimates(
+    folder: Path,
+) -> None:
     words = [*SMALL, "split=bootstrap", "split.n=2", "report=false"]
     assert cli.main(["train", "-m", *words, "split.fold=0,1,2", "hydra.sweep.dir=sweep"]) == 0
     assert cli.main(["gather", "sweep", "out=run"]) == 0
     assert cli.main(["train", "hydra.run.dir=whole", *words, "jobs=1"]) == 0
-    found = summary_of(folder / "run")
-    assert without_times(found) == without_times(summary_of(folder / "whole"))
-    assert [one["name"] for one in found["folds"]] == ["boot00", "boot01"]
+    summary = summary_of(folder / "run")
+    assert without_times(summary) == without_times(summary_of(folder / "whole"))
+    assert [fold["name"] for fold in summary["folds"]] == ["boot00", "boot01"]
     assert [path.parent.name for path in checkpoint_files("run")] == ["boot00", "boot01"], "without all"
-    assert found["bootstrap"]["632plus"]["percentile"]["low"] < found["bootstrap"]["632plus"]["value"]
+    assert summary["bootstrap"]["632plus"]["percentile"]["low"] < summary["bootstrap"]["632plus"]["value"]
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -103,14 +107,14 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, 
     return code, capsys.readouterr().err
 
 
-def test_a_fold_that_is_missing_is_named(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_fold_is_named(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(sweep / "split.fold-1")
     code, err = refused(["sweep"], capsys)
     assert code == 4
     assert "seed 0 has 2 of 3 folds: fold0, fold2" in err
 
 
-def test_a_job_that_is_not_finished_is_named(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unfinished_job_is_named(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (sweep / "split.fold-1" / "summary.json").unlink()
     code, err = refused(["sweep"], capsys)
     assert (code, "split.fold-1' is not finished" in err) == (4, True), err
@@ -126,7 +130,7 @@ def test_jobs_that_differ_in_another_key_are_refused(sweep: Path, capsys: pytest
     assert "svhn compare" in err
 
 
-def test_jobs_of_other_data_are_refused(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_trained_on_different_data_are_refused(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     env = sweep / "split.fold-2" / "env.json"
     env.write_text(env.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
     code, err = refused(["sweep"], capsys)
@@ -139,7 +143,7 @@ def test_a_fold_that_was_trained_twice_is_refused(sweep: Path, capsys: pytest.Ca
     assert (code, "seed 0, fold1 was trained twice" in err) == (2, True), err
 
 
-def test_a_folder_without_runs_and_one_of_other_things_are_refused(
+def test_a_folder_without_runs_and_a_folder_with_other_files_are_refused(
     sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (sweep / "empty").mkdir()

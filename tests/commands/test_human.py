@@ -1,4 +1,4 @@
-"""`svhn human`: a real terminal and a real browser, played by keys."""
+"""`svhn human` in a real terminal and a real browser, driven by key presses."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"
 
 
 def play(spawn: Callable[..., Forked], folder: Path, keys: str, *words: str) -> tuple[int, str]:
-    """Type a key for each picture of a quiz, once it is drawn; the exit code and the screen."""
+    """Type a key for each image of a quiz once it is drawn; return the exit code and the screen."""
     leader, follower = pty.openpty()
     process = spawn("human", *words, stdin=follower, stdout=follower, stderr=follower, cwd=folder)
     os.close(follower)
     screen, sent = b"", 0
-    with contextlib.suppress(OSError):  # EIO, once nobody writes any more
+    with contextlib.suppress(OSError):  # EIO, once no process has the terminal open
         while piece := os.read(leader, 65536):
             screen += piece
             if sent < len(keys) and screen.count(CLEAR.encode()) > sent and screen.endswith(b"\n"):
@@ -40,22 +40,22 @@ def play(spawn: Callable[..., Forked], folder: Path, keys: str, *words: str) -> 
     return process.wait(), screen.decode()
 
 
-def test_every_digit_answers_a_picture_and_the_result_is_saved(
+def test_each_digit_key_answers_an_image_and_the_result_is_saved(
     folder: Path, spawn: Callable[..., Forked]
 ) -> None:
     write_mat(folder / "d", "train", 100, 0)
     code, screen = play(spawn, folder, "3731", *MAT, "n=4", "seed=5")
     assert code == 0, screen[-500:]
     result = json.loads((folder / "outputs" / "human" / "result.json").read_text())
-    assert [one["answer"] for one in result["answers"]] == [*"3731"]
-    right = sum(one["answer"] == one["label"] for one in result["answers"])
-    assert (result["n"], result["accuracy"]) == (4, right / 4)
-    assert result["interval"]["low"] == wilson(right, 4).low
-    assert len({one["index"] for one in result["answers"]}) == 4
+    assert [answer["answer"] for answer in result["answers"]] == [*"3731"]
+    correct = sum(answer["answer"] == answer["label"] for answer in result["answers"])
+    assert (result["n"], result["accuracy"]) == (4, correct / 4)
+    assert result["interval"]["low"] == wilson(correct, 4).low
+    assert len({answer["index"] for answer in result["answers"]}) == 4
     assert "image 4 of 4" in screen
 
 
-def test_ctrl_c_saves_what_was_answered(folder: Path, spawn: Callable[..., Forked]) -> None:
+def test_ctrl_c_saves_the_answers_so_far(folder: Path, spawn: Callable[..., Forked]) -> None:
     write_mat(folder / "d", "train", 100, 0)
     code, screen = play(spawn, folder, "12\x03", *MAT, "n=9")
     assert code == 130
@@ -68,16 +68,18 @@ def test_ctrl_c_saves_what_was_answered(folder: Path, spawn: Callable[..., Forke
     assert (folder / "outputs" / "human" / "result.json").read_bytes() == saved
 
 
-def test_without_a_terminal_a_page_is_proposed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_an_html_page_is_suggested(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["human", "data=tiny"]) == 2
     assert "html=true" in capsys.readouterr().err
     assert not (folder / "outputs").exists()
 
 
-def test_half_blocks_hold_two_pixels_a_character() -> None:
-    picture = np.zeros((3, 4, 6), np.uint8)
-    picture[0, 0], picture[1, 1] = 255, 128  # red above green
-    lines = half_blocks(picture, 6, 10).split("\n")
+def test_half_blocks_show_two_pixels_per_character() -> None:
+    image = np.zeros((3, 4, 6), np.uint8)
+    image[0, 0], image[1, 1] = 255, 128  # red above green
+    lines = half_blocks(image, 6, 10).split("\n")
     assert len(lines) == 2
     assert lines[0].count("▀") == 6
     assert lines[0].startswith("\x1b[38;2;255;0;0;48;2;0;128;0m")
@@ -91,19 +93,19 @@ def test_half_blocks_fit_into_a_terminal(shape: tuple[int, int, int]) -> None:
     assert len(lines) == 20 or lines[0].count("▀") == 80
 
 
-def test_the_score_has_a_wilson_interval_and_the_median_of_seconds() -> None:
+def test_the_score_has_a_wilson_interval_and_the_median_of_the_seconds() -> None:
     answers = [Answer(i, "", "1", "1" if i else "7", seconds) for i, seconds in enumerate([9.0, 1.0, 2.0])]
-    found = score(answers)
-    assert found.accuracy == 2 / 3
-    assert found.median_seconds == 2
-    assert (found.interval.low, found.interval.high) == (wilson(2, 3).low, wilson(2, 3).high)
+    result = score(answers)
+    assert result.accuracy == 2 / 3
+    assert result.median_seconds == 2
+    assert (result.interval.low, result.interval.high) == (wilson(2, 3).low, wilson(2, 3).high)
 
 
 # ----------------------------------------------------------------------------- the page
 
 
 @pytest.mark.parametrize("numbers", [False, True])
-def test_the_page_is_played_by_keys_and_scores_as_the_terminal_does(
+def test_the_page_is_answered_by_keys_and_scores_as_the_terminal_does(
     folder: Path, browser: Any, capsys: pytest.CaptureFixture[str], numbers: bool
 ) -> None:
     write_mat(folder / "d", "train", 100, 0)
@@ -119,17 +121,17 @@ def test_the_page_is_played_by_keys_and_scores_as_the_terminal_does(
     for answer in typed:
         body.send_keys(answer if not numbers else f"9\ue003{answer}\ue007")  # Backspace, Enter
     text = browser.execute_script(
-        "return fetch(document.getElementById('save').href).then(found => found.text())"
+        "return fetch(document.getElementById('save').href).then(response => response.text())"
     )
     result = json.loads(text)
-    answers = [Answer(**one) for one in result["answers"]]
-    assert [one.answer for one in answers] == typed
+    answers = [Answer(**answer) for answer in result["answers"]]
+    assert [answer.answer for answer in answers] == typed
     assert {name: result[name] for name in ("n", "accuracy", "median_seconds")} == {
         name: getattr(score(answers), name) for name in ("n", "accuracy", "median_seconds")
     }
     assert result["interval"]["low"] == pytest.approx(score(answers).interval.low, rel=1e-12)
     assert len(result["split"]) == 64
-    wrong = sum(one.answer != one.label for one in answers)
+    wrong = sum(answer.answer != answer.label for answer in answers)
     assert len(browser.find_elements("css selector", "#misread td img")) == wrong
     assert browser.get_log("browser") == []
     assert requests_of(browser) == []

@@ -1,7 +1,7 @@
-"""Which heavy packages each verb imports, in real processes: those that it uses, and no others.
+"""Each verb imports only the heavy packages that it uses, measured in real processes.
 
-The sets are exact. A package that a verb does use has to show up in its process, so the probe is seen to
-work for every package that is listed here.
+The sets are exact: a package that a verb does use must be imported in its process, which shows that the probe
+detects every package listed here.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ VERBS: dict[str, tuple[list[str], set[str]]] = {
     "predict": (["run", "photos", "out=p.csv"], {"torch", "PIL"}),
     "submission": (["sub.csv", "photos"], {"PIL"}),
     "report": (["run"], {"jinja2", "PIL"}),
-    # compare draws the differences, and its tests are scipy.stats, which imports scipy.optimize
+    # compare plots the differences, and its tests come from scipy.stats, which imports scipy.optimize
     "compare": (["run", "other"], {"scipy", "scipy.optimize", "matplotlib", "PIL"}),
-    # eval draws diagrams; the temperature is fitted by scipy.optimize
+    # eval plots diagrams and fits the temperature with scipy.optimize
     "eval": (["run", "device=cpu"], {"torch", "scipy", "scipy.optimize", "matplotlib", "PIL"}),
 }
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs, a folder of photographs and a submission for it."""
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two runs, a folder of photographs and a submission for them."""
     folder = tmp_path_factory.mktemp("made")
     for name, seed in (("run", 0), ("other", 1)):
         words = ["train", *SMALL, "epochs=1", "watch=0", f"seed={seed}", "split=ordered"]
@@ -56,12 +56,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_imports_the_heavy_packages_that_it_uses_and_no_others(
-    made: Path, folder: Path, verb: str
+    inputs: Path, folder: Path, verb: str
 ) -> None:
-    shutil.copytree(made, folder, dirs_exist_ok=True)
+    shutil.copytree(inputs, folder, dirs_exist_ok=True)
     words, expected = VERBS[verb]
     command = [sys.executable, "-c", PROBE, ",".join(HEAVY), verb, *words]
     environment = {**os.environ, "PYTHONPATH": str(REPO), "SVHN_QUIET": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert {*json.loads(done.stderr.splitlines()[-1])} == expected
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert {*json.loads(process.stderr.splitlines()[-1])} == expected

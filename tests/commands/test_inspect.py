@@ -1,4 +1,4 @@
-"""`svhn inspect`: its measures against references, and planted faults found, those alone, by the command."""
+"""`svhn inspect`: its measures agree with references, and the command finds planted faults and no others."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 9), st.integers(1, 60))
-def test_the_search_for_close_hashes_equals_all_pairs(seed: int, radius: int, n: int) -> None:
+def test_the_search_for_close_hashes_equals_a_search_over_all_pairs(seed: int, radius: int, n: int) -> None:
     draw = np.random.default_rng(seed)
-    known = draw.integers(0, 1 << duplicates.BITS, n, dtype=np.uint64)
+    hashes = draw.integers(0, 1 << duplicates.BITS, n, dtype=np.uint64)
     flips = draw.random((n, duplicates.BITS)) < draw.uniform(0, 0.3)
-    wanted = known ^ (flips @ (np.uint64(1) << np.arange(duplicates.BITS, dtype=np.uint64)))
-    differ = [[(int(a) ^ int(b)).bit_count() for b in known] for a in wanted]
-    found = duplicates.close_pairs(wanted, known, radius)
-    assert found.tolist() == np.argwhere(np.array(differ) <= radius).tolist()
+    queries = hashes ^ (flips @ (np.uint64(1) << np.arange(duplicates.BITS, dtype=np.uint64)))
+    distances = [[(int(a) ^ int(b)).bit_count() for b in hashes] for a in queries]
+    actual = duplicates.close_pairs(queries, hashes, radius)
+    assert actual.tolist() == np.argwhere(np.array(distances) <= radius).tolist()
 
 
-def test_pairs_are_found_beyond_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_across_blocks_are_matched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "BLOCK", 7)
-    known = np.array([5] * 10 + [6] * 3, np.uint64)
-    assert len(duplicates.close_pairs(known, known, 0)) == 100 + 9
+    hashes = np.array([5] * 10 + [6] * 3, np.uint64)
+    assert len(duplicates.close_pairs(hashes, hashes, 0)) == 100 + 9
 
 
 def test_a_radius_that_would_miss_pairs_is_refused() -> None:
@@ -63,47 +63,47 @@ def test_a_radius_that_would_miss_pairs_is_refused() -> None:
         duplicates.close_pairs(np.zeros(1, np.uint64), np.zeros(1, np.uint64), 10)
 
 
-def test_a_hash_is_the_signs_of_scipy_s_cosine_transform() -> None:
+def test_a_hash_holds_the_signs_of_scipy_s_cosine_transform() -> None:
     small = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
     signs = scipy.fft.dctn(small.astype(float), axes=(1, 2))[:, :8, :8].reshape(6, -1)[:, 1:] > 0
     expected = (signs[:, None] != signs).sum(-1)
-    found = duplicates.hashes(small)
-    assert [[(int(a) ^ int(b)).bit_count() for b in found] for a in found] == expected.tolist()
+    actual = duplicates.hashes(small)
+    assert [[(int(a) ^ int(b)).bit_count() for b in actual] for a in actual] == expected.tolist()
 
 
 @pytest.mark.parametrize(("size", "side"), [((64, 128), 32), ((32, 32), 8), ((30, 45), 32), ((16, 16), 32)])
-def test_areas_are_those_of_pillow(size: tuple[int, int], side: int) -> None:
+def test_area_resizing_equals_pillow_s_box_filter(size: tuple[int, int], side: int) -> None:
     plane = np.random.default_rng(1).random(size).astype(np.float32)
-    found = duplicates.resized(plane[None], side)[0]
+    actual = duplicates.resized(plane[None], side)[0]
     if size[0] >= side:
         expected = np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BOX))
-        np.testing.assert_allclose(found, expected, atol=0.02)
-    assert found.mean() == pytest.approx(plane.mean(), abs=1e-5)
+        np.testing.assert_allclose(actual, expected, atol=0.02)
+    assert actual.mean() == pytest.approx(plane.mean(), abs=1e-5)
 
 
-def test_equal_bytes_and_only_they_have_one_digest() -> None:
+def test_only_equal_bytes_have_equal_digests() -> None:
     images = np.random.default_rng(2).integers(0, 256, (50, 3, 4, 4), dtype=np.uint8)
     images[7] = images[3]
     images[8] = images[3]
     images[8, 0, 0, 0] ^= 1
-    found = duplicates.digests(images)
-    assert found[7] == found[3]
-    assert len(np.unique(found)) == 49
+    digests = duplicates.digests(images)
+    assert digests[7] == digests[3]
+    assert len(np.unique(digests)) == 49
 
 
 def scenes(n: int, seed: int = 0) -> np.ndarray:
-    """Pictures uint8 (n, 3, 32, 32) of soft blobs, each its own."""
+    """Images uint8 (n, 3, 32, 32) of smooth blobs, all different."""
     draw = np.random.default_rng(seed)
     coarse = draw.uniform(0, 255, (n, 3, 8, 8)).astype(np.uint8).transpose(0, 2, 3, 1)
     bicubic = Image.Resampling.BICUBIC
-    drawn = [np.asarray(Image.fromarray(one).resize((32, 32), bicubic)) for one in coarse]
+    drawn = [np.asarray(Image.fromarray(blobs).resize((32, 32), bicubic)) for blobs in coarse]
     return np.stack(drawn).transpose(0, 3, 1, 2)
 
 
-def again(picture: np.ndarray) -> np.ndarray:
-    """The picture (3, 32, 32) a pixel aside, darker and through JPEG."""
+def near_copy(image: np.ndarray) -> np.ndarray:
+    """The image (3, 32, 32) shifted by a pixel, darker and encoded as JPEG."""
     file = io.BytesIO()
-    moved = np.pad(picture, ((0, 0), (0, 0), (1, 0)), mode="edge")[:, :, :32] * 0.9
+    moved = np.pad(image, ((0, 0), (0, 0), (1, 0)), mode="edge")[:, :, :32] * 0.9
     Image.fromarray(moved.astype(np.uint8).transpose(1, 2, 0)).save(file, "jpeg", quality=85)
     return np.asarray(Image.open(file)).transpose(2, 0, 1)
 
@@ -112,20 +112,22 @@ def grey(images: np.ndarray) -> np.ndarray:
     return images.mean(1, dtype=np.float32)
 
 
-def test_a_picture_that_was_moved_lit_otherwise_and_encoded_is_a_near_duplicate_and_no_other() -> None:
+def test_only_a_shifted_darkened_and_reencoded_image_is_a_near_duplicate() -> None:
     images = scenes(60)
-    copies = np.stack([again(one) for one in images[:20]])
-    pairs, alike = duplicates.near_pairs(duplicates.thumbnails(grey(np.concatenate([images, copies]))), 0.96)
+    copies = np.stack([near_copy(image) for image in images[:20]])
+    pairs, similarities = duplicates.near_pairs(
+        duplicates.thumbnails(grey(np.concatenate([images, copies]))), 0.96
+    )
     assert pairs.tolist() == [[i, 60 + i] for i in range(20)]
-    assert (alike >= 0.96).all()
+    assert (similarities >= 0.96).all()
 
 
-def test_smooth_pictures_correlate_but_are_no_duplicates() -> None:
+def test_smooth_images_correlate_but_are_not_duplicates() -> None:
     draw = np.random.default_rng(3)
     slope = np.linspace(80, 160, 32)[:, None] + np.linspace(0, 20, 32)
     noisy = slope + draw.normal(0, 2, (40, 32, 32))
     small = noisy.astype(np.uint8)
-    assert np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1] > 0.96  # what would be taken for equal
+    assert np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1] > 0.96  # duplicates by plain correlation
     assert duplicates.similarity(small[:20], small[20:]).max() < 0.5
     assert not len(duplicates.near_pairs(small, 0.96)[0])
 
@@ -133,7 +135,7 @@ def test_smooth_pictures_correlate_but_are_no_duplicates() -> None:
 # ----------------------------------------------------------------------------- drift, outliers, boxes
 
 
-def test_where_most_pictures_are_one_and_the_same_no_other_is_an_outlier() -> None:
+def test_where_most_images_are_identical_the_others_are_not_outliers() -> None:
     features = np.random.default_rng(0).normal(size=(200, 12)).astype(np.float32)
     alone = deviations(features[120:])
     features[:120] = features[120]
@@ -144,53 +146,54 @@ counts = st.lists(st.integers(30, 500), min_size=3, max_size=10)
 
 
 @given(counts, st.integers(0, 2**31))
-def test_the_test_of_labels_is_scipy_s(one: list[int], seed: int) -> None:
-    other = np.random.default_rng(seed).integers(20, 90, len(one))
-    found = drift.of_counts(np.array([*one, 0]), np.array([*other, 0]))  # a class that neither part has
-    expected = chi2_contingency([one, other], correction=False)
-    assert found is not None
-    assert found.statistic == pytest.approx(expected.statistic, rel=1e-9)
-    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
-    assert found.df == len(one) - 1
-    assert found.effect == pytest.approx(np.sqrt(expected.statistic / (sum(one) + other.sum())))
+def test_the_test_of_labels_equals_scipy_s(counts: list[int], seed: int) -> None:
+    other_counts = np.random.default_rng(seed).integers(20, 90, len(counts))
+    # neither part has images of the last class
+    actual = drift.of_counts(np.array([*counts, 0]), np.array([*other_counts, 0]))
+    expected = chi2_contingency([counts, other_counts], correction=False)
+    assert actual is not None
+    assert actual.statistic == pytest.approx(expected.statistic, rel=1e-9)
+    assert actual.p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert actual.df == len(counts) - 1
+    assert actual.effect == pytest.approx(np.sqrt(expected.statistic / (sum(counts) + other_counts.sum())))
 
 
-def test_rare_classes_are_counted_together() -> None:
-    found = drift.of_counts(np.array([90, 80, 2, 3]), np.array([100, 70, 1, 4]))
+def test_rare_classes_are_pooled() -> None:
+    actual = drift.of_counts(np.array([90, 80, 2, 3]), np.array([100, 70, 1, 4]))
     expected = chi2_contingency([[90, 80, 5], [100, 70, 5]], correction=False)
-    assert found is not None
-    assert (found.statistic, found.df) == (pytest.approx(expected.statistic), 2)
+    assert actual is not None
+    assert (actual.statistic, actual.df) == (pytest.approx(expected.statistic), 2)
     assert drift.of_counts(np.array([9, 0]), np.array([7, 0])) is None
 
 
-def test_the_test_of_brightness_is_scipy_s() -> None:
+def test_the_test_of_brightness_equals_scipy_s() -> None:
     draw = np.random.default_rng(4)
-    one, other = draw.normal(0, 1, 300), draw.normal(0.2, 1, 200)
-    found, expected = drift.of_values(one, other), ks_2samp(one, other, method="asymp")
-    assert found is not None
-    assert (found.effect, found.p) == (expected.statistic, expected.pvalue)
-    assert drift.of_values(one, other[:19]) is None
+    first, second = draw.normal(0, 1, 300), draw.normal(0.2, 1, 200)
+    actual, expected = drift.of_values(first, second), ks_2samp(first, second, method="asymp")
+    assert actual is not None
+    assert (actual.effect, actual.p) == (expected.statistic, expected.pvalue)
+    assert drift.of_values(first, second[:19]) is None
 
 
-def test_holm_s_correction_worked_out_by_hand() -> None:
-    found = holm([0.01, 0.9, 0.021, 0.02])
-    assert found == pytest.approx([0.04, 0.9, 0.06, 0.06])
+def test_holm_s_correction_equals_values_worked_out_by_hand() -> None:
+    corrected = holm([0.01, 0.9, 0.021, 0.02])
+    assert corrected == pytest.approx([0.04, 0.9, 0.06, 0.06])
     assert len(holm([])) == 0
 
 
-def test_a_difference_is_bad_where_it_is_neither_chance_nor_small() -> None:
+def test_a_difference_is_bad_if_it_is_neither_chance_nor_small() -> None:
     draw = np.random.default_rng(5)
     small = drift.of_values(draw.normal(0, 1, 90_000), draw.normal(0.05, 1, 90_000))
     assert small is not None
     assert small.p < 1e-9
-    assert drift.level(small, small.p) == "good"  # of 90,000 pictures everything is significant
+    assert drift.level(small, small.p) == "good"  # with 90,000 images everything is significant
     large = drift.of_values(draw.normal(0, 1, 900), draw.normal(1, 1, 900))
     assert large is not None
     assert drift.level(large, large.p) == "bad"
     assert drift.level(large, 0.02) == "good"
 
 
-def test_pictures_unlike_the_others_are_far_and_few_of_the_others_are() -> None:
+def test_images_unlike_the_others_are_outliers_and_few_others_are() -> None:
     draw = np.random.default_rng(6)
     images = draw.normal(120, 10, (400, 3, 32, 32)).clip(0, 255)
     images += draw.normal(0, 25, (400, 3, 1, 1))
@@ -206,9 +209,9 @@ def test_pictures_unlike_the_others_are_far_and_few_of_the_others_are() -> None:
     assert np.isfinite(deviations(np.ones((LEAST, 12), np.float32))).all()
 
 
-def test_boxes_without_size_and_outside() -> None:
+def test_empty_boxes_and_boxes_outside_the_image_are_measured() -> None:
     nan = np.nan
-    some = np.array(
+    corners = np.array(
         [
             [[1, 2, 5, 9], [nan] * 4],
             [[1, 2, 1, 9], [3, 3, 9, 9]],
@@ -217,28 +220,28 @@ def test_boxes_without_size_and_outside() -> None:
             [[nan] * 4, [nan] * 4],
         ]
     )
-    assert boxes.empty(some).tolist() == [4, 0, 7, 4, np.inf]
-    assert boxes.outside(some, np.tile([10, 20], (5, 1))).tolist() == [0, 0, 4, 3, 0]
+    assert boxes.empty(corners).tolist() == [4, 0, 7, 4, np.inf]
+    assert boxes.outside(corners, np.tile([10, 20], (5, 1))).tolist() == [0, 0, 4, 3, 0]
 
 
 # ----------------------------------------------------------------------------- findings
 
 
 def data(images: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> DataSet:
-    """The first half trains, the second one is the test part."""
+    """The first half is the training part, the second half the test part."""
     half = len(images) // 2
     ids = np.arange(len(images)) if groups is None else groups
 
     def part(name: str, rows: slice) -> Digits:
-        some = images[rows]
-        return Digits(some, labels[rows, None], ids[rows], [f"{name}/{i}" for i in range(len(some))])
+        selected = images[rows]
+        return Digits(selected, labels[rows, None], ids[rows], [f"{name}/{i}" for i in range(len(selected))])
 
     return DataSet("some", part("train", slice(half)), "f", part("test", slice(half, None)))
 
 
-def found_in(made: DataSet, fold: Fold) -> dict[str, Any]:
-    parts = InspectedParts(parts_of(made, fold))
-    findings, _ = look(made, fold, parts, LIMITS)
+def findings_of(dataset: DataSet, fold: Fold) -> dict[str, Any]:
+    parts = InspectedParts(parts_of(dataset, fold))
+    findings, _ = look(dataset, fold, parts, LIMITS)
     return {finding.name: finding for finding in findings}
 
 
@@ -246,50 +249,50 @@ FOLD = Fold("holdout", np.arange(40), np.arange(40, 50))
 LABELS = np.arange(100) % 10
 
 
-def test_pictures_without_faults_are_good() -> None:
-    found = found_in(data(scenes(100), LABELS), FOLD)
-    assert {name: one.level for name, one in found.items() if one.level != "good"} == {}
-    assert not any(one.fix for one in found.values())
+def test_images_without_faults_are_good() -> None:
+    findings = findings_of(data(scenes(100), LABELS), FOLD)
+    assert {name: finding.level for name, finding in findings.items() if finding.level != "good"} == {}
+    assert not any(finding.fix for finding in findings.values())
 
 
-def test_one_wrong_label_among_many_duplicates_is_one_contradiction() -> None:
+def test_a_wrong_label_among_many_duplicates_is_a_single_contradiction() -> None:
     images, labels = scenes(100), LABELS.copy()
-    for place in (12, 22, 55, 75):
-        images[place] = images[2]
-        labels[place] = labels[2]
+    for index in (12, 22, 55, 75):
+        images[index] = images[2]
+        labels[index] = labels[2]
     labels[12] = 9
-    found = found_in(data(images, labels), FOLD)
-    assert [item.place for item in found["contradictions"].items] == [12]
-    assert found["contradictions"].level == "bad"
-    labels[12], labels[2] = 2, 9  # also where the first one of them is the wrong one
-    assert [item.place for item in found_in(data(images, labels), FOLD)["contradictions"].items] == [2]
+    findings = findings_of(data(images, labels), FOLD)
+    assert [item.place for item in findings["contradictions"].items] == [12]
+    assert findings["contradictions"].level == "bad"
+    labels[12], labels[2] = 2, 9  # also where the first of the duplicates has the wrong label
+    assert [item.place for item in findings_of(data(images, labels), FOLD)["contradictions"].items] == [2]
 
 
-def test_leakage_names_the_picture_in_the_later_part_and_its_partner() -> None:
+def test_leakage_names_the_image_in_the_later_part_and_its_partner() -> None:
     images = scenes(100)
-    images[45], images[60], images[71], images[20] = images[3], again(images[4]), images[46], images[21]
-    found = found_in(data(images, LABELS), FOLD)
-    assert {(item.place, item.partner) for item in found["leakage"].items} == {(45, 3), (60, 4), (71, 46)}
-    assert {item.place for item in found["exact_duplicates"].items} == {21, 45, 71}
-    assert {item.place for item in found["near_duplicates"].items} == {60}
+    images[45], images[60], images[71], images[20] = images[3], near_copy(images[4]), images[46], images[21]
+    findings = findings_of(data(images, LABELS), FOLD)
+    assert {(item.place, item.partner) for item in findings["leakage"].items} == {(45, 3), (60, 4), (71, 46)}
+    assert {item.place for item in findings["exact_duplicates"].items} == {21, 45, 71}
+    assert {item.place for item in findings["near_duplicates"].items} == {60}
 
 
-def test_a_house_number_on_both_sides_of_a_fold_is_found_and_ids_of_other_parts_are_not_compared() -> None:
+def test_a_house_number_on_both_sides_of_a_fold_is_bad_and_ids_of_other_parts_are_not_compared() -> None:
     groups = np.arange(100) // 2
-    groups[50:] -= 25  # the test part counts anew
-    assert found_in(data(scenes(100), LABELS, groups), FOLD)["torn_numbers"].items == []
+    groups[50:] -= 25  # the ids of the test part start at 0 again
+    assert findings_of(data(scenes(100), LABELS, groups), FOLD)["torn_numbers"].items == []
     torn = Fold("holdout", np.delete(np.arange(50), [7, 8]), np.array([7, 8]))
-    found = found_in(data(scenes(100), LABELS, groups), torn)["torn_numbers"]
-    assert (found.level, len(found.items)) == ("bad", 2)
+    finding = findings_of(data(scenes(100), LABELS, groups), torn)["torn_numbers"]
+    assert (finding.level, len(finding.items)) == ("bad", 2)
 
 
-def test_parts_that_differ_in_light_and_labels_drift() -> None:
+def test_parts_that_differ_in_brightness_and_labels_have_drifted() -> None:
     images, labels = scenes(400), np.arange(400) % 10
     images[200:] //= 3
     labels[200:] //= 2
-    made = data(images, labels)
+    dataset = data(images, labels)
     fold = Fold("holdout", np.arange(150), np.arange(150, 200))
-    _, tests = look(made, fold, InspectedParts(parts_of(made, fold)), LIMITS)
+    _, tests = look(dataset, fold, InspectedParts(parts_of(dataset, fold)), LIMITS)
     level = {(test.what, test.parts[1]): test.level for test in tests}
     assert {key for key, value in level.items() if value == "bad"} == {
         ("labels", "test"),
@@ -307,7 +310,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_command_writes_what_it_found_and_replaces_only_its_own(
+def test_the_command_writes_its_findings_and_replaces_only_its_own_files(
     folder: Path, spawn: Callable[..., Forked], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for part, n, seed in (("train", 300, 0), ("test", 80, 1)):
@@ -321,26 +324,26 @@ def test_the_command_writes_what_it_found_and_replaces_only_its_own(
     process = spawn("inspect", *MAT, "--json")
     out, err = process.communicate()
     assert process.returncode == 0, err
-    told = json.loads(out)
+    printed = json.loads(out)
     result = json.loads((folder / "outputs" / "inspect" / "result.json").read_text())
-    assert told == {**result, "out": "outputs/inspect"}
+    assert printed == {**result, "out": "outputs/inspect"}
     assert {*result} >= {"data", "fingerprint", "split", "seed", "parts", "findings", "drift"}
     sizes = {name: part["n"] for name, part in result["parts"].items()}
     assert (sizes["train"] + sizes["val"], sizes["test"]) == (300, 80)
-    by_name = {one["name"]: one for one in result["findings"]}
-    assert {name: one["count"] for name, one in by_name.items() if one["count"]} == {
+    by_name = {finding["name"]: finding for finding in result["findings"]}
+    assert {name: finding["count"] for name, finding in by_name.items() if finding["count"]} == {
         "leakage": 1,
         "exact_duplicates": 1,
         "blank": 1,
     }
-    levels = [one["level"] for one in result["findings"]]
+    levels = [finding["level"] for finding in result["findings"]]
     assert levels == sorted(levels, key=["bad", "look", "good"].index)
     listed = {row["finding"]: row for row in rows_of(folder / "outputs/inspect/findings.csv")}
     assert (listed["leakage"]["name"], listed["leakage"]["partner_name"]) == ("test/7", "train/9")
     assert listed["blank"]["name"] == "train/5"
-    for one in result["findings"]:
-        assert (one["sheet"] is not None) == (one["count"] > 0)
-        assert one["sheet"] is None or (folder / "outputs" / "inspect" / one["sheet"]).is_file()
+    for finding in result["findings"]:
+        assert (finding["sheet"] is not None) == (finding["count"] > 0)
+        assert finding["sheet"] is None or (folder / "outputs" / "inspect" / finding["sheet"]).is_file()
 
     assert cli.main(["inspect", *MAT]) == 0
     shown = capsys.readouterr().out
@@ -351,20 +354,20 @@ def test_the_command_writes_what_it_found_and_replaces_only_its_own(
     assert "contains other files" in capsys.readouterr().err
 
 
-def test_photographs_with_broken_files_and_bad_boxes(
+def test_broken_files_and_bad_boxes_of_photographs_are_listed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = write_mchar(folder / "m", "train", 60, 0)
+    photographs = write_mchar(folder / "m", "train", 60, 0)
     write_mchar(folder / "m", "val", 30, 1)
     labels = json.loads((folder / "m" / "mchar_train.json").read_text())
     labels["000004.png"]["width"][0] = 0
     labels["000005.png"]["left"][0] = 900
-    assert labels["000006.png"] == fields(*found[5][1:])
+    assert labels["000006.png"] == fields(*photographs[5][1:])
     (folder / "m" / "mchar_train.json").write_text(json.dumps(labels))
-    (folder / "m" / "mchar_train" / "000009.png").write_bytes(b"no picture")
+    (folder / "m" / "mchar_train" / "000009.png").write_bytes(b"not an image")
     assert cli.main(["inspect", "data=mchar", "data.root=m", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert {*result["parts"]} == {"train", "val"}  # those that the data brings
+    assert {*result["parts"]} == {"train", "val"}  # the parts that the data has
     assert result["parts"]["train"]["n"] == 59
     assert 40 <= result["parts"]["train"]["sizes"]["width"]["min"] < 70
     listed = {(row["finding"], row["name"]) for row in rows_of(folder / "outputs/inspect/findings.csv")}
@@ -390,15 +393,15 @@ def test_either_data_or_a_run_is_inspected(
 # ----------------------------------------------------------------------------- the labels of a run
 
 
-def test_a_picture_out_of_several_bags_has_the_mean_of_what_was_said(tmp_path: Path) -> None:
+def test_an_image_outside_several_bags_has_the_mean_of_their_probabilities(tmp_path: Path) -> None:
     lines = ["fold,index,name,label,prediction,confidence," + ",".join(f"p{k}" for k in range(10))]
     for fold, index, label, p in ((0, 7, 3, 0.5), (0, 2, 1, 0.9), (1, 7, 3, 0.1)):
         rest = [f"{(1 - p) / 9:.9f}"] * 9
         lines.append(f"fold{fold},{index},x,{label},3,1," + ",".join([f"{p}", *rest]))
     (tmp_path / COLLECTED).write_text("\n".join(lines))
-    rows, said, labels = read_collected(RunDir(tmp_path), 1, 10)
+    rows, probabilities, labels = read_collected(RunDir(tmp_path), 1, 10)
     assert rows.tolist() == [2, 7]
-    assert said[:, 0, 0] == pytest.approx([0.9, 0.3])
+    assert probabilities[:, 0, 0] == pytest.approx([0.9, 0.3])
     assert labels.tolist() == [[1], [3]]
 
 
@@ -407,36 +410,36 @@ TRAIN = [*MAT, "model=linear", "lr=0.01", "device=cpu", "threads=1", "watch=0", 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
-    """A folder with data of which 12 labels are swapped and a run of folds on it; the names of those."""
-    place = tmp_path_factory.mktemp("trained")
-    write_mat(place / "d", "train", 400, 0)
-    mat = loadmat(place / "d" / "train_32x32.mat")
+    """A folder with data in which 12 labels are wrong and a run of folds on it; the names of those images."""
+    workspace = tmp_path_factory.mktemp("trained")
+    write_mat(workspace / "d", "train", 400, 0)
+    mat = loadmat(workspace / "d" / "train_32x32.mat")
     swapped = np.arange(10, 400, 34)
     mat["y"][swapped] = mat["y"][swapped] % 10 + 1
-    savemat(place / "d" / "train_32x32.mat", {"X": mat["X"], "y": mat["y"]})
+    savemat(workspace / "d" / "train_32x32.mat", {"X": mat["X"], "y": mat["y"]})
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
+        patch.chdir(workspace)
         words = ["split=kfold", "jobs=1", "split.k=3", "epochs=12", "hydra.run.dir=run"]
         assert cli.main(["train", *TRAIN, *words]) == 0
-    return place, {f"train/{row}" for row in swapped}
+    return workspace, {f"train/{row}" for row in swapped}
 
 
-def test_a_run_of_folds_finds_swapped_labels_and_its_list_leaves_them_out(
+def test_a_run_of_folds_finds_wrong_labels_and_its_list_excludes_them(
     trained: tuple[Path, set[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place, swapped = trained
-    monkeypatch.chdir(place)
+    workspace, swapped = trained
+    monkeypatch.chdir(workspace)
     assert cli.main(["inspect", "run", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["judged"], result["of"]) == (400, 400)
     assert result["estimated_errors"] == pytest.approx(len(swapped), rel=0.5)
     assert result["read_as_labelled"] == pytest.approx(1 - len(swapped) / 400, abs=0.03)
-    ranked = rows_of(place / "run" / "inspect" / "labels.csv")
+    ranked = rows_of(workspace / "run" / "inspect" / "labels.csv")
     assert len(swapped & {row["name"] for row in ranked[: len(swapped)]}) >= len(swapped) - 1
     assert all(row["label"] != row["suggested"] for row in ranked if row["name"] in swapped)
-    assert (place / "run" / "inspect" / "labels.png").is_file()
+    assert (workspace / "run" / "inspect" / "labels.png").is_file()
 
-    file = place / "run" / "inspect" / "exclude.txt"
+    file = workspace / "run" / "inspect" / "exclude.txt"
     first = {line for line in file.read_text().splitlines() if not line.startswith("#")}
     assert first == {row["name"] for row in ranked if row["likely_error"] == "1"}
     assert cli.main(["inspect", "run"]) == 0
@@ -447,27 +450,27 @@ def test_a_run_of_folds_finds_swapped_labels_and_its_list_leaves_them_out(
     assert cli.main(["inspect", "again", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["of"] == 400 - len(first)
-    assert result["judged"] < result["of"]  # some were in both bags
-    lines = (place / "again" / "inspect" / "exclude.txt").read_text().splitlines()
+    assert result["judged"] < result["of"]  # some images were drawn into both bags
+    lines = (workspace / "again" / "inspect" / "exclude.txt").read_text().splitlines()
     second = {line for line in lines if not line.startswith("#")}
-    assert second > first  # a network of one epoch doubts others, and none of those are there any more
-    judged = {row["name"] for row in rows_of(place / "again" / "inspect" / "labels.csv")}
+    assert second > first  # a network of one epoch doubts more labels; those of the first list are gone
+    judged = {row["name"] for row in rows_of(workspace / "again" / "inspect" / "labels.csv")}
     assert not judged & first
 
 
 def test_a_run_whose_data_changed_is_refused(
     trained: tuple[Path, set[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place, _ = trained
-    monkeypatch.chdir(place)
-    before = (place / "d" / "train_32x32.mat").read_bytes()
-    write_mat(place / "d", "train", 400, 5)
+    workspace, _ = trained
+    monkeypatch.chdir(workspace)
+    before = (workspace / "d" / "train_32x32.mat").read_bytes()
+    write_mat(workspace / "d", "train", 400, 5)
     assert cli.main(["inspect", "run"]) == 3
     assert "has changed since it was trained" in capsys.readouterr().err
-    (place / "d" / "train_32x32.mat").write_bytes(before)
+    (workspace / "d" / "train_32x32.mat").write_bytes(before)
 
 
-def test_a_run_of_one_fold_is_refused_with_the_way_to_folds(
+def test_a_run_of_one_fold_is_refused_with_a_hint_to_train_folds(
     folder: Path, spawn: Callable[..., Forked], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "run").mkdir()

@@ -1,4 +1,4 @@
-"""`svhn learning-curve` from the command line: nested parts, as many steps each, and going on."""
+"""`svhn learning-curve` end to end: nested subsets, equal numbers of steps, and continuing a curve."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def split_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "split.json").read_text())
 
 
-def test_a_curve_is_measured_drawn_and_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_curve_is_measured_drawn_and_continued(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*WORDS, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     curve = folder / "curve"
@@ -31,28 +31,28 @@ def test_a_curve_is_measured_drawn_and_goes_on(folder: Path, capsys: pytest.Capt
 
     whole = split_of(curve / "100pct-seed0")
     for seed in range(2):
-        parts = [split_of(curve / f"{name}pct-seed{seed}") for name in (10, 30, 60, 100)]
-        shown = [set(part["train"]) for part in parts]
-        assert all(small < large for small, large in itertools.pairwise(shown)), "nested"
-        assert {len(part["train"]) for part in parts} == {len(whole["train"])}, "as many steps"
-        assert all(part["val"] == whole["val"] for part in parts), "one validation part"
+        splits = [split_of(curve / f"{name}pct-seed{seed}") for name in (10, 30, 60, 100)]
+        subsets = [set(split["train"]) for split in splits]
+        assert all(smaller < larger for smaller, larger in itertools.pairwise(subsets)), "subsets are nested"
+        assert {len(split["train"]) for split in splits} == {len(whole["train"])}, "equal numbers of steps"
+        assert all(split["val"] == whole["val"] for split in splits), "the same validation part"
     assert split_of(curve / "10pct-seed0")["train"] != split_of(curve / "10pct-seed1")["train"]
 
-    for fraction, one in zip((0.1, 0.3, 0.6, 1), result["sizes"], strict=True):
-        assert one["n"] == pytest.approx(fraction * len(whole["train"]), abs=6)
+    for fraction, row in zip((0.1, 0.3, 0.6, 1), result["sizes"], strict=True):
+        assert row["n"] == pytest.approx(fraction * len(whole["train"]), abs=6)
         summaries = [
             json.loads((curve / f"{100 * fraction:g}pct-seed{seed}" / "summary.json").read_text())
             for seed in range(2)
         ]
         errors = [1 - summary["best"]["val_accuracy"] for summary in summaries]
-        assert one["errors"] == errors
-        assert one["error"] == pytest.approx(np.mean(errors))
-        assert one["train_error"] == pytest.approx(np.mean([1 - s["train"]["accuracy"] for s in summaries]))
-    most = result["sizes"][-1]["n"]
-    assert [one["n"] for one in result["ahead"]] == [most, 2 * most, 10 * most]
+        assert row["errors"] == errors
+        assert row["error"] == pytest.approx(np.mean(errors))
+        assert row["train_error"] == pytest.approx(np.mean([1 - s["train"]["accuracy"] for s in summaries]))
+    largest = result["sizes"][-1]["n"]
+    assert [point["n"] for point in result["ahead"]] == [largest, 2 * largest, 10 * largest]
 
     before = (curve / "30pct-seed1" / "last.pt").stat().st_mtime_ns
-    assert cli.main([*WORDS, "repeats=3"]) == 0  # what is done stays, one draw more of each size
+    assert cli.main([*WORDS, "repeats=3"]) == 0  # finished runs stay; each size gets one more draw
     out = capsys.readouterr().out
     assert "mean of 3" in out
     assert "With twice as many images" in out.replace("\n", " ")
@@ -62,18 +62,18 @@ def test_a_curve_is_measured_drawn_and_goes_on(folder: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["sizes=[0.5,1]"], 2, "a curve needs 3 or more"),
         (["sizes=[0.5,0.8,2]"], 2, "at most 1"),
         (["sizes=[0.001,0.0011,1]"], 3, "cannot be cut at"),
     ],
 )
-def test_what_makes_no_curve_is_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, told: str
+def test_sizes_that_make_no_curve_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
 ) -> None:
     assert cli.main([*WORDS, *words]) == code
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def size(error: float, train_error: float) -> CurveSize:
@@ -85,7 +85,7 @@ def expected(now: float, twice: float) -> list[ExpectedError]:
 
 
 @pytest.mark.parametrize(
-    ("last", "ahead", "words"),
+    ("last", "ahead", "phrases"),
     [
         (size(0.1, 0.0), expected(0.1, 0.07), ["more data would help", "lacks data, not capacity"]),
         (size(0.1, 0.08), expected(0.1, 0.098), ["hardly help", "a larger model"]),
@@ -93,8 +93,8 @@ def expected(now: float, twice: float) -> list[ExpectedError]:
         (size(0.1, 0.0), expected(0.1, 0.099), ["hardly help", "more regularization"]),
     ],
 )
-def test_more_data_or_a_larger_model_by_the_curve_and_the_training_error(
-    last: CurveSize, ahead: list[ExpectedError], words: list[str]
+def test_the_curve_and_the_training_error_decide_between_more_data_and_a_larger_model(
+    last: CurveSize, ahead: list[ExpectedError], phrases: list[str]
 ) -> None:
-    told = " ".join(_says(last, ahead, None))
-    assert all(word in told for word in words), told
+    advice = " ".join(_says(last, ahead, None))
+    assert all(phrase in advice for phrase in phrases), advice

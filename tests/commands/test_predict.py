@@ -1,4 +1,4 @@
-"""`svhn predict`: real runs of the command, on files of every kind."""
+"""`svhn predict` end to end on files of every kind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NUMBERS = Framing(24, 48)
 BOXES = Framing(24, 48, "boxes", 0.15, 0.1)
 
 
-def picture(path: Path, seed: int) -> None:
+def write_image(path: Path, seed: int) -> None:
     pixels = numpy_generator(seed, "predict").integers(0, 256, (6, 10, 3), np.uint8)
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(pixels).resize((60, 36)).save(path)
@@ -42,28 +42,28 @@ def picture(path: Path, seed: int) -> None:
 
 @pytest.fixture
 def numbers(folder: Path) -> Path:
-    """A folder `photos` of 20 pictures and a run for numbers of up to 4 digits."""
+    """A folder `photos` of 20 images and a run for numbers of up to 4 digits."""
     for seed in range(20):
-        picture(folder / "photos" / f"{seed:02}.png", seed)
+        write_image(folder / "photos" / f"{seed:02}.png", seed)
     return write_run(folder / "run", NUMBERS, 4, DatawhaleConfig())
 
 
 def predict(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, str]]:
-    """The rows that the command prints; nothing else may stand on standard output."""
+    """The rows that the command prints; nothing else may be on standard output."""
     code = cli.main(["predict", *words])
     out, err = capsys.readouterr()
     assert code == 0, err
     return list(csv.DictReader(io.StringIO(out), strict=True))
 
 
-def test_on_a_terminal_the_rows_stand_on_lines_of_their_own(
+def test_on_a_terminal_each_row_is_on_its_own_line(
     numbers: Path, folder: Path, spawn: Callable[..., Forked]
 ) -> None:
     leader, follower = pty.openpty()
     process = spawn("predict", str(numbers), str(folder / "photos"), stdout=follower, stderr=follower)
     os.close(follower)
     shown = b""
-    with contextlib.suppress(OSError):  # EIO, once nobody writes any more
+    with contextlib.suppress(OSError):  # EIO, once no process has the terminal open
         while piece := os.read(leader, 65536):
             shown += piece
     os.close(leader)
@@ -74,17 +74,17 @@ def test_on_a_terminal_the_rows_stand_on_lines_of_their_own(
 
 
 def favour_blanks(run: Path) -> None:
-    """Make a run's network read nothing in some pictures."""
+    """Make a run's network predict no digits for some images."""
     content = checkpoint.load(run / "best.pt")
     content["weights"]["head.linear.weight"] *= 30
     content["weights"]["head.linear.bias"].view(-1, 11)[:, 10] += 18
     checkpoint.save(run / "best.pt", content)
 
 
-# ----------------------------------------------------------------------------- what is read
+# ----------------------------------------------------------------------------- predictions
 
 
-def test_a_row_a_picture_with_a_confidence_for_each_digit(
+def test_each_image_has_a_row_with_a_confidence_for_each_digit(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = predict(capsys, "run", "photos")
@@ -97,7 +97,7 @@ def test_a_row_a_picture_with_a_confidence_for_each_digit(
         assert 0 < float(row["confidence"]) <= np.prod(digits) * 1.0001
 
 
-def test_a_picture_reads_the_same_as_in_training_whatever_file_holds_it(
+def test_an_image_gets_the_prediction_it_had_in_training_whatever_file_holds_it(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_mat(folder / "d", "train", 60, 0)
@@ -108,47 +108,49 @@ def test_a_picture_reads_the_same_as_in_training_whatever_file_holds_it(
     pixels = loadmat("d/train_32x32.mat")["X"]
     for i in range(60):
         Image.fromarray(pixels[..., i]).save(f"d/{i:02}.png")
-    of_mat = predict(capsys, "run", "d/train_32x32.mat")
-    of_files = predict(capsys, "run", "d/")
+    mat_rows = predict(capsys, "run", "d/train_32x32.mat")
+    file_rows = predict(capsys, "run", "d/")
     with (folder / "run" / "val_predictions.csv").open(newline="") as file:
-        known = {int(row["index"]): row for row in csv.DictReader(file)}
-    assert len(of_mat) == len(of_files) == 60
-    for index, (one, other) in enumerate(zip(of_mat, of_files, strict=True)):
-        assert one["file"] == f"d/train_32x32.mat/{index}"
-        assert one | {"file": ""} == other | {"file": ""}
-        if index in known:
-            assert one["prediction"] == known[index]["prediction"]
-            assert float(one["confidence"]) == pytest.approx(float(known[index]["confidence"]), rel=1e-5)
+        in_training = {int(row["index"]): row for row in csv.DictReader(file)}
+    assert len(mat_rows) == len(file_rows) == 60
+    for index, (row, other) in enumerate(zip(mat_rows, file_rows, strict=True)):
+        assert row["file"] == f"d/train_32x32.mat/{index}"
+        assert row | {"file": ""} == other | {"file": ""}
+        if index in in_training:
+            assert row["prediction"] == in_training[index]["prediction"]
+            assert float(row["confidence"]) == pytest.approx(
+                float(in_training[index]["confidence"]), rel=1e-5
+            )
 
 
-def test_folds_read_together_by_the_mean_of_their_probabilities(
+def test_folds_predict_the_mean_of_their_probabilities(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = [write_run(Path("kfold") / f"fold{i}", NUMBERS, 4, DatawhaleConfig()) for i in range(3)]
     (runs[0] / "config.yaml").rename("kfold/config.yaml")
-    model = [trained.load(run / "best.pt") for run in runs]
+    folds = [trained.load(run / "best.pt") for run in runs]
     pixels = torch.from_numpy(
         np.stack([NUMBERS.store(decode(path), ()) for path in sorted(Path("photos").iterdir())])
     )
     with torch.inference_mode():
-        said = [fold.network(fold.preprocess(pixels)).softmax(-1) for fold in model]
-    assert not torch.allclose(said[0], said[1])
+        probabilities = [fold.network(fold.preprocess(pixels)).softmax(-1) for fold in folds]
+    assert not torch.allclose(probabilities[0], probabilities[1])
     assert cli.main(["predict", "kfold", "photos"]) == 0
     out, err = capsys.readouterr()
     assert "3 folds, their probabilities averaged" in err
-    expected = torch.stack(said).mean(0).max(-1).values.prod(-1).tolist()
+    expected = torch.stack(probabilities).mean(0).max(-1).values.prod(-1).tolist()
     assert [float(row["confidence"]) for row in csv.DictReader(io.StringIO(out))] == pytest.approx(
         expected, rel=1e-5
     )
     assert cli.main(["predict", "kfold/fold1", "photos"]) == 0
 
 
-def test_a_grey_network_reads_coloured_pictures(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_grey_network_takes_colour_images(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(Path("grey"), NUMBERS, 2, DatawhaleConfig(), grey=True)
     assert len(predict(capsys, "grey", "photos")) == 20
 
 
-def test_views_are_averaged_and_batches_of_any_size_read_the_same(
+def test_views_are_averaged_and_batches_of_any_size_give_the_same_predictions(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = predict(capsys, "run", "photos")
@@ -158,7 +160,7 @@ def test_views_are_averaged_and_batches_of_any_size_read_the_same(
     assert [row["confidence"] for row in rows] != [row["confidence"] for row in averaged]
 
 
-def test_a_network_of_cut_out_numbers_needs_to_be_told_that_pictures_are_such(
+def test_a_network_for_cropped_numbers_requires_crop_whole_for_plain_images(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_run(Path("cut"), BOXES, 4, DatawhaleConfig())
@@ -171,7 +173,7 @@ def test_a_network_of_cut_out_numbers_needs_to_be_told_that_pictures_are_such(
     assert predict(capsys, "run", "photos", "crop=whole") == predict(capsys, "run", "photos")
 
 
-# ----------------------------------------------------------------------------- which pictures
+# ----------------------------------------------------------------------------- naming images
 
 
 NAMES = [
@@ -187,28 +189,28 @@ NAMES = [
 
 def test_files_of_any_name_are_read(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed, name in enumerate(NAMES):
-        picture(Path(name), seed)
+        write_image(Path(name), seed)
     rows = predict(capsys, "run", *NAMES)
     assert [row["file"] for row in rows] == NAMES
     assert predict(capsys, "run", *NAMES[::-1]) == rows[::-1]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="="), min_size=1)))
-def test_plain_words_become_paths_as_they_stand(words: list[str]) -> None:
+def test_plain_words_become_paths_unchanged(words: list[str]) -> None:
     words = [word for word in words if word[0] != "-"]
     overrides, many = cli.plain_words(["latest", "tta=5", *words, "out=x"], "predict")
     assert overrides == ["run='latest'", "tta=5", "out=x"]
     assert many == ({"paths": words} if words else {})
 
 
-def test_paths_and_run_may_be_written_as_keys(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_paths_and_run_may_be_given_as_keys(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = predict(capsys, "run", "photos")
     assert predict(capsys, "run=run", "paths=[photos]") == rows
     assert predict(capsys, "run=run", "photos") == rows
     assert predict(capsys, "photos/*.png", "run=run") == rows
 
 
-def test_a_list_of_files_comes_on_standard_input(
+def test_a_list_of_files_is_read_from_standard_input(
     numbers: Path, spawn: Callable[..., Forked], folder: Path
 ) -> None:
     names = [f"photos/{i:02}.png" for i in (3, 1, 2)]
@@ -218,13 +220,13 @@ def test_a_list_of_files_comes_on_standard_input(
     assert [row["file"] for row in csv.DictReader(io.StringIO(out))] == names
 
 
-@pytest.mark.skipif(os.name == "nt", reason="names of files are text there")
-def test_a_name_that_is_no_text_keeps_its_bytes(
+@pytest.mark.skipif(os.name == "nt", reason="file names are text there")
+def test_a_file_name_that_is_not_text_keeps_its_bytes(
     numbers: Path, spawn: Callable[..., Forked], folder: Path
 ) -> None:
     odd = os.fsdecode(b"\xff.png")
     try:
-        picture(folder / "odd" / odd, 0)
+        write_image(folder / "odd" / odd, 0)
     except OSError:
         pytest.skip("this disk takes no such name")
     process = spawn("predict", "run", "odd", "out=odd.csv", cwd=folder)
@@ -233,7 +235,7 @@ def test_a_name_that_is_no_text_keeps_its_bytes(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         ([], 2, "no run is named"),
         (["run"], 2, "no images are named"),
@@ -250,26 +252,26 @@ def test_a_name_that_is_no_text_keeps_its_bytes(
         (["run", "photos", "--resume"], 2, "neither --resume nor --multirun"),
     ],
 )
-def test_what_cannot_be_done_is_said(
-    numbers: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, says: str
+def test_a_command_that_cannot_run_is_refused_with_a_message(
+    numbers: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
 ) -> None:
     before = sorted(Path().rglob("*"))
     assert cli.main(["predict", *words]) == code
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert says in printed.err
+    assert message in printed.err
     assert "Traceback" not in printed.err
     assert sorted(Path().rglob("*")) == before
 
 
-# ----------------------------------------------------------------------------- broken pictures
+# ----------------------------------------------------------------------------- broken images
 
 
-def test_a_broken_file_is_named_counted_and_left_out(
+def test_a_broken_file_is_named_counted_and_skipped(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = predict(capsys, "run", "photos")
-    Path("photos/05.png").write_bytes(b"no picture")
+    Path("photos/05.png").write_bytes(b"not an image")
     Path("photos/11.png").write_bytes(Path("photos/11.png").read_bytes()[:300])
     assert cli.main(["predict", "run", "photos", "batch=4"]) == 0
     out, err = capsys.readouterr()
@@ -287,12 +289,12 @@ def test_a_broken_file_is_named_counted_and_left_out(
     assert list(csv.DictReader(io.StringIO(Path("new/read.csv").read_text()))) == rows
 
 
-def test_strict_ends_at_a_broken_file_and_leaves_none_behind(
+def test_strict_stops_at_a_broken_file_and_leaves_no_output(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("photos/05.png").write_bytes(b"no picture")
+    Path("photos/05.png").write_bytes(b"not an image")
     Path("photos/06.png").unlink()
-    Path("photos/06.png").mkdir()  # reading it is an error of the system
+    Path("photos/06.png").mkdir()  # reading it raises an OSError
     for name in ("05", "06"):
         assert (
             cli.main(["predict", "run", f"photos/{name}.png", "photos/07.png", "out=read.csv", "strict=true"])
@@ -302,7 +304,7 @@ def test_strict_ends_at_a_broken_file_and_leaves_none_behind(
         assert not list(Path().glob("*read.csv"))
 
 
-def test_strict_blames_the_picture_not_the_file_that_is_written(
+def test_strict_names_the_image_and_not_the_output_file(
     numbers: Path, spawn: Callable[..., Forked], folder: Path
 ) -> None:
     process = spawn("predict", "run", "-", "out=read.csv", "strict=true", cwd=folder, stdin=PIPE)
@@ -319,12 +321,12 @@ def submitted(path: str) -> dict[str, str]:
         return {row["file_name"]: row["file_code"] for row in csv.DictReader(file)}
 
 
-def test_a_submission_has_a_code_for_every_picture_and_passes_the_check(
+def test_a_submission_has_a_code_for_every_image_and_passes_the_check(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     favour_blanks(numbers)
     table = {row["file"].removeprefix("photos/"): row for row in predict(capsys, "run", "photos")}
-    Path("photos/05.png").write_bytes(b"no picture")
+    Path("photos/05.png").write_bytes(b"not an image")
     assert cli.main(["predict", "run", "photos", "format=tianchi", "out=sub.csv", "--json"]) == 0
     out, err = capsys.readouterr()
     summary, codes = json.loads(out), submitted("sub.csv")
@@ -348,15 +350,17 @@ def test_a_submission_has_a_code_for_every_picture_and_passes_the_check(
 
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sets(st.text("0123456789abcÄ ,=\"'", min_size=1, max_size=6), min_size=1, max_size=6))
-def test_a_submission_of_any_names_passes_the_check(numbers: Path, names: set[str]) -> None:
-    where = Path(f"any{len(list(Path().glob('any*')))}")
+def test_a_submission_with_any_file_names_passes_the_check(numbers: Path, names: set[str]) -> None:
+    images = Path(f"any{len(list(Path().glob('any*')))}")
     for name in names:
-        picture(where / f"{name}.png", 0)
-    assert cli.main(["predict", "run", str(where), "format=tianchi", f"out={where}.csv"]) == 0
-    assert cli.main(["submission", f"{where}.csv", str(where)]) == 0
+        write_image(images / f"{name}.png", 0)
+    assert cli.main(["predict", "run", str(images), "format=tianchi", f"out={images}.csv"]) == 0
+    assert cli.main(["submission", f"{images}.csv", str(images)]) == 0
 
 
-def test_the_summary_goes_where_the_csv_does_not(numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_goes_to_standard_output_unless_the_rows_do(
+    numbers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["predict", "run", "photos", "out=a.csv"]) == 0
     printed = capsys.readouterr()
     assert "20 predicted" in printed.out

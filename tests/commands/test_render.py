@@ -1,4 +1,4 @@
-"""`svhn render`: sheets of the world and of each of its factors."""
+"""`svhn render`: contact sheets of the world and of each of its factors."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from svhncli.cli import main as cli
 from svhncli.runs.contact_sheet import CAPTION, COLUMNS, GAP, draw_sheet
 
 
-def test_a_sheet_holds_every_picture_at_its_place(tmp_path: Path) -> None:
+def test_a_sheet_holds_every_image_at_its_position(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 3, 5, 5), np.uint8)
     grey = np.full((1, 1, 5, 5), 7, np.uint8)
     draw_sheet(tmp_path / "new" / "sheet.png", [("a", images), ("b", grey)], zoom=2)
     sheet = np.asarray(Image.open(tmp_path / "new" / "sheet.png"))
     step = 5 * 2 + GAP
     assert sheet.shape == (2 * CAPTION + 3 * step, COLUMNS * step, 3)
-    for place, image in enumerate(images):
-        top, left = CAPTION + place // COLUMNS * step, place % COLUMNS * step
-        found = sheet[top : top + 10 : 2, left : left + 10 : 2]
-        np.testing.assert_array_equal(found, image.transpose(1, 2, 0))
+    for position, image in enumerate(images):
+        top, left = CAPTION + position // COLUMNS * step, position % COLUMNS * step
+        tile = sheet[top : top + 10 : 2, left : left + 10 : 2]
+        np.testing.assert_array_equal(tile, image.transpose(1, 2, 0))
     top = 2 * CAPTION + 2 * step
     assert (sheet[top : top + 10, :10] == 7).all()
 
@@ -42,7 +42,7 @@ def test_the_world_is_drawn_beside_photographs(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         (["data=svhn"], 2, "data=svhn cannot be rendered"),
         (["data.without=[plates]"], 2, "no factor 'plates'"),
@@ -51,14 +51,14 @@ def test_the_world_is_drawn_beside_photographs(
         (["beside=none.mat"], 3, "no file"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(
+def test_what_cannot_be_rendered_is_reported(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     words: list[str],
     code: int,
-    says: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["render", *words]) == code
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err

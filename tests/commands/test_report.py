@@ -1,4 +1,4 @@
-"""The diagnosis says what the figures say; the curves are drawn from the files alone."""
+"""The diagnosis follows from the scores; the curves are drawn from the files alone."""
 
 from __future__ import annotations
 
@@ -38,45 +38,45 @@ def score(accuracy: float, n: int) -> Score:
 def verdict(train: float, val: float, *losses: float, n: int = 2000) -> str:
     rows = history(*losses)
     best = min(rows, key=lambda row: row["val_loss"])
-    found = diagnose(
+    diagnosis = diagnose(
         [from_plain(EpochRow, row) for row in rows], BestEpoch.of(best), score(train, 5000), score(val, n)
     )
-    assert found.advice, "there is always something to try"
-    assert found.gap == pytest.approx(train - val)
-    return found.verdict
+    assert diagnosis.advice, "there is always advice"
+    assert diagnosis.gap == pytest.approx(train - val)
+    return diagnosis.verdict
 
 
 FLAT = (0.5, 0.31, 0.3, 0.3)
 
 
-def test_a_gap_that_chance_does_not_explain_is_over_fitting() -> None:
+def test_a_gap_that_chance_does_not_explain_is_overfitting() -> None:
     assert verdict(0.999, 0.90, *FLAT) == "overfitting"
 
 
-def test_the_same_gap_on_few_pictures_is_not() -> None:
+def test_the_same_gap_on_few_images_is_not_overfitting() -> None:
     assert verdict(0.999, 0.90, *FLAT, n=20) == "neither overfitting nor underfitting"
 
 
-def test_training_pictures_that_are_not_learned_are_under_fitting() -> None:
+def test_a_low_training_accuracy_is_underfitting() -> None:
     assert verdict(0.60, 0.59, *FLAT) == "underfitting"
     assert verdict(0.29, 0.16, *FLAT) == "underfitting"
 
 
-def test_a_loss_that_still_falls_is_under_fitting_that_more_epochs_mend() -> None:
+def test_a_loss_that_still_falls_is_underfitting_that_more_epochs_fix() -> None:
     assert verdict(0.93, 0.92, 0.9, 0.6, 0.4, 0.3) == "underfitting (stopped too early)"
 
 
-def test_a_loss_past_guessing_is_divergence_not_under_fitting() -> None:
+def test_a_loss_worse_than_guessing_is_divergence_not_underfitting() -> None:
     assert verdict(0.11, 0.10, 7e11, 6e11, 5e11) == "diverged"
 
 
-def test_high_and_equal_accuracies_are_neither() -> None:
+def test_high_and_equal_accuracies_are_neither_overfitting_nor_underfitting() -> None:
     assert verdict(0.995, 0.991, *FLAT) == "neither overfitting nor underfitting"
 
 
 @pytest.mark.parametrize("count", [1, 60])
 def test_curves_are_drawn_from_metrics_csv_alone(tmp_path: Path, count: int) -> None:
     write_csv(tmp_path / "metrics.csv", METRICS, history(*(1 / (i + 1) for i in range(count))))
-    with Image.open(draw_curves(tmp_path, count)) as picture:
-        assert picture.size[0] > 900
-        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "not an empty sheet"
+    with Image.open(draw_curves(tmp_path, count)) as plot:
+        assert plot.size[0] > 900
+        assert len(plot.convert("RGB").getcolors(1 << 20)) > 50, "the plot is not empty"

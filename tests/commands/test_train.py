@@ -1,4 +1,4 @@
-"""`svhn train` and `svhn eval` end to end, in this process, on small rendered data."""
+"""`svhn train` and `svhn eval` end to end, in this process, on a small rendered data set."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model
 
 
 def train(capsys: pytest.CaptureFixture[str], *words: str, run: Path | None = None) -> dict[str, Any]:
-    where = [f"hydra.run.dir={run}"] if run else []
-    code = cli.main(["train", "--json", *where, *SMALL, *words])
+    run_dir = [f"hydra.run.dir={run}"] if run else []
+    code = cli.main(["train", "--json", *run_dir, *SMALL, *words])
     out, err = capsys.readouterr()
     assert code == 0, err
     return json.loads(out)
@@ -35,9 +35,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_run_leaves_everything_that_its_folder_promises(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_writes_every_file_of_its_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary = train(capsys)
     run = folder / summary["run_dir"]
     assert run.parent == folder / "outputs" / "train"
@@ -70,7 +68,7 @@ def test_a_run_leaves_everything_that_its_folder_promises(
     assert not list(run.glob(".writing-*"))
 
 
-def test_the_header_says_which_data_how_many_and_the_class_balance(
+def test_the_header_names_the_data_its_size_and_the_class_balance(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", *SMALL]) == 0
@@ -85,7 +83,7 @@ def test_the_header_says_which_data_how_many_and_the_class_balance(
     assert "epoch 2/2" in log
 
 
-def test_best_pt_is_the_epoch_with_the_best_metric_and_scores_what_was_logged(
+def test_best_pt_is_the_epoch_with_the_best_metric_and_scores_as_logged(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = train(capsys, "epochs=4", "lr=0.05", "metric=val_loss")
@@ -102,23 +100,23 @@ def test_best_pt_is_the_epoch_with_the_best_metric_and_scores_what_was_logged(
     )
 
 
-def test_predictions_are_of_the_validation_part_and_their_accuracy_is_the_summary_s(
+def test_predictions_cover_the_validation_part_and_their_accuracy_is_the_summary_s(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = train(capsys)
     run = folder / summary["run_dir"]
-    found = rows(run / "val_predictions.csv")
+    predictions = rows(run / "val_predictions.csv")
     split = json.loads((run / "split.json").read_text())
-    assert [int(row["index"]) for row in found] == split["val"]
-    right = sum(row["label"] == row["prediction"] for row in found)
-    assert right / len(found) == summary["best"]["val_accuracy"]
-    for row in found:
+    assert [int(row["index"]) for row in predictions] == split["val"]
+    correct = sum(row["label"] == row["prediction"] for row in predictions)
+    assert correct / len(predictions) == summary["best"]["val_accuracy"]
+    for row in predictions:
         probabilities = [float(row[f"p{k}"]) for k in range(10)]
         assert sum(probabilities) == pytest.approx(1, abs=1e-4)
         assert int(np.argmax(probabilities)) == int(row["prediction"])
 
 
-def test_the_label_of_a_prediction_is_the_label_of_the_picture(
+def test_the_label_of_a_prediction_is_the_label_of_its_image(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = train(capsys)
@@ -129,7 +127,9 @@ def test_the_label_of_a_prediction_is_the_label_of_the_picture(
         assert int(row["label"]) == data.train.labels[int(row["index"]), 0]
 
 
-def test_kfold_trains_every_fold_and_sums_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kfold_trains_every_fold_and_summarizes_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     summary = train(capsys, "split=kfold", "jobs=1", "split.k=3")
     run = folder / summary["run_dir"]
     assert [fold["name"] for fold in summary["folds"]] == ["fold0", "fold1", "fold2"]
@@ -142,23 +142,27 @@ def test_kfold_trains_every_fold_and_sums_up(folder: Path, capsys: pytest.Captur
         np.mean([f["test"]["accuracy"] for f in summary["folds"]])
     )
     oof = rows(run / "oof_predictions.csv")
-    assert sorted(int(row["index"]) for row in oof) == list(range(300)), "every picture validates once"
+    assert sorted(int(row["index"]) for row in oof) == list(range(300)), "every image is validated once"
     for fold in summary["folds"]:
-        own = [row for row in oof if row["fold"] == fold["name"]]
-        right = sum(row["label"] == row["prediction"] for row in own)
-        assert right / len(own) == fold["best"]["val_accuracy"]
+        fold_rows = [row for row in oof if row["fold"] == fold["name"]]
+        correct = sum(row["label"] == row["prediction"] for row in fold_rows)
+        assert correct / len(fold_rows) == fold["best"]["val_accuracy"]
     assert cli.main(["eval", str(run), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["scores"]) == 3
 
 
-def test_one_fold_of_a_kfold_is_an_ordinary_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_single_fold_of_a_kfold_is_an_ordinary_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     all_folds = train(capsys, "split=kfold", "jobs=1", "split.k=3")
-    one = train(capsys, "split=kfold", "jobs=1", "split.k=3", "split.fold=1")
-    assert one["best"] == all_folds["folds"][1]["best"]
-    assert one["name"] == "fold1"
+    single = train(capsys, "split=kfold", "jobs=1", "split.k=3", "split.fold=1")
+    assert single["best"] == all_folds["folds"][1]["best"]
+    assert single["name"] == "fold1"
 
 
-def test_bootstrap_validates_on_what_was_not_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bootstrap_validates_on_the_images_not_drawn(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     summary = train(capsys, "split=bootstrap", "jobs=1", "split.n=2", "epochs=1")
     for fold in summary["folds"]:
         split = json.loads((folder / summary["run_dir"] / fold["name"] / "split.json").read_text())
@@ -166,7 +170,7 @@ def test_bootstrap_validates_on_what_was_not_drawn(folder: Path, capsys: pytest.
         assert sorted({*split["train"], *split["val"]}) == list(range(300))
 
 
-def test_the_test_part_is_left_out_when_asked_and_scored_later(
+def test_the_test_part_is_left_out_on_request_and_scored_later(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = train(capsys, "test=false")
@@ -175,13 +179,15 @@ def test_the_test_part_is_left_out_when_asked_and_scored_later(
     assert json.loads(capsys.readouterr().out)["test"]["n"] == 60
 
 
-def test_early_stopping_ends_a_run_and_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_early_stopping_ends_a_run_and_is_the_reported_reason(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     summary = train(capsys, "epochs=30", "reg.patience=2", "lr=1e-9")
     assert summary["reason"].startswith("early stop")
     assert summary["last"]["epoch"] == summary["best"]["epoch"] + 2 < 30
 
 
-def test_a_loss_that_explodes_is_exit_code_7_and_says_where(
+def test_a_diverging_loss_gives_exit_code_7_and_names_the_epoch(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", *SMALL, "lr=1e38", "optim=sgd"]) == 7
@@ -193,7 +199,7 @@ def test_a_loss_that_explodes_is_exit_code_7_and_says_where(
     assert json.loads((run / "summary.json").read_text())["status"] == "failed"
 
 
-def test_a_loss_that_explodes_in_the_last_step_is_found_in_validation(
+def test_a_loss_that_diverges_in_the_last_step_is_detected_in_validation(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", *SMALL, "lr=1e38", "optim=sgd", "epochs=1", "batch_size=1000"]) == 7
@@ -211,7 +217,7 @@ def test_min_delta_stops_early_but_does_not_choose_the_best_epoch(
     assert "init_from" in summary["next"][1], "more epochs would stop again at once"
 
 
-def test_a_folder_that_is_left_does_not_matter_to_a_run(
+def test_a_run_is_resumed_and_evaluated_from_another_current_folder(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_mat(folder / "my data", "train", 60, 0)
@@ -225,7 +231,7 @@ def test_a_folder_that_is_left_does_not_matter_to_a_run(
     ]
     assert cli.main(["train", "--json", *words]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary["test"] is None, "files of one's own may have no test part"
+    assert summary["test"] is None, "files without a test part are allowed"
     run = folder / summary["run_dir"]
     (folder / "elsewhere").mkdir()
     monkeypatch.chdir(folder / "elsewhere")
@@ -233,7 +239,7 @@ def test_a_folder_that_is_left_does_not_matter_to_a_run(
     assert cli.main(["eval", str(run), "part=val"]) == 0
 
 
-def test_a_validation_file_that_trains_or_tests_is_refused(
+def test_a_validation_file_that_is_also_the_training_or_test_file_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for part, seed in (("train", 0), ("test", 1)):
@@ -245,7 +251,7 @@ def test_a_validation_file_that_trains_or_tests_is_refused(
                 assert "the same images" in capsys.readouterr().err
 
 
-def test_missing_data_is_exit_code_3_and_leaves_no_run_behind(
+def test_missing_data_gives_exit_code_3_and_leaves_no_run(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", "data=svhn", "data.root=nowhere", "data.download=false"]) == 3
@@ -255,7 +261,7 @@ def test_missing_data_is_exit_code_3_and_leaves_no_run_behind(
     assert not list((folder / "outputs").glob("*/*"))
 
 
-def test_files_of_the_official_layout_train_and_official_split_takes_a_file(
+def test_files_of_the_official_layout_train_and_the_official_split_takes_a_file(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for part, count, seed in (("train", 200, 0), ("test", 50, 1), ("extra", 70, 2)):
@@ -271,16 +277,16 @@ def test_files_of_the_official_layout_train_and_official_split_takes_a_file(
     ]
     own = [*own, "threads=1", "device=cpu", "model=mlp", "model.widths=[32]"]
 
-    def go(*words: str) -> dict[str, Any]:
+    def train_own(*words: str) -> dict[str, Any]:
         assert cli.main(["train", "--json", *own, *words]) == 0
         return json.loads(capsys.readouterr().out)
 
-    summary = go()
-    assert summary["test"]["accuracy"] > 0.5, "labels and pictures belong together"
-    assert go("split=official", "data.extra=val")["n_val"] == 70
-    summary = go("split=official", "split.file=d/extra_32x32.mat")
+    summary = train_own()
+    assert summary["test"]["accuracy"] > 0.5, "labels and images are aligned"
+    assert train_own("split=official", "data.extra=val")["n_val"] == 70
+    summary = train_own("split=official", "split.file=d/extra_32x32.mat")
     assert (summary["n_train"], summary["n_val"]) == (200, 70)
-    assert go("data.extra=train")["n_train"] + go("data.extra=train")["n_val"] == 270
+    assert train_own("data.extra=train")["n_train"] + train_own("data.extra=train")["n_val"] == 270
     assert cli.main(["train", *own, "split=official"]) == 2
     assert "data.extra=val" in capsys.readouterr().err
 
@@ -304,7 +310,7 @@ def test_init_from_starts_from_the_weights_of_another_run(
 
 
 @pytest.mark.parametrize("stn", ["false", "true"])
-def test_a_head_of_another_size_is_made_anew_and_said(
+def test_a_head_of_another_size_is_reinitialized_with_a_message(
     folder: Path, capsys: pytest.CaptureFixture[str], stn: str
 ) -> None:
     words = ["model=mlp", "model.widths=[16]", f"model.stn={stn}"]
@@ -344,33 +350,35 @@ def test_eval_gives_a_wilson_interval_on_any_data_set(
     assert cli.main(["eval", "nowhere"]) == 4
 
 
-def test_eval_averages_views_of_every_part_and_says_how_many(
+def test_eval_averages_views_of_every_part_and_reports_their_number(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(capsys, "split=kfold", "jobs=1", "split.k=2", "epochs=1")["run_dir"]
 
-    def told(*words: str) -> dict[str, Any]:
+    def evaluate(*words: str) -> dict[str, Any]:
         assert cli.main(["eval", run, *words, "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
     for part in ("train", "val", "test"):
-        alone, averaged = told(f"part={part}"), told(f"part={part}", "tta=5")
+        alone, averaged = evaluate(f"part={part}"), evaluate(f"part={part}", "tta=5")
         assert (alone["tta"], averaged["tta"]) == (1, 5)
         assert averaged[part]["n"] == alone[part]["n"]
         assert averaged[part]["loss"] != alone[part]["loss"]
-    assert told("tta=1") == alone
+    assert evaluate("tta=1") == alone
     assert cli.main(["eval", run, "tta=5"]) == 0
     assert "5 of each image" in capsys.readouterr().out
 
 
-def test_more_views_than_there_are_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_views_than_exist_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(capsys, "epochs=1")
     for count in (0, 14):
         assert cli.main(["eval", "latest", f"tta={count}"]) == 2
         assert "1 or more, at most 13" in capsys.readouterr().err
 
 
-def test_policies_and_cutmix_reach_the_training(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_augmentation_policies_mixup_and_cutmix_change_training(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     policies = [f"reg.augment.policy={name}" for name in ("none", "randaugment", "trivialaugment")]
     losses = {
         train(capsys, "reg=none", "epochs=1", word)["last"]["train_loss"]
@@ -381,7 +389,7 @@ def test_policies_and_cutmix_reach_the_training(folder: Path, capsys: pytest.Cap
     assert "did you mean 'randaugment'?" in capsys.readouterr().err
 
 
-def test_mirrored_digits_are_warned_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mirrored_digits_give_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", *SMALL, "epochs=1", "reg.augment.hflip=true"]) == 0
     assert "mirrored digit" in capsys.readouterr().err
 
@@ -411,7 +419,7 @@ def test_parts_of_every_kind_train_together(
     assert np.isfinite(summary["last"]["train_loss"])
 
 
-def test_an_older_run_is_resumed_with_keys_that_are_newer(
+def test_an_older_run_is_resumed_with_keys_that_its_config_lacks(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(capsys, run=folder / "run")
@@ -421,7 +429,7 @@ def test_an_older_run_is_resumed_with_keys_that_are_newer(
     assert cli.main(["train", "--resume", "run", "epochs=3", "report=false"]) == 0, capsys.readouterr().err
 
 
-def test_a_plugin_s_model_trains_and_is_needed_again_to_resume(
+def test_a_plugin_s_model_trains(
     plugin: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     plugin(
