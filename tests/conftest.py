@@ -49,6 +49,12 @@ REAL = Path(os.environ.get("SVHN_TEST_DATA") or REPO.parent / "shared" / "data")
 """Real data, which the project does not bring; what needs it is skipped where it is absent."""
 # Several processes share the cores; threads that spin while they wait would take them from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER is not None and hasattr(os, "sched_setaffinity"):
+    # A CPU for each of pytest's processes: what one of them starts does not compete with the others.
+    CPUS = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {CPUS[int(WORKER.removeprefix("gw")) % len(CPUS)]})
+    torch.set_num_threads(1)
 settings.register_profile("shared cores", deadline=None)
 settings.load_profile("shared cores")
 
@@ -60,12 +66,17 @@ TIER_OF = {"commands": "e2e", "cli": "e2e", "docs": "e2e", "golden": "e2e", "tra
 """Of the folders whose tests are not units."""
 
 
+def folder_tier(item: pytest.Item) -> str:
+    return TIER_OF.get(item.path.relative_to(Path(__file__).parent).parts[0], "unit")
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not any(item.get_closest_marker(tier) for tier in TIERS):
-            folder = item.path.relative_to(Path(__file__).parent).parts[0]
-            item.add_marker(getattr(pytest.mark, TIER_OF.get(folder, "unit")))
+            item.add_marker(getattr(pytest.mark, folder_tier(item)))
+    # Long files first: otherwise a process could still be busy with one of them when the others are done.
+    items.sort(key=lambda item: TIERS.index(folder_tier(item)), reverse=True)
 
 
 @pytest.hookimpl(wrapper=True)

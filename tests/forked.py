@@ -46,6 +46,7 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.socket.close()
+        self.process.kill()
         self.process.wait()
 
     def start(
@@ -135,7 +136,7 @@ def _drain(pipe: IO[str] | None) -> str:
 # ----------------------------------------------------------------------------- in the server
 
 
-def serve(requests: socket.socket) -> None:
+def serve(requests: socket.socket) -> NoReturn:
     """Fork a process for every request, until nobody can send one."""
     for module in SLOW:
         importlib.import_module(module)
@@ -144,7 +145,7 @@ def serve(requests: socket.socket) -> None:
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 4)
         if not request:
-            return
+            os._exit(0)
         if os.fork() == 0:
             _keep(json.loads(request), descriptors, requests)
         for descriptor in descriptors:
