@@ -1,4 +1,4 @@
-"""The description of a part of a data set, compared with Pillow's luminance and plain counts."""
+"""The description of a part of a data set, compared with Pillow's luminance and with plain counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_light_is_mean_and_deviation_of_each_image_across_batches(channels: int)
     np.testing.assert_allclose(contrast, gray.std(1), rtol=1e-5)
 
 
-def test_a_part_counts_each_of_its_rows_once() -> None:
+def test_a_description_counts_every_row_of_the_part_once() -> None:
     images = make_images(4, 1)
     labels = np.array([[1, 2], [3, 10], [3, 3], [9, 10]])
     description = describe(images, labels, np.array([5, 5, 6, 7]), np.array([2, 0, 2, 1]), blank=10)
@@ -42,6 +42,6 @@ def test_a_part_counts_each_of_its_rows_once() -> None:
 
 
 def test_a_part_without_images_is_refused() -> None:
-    none = np.empty(0, np.int64)
+    no_rows = np.empty(0, np.int64)
     with pytest.raises(ValueError, match="no images to describe"):
-        describe(make_images(1, 1), np.array([[1]]), np.array([0]), none, blank=10)
+        describe(make_images(1, 1), np.array([[1]]), np.array([0]), no_rows, blank=10)

@@ -1,4 +1,4 @@
-"""Images that the user leaves out, and lists that are refused."""
+"""Images that the user excludes, and exclude lists that are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def data() -> DataSet:
     return DataSet("some", digits("train", 40), "f", digits("test", 10), digits("val", 30))
 
 
-def listed(folder: Path, *lines: str) -> Path:
+def write_list(folder: Path, *lines: str) -> Path:
     file = folder / "exclude.txt"
     file.write_text("\n".join(lines))
     return file
@@ -52,7 +52,7 @@ def test_kept_images_keep_their_labels_groups_names_and_boxes(
     tmp_path_factory: pytest.TempPathFactory, rows: set[int]
 ) -> None:
     before = data().train
-    file = listed(tmp_path_factory.mktemp("x"), *(f"train/{row}" for row in rows))
+    file = write_list(tmp_path_factory.mktemp("x"), *(f"train/{row}" for row in rows))
     after = without(data(), file).train
     kept = [row for row in range(40) if row not in rows]
     assert list(after.names) == [f"train/{row}" for row in kept]
@@ -60,17 +60,19 @@ def test_kept_images_keep_their_labels_groups_names_and_boxes(
         assert (getattr(after, name) == getattr(before, name)[kept]).all(), name
 
 
-def test_named_validation_images_are_left_out_and_test_images_never(tmp_path: Path) -> None:
-    kept = without(data(), listed(tmp_path, "val/3", "train/7"))
+def test_validation_images_can_be_excluded_and_test_images_cannot(tmp_path: Path) -> None:
+    kept = without(data(), write_list(tmp_path, "val/3", "train/7"))
     assert (len(kept.train), len(kept.val or ()), len(kept.test or ())) == (39, 29, 10)
     assert kept.excluded == ("val/3", "train/7")
     with pytest.raises(DataError, match="names images of the test part: 'test/1'"):
-        without(data(), listed(tmp_path, "train/7", "test/1"))
+        without(data(), write_list(tmp_path, "train/7", "test/1"))
 
 
-def test_comments_empty_lines_and_order_do_not_matter_but_the_names_do(tmp_path: Path) -> None:
-    marks = [
-        without(data(), listed(tmp_path, *lines)).fingerprint
+def test_the_fingerprint_depends_on_the_names_but_not_on_comments_blank_lines_or_order(
+    tmp_path: Path,
+) -> None:
+    fingerprints = [
+        without(data(), write_list(tmp_path, *lines)).fingerprint
         for lines in (
             ["train/1", "train/2"],
             ["# why", "", "  train/2\t", "train/1\r", "train/1"],
@@ -79,14 +81,14 @@ def test_comments_empty_lines_and_order_do_not_matter_but_the_names_do(tmp_path:
             ["# nothing"],
         )
     ]
-    assert len(set(marks[:3])) == 1
-    assert len({*marks, "f"}) == 3
-    assert marks[4] == "f"
+    assert len(set(fingerprints[:3])) == 1
+    assert len({*fingerprints, "f"}) == 3
+    assert fingerprints[4] == "f"
 
 
-def test_a_name_that_begins_like_a_comment_counts_if_an_image_has_it(tmp_path: Path) -> None:
+def test_a_line_that_looks_like_a_comment_is_a_name_if_an_image_has_it(tmp_path: Path) -> None:
     part = replace(data().train, names=["#5", *data().train.names[1:]])
-    kept = without(replace(data(), train=part), listed(tmp_path, "#5", "#6"))
+    kept = without(replace(data(), train=part), write_list(tmp_path, "#5", "#6"))
     assert kept.excluded == ("#5",)
 
 
@@ -98,9 +100,9 @@ def test_a_name_that_begins_like_a_comment_counts_if_an_image_has_it(tmp_path: P
         ([f"train/{i}" for i in range(0, 40, 5)], "leaves no training image of class 0"),
     ],
 )
-def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, lines: list[str], message: str) -> None:
+def test_a_list_that_does_not_fit_the_data_is_refused(tmp_path: Path, lines: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        without(data(), listed(tmp_path, *lines))
+        without(data(), write_list(tmp_path, *lines))
     assert caught.value.hint
 
 
@@ -113,14 +115,14 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", list(CHOICES["data"]))
-def test_every_data_source_has_the_key(name: str) -> None:
+def test_every_data_source_has_the_exclude_key(name: str) -> None:
     assert CHOICES["data"][name]().exclude is None
 
 
-def test_photographs_and_mixed_data_can_leave_out_images(folder: Path) -> None:
+def test_images_of_photographs_and_mixed_data_can_be_excluded(folder: Path) -> None:
     write_mchar(folder / "m", "train", 40, 0)
     write_mchar(folder / "m", "val", 20, 1)
-    file = listed(folder, "mchar_train/000003.png", "mchar_val/000001.png")
+    file = write_list(folder, "mchar_train/000003.png", "mchar_val/000001.png")
     config = McharConfig(root="m", exclude=str(file), crop="boxes")
     loaded = registry.data(config, None, "cache", silent)
     assert (len(loaded.train), len(loaded.val or ())) == (39, 19)
@@ -130,12 +132,12 @@ def test_photographs_and_mixed_data_can_leave_out_images(folder: Path) -> None:
     write_mat(folder / "d", "train", 60, 0)
     mix = MixConfig(root="d", check_md5=False, download=False, n_rendered=20)
     whole = registry.data(mix, None, "cache", silent)
-    mixed = registry.data(replace(mix, exclude=str(listed(folder, "train/5"))), None, "cache", silent)
+    mixed = registry.data(replace(mix, exclude=str(write_list(folder, "train/5"))), None, "cache", silent)
     assert mixed.extra_train is not None
     assert (len(mixed.train), len(mixed.extra_train)) == (
         59,
         20,
-    )  # a real and a rendered image have this name
+    )  # a real and a rendered image share this name
     assert mixed.fingerprint != whole.fingerprint
 
 
@@ -151,13 +153,13 @@ TRAIN = [
 
 
 @pytest.mark.engine
-def test_a_run_resumes_with_its_list_wherever_it_is_and_not_with_another(
+def test_a_run_resumes_with_a_moved_exclude_list_but_not_with_a_changed_one(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_mat(folder / "d", "train", 200, 0)
-    file = listed(folder, "train/5", "train/6")
-    words = ["train", *TRAIN, f"data.exclude={file.name}", "hydra.run.dir=run"]
-    assert cli.main([*words, "epochs=1"]) == 0
+    file = write_list(folder, "train/5", "train/6")
+    args = ["train", *TRAIN, f"data.exclude={file.name}", "hydra.run.dir=run"]
+    assert cli.main([*args, "epochs=1"]) == 0
     assert "198 training" in capsys.readouterr().err
     config = (folder / "run" / "config.yaml").read_text()
     assert f"exclude: {file}" in config  # absolute, so that it resolves from another folder

@@ -1,4 +1,4 @@
-"""Which part of a photograph is stored, and which part of that is viewed, compared with Pillow's crop."""
+"""Which part of a photograph is stored, and which part of it the network sees, against Pillow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUNDING = 2
 """Levels: Pillow rounds after each of two passes, and two windows' corners differ in their last bits."""
 
 
-def seen(framing: Framing, stored: np.ndarray) -> np.ndarray:
+def network_view(framing: Framing, stored: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 3) of a network's view, not normalized."""
     preprocess = Preprocess(framing, False, (0.0,) * 3, (1.0,) * 3)
     values = preprocess(torch.from_numpy(stored[None]))[0]
@@ -33,10 +33,10 @@ def window_of(boxes: list[tuple[float, ...]], widen: float) -> tuple[float, floa
     return left - widen * width, top - widen * height, right + widen * width, bottom + widen * height
 
 
-def pillow_crop(window: tuple[float, ...], size: tuple[int, int], around: int = 150) -> np.ndarray:
+def pillow_crop(window: tuple[float, ...], size: tuple[int, int], margin: int = 150) -> np.ndarray:
     """The reference: the photograph with its edges repeated all around, cropped and resized by Pillow."""
-    wide = np.pad(PIXELS, ((around, around), (around, around), (0, 0)), mode="edge")
-    box = tuple(edge + around for edge in window)
+    wide = np.pad(PIXELS, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+    box = tuple(edge + margin for edge in window)
     return np.asarray(Image.fromarray(wide).resize(size, Image.Resampling.BILINEAR, box=box))
 
 
@@ -59,30 +59,30 @@ def test_a_view_inside_the_photograph_matches_pillows_crop(
     framing = Framing(16, 32, "boxes", widen, jitter)
     window = window_of(digit_boxes, widen)
     reference = PHOTOGRAPH.resize((32, 16), Image.Resampling.BILINEAR, box=window)
-    shown = seen(framing, framing.store(PHOTOGRAPH, digit_boxes))
-    stored_leaves = jitter > 0 and (
+    view = network_view(framing, framing.store(PHOTOGRAPH, digit_boxes))
+    stored_part_crosses_border = jitter > 0 and (
         window[0] < 7 or window[1] < 7 or window[2] > WIDTH - 7 or window[3] > HEIGHT - 7
     )
-    if not stored_leaves:
+    if not stored_part_crosses_border:
         limit = ROUNDING if jitter else 0
-        assert np.abs(shown.astype(int) - np.asarray(reference)).max() <= limit
+        assert np.abs(view.astype(int) - np.asarray(reference)).max() <= limit
 
 
 @given(boxes(-40, WIDTH + 40, -40, HEIGHT + 40), st.sampled_from([0.0, 0.3]))
 def test_beyond_the_borders_the_edge_is_repeated(digit_boxes: list, widen: float) -> None:
     framing = Framing(24, 48, "boxes", widen, 0.25)  # stored with enough margin around the compared part
-    shown = seen(framing, framing.store(PHOTOGRAPH, digit_boxes))
+    view = network_view(framing, framing.store(PHOTOGRAPH, digit_boxes))
     reference = pillow_crop(window_of(digit_boxes, widen), (48, 24))
-    assert np.abs(shown.astype(int) - reference).max() <= ROUNDING
+    assert np.abs(view.astype(int) - reference).max() <= ROUNDING
 
 
 @given(boxes(12, WIDTH - 12, 10, HEIGHT - 10))
-def test_the_middle_is_the_view_without_jitter(digit_boxes: list) -> None:
+def test_the_middle_of_the_stored_image_is_the_view_without_jitter(digit_boxes: list) -> None:
     still, moving = Framing(16, 32, "boxes", 0.0, 0.0), Framing(16, 32, "boxes", 0.0, 0.25)
     assert moving.stored == (24, 48)
-    one = seen(still, still.store(PHOTOGRAPH, digit_boxes)).astype(int)
-    other = seen(moving, moving.store(PHOTOGRAPH, digit_boxes))
-    assert np.abs(one - other)[1:-1, 1:-1].max() <= ROUNDING
+    still_view = network_view(still, still.store(PHOTOGRAPH, digit_boxes)).astype(int)
+    moving_view = network_view(moving, moving.store(PHOTOGRAPH, digit_boxes))
+    assert np.abs(still_view - moving_view)[1:-1, 1:-1].max() <= ROUNDING
 
 
 def test_the_whole_crop_ignores_boxes() -> None:
@@ -105,7 +105,7 @@ def test_the_whole_crop_ignores_boxes() -> None:
     ],
     ids=["far right", "far left", "far above", "without size", "all around"],
 )
-def test_odd_boxes_give_an_image(box: tuple, corner: np.ndarray | None, jitter: float) -> None:
+def test_unusual_boxes_give_an_image(box: tuple, corner: np.ndarray | None, jitter: float) -> None:
     framing = Framing(16, 32, "boxes", 0.1, jitter)
     stored = framing.store(PHOTOGRAPH, [box])
     assert stored.dtype == np.uint8

@@ -35,9 +35,9 @@ def ones(n: int) -> np.ndarray:
     return np.ones((n, 1), np.int64)
 
 
-def wall(seed: int, *where: int | str, height: int = 64, width: int = 256) -> np.ndarray:
+def wall(seed: int, *key: int | str, height: int = 64, width: int = 256) -> np.ndarray:
     """An image (3, height, width) with strokes of a digit's size, in its own color."""
-    draw = numpy_generator(seed, "wall", *where)
+    draw = numpy_generator(seed, "wall", *key)
     strokes = gaussian_filter(draw.normal(size=(height, width)), 2) * 300
     return np.clip(draw.uniform(60, 190, 3)[:, None, None] + strokes, 0, 255).astype(np.uint8)
 
@@ -67,7 +67,9 @@ def slow_difference(a: np.ndarray, b: np.ndarray) -> float:
     st.sampled_from([2, 256]),
 )
 @settings(max_examples=30, deadline=None)
-def test_all_shifts_together_match_each_shift_alone(seed: int, shape: tuple[int, ...], levels: int) -> None:
+def test_the_difference_over_all_shifts_at_once_matches_one_shift_at_a_time(
+    seed: int, shape: tuple[int, ...], levels: int
+) -> None:
     images = numpy_generator(seed, "noise").integers(0, levels, (4, *shape), np.uint8)
     slow = [slow_difference(a, b) for a, b in pairwise(halved(images))]
     assert overlap_difference(images) == pytest.approx(slow, rel=1e-3, abs=1e-3)
@@ -75,7 +77,7 @@ def test_all_shifts_together_match_each_shift_alone(seed: int, shape: tuple[int,
 
 @given(st.integers(0, 10**6), st.integers(0, 28), st.integers(-14, 14))
 @settings(max_examples=50, deadline=None)
-def test_crops_that_share_pixels_are_one_number_at_any_shift(seed: int, right: int, down: int) -> None:
+def test_crops_that_share_pixels_are_the_same_number_at_any_shift(seed: int, right: int, down: int) -> None:
     scene = wall(seed)
     crops = np.stack([scene[:, 16:48, 40:72], scene[:, 16 + down : 48 + down, 40 + right : 72 + right]])
     even = right % 2 == down % 2 == 0  # an odd shift is half a pixel of the halved crops
@@ -100,7 +102,7 @@ def test_numbers_of_several_digits_are_consecutive_and_counted_from_0() -> None:
     assert groups.tolist() == [0, 0, 0, 1, 2, 2, 3, 3, 3, 3, 3]
 
 
-def test_flat_walls_of_one_color_are_joined_and_of_two_colors_are_not() -> None:
+def test_flat_walls_are_joined_only_if_they_have_the_same_color() -> None:
     assert house_numbers(flat(120, 122, 190), ones(3)).tolist() == [0, 0, 1]
 
 
@@ -129,9 +131,9 @@ def test_house_numbers_do_not_depend_on_how_the_file_is_read(tmp_path: Path) -> 
 def test_no_real_number_is_split_and_few_are_joined(part: str) -> None:
     images, labels, source = real(part)
     groups = house_numbers(images, labels)
-    joined, one_number = groups[1:] == groups[:-1], source[1:] == source[:-1]
-    assert joined[one_number].all()
-    assert joined[~one_number].mean() < 0.2
+    joined, same_number = groups[1:] == groups[:-1], source[1:] == source[:-1]
+    assert joined[same_number].all()
+    assert joined[~same_number].mean() < 0.2
     assert np.bincount(groups).max() <= 16
 
 

@@ -39,7 +39,7 @@ def test_a_folder_stands_for_its_images_sorted_by_name(folder: Path) -> None:
     assert inputs.find(["photos"], []) == [f"photos/{name}" for name in ("10.png", "9.png", "a.jpg", "b.PNG")]
 
 
-def test_files_come_in_the_order_of_the_words(folder: Path) -> None:
+def test_files_come_in_the_order_of_the_arguments(folder: Path) -> None:
     for name in ("b.png", "a.png", "d/2.png", "d/1.png", "e/3.png"):
         make_image(folder / name)
     assert inputs.find(["b.png", "d", "a.png"], []) == ["b.png", "d/1.png", "d/2.png", "a.png"]
@@ -55,12 +55,12 @@ def test_a_name_that_looks_like_a_glob_is_the_file_of_that_name(folder: Path) ->
 
 
 def test_a_list_names_one_file_per_line_with_any_characters() -> None:
-    listed = [b"a b.png\n", b"\n", b"*.png\r\n", b"\xff=1,[x].png"]
-    assert inputs.find(["-"], listed) == ["a b.png", "*.png", os.fsdecode(b"\xff=1,[x].png")]
+    lines = [b"a b.png\n", b"\n", b"*.png\r\n", b"\xff=1,[x].png"]
+    assert inputs.find(["-"], lines) == ["a b.png", "*.png", os.fsdecode(b"\xff=1,[x].png")]
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("args", "message"),
     [
         (["nowhere.png"], "no file, folder or glob matches 'nowhere.png'"),
         (["*.png"], "matches '*.png'"),
@@ -68,11 +68,11 @@ def test_a_list_names_one_file_per_line_with_any_characters() -> None:
         (["-"], "the list is empty"),
     ],
 )
-def test_words_that_name_nothing_are_a_data_error(folder: Path, words: list[str], says: str) -> None:
+def test_arguments_that_match_no_image_are_a_data_error(folder: Path, args: list[str], message: str) -> None:
     (folder / "empty" / "inner").mkdir(parents=True)
     with pytest.raises(DataError) as caught:
-        inputs.find(words, [])
-    assert says in caught.value.message
+        inputs.find(args, [])
+    assert message in caught.value.message
     assert caught.value.hint
 
 
@@ -80,10 +80,10 @@ def test_words_that_name_nothing_are_a_data_error(folder: Path, words: list[str]
 def test_images_come_in_order_and_broken_ones_are_reported_in_place(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[str]
 ) -> None:
-    where = tmp_path_factory.getbasetemp()
-    good = make_image(where / "good.png")
-    (where / "broken.png").write_bytes(Path(good).read_bytes()[:200])
-    files = [str(where / f"{kind}.png") for kind in kinds]
+    folder = tmp_path_factory.getbasetemp()
+    good = make_image(folder / "good.png")
+    (folder / "broken.png").write_bytes(Path(good).read_bytes()[:200])
+    files = [str(folder / f"{kind}.png") for kind in kinds]
     expected = FRAMING.store(decode(Path(good)), ())
     for file, (name, image) in zip(files, inputs.stored(files, FRAMING), strict=True):
         assert name == file
@@ -107,7 +107,9 @@ def test_a_mat_file_needs_no_labels_and_its_images_are_numbered(tmp_path: Path) 
     "variables",
     [{"y": np.ones((3, 1))}, {"X": np.ones((16, 16, 3, 2))}, {"X": np.ones((16, 8, 3, 2), np.uint8)}],
 )
-def test_a_mat_file_of_another_layout_is_one_broken_image(tmp_path: Path, variables: dict[str, Any]) -> None:
+def test_a_mat_file_of_another_layout_counts_as_a_single_broken_image(
+    tmp_path: Path, variables: dict[str, Any]
+) -> None:
     savemat(tmp_path / "x.mat", variables)
     files = [str(tmp_path / "x.mat"), make_image(tmp_path / "a.png")]
     (_, broken), (name, good) = inputs.stored(files, FRAMING)
@@ -116,18 +118,18 @@ def test_a_mat_file_of_another_layout_is_one_broken_image(tmp_path: Path, variab
     assert (name, type(good)) == (files[1], np.ndarray)
 
 
-def test_no_more_files_are_opened_than_are_read_ahead(tmp_path: Path) -> None:
-    file, taken = make_image(tmp_path / "a.png"), 0
+def test_only_the_files_that_are_read_ahead_are_opened(tmp_path: Path) -> None:
+    file, opened = make_image(tmp_path / "a.png"), 0
 
     def files() -> Iterator[str]:
-        nonlocal taken
+        nonlocal opened
         for _ in range(100_000):
-            taken += 1
+            opened += 1
             yield file
 
     reader = inputs.stored(cast("Any", files()), Framing(2, 2))
-    for read in range(3 * inputs.TASK * inputs.AHEAD):
+    for count in range(3 * inputs.TASK * inputs.AHEAD):
         next(reader)
-        assert taken <= read + (inputs.AHEAD + 1) * inputs.TASK + 1
+        assert opened <= count + (inputs.AHEAD + 1) * inputs.TASK + 1
     reader.close()
     assert available_cpus() <= inputs.AHEAD

@@ -43,7 +43,7 @@ grouped = st.integers(2, 120).flatmap(
 ungrouped = st.lists(st.integers(0, 9), min_size=2, max_size=300).map(labels_of)
 
 
-def check(fold: Fold, groups: np.ndarray) -> None:
+def assert_valid(fold: Fold, groups: np.ndarray) -> None:
     """Invariants of every fold of a split: sorted int64 indices, no group on both sides, no empty side."""
     assert fold.train.dtype == fold.val.dtype == np.int64
     assert (np.diff(fold.train) >= 0).all()
@@ -53,20 +53,20 @@ def check(fold: Fold, groups: np.ndarray) -> None:
     assert not np.isin(groups[fold.train], groups[fold.val]).any()
 
 
-def same(a: list[Fold], b: list[Fold]) -> bool:
+def same_folds(a: list[Fold], b: list[Fold]) -> bool:
     return [fold.name for fold in a] == [fold.name for fold in b] and all(
         np.array_equal(x.train, y.train) and np.array_equal(x.val, y.val) for x, y in zip(a, b, strict=True)
     )
 
 
 def class_counts(labels: np.ndarray, parts: list[np.ndarray]) -> np.ndarray:
-    """(parts, 10)"""
+    """Images of each class in each part, (parts, 10)."""
     return np.stack([np.bincount(labels[part, 0], minlength=10) for part in parts])
 
 
 def chi_square(counts: np.ndarray) -> float:
-    due = counts.sum(0) / len(counts)
-    return float(((counts - due) ** 2 / due).sum())
+    expected = counts.sum(0) / len(counts)
+    return float(((counts - expected) ** 2 / expected).sum())
 
 
 # ----------------------------------------------------------------------------- k-fold
@@ -74,7 +74,7 @@ def chi_square(counts: np.ndarray) -> float:
 
 @relaxed
 @given(grouped, st.integers(2, 6), st.integers(1, 3), st.integers(0, 99), st.booleans())
-def test_kfold_validates_every_image_once_per_repeat_and_splits_no_group(
+def test_kfold_validates_on_every_image_once_per_repeat_and_splits_no_group(
     data: tuple[np.ndarray, np.ndarray], k: int, repeats: int, seed: int, stratify: bool
 ) -> None:
     labels, groups = data
@@ -88,7 +88,7 @@ def test_kfold_validates_every_image_once_per_repeat_and_splits_no_group(
         parts = [fold.val for fold in folds[start : start + k]]
         assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(labels)))
     for fold in folds:
-        check(fold, groups)
+        assert_valid(fold, groups)
         assert fold.val_part == "train"
         assert np.array_equal(np.sort(np.concatenate([fold.train, fold.val])), np.arange(len(labels)))
 
@@ -134,13 +134,15 @@ def test_folds_of_house_numbers_are_within_1_5_images_of_even_or_of_scikit_learn
 
 
 @pytest.mark.parametrize("mean_size", [8, 20])
-def test_folds_of_lumpy_groups_are_on_average_more_even_than_scikit_learns(mean_size: int) -> None:
+def test_folds_of_large_groups_with_skewed_classes_are_on_average_more_even_than_scikit_learns(
+    mean_size: int,
+) -> None:
     ours, theirs = [], []
     for seed in range(6):
         draw = numpy_generator(seed, "lumps", mean_size)
         groups = np.repeat(np.arange(300), draw.geometric(1 / mean_size, 300))[:300]
-        leaning = draw.dirichlet(np.full(10, 0.7), 300)[groups]
-        labels = (draw.random((300, 1)) > leaning.cumsum(1)[:, :9]).sum(1, keepdims=True)
+        class_shares = draw.dirichlet(np.full(10, 0.7), 300)[groups]
+        labels = (draw.random((300, 1)) > class_shares.cumsum(1)[:, :9]).sum(1, keepdims=True)
         ours.append(
             chi_square(class_counts(labels, [fold.val for fold in kfold(labels, groups, k=3, seed=seed)]))
         )
@@ -191,9 +193,9 @@ def test_fold_names_include_the_repeat_if_there_are_several() -> None:
 
 def test_repeats_differ_and_the_first_does_not_depend_on_their_number() -> None:
     labels, groups = house_numbers(200, 0)
-    one, two = kfold(labels, groups, k=3, seed=0), kfold(labels, groups, k=3, repeats=2, seed=0)
-    assert all(np.array_equal(a.val, b.val) for a, b in zip(one, two[:3], strict=True))
-    assert not any(np.array_equal(a.val, b.val) for a, b in zip(two[:3], two[3:], strict=True))
+    single, repeated = kfold(labels, groups, k=3, seed=0), kfold(labels, groups, k=3, repeats=2, seed=0)
+    assert all(np.array_equal(a.val, b.val) for a, b in zip(single, repeated[:3], strict=True))
+    assert not any(np.array_equal(a.val, b.val) for a, b in zip(repeated[:3], repeated[3:], strict=True))
 
 
 # ----------------------------------------------------------------------------- hold-out
@@ -204,15 +206,15 @@ def test_repeats_differ_and_the_first_does_not_depend_on_their_number() -> None:
 def test_holdout_takes_the_fraction_of_every_class_to_the_nearest_image(
     labels: np.ndarray, fraction: float, seed: int
 ) -> None:
-    due = fraction * np.bincount(labels[:, 0], minlength=10)
-    if np.abs(due - np.rint(due)).max() < 0.49:
-        taken = np.rint(due)
-        if not 0 < taken.sum() < len(labels):
+    expected = fraction * np.bincount(labels[:, 0], minlength=10)
+    if np.abs(expected - np.rint(expected)).max() < 0.49:
+        expected_counts = np.rint(expected)
+        if not 0 < expected_counts.sum() < len(labels):
             with pytest.raises(UsageError, match="empty"):
                 holdout(labels, singletons(len(labels)), fraction=fraction, seed=seed)
             return
         (fold,) = holdout(labels, singletons(len(labels)), fraction=fraction, seed=seed)
-        assert np.array_equal(class_counts(labels, [fold.val])[0], taken)
+        assert np.array_equal(class_counts(labels, [fold.val])[0], expected_counts)
 
 
 @relaxed
@@ -225,7 +227,7 @@ def test_holdout_splits_no_group_and_loses_no_image(
         (fold,) = holdout(labels, groups, fraction=fraction, seed=seed, stratify=stratify)
     except UsageError:
         reject()
-    check(fold, groups)
+    assert_valid(fold, groups)
     assert (fold.name, fold.val_part) == ("holdout", "train")
     assert np.array_equal(np.sort(np.concatenate([fold.train, fold.val])), np.arange(len(labels)))
 
@@ -234,8 +236,8 @@ def test_holdout_splits_no_group_and_loses_no_image(
 def test_holdout_of_house_numbers_is_within_one_image_of_even_in_every_class(fraction: float) -> None:
     labels, groups = house_numbers(20_000, 1)
     (fold,) = holdout(labels, groups, fraction=fraction, seed=0)
-    due = fraction * class_counts(labels, [np.arange(20_000)])
-    assert np.abs(class_counts(labels, [fold.val]) - due).max() <= 1
+    expected = fraction * class_counts(labels, [np.arange(20_000)])
+    assert np.abs(class_counts(labels, [fold.val]) - expected).max() <= 1
 
 
 def test_holdout_is_drawn_from_the_whole_file() -> None:
@@ -258,10 +260,10 @@ def test_bootstrap_draws_whole_groups_and_validates_on_those_never_drawn(
         reject()
     ids, members = np.unique(groups, return_counts=True)
     for fold in folds:
-        check(fold, groups)
+        assert_valid(fold, groups)
         times = np.bincount(fold.train, minlength=len(labels))
         assert np.array_equal(fold.val, np.flatnonzero(times == 0))
-        drawn = np.array([times[groups == one].sum() for one in ids])
+        drawn = np.array([times[groups == group].sum() for group in ids])
         assert (drawn % members == 0).all()
         assert (times * members[np.searchsorted(ids, groups)] == drawn[np.searchsorted(ids, groups)]).all()
         assert (drawn // members).sum() == len(ids)
@@ -278,7 +280,7 @@ def test_bootstrap_leaves_out_about_37_percent_and_replicates_differ() -> None:
 
 def test_more_replicates_keep_the_earlier_ones() -> None:
     labels, groups = house_numbers(100, 0)
-    assert same(bootstrap(labels, groups, n=3, seed=4), bootstrap(labels, groups, n=5, seed=4)[:3])
+    assert same_folds(bootstrap(labels, groups, n=3, seed=4), bootstrap(labels, groups, n=5, seed=4)[:3])
 
 
 def test_names_of_a_hundred_and_one_replicates_sort_in_order() -> None:
@@ -299,14 +301,14 @@ def test_bootstrap_of_a_single_group_is_refused() -> None:
 def test_ordered_validates_on_the_last_images() -> None:
     (fold,) = ordered(labels_of([0] * 10), singletons(10), fraction=0.3)
     assert (fold.name, fold.val.tolist()) == ("ordered", [7, 8, 9])
-    check(fold, singletons(10))
+    assert_valid(fold, singletons(10))
 
 
 def test_ordered_trains_on_a_group_that_straddles_the_border() -> None:
     groups = np.array([0, 0, 1, 1, 2, 2, 2, 2, 3, 3])  # the border, 7, is inside group 2
     (fold,) = ordered(labels_of([0] * 10), groups, fraction=0.3)
     assert fold.val.tolist() == [8, 9]
-    check(fold, groups)
+    assert_valid(fold, groups)
 
 
 @relaxed
@@ -319,7 +321,7 @@ def test_ordered_never_validates_on_images_before_the_border(
         (fold,) = ordered(labels, groups, fraction=fraction)
     except UsageError:
         reject()
-    check(fold, groups)
+    assert_valid(fold, groups)
     assert fold.val[0] >= len(labels) - round(fraction * len(labels))
     assert len(fold.train) + len(fold.val) == len(labels)
 
@@ -342,19 +344,19 @@ def test_official_trains_on_one_part_and_validates_on_the_other() -> None:
     ],
     ids=["holdout", "kfold", "bootstrap"],
 )
-def test_the_same_seed_gives_the_same_split_and_another_seed_another(
+def test_the_same_seed_gives_the_same_split_and_another_seed_gives_another(
     split: Callable[..., list[Fold]],
 ) -> None:
     labels, groups = house_numbers(400, 0)
     first = split(labels, groups, 7)
-    assert same(first, split(labels.copy(), groups.copy(), 7))
-    assert not same(first, split(labels, groups, 8))
+    assert same_folds(first, split(labels.copy(), groups.copy(), 7))
+    assert not same_folds(first, split(labels, groups, 8))
 
 
 def test_group_ids_are_arbitrary() -> None:
     labels, groups = house_numbers(400, 0)
     renamed = groups * 10**12 + 5
-    assert same(kfold(labels, groups, k=4, seed=0), kfold(labels, renamed, k=4, seed=0))
+    assert same_folds(kfold(labels, groups, k=4, seed=0), kfold(labels, renamed, k=4, seed=0))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from svhncli.data.split import Fold, growing
     cuts=st.lists(st.integers(1, 20), min_size=2, max_size=4, unique=True),
     seed=st.integers(0, 3),
 )
-def test_growing_subsets_contain_the_smaller_ones_whole_groups_and_the_fraction(
+def test_growing_subsets_are_nested_keep_groups_whole_and_have_the_fraction(
     groups: list[int], cuts: list[int], seed: int
 ) -> None:
     ids = np.array(groups)
@@ -29,14 +29,14 @@ def test_growing_subsets_contain_the_smaller_ones_whole_groups_and_the_fraction(
     largest = np.bincount(ids).max()
     before: set[int] = set()
     for fraction, part in zip(fractions, parts, strict=True):
-        own = np.unique(part.train)
-        rest = np.setdiff1d(fold.train, own)
-        assert not np.intersect1d(ids[own], ids[rest]).size, "whole groups"
-        assert before < {*own.tolist()} or not before, "nested"
-        before = {*own.tolist()}
-        due = round(fraction * len(fold.train), 6)  # 0.55 * 100 is a little above 55
-        assert due <= len(own) < due + largest
-        assert len(part.train) == len(fold.train), "as many steps as the whole"
+        subset = np.unique(part.train)
+        rest = np.setdiff1d(fold.train, subset)
+        assert not np.intersect1d(ids[subset], ids[rest]).size, "whole groups"
+        assert before < {*subset.tolist()} or not before, "nested"
+        before = {*subset.tolist()}
+        expected = round(fraction * len(fold.train), 6)  # 0.55 * 100 is a little above 55
+        assert expected <= len(subset) < expected + largest
+        assert len(part.train) == len(fold.train), "as many steps as the whole fold"
         times = np.unique(part.train, return_counts=True)[1]
         assert times.max() - times.min() <= 1, "evenly repeated"
         assert part.val is fold.val
@@ -46,6 +46,6 @@ def test_growing_subsets_contain_the_smaller_ones_whole_groups_and_the_fraction(
 
 def test_growing_subsets_depend_on_the_seed() -> None:
     fold = Fold("holdout", np.arange(100), np.arange(100, 110))
-    one, again, other = (growing(fold, np.arange(110), fractions=[0.3], seed=s)[0] for s in (0, 0, 1))
-    assert np.array_equal(one.train, again.train)
-    assert not np.array_equal(one.train, other.train)
+    first, repeated, reseeded = (growing(fold, np.arange(110), fractions=[0.3], seed=s)[0] for s in (0, 0, 1))
+    assert np.array_equal(first.train, repeated.train)
+    assert not np.array_equal(first.train, reseeded.train)

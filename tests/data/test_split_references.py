@@ -1,4 +1,4 @@
-"""Splits compared with those of scikit-learn, where both do the same."""
+"""Splits compared with scikit-learn's, where both do the same."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def test_as_many_folds_as_groups_are_scikit_learns_leave_one_group_out(
     data: tuple[np.ndarray, np.ndarray], seed: int, stratify: bool
 ) -> None:
     labels, groups = data
-    if (many := len(np.unique(groups))) > 1:
+    if (n_groups := len(np.unique(groups))) > 1:
         theirs = LeaveOneGroupOut().split(labels, groups=groups)
-        ours = kfold(labels, groups, k=many, seed=seed, stratify=stratify)
+        ours = kfold(labels, groups, k=n_groups, seed=seed, stratify=stratify)
         assert sides(ours) == {(train.tobytes(), val.tobytes()) for train, val in theirs}
 
 
@@ -84,8 +84,8 @@ def test_held_out_class_counts_are_within_one_of_scikit_learns_stratified_shuffl
         ((_, val),) = theirs
     except (UsageError, ValueError):  # scikit-learn needs as many images on each side as classes
         reject()
-    held = class_counts(labels, [fold.val, val])
-    assert np.abs(held[0] - held[1]).max() <= 1
+    counts_by_class = class_counts(labels, [fold.val, val])
+    assert np.abs(counts_by_class[0] - counts_by_class[1]).max() <= 1
 
 
 @relaxed
@@ -104,10 +104,10 @@ def test_ordered_matches_scikit_learns_unshuffled_split_and_last_time_series_fol
 
 
 def test_a_bootstrap_replicate_matches_scikit_learns_resample() -> None:
-    n, many = 400, 200
-    folds = bootstrap(labels_of([0] * n), singletons(n), n=many, seed=0)
+    n, replicates = 400, 200
+    folds = bootstrap(labels_of([0] * n), singletons(n), n=replicates, seed=0)
     ours = [np.bincount(fold.train, minlength=n) for fold in folds]
-    theirs = [np.bincount(resample(np.arange(n), random_state=i), minlength=n) for i in range(many)]
+    theirs = [np.bincount(resample(np.arange(n), random_state=i), minlength=n) for i in range(replicates)]
     assert {len(fold.train) for fold in folds} == {len(resample(np.arange(n), random_state=0))} == {n}
     for times in range(5):  # about e^-1 / times! of them; a share's standard error is below 0.002
         share = [np.mean(np.stack(drawn) == times) for drawn in (ours, theirs)]

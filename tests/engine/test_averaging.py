@@ -1,4 +1,4 @@
-"""The moving average of weights, against the average written out."""
+"""The moving average of weights, against an explicit computation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def disturb(model: nn.Module, seed: int) -> None:
     model(normal(8, 3, seed=seed))
 
 
-def test_ema_is_the_average_written_out_and_copies_buffers() -> None:
+def test_ema_matches_the_explicit_average_and_copies_buffers() -> None:
     model, decay = network(), 0.35
     ema = Ema(model, decay)
     expected: list[Tensor] = [p.detach().double() for p in model.parameters()]
@@ -37,8 +37,8 @@ def test_ema_is_the_average_written_out_and_copies_buffers() -> None:
         d = min(decay, (1 + t) / (10 + t))
         weights = (p.detach().double() for p in model.parameters())
         expected = [torch.lerp(w, e, d) for e, w in zip(expected, weights, strict=True)]
-        for mine, e in zip(ema.module.parameters(), expected, strict=True):
-            torch.testing.assert_close(mine.double(), e, rtol=1e-5, atol=1e-6)
+        for averaged, e in zip(ema.module.parameters(), expected, strict=True):
+            torch.testing.assert_close(averaged.double(), e, rtol=1e-5, atol=1e-6)
     assert ema.updates == 12
     for copied, buffer in zip(ema.module.buffers(), model.buffers(), strict=True):
         assert torch.equal(copied, buffer)

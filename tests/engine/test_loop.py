@@ -1,4 +1,4 @@
-"""The loop: a state restored after any step ends with the same bits, and every item of it is needed."""
+"""The loop: a run restored after any step ends with the same bits, and every item of its state is needed."""
 
 from dataclasses import replace
 
@@ -53,7 +53,7 @@ def noise_digits(count=96, seed=0):
 
 
 class Net(nn.Module):
-    """Batch norm and dropout: what carries state beside weights, and what draws random numbers."""
+    """Batch norm has state beside the weights; dropout draws random numbers."""
 
     def __init__(self):
         super().__init__()
@@ -66,7 +66,7 @@ class Net(nn.Module):
         return self.head(self.body(x)).unsqueeze(1)
 
 
-def make(epochs=4, seed=0, lr=0.1, momentum=0.9, metric=VAL_LOSS, added=(), **more):
+def make_run(epochs=4, seed=0, lr=0.1, momentum=0.9, metric=VAL_LOSS, added=(), **options):
     digits = noise_digits()
     indices = np.arange(96)
     plan = Plan(
@@ -87,7 +87,7 @@ def make(epochs=4, seed=0, lr=0.1, momentum=0.9, metric=VAL_LOSS, added=(), **mo
         label_smoothing=0.1,
         penalties={"l1": 1e-5, "l2": 1e-4},
         clip=5.0,
-        **more,
+        **options,
     )
     torch.manual_seed(seed)
     network = Net()
@@ -109,68 +109,68 @@ def finish(plan, state):
     return checkpoint.digest(state.state_dict())
 
 
-def test_a_range_test_at_one_lr_is_the_start_of_a_training():
-    plan, state = make()
+def test_a_range_test_at_a_constant_lr_is_the_start_of_a_run():
+    plan, state = make_run()
     done = 0
     for event in fit(plan, state):
         done += isinstance(event, Tick) and event.phase == "train"
         if done == 7:  # in the second epoch
             break
-    plan, again = make()
-    points = list(range_test(plan, again, plan.lr, plan.lr, 7))
+    plan, tested = make_run()
+    points = list(range_test(plan, tested, plan.lr, plan.lr, 7))
     assert [point.lr for point in points] == [plan.lr] * 7
-    assert checkpoint.digest(again.model.state_dict()) == checkpoint.digest(state.model.state_dict())
+    assert checkpoint.digest(tested.model.state_dict()) == checkpoint.digest(state.model.state_dict())
 
 
-def through_a_file(state, path):
-    """The state as another process would find it."""
+def save_and_load(state, path):
+    """The state as another process would load it."""
     checkpoint.save(path, state.state_dict())
     return checkpoint.load(path)
 
 
-UNDISTURBED: list[str] = []
+UNINTERRUPTED: list[str] = []
 
 
-def undisturbed():
-    if not UNDISTURBED:
-        UNDISTURBED.append(finish(*make()))
-    return UNDISTURBED[0]
+def uninterrupted_digest():
+    if not UNINTERRUPTED:
+        UNINTERRUPTED.append(finish(*make_run()))
+    return UNINTERRUPTED[0]
 
 
 @settings(deadline=None, max_examples=25)
 @given(stop=st.integers(1, 24))
-def test_a_run_that_was_stopped_after_any_step_ends_with_the_same_bits(tmp_path_factory, stop):
-    plan, state = make()
+def test_a_run_resumed_after_any_step_ends_with_the_same_bits(tmp_path_factory, stop):
+    plan, state = make_run()
     for done, _ in enumerate(fit(plan, state), 1):
         if done == stop:
             break
-    saved = through_a_file(state, tmp_path_factory.mktemp("state") / "last.pt")
-    plan, fresh = make()
+    saved = save_and_load(state, tmp_path_factory.mktemp("state") / "last.pt")
+    plan, fresh = make_run()
     torch.manual_seed(12345 + stop)  # whatever the process did before
     fresh.load_state_dict(saved)
-    assert finish(plan, fresh) == undisturbed()
+    assert finish(plan, fresh) == uninterrupted_digest()
 
 
 @pytest.mark.parametrize(
     "item", ["model", "optimizer", "schedule", "stopper", "ema", "tally", "epoch", "step", "best", "history"]
 )
 def test_every_item_of_the_state_is_needed(tmp_path, item):
-    """The negative control of the test above: what is left out of a checkpoint makes the end differ."""
-    plan, state = make()
+    """The negative control of the test above: a run resumed without the item ends differently."""
+    plan, state = make_run()
     ticks = 0
     for event in fit(plan, state):
         ticks += isinstance(event, Tick)
         if state.epoch == 2 and state.step == 3:
             break
-    saved = through_a_file(state, tmp_path / "last.pt")
-    plan, fresh = make()
+    saved = save_and_load(state, tmp_path / "last.pt")
+    plan, fresh = make_run()
     saved[item] = fresh.state_dict()[item]
     fresh.load_state_dict(saved)
-    assert finish(plan, fresh) != undisturbed()
+    assert finish(plan, fresh) != uninterrupted_digest()
 
 
 def test_the_metric_of_the_resume_test_peaks_early_so_that_best_and_patience_matter():
-    plan, state = make(epochs=9)
+    plan, state = make_run(epochs=9)
     finish(plan, state)
     assert state.best["epoch"] < len(state.history)
     assert state.stopper.should_stop
@@ -193,8 +193,8 @@ RECALL = Metric("val_recall_5", higher_is_better=True, format="percent", compute
 
 
 @pytest.mark.parametrize("metric", [LOWER, HIGHER])
-def test_an_added_metric_chooses_the_best_epoch_and_stops_early(metric):
-    plan, state = make(epochs=9, metric=metric, added=(metric, RECALL))
+def test_an_added_metric_determines_the_best_epoch_and_early_stopping(metric):
+    plan, state = make_run(epochs=9, metric=metric, added=(metric, RECALL))
     improved = []
     for event in fit(plan, state):
         if isinstance(event, Epoch):
@@ -206,18 +206,18 @@ def test_an_added_metric_chooses_the_best_epoch_and_stops_early(metric):
     assert len(set(values)) == len(values)
     assert state.best == state.history[values.index(best)]
     assert improved == [
-        value == (max if metric.higher_is_better else min)(values[: place + 1])
-        for place, value in enumerate(values)
+        value == (max if metric.higher_is_better else min)(values[: index + 1])
+        for index, value in enumerate(values)
     ]
     assert state.stopper.best == best
     assert state.stopper.stale == len(values) - 1 - values.index(best)
     assert all(0 <= row["val_recall_5"] <= 1 for row in state.history)
 
 
-def test_added_metrics_stand_after_the_built_in_columns_and_change_nothing_else():
-    plan, plain = make()
+def test_added_metrics_follow_the_built_in_columns_and_change_nothing_else():
+    plan, plain = make_run()
     finish(plan, plain)
-    plan, state = make(added=(LOWER, RECALL))
+    plan, state = make_run(added=(LOWER, RECALL))
     finish(plan, state)
     names = {metric.name for metric in plan.added}
     assert list(state.history[0])[-2:] == ["val_confidence", "val_recall_5"]
@@ -226,55 +226,55 @@ def test_added_metrics_stand_after_the_built_in_columns_and_change_nothing_else(
 
 
 def test_an_added_metric_is_computed_from_the_predictions_of_every_image_in_order():
-    plan, state = make(epochs=1, added=(LOWER,))
+    plan, state = make_run(epochs=1, added=(LOWER,))
     finish(plan, state)
     _, probabilities = evaluate(state.ema.module, plan.val, plan.preprocess, CPU)
     assert state.history[0]["val_confidence"] == confidence(plan.val.labels, probabilities)
 
 
 def test_a_resumed_run_keeps_the_best_epoch_by_an_added_metric(tmp_path):
-    more = {"epochs": 6, "metric": LOWER, "added": (LOWER, RECALL)}
-    plan, straight = make(**more)
-    end = finish(plan, straight)
-    assert straight.best["epoch"] < len(straight.history)
-    plan, state = make(**more)
+    options = {"epochs": 6, "metric": LOWER, "added": (LOWER, RECALL)}
+    plan, uninterrupted = make_run(**options)
+    end = finish(plan, uninterrupted)
+    assert uninterrupted.best["epoch"] < len(uninterrupted.history)
+    plan, state = make_run(**options)
     for event in fit(plan, state):
         if isinstance(event, Tick) and (state.epoch, state.step) == (2, 3):
             break
-    saved = through_a_file(state, tmp_path / "last.pt")
-    plan, fresh = make(**more)
+    saved = save_and_load(state, tmp_path / "last.pt")
+    plan, fresh = make_run(**options)
     fresh.load_state_dict(saved)
     assert finish(plan, fresh) == end
-    assert fresh.best == straight.best
+    assert fresh.best == uninterrupted.best
 
 
-def test_an_added_metric_that_is_not_finite_is_refused_by_name():
+def test_the_message_on_an_added_metric_that_is_not_finite_names_it():
     metric = Metric("val_broken", higher_is_better=True, compute=lambda labels, probabilities: np.nan)
-    plan, state = make(added=(metric,))
+    plan, state = make_run(added=(metric,))
     with pytest.raises(NotFiniteError, match="val_broken became nan in epoch 1"):
         finish(plan, state)
 
 
-def test_one_seed_gives_the_same_bits_and_another_does_not():
-    assert finish(*make(seed=3)) == finish(*make(seed=3))
-    assert finish(*make(seed=3)) != finish(*make(seed=4))
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
+    assert finish(*make_run(seed=3)) == finish(*make_run(seed=3))
+    assert finish(*make_run(seed=3)) != finish(*make_run(seed=4))
 
 
-def test_more_epochs_than_planned_go_on_from_where_the_run_was():
-    plan, state = make(epochs=2)
+def test_a_finished_run_can_be_continued_for_more_epochs():
+    plan, state = make_run(epochs=2)
     finish(plan, state)
-    longer, _ = make(epochs=4)
-    assert finish(longer, state) == undisturbed()
+    longer, _ = make_run(epochs=4)
+    assert finish(longer, state) == uninterrupted_digest()
 
 
-def test_a_loss_that_is_not_finite_is_refused_with_epoch_and_step():
-    plan, state = make(lr=1e30)
+def test_the_message_on_a_loss_that_is_not_finite_names_epoch_and_step():
+    plan, state = make_run(lr=1e30)
     with pytest.raises(NotFiniteError, match=r"epoch 1, step \d"):
         finish(plan, state)
 
 
-def test_rows_say_what_an_independent_evaluation_says():
-    plan, state = make(epochs=1)
+def test_history_rows_match_an_independent_evaluation():
+    plan, state = make_run(epochs=1)
     finish(plan, state)
     images, labels = plan.val.take(np.arange(len(plan.val)))
     with torch.no_grad():
@@ -290,17 +290,17 @@ def test_rows_say_what_an_independent_evaluation_says():
     np.testing.assert_allclose(probabilities[:, 0], logits.softmax(1).numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_views_are_averaged_as_probabilities_and_scored_so():
-    plan, state = make(epochs=1)
+def test_the_averaged_probabilities_of_the_views_are_scored():
+    plan, state = make_run(epochs=1)
     finish(plan, state)
     images, labels = plan.val.take(np.arange(len(plan.val)))
     network = state.ema.module
     with torch.no_grad():
-        seen = [
+        view_probabilities = [
             network(plan.preprocess.normalize(view))[:, 0].double().softmax(1)
             for view in views(plan.preprocess.floats(images), 7)
         ]
-    mean = torch.stack(seen).mean(0)
+    mean = torch.stack(view_probabilities).mean(0)
     score, probabilities = evaluate(network, plan.val, plan.preprocess, CPU, tta=7)
     np.testing.assert_allclose(probabilities[:, 0], mean.numpy(), rtol=1e-4, atol=1e-6)
     assert score.accuracy == (mean.argmax(1) == labels[:, 0]).float().mean().item()
@@ -308,31 +308,31 @@ def test_views_are_averaged_as_probabilities_and_scored_so():
     assert score.loss != evaluate(network, plan.val, plan.preprocess, CPU)[0].loss
 
 
-def test_a_policy_meets_the_images_before_the_other_changes():
-    plan, state = make(epochs=1)
-    met = []
+def test_a_policy_is_applied_before_the_other_augmentations():
+    plan, state = make_run(epochs=1)
+    calls = []
 
     def policy(images, key):
-        met.append((images, key))
+        calls.append((images, key))
         return torch.full_like(images, 0.25)
 
     def augment(images, key):
         assert (images == 0.25).all()
-        met.append((images, key))
+        calls.append((images, key))
         return images
 
     for event in fit(replace(plan, policy=policy, augment=augment), state):
         if isinstance(event, Tick):
             break
-    (pictures, first), (_, second) = met
-    assert first != second
+    (policy_images, policy_key), (_, augment_key) = calls
+    assert policy_key != augment_key
     order = numpy_generator(plan.seed, "order", 0).permutation(64)
-    taken, _ = plan.train.take(order[: len(pictures)])
-    assert torch.equal(pictures, plan.preprocess.floats(taken))
+    taken, _ = plan.train.take(order[: len(policy_images)])
+    assert torch.equal(policy_images, plan.preprocess.floats(taken))
 
 
 def test_validation_changes_nothing():
-    plan, state = make(epochs=1)
+    plan, state = make_run(epochs=1)
     for event in fit(plan, state):
         if isinstance(event, Tick) and event.phase == "train" and event.done == event.of:
             before = checkpoint.digest(state.state_dict())
@@ -341,7 +341,7 @@ def test_validation_changes_nothing():
 
 
 @given(count=st.integers(1, 5000), batch_size=st.integers(1, 600))
-def test_batches_take_every_image_once_and_differ_by_one_at_most(count, batch_size):
+def test_batches_contain_every_image_once_and_their_sizes_differ_by_at_most_1(count, batch_size):
     sizes = np.diff(batch_bounds(count, batch_size))
     assert sizes.sum() == count
     assert sizes.max() <= batch_size
@@ -356,12 +356,14 @@ def test_every_image_is_evaluated_once_and_none_is_padded(monkeypatch):
     np.testing.assert_array_equal(torch.cat(taken).numpy(), digits.images)
 
 
-@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop])
-def test_our_step_is_the_optimizers_own_step(kind):
+@pytest.mark.parametrize(
+    "optimizer_class", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
+)
+def test_step_optimizer_matches_the_optimizers_own_step(optimizer_class):
     def train(step):
         torch.manual_seed(0)
         network = nn.Linear(5, 3)
-        optimizer = kind(network.parameters(), lr=0.01)
+        optimizer = optimizer_class(network.parameters(), lr=0.01)
         for _ in range(5):
             optimizer.zero_grad()
             network(torch.randn(4, 5)).square().sum().backward()
@@ -391,7 +393,7 @@ assert "torch._dynamo" not in sys.modules
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_marking_the_optimizers_does_not_change_what_they_do():
+def test_avoiding_the_compiler_import_does_not_change_the_optimizers():
     avoid_compiler_import()
     network = nn.Linear(2, 2)
     optimizer = torch.optim.Adam(network.parameters())

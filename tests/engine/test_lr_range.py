@@ -1,4 +1,4 @@
-"""`svhn lr-find`: the suggestion from curves of known form, and schedules that do not fit a run's length."""
+"""`svhn lr-find`: the suggestion from curves of known shape, and schedules that do not fit the run."""
 
 from __future__ import annotations
 
@@ -30,38 +30,41 @@ TINY = [
 
 
 def curve(losses: list[float]) -> list[Point]:
-    """Losses at lr 1e-6, 1e-5.97, ..., as 200 steps have them."""
+    """Losses at lr 1e-6, 1e-5.97, ..., as in a range test of 200 steps."""
     return [Point(10 ** (-6 + number * 7 / 199), loss) for number, loss in enumerate(losses)]
 
 
 def valley(lr: float) -> list[float]:
     """A loss that falls from 2.3 to 0.7 around an lr, and rises far beyond it."""
     rates = [point.lr for point in curve([0.0] * 200)]
-    fallen = [1 / (1 + (lr / rate) ** 2) for rate in rates]
+    drops = [1 / (1 + (lr / rate) ** 2) for rate in rates]
     return [
-        2.3 - 1.6 * f + 3 * max(0.0, math.log10(rate / lr) - 2) for f, rate in zip(fallen, rates, strict=True)
+        2.3 - 1.6 * drop + 3 * max(0.0, math.log10(rate / lr) - 2)
+        for drop, rate in zip(drops, rates, strict=True)
     ]
 
 
 @pytest.mark.parametrize("lr", [1e-4, 3e-3, 0.02])
-def test_lr_is_where_the_loss_had_fallen_half_of_the_way(lr: float) -> None:
-    found = suggest(curve(valley(lr)))
-    assert found.lr == pytest.approx(lr, rel=0.1)
-    assert found.lowest > 10 * lr
-    assert "from 2.30 to 0.7" in found.why
+def test_the_suggested_lr_is_where_the_loss_has_fallen_halfway(lr: float) -> None:
+    suggestion = suggest(curve(valley(lr)))
+    assert suggestion.lr == pytest.approx(lr, rel=0.1)
+    assert suggestion.lowest > 10 * lr
+    assert "from 2.30 to 0.7" in suggestion.why
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000))
-def test_noise_of_single_batches_hardly_moves_it(seed: int) -> None:
+def test_noise_in_the_losses_hardly_changes_the_suggested_lr(seed: int) -> None:
     noise = numpy_generator(seed, "noise").normal(0, 0.2, 200)
-    found = suggest(curve([loss + extra for loss, extra in zip(valley(3e-3), noise.tolist(), strict=True)]))
-    assert found.lr is not None
-    assert 1.5e-3 < found.lr < 6e-3
+    suggestion = suggest(
+        curve([loss + offset for loss, offset in zip(valley(3e-3), noise.tolist(), strict=True)])
+    )
+    assert suggestion.lr is not None
+    assert 1.5e-3 < suggestion.lr < 6e-3
 
 
 @pytest.mark.parametrize(
-    ("losses", "says"),
+    ("losses", "message"),
     [
         ([2.3 - 0.01 * i for i in range(200)], "larger high"),
         ([2.3 + 0.05 * i for i in range(100)], "smaller low"),
@@ -69,14 +72,14 @@ def test_noise_of_single_batches_hardly_moves_it(seed: int) -> None:
     ],
     ids=["still falls", "rises at once", "flat, then rises"],
 )
-def test_a_curve_without_a_valley_suggests_nothing(losses: list[float], says: str) -> None:
-    found = suggest(curve(losses))
-    assert found.lr is None
-    assert says in found.why
+def test_a_curve_without_a_valley_suggests_nothing(losses: list[float], message: str) -> None:
+    suggestion = suggest(curve(losses))
+    assert suggestion.lr is None
+    assert message in suggestion.why
 
 
 @pytest.mark.parametrize(
-    ("schedule", "epochs", "says"),
+    ("schedule", "epochs", "message"),
     [
         (Constant(), 20, None),
         (Cosine(), 20, None),
@@ -94,45 +97,47 @@ def test_a_curve_without_a_valley_suggests_nothing(losses: list[float], says: st
         (Plateau(patience=10), 12, "cannot fall in time"),
     ],
 )
-def test_a_schedule_that_does_not_fit_is_told(schedule: Schedule, epochs: int, says: str | None) -> None:
-    told = misfits(schedule, 7, epochs)
-    assert len(told) == (says is not None)
-    assert all(says in sentence for sentence in told if says)
+def test_a_schedule_that_does_not_fit_the_run_is_reported(
+    schedule: Schedule, epochs: int, message: str | None
+) -> None:
+    warnings = misfits(schedule, 7, epochs)
+    assert len(warnings) == (message is not None)
+    assert all(message in warning for warning in warnings if message)
 
 
 @pytest.mark.engine
-def test_the_command_writes_the_curve_and_a_second_one_takes_its_place(
+def test_the_command_writes_the_curve_and_replaces_that_of_an_earlier_call(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["lr-find", *TINY, "optim=sgd", "steps=100", "low=1e-4", "high=100", "--json"]
+    args = ["lr-find", *TINY, "optim=sgd", "steps=100", "low=1e-4", "high=100", "--json"]
     for _ in range(2):
-        assert cli.main(words) == 0
-        found = json.loads(capsys.readouterr().out)
-    assert 1e-4 < found["lr"] < found["lowest"]
-    assert found["misfits"] == []
-    out = folder / found["out"]
+        assert cli.main(args) == 0
+        result = json.loads(capsys.readouterr().out)
+    assert 1e-4 < result["lr"] < result["lowest"]
+    assert result["misfits"] == []
+    out = folder / result["out"]
     assert {path.name for path in out.iterdir()} == {"curve.png", "curve.csv"}
     Image.open(out / "curve.png").verify()
     with (out / "curve.csv").open(newline="") as file:
         rates = [float(row["lr"]) for row in csv.DictReader(file)]
-    assert len(rates) == found["steps"]
+    assert len(rates) == result["steps"]
     assert rates[0] == 1e-4
     assert all(later / before == pytest.approx(1e6 ** (1 / 99)) for before, later in pairwise(rates))
 
 
 @pytest.mark.engine
-def test_the_table_tells_the_suggestion_and_the_misfit(
+def test_the_table_has_the_suggestion_and_the_misfit(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["lr-find", *TINY, "optim=sgd", "schedule=step", "epochs=5", "high=100"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "suggested lr" in told
-    assert "the run has 5: it never falls" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "suggested lr" in output
+    assert "the run has 5: it never falls" in output
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("args", "code", "message"),
     [
         (["low=1", "high=0.1"], 2, "low=1 is not below high=0.1"),
         (["steps=3"], 2, "20 or more"),
@@ -141,16 +146,16 @@ def test_the_table_tells_the_suggestion_and_the_misfit(
         (["low=1e38", "high=1e39", "optim=sgd"], 7, "not finite"),
     ],
 )
-def test_what_cannot_be_done_is_said(
-    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, says: str
+def test_invalid_settings_are_refused_with_the_reason(
+    folder: Path, capsys: pytest.CaptureFixture[str], args: list[str], code: int, message: str
 ) -> None:
-    assert cli.main(["lr-find", *TINY, *words]) == code
-    assert says in capsys.readouterr().err
+    assert cli.main(["lr-find", *TINY, *args]) == code
+    assert message in capsys.readouterr().err
     assert not (folder / "outputs" / "lr-find").exists()
 
 
 @pytest.mark.engine
-def test_a_folder_with_other_things_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_with_other_files_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "mine").mkdir()
     (folder / "mine" / "thesis.txt").write_text("years of work")
     assert cli.main(["lr-find", *TINY, "steps=20", "out=mine"]) == 2

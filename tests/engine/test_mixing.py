@@ -1,4 +1,4 @@
-"""Mixup and cutmix, against what they are defined to do to every pixel and label."""
+"""Mixup and CutMix, against their definitions for every pixel and label."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def test_mixup_blends_images_as_it_blends_labels() -> None:
 
 def test_mixup_is_a_function_of_its_key() -> None:
     images, labels = normal(8, 1, 2, 2), digits(8, 1)
-    first, same, other = (mixup(images, labels, 0.4, key) for key in (1, 1, 2))
-    assert torch.equal(first[0], same[0])
-    assert first[3] == same[3]
-    assert first[3] != other[3]
+    first, same_key, other_key = (mixup(images, labels, 0.4, key) for key in (1, 1, 2))
+    assert torch.equal(first[0], same_key[0])
+    assert first[3] == same_key[3]
+    assert first[3] != other_key[3]
 
 
 def test_mixup_shares_follow_the_beta_distribution() -> None:
@@ -79,7 +79,7 @@ def test_cutmix_pastes_one_box_and_shares_labels_by_its_exact_area(
     boxes = ~own[(first != second).flatten()]
     if len(boxes):
         box = boxes[0, 0]
-        assert (boxes == box).all()  # the same place in every image and channel
+        assert (boxes == box).all()  # the same position in every image and channel
         assert box.sum() == box.any(0).sum() * box.any(1).sum()
         assert share == 1 - box.sum().item() / box.numel()
     assert 0 <= share <= 1
@@ -88,14 +88,14 @@ def test_cutmix_pastes_one_box_and_shares_labels_by_its_exact_area(
 def test_cutmix_is_a_function_of_its_key_and_does_not_modify_its_input() -> None:
     images, labels = normal(8, 1, 20, 20), digits(8, 1)
     before = images.clone()
-    first, same, other = (cutmix(images, labels, 1.0, key) for key in (1, 1, 2))
+    first, same_key, other_key = (cutmix(images, labels, 1.0, key) for key in (1, 1, 2))
     assert torch.equal(images, before)
-    assert torch.equal(first[0], same[0])
-    assert first[3] == same[3]
-    assert not torch.equal(first[0], other[0])
+    assert torch.equal(first[0], same_key[0])
+    assert first[3] == same_key[3]
+    assert not torch.equal(first[0], other_key[0])
 
 
-def test_cutmix_accepts_images_in_channels_last() -> None:
+def test_cutmix_accepts_channels_last_images() -> None:
     images, labels = normal(8, 3, 20, 20), digits(8, 1)
     last = images.contiguous(memory_format=torch.channels_last)
     assert torch.equal(cutmix(last, labels, 1.0, 1)[0], cutmix(images, labels, 1.0, 1)[0])
@@ -110,33 +110,33 @@ def pasted(alpha: float, key: int, height: int, width: int) -> Tensor:
 
 
 def test_a_box_that_is_not_clipped_has_the_drawn_share_and_the_proportions_of_the_image() -> None:
-    height, width, whole = 60, 90, 0
+    height, width, unclipped = 60, 90, 0
     for key in range(200):
         box = pasted(1e6, key, height, width)  # the share is 1/2
         if not (box[0].any() or box[-1].any() or box[:, 0].any() or box[:, -1].any()):
-            whole += 1
+            unclipped += 1
             sides = box.any(1).sum().item() / height, box.any(0).sum().item() / width
             assert sides == pytest.approx((0.5**0.5, 0.5**0.5), abs=1 / height)
-    assert whole > 8
+    assert unclipped > 8
 
 
 def test_boxes_may_lie_anywhere() -> None:
-    often = torch.stack([pasted(1.0, key, 17, 17) for key in range(3000)]).mean(0)
-    assert often.min() > 0.08  # even in the corners
-    torch.testing.assert_close(often, often.flip(0), rtol=0, atol=0.06)
-    torch.testing.assert_close(often, often.T, rtol=0, atol=0.06)
+    frequency = torch.stack([pasted(1.0, key, 17, 17) for key in range(3000)]).mean(0)
+    assert frequency.min() > 0.08  # even in the corners
+    torch.testing.assert_close(frequency, frequency.flip(0), rtol=0, atol=0.06)
+    torch.testing.assert_close(frequency, frequency.T, rtol=0, atol=0.06)
 
 
 @pytest.mark.parametrize(("mixup_alpha", "cutmix_alpha"), [(0, 0), (0.4, 0), (0, 0.7), (0.4, 0.7)])
-def test_mix_draws_either_of_two_with_equal_probability(mixup_alpha: float, cutmix_alpha: float) -> None:
+def test_mix_applies_mixup_or_cutmix_with_equal_probability(mixup_alpha: float, cutmix_alpha: float) -> None:
     images, labels = normal(6, 1, 12, 12), digits(6, 1)
     boxes = 0
     for key in range(400):
         mixed, first, second, share = mix(images, labels, mixup_alpha, cutmix_alpha, key)
-        blended = mixup(images, labels, mixup_alpha, key)
-        boxed = cutmix(images, labels, cutmix_alpha, key)
-        is_box = torch.equal(mixed, boxed[0]) and cutmix_alpha > 0
-        expected = boxed if is_box else blended
+        mixup_batch = mixup(images, labels, mixup_alpha, key)
+        cutmix_batch = cutmix(images, labels, cutmix_alpha, key)
+        is_box = torch.equal(mixed, cutmix_batch[0]) and cutmix_alpha > 0
+        expected = cutmix_batch if is_box else mixup_batch
         assert torch.equal(mixed, expected[0])
         assert torch.equal(first, labels)
         assert torch.equal(second, expected[2])

@@ -1,4 +1,4 @@
-"""The objective and the penalties, against formulas written out and torch's own."""
+"""The objective and the penalties, against explicit formulas."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_weighted_objective_is_the_weighted_mean_of_the_positions_whatever_the_w
     torch.testing.assert_close(objective(logits, labels, 0.1, torch.ones(3)), objective(logits, labels, 0.1))
 
 
-def test_objective_of_reduced_precision_is_float32() -> None:
+def test_objective_of_reduced_precision_logits_is_float32() -> None:
     logits = normal(4, 1, 5).bfloat16()
     losses = objective(logits, digits(4, 1))
     assert losses.dtype == torch.float32

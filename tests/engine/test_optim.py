@@ -1,4 +1,4 @@
-"""Parameter groups, and schedules against torch's own over whole runs."""
+"""Parameter groups, and schedules against PyTorch's own over whole runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from svhncli.engine.schedules import (
 
 
 class Mixed(nn.Module):
-    """One of every kind of parameter that a rule could trip over."""
+    """A parameter of every kind that a rule could get wrong."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,23 +43,23 @@ class Mixed(nn.Module):
 
 
 def names(model: nn.Module, group: dict) -> list[str]:
-    known = {id(p): name for name, p in model.named_parameters()}
-    return [known[id(p)] for p in group["params"]]
+    names_by_id = {id(p): name for name, p in model.named_parameters()}
+    return [names_by_id[id(p)] for p in group["params"]]
 
 
 def test_norm_layers_biases_and_scalars_do_not_decay() -> None:
     model = Mixed()
-    decayed, spared = param_groups(model, 0.1)
+    decayed, exempt = param_groups(model, 0.1)
     assert decayed["weight_decay"] == 0.1
-    assert spared["weight_decay"] == 0.0
+    assert exempt["weight_decay"] == 0.0
     assert names(model, decayed) == ["conv.weight", "linear.weight"]
-    assert set(names(model, spared)) == {
+    assert set(names(model, exempt)) == {
         *("scale", "bias", "conv.bias", "batch.weight", "batch.bias"),
         *("layer.weight", "layer.bias", "linear.bias"),
     }
 
 
-def test_everything_decays_when_asked() -> None:
+def test_with_decay_norm_and_bias_every_trainable_parameter_decays() -> None:
     model = Mixed()
     (group,) = param_groups(model, 0.1, decay_norm_and_bias=True)
     assert group["weight_decay"] == 0.1
@@ -74,7 +74,7 @@ def test_every_trainable_parameter_is_in_exactly_one_group(everything: bool) -> 
 
 
 def reference(make: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], total: int) -> list[float]:
-    """The rates of a run with base rate 1 under one of torch's schedulers."""
+    """The rates of a run with base rate 1 under a PyTorch scheduler."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
     scheduler = make(optimizer)
     rates = []
@@ -82,7 +82,7 @@ def reference(make: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler],
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's about its own chained schedulers
+            warnings.simplefilter("ignore")  # PyTorch's warning about its own chained schedulers
             scheduler.step()
     return rates
 
@@ -93,14 +93,14 @@ def factors(schedule: Schedule, total: int) -> list[float]:
 
 @pytest.mark.parametrize("total", [1, 2, 7, 300])
 @pytest.mark.parametrize("final", [0.0, 0.05])
-def test_cosine_is_torchs(total: int, final: float) -> None:
+def test_cosine_matches_torch(total: int, final: float) -> None:
     expected = reference(lambda o: lr_scheduler.CosineAnnealingLR(o, total, eta_min=final), total)
     assert factors(Cosine(final), total) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize(("total", "cycles"), [(2, 2), (12, 3), (300, 1), (300, 5), (98, 49)])
 @pytest.mark.parametrize("final", [0.0, 0.05])
-def test_restarts_are_torchs(total: int, cycles: int, final: float) -> None:
+def test_warm_restarts_match_torch(total: int, cycles: int, final: float) -> None:
     expected = reference(
         lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, total // cycles, eta_min=final), total
     )
@@ -110,7 +110,7 @@ def test_restarts_are_torchs(total: int, cycles: int, final: float) -> None:
 
 
 @given(st.integers(1, 100_000), st.data(), st.floats(0, 1))
-def test_one_cycle_of_a_cosine_has_the_bits_of_a_cosine(
+def test_a_single_cosine_cycle_is_bit_identical_to_plain_cosine(
     total: int, data: st.DataObject, final: float
 ) -> None:
     step = data.draw(st.integers(0, total - 1))
@@ -118,15 +118,15 @@ def test_one_cycle_of_a_cosine_has_the_bits_of_a_cosine(
 
 
 @given(st.integers(1, 1000), st.integers(1, 20))
-def test_restarts_come_at_whole_steps_whatever_the_length(total: int, cycles: int) -> None:
-    found = factors(Cosine(0.0, cycles), total)
-    rises = sum(later > earlier for earlier, later in itertools.pairwise(found))
+def test_restarts_come_at_whole_steps_for_any_run_length(total: int, cycles: int) -> None:
+    rates = factors(Cosine(0.0, cycles), total)
+    rises = sum(later > earlier for earlier, later in itertools.pairwise(rates))
     assert rises == cycles - 1 if cycles < total / 2 else rises < total
 
 
 @pytest.mark.parametrize("total", [10, 37, 500])
 @pytest.mark.parametrize("peak", [0.2, 0.3, 0.75])
-def test_one_cycle_is_torchs(total: int, peak: float) -> None:
+def test_one_cycle_matches_torch(total: int, peak: float) -> None:
     expected = reference(
         lambda o: lr_scheduler.OneCycleLR(
             o, 1.0, total, pct_start=peak, div_factor=20, final_div_factor=50, cycle_momentum=False
@@ -136,7 +136,7 @@ def test_one_cycle_is_torchs(total: int, peak: float) -> None:
     assert factors(OneCycle(peak, start_div=20, end_div=20 * 50), total) == pytest.approx(expected, abs=1e-9)
 
 
-def test_step_is_torchs_and_falls_between_epochs() -> None:
+def test_step_matches_torch_and_falls_between_epochs() -> None:
     steps_per_epoch = 7
     expected = reference(lambda o: lr_scheduler.StepLR(o, 3, 0.2), 10)
     run = factors(Step(every=3, gamma=0.2, steps_per_epoch=steps_per_epoch), 10 * steps_per_epoch)
@@ -148,32 +148,32 @@ losses = st.lists(st.floats(0.01, 10) | st.just(math.nan) | st.just(math.inf), m
 
 
 @given(losses, st.integers(0, 4), st.sampled_from([0.1, 0.5]), st.sampled_from([0.0, 0.01]))
-def test_plateau_is_torchs(values: list[float], patience: int, gamma: float, min_factor: float) -> None:
+def test_plateau_matches_torch(values: list[float], patience: int, gamma: float, min_factor: float) -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    torchs = lr_scheduler.ReduceLROnPlateau(
+    theirs = lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=gamma, patience=patience, threshold=1e-3, min_lr=min_factor, eps=0.0
     )
     ours = Plateau(gamma, patience, threshold=1e-3, min_factor=min_factor)
     for value in values:
-        torchs.step(value)
+        theirs.step(value)
         ours.observe(value)
         assert ours.factor(0, 1) == pytest.approx(optimizer.param_groups[0]["lr"])
 
 
 @given(losses, st.integers(0, 40))
-def test_plateau_goes_on_from_its_state(values: list[float], cut: int) -> None:
-    straight, first, second = (Plateau(gamma=0.5, patience=1) for _ in range(3))
+def test_plateau_continues_from_its_state(values: list[float], cut: int) -> None:
+    uninterrupted, first, second = (Plateau(gamma=0.5, patience=1) for _ in range(3))
     for value in values:
-        straight.observe(value)
+        uninterrupted.observe(value)
     for value in values[:cut]:
         first.observe(value)
     second.load_state_dict(first.state_dict())
     for value in values[cut:]:
         second.observe(value)
-    assert second.state_dict() == straight.state_dict()
+    assert second.state_dict() == uninterrupted.state_dict()
 
 
-def test_warmup_is_torchs_linear_start_times_the_schedule() -> None:
+def test_warmup_matches_torchs_linear_warmup_times_the_schedule() -> None:
     steps, total = 5, 40
 
     def chained(optimizer: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
@@ -183,23 +183,23 @@ def test_warmup_is_torchs_linear_start_times_the_schedule() -> None:
     assert factors(Warmup(Cosine(), steps), total) == pytest.approx(reference(chained, total), abs=1e-9)
 
 
-def test_warmup_hands_losses_and_state_to_its_schedule() -> None:
+def test_warmup_passes_losses_and_state_to_its_schedule() -> None:
     inner = Plateau(gamma=0.5, patience=0)
     schedule = Warmup(inner, 2)
     for value in (1.0, 2.0):
         schedule.observe(value)
     assert [schedule.factor(step, 4) for step in range(4)] == [0.25, 0.5, 0.5, 0.5]
     assert schedule.state_dict() == inner.state_dict()
-    other = Warmup(Plateau(gamma=0.5, patience=0), 2)
-    other.load_state_dict(schedule.state_dict())
-    assert other.factor(3, 4) == 0.5
+    restored = Warmup(Plateau(gamma=0.5, patience=0), 2)
+    restored.load_state_dict(schedule.state_dict())
+    assert restored.factor(3, 4) == 0.5
 
 
-def test_no_warmup_steps_change_nothing() -> None:
+def test_zero_warmup_steps_change_nothing() -> None:
     assert factors(Warmup(Cosine(), 0), 9) == factors(Cosine(), 9)
 
 
-def test_step_drops_after_the_epochs_that_are_named_as_torch_does() -> None:
+def test_step_falls_after_the_listed_epochs_as_in_torch() -> None:
     expected = reference(lambda o: lr_scheduler.MultiStepLR(o, [2, 5], 0.1), 8)
     run = factors(Step(every=1, gamma=0.1, steps_per_epoch=4, at=[2, 5]), 8 * 4)
     assert run[::4] == pytest.approx(expected)

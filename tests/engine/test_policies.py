@@ -1,4 +1,4 @@
-"""Every operation against Pillow or torchvision, and what a policy promises about a batch."""
+"""Every operation against Pillow or torchvision, and the properties of a policy on a batch."""
 
 from __future__ import annotations
 
@@ -36,59 +36,59 @@ both_policies = pytest.mark.parametrize("policy", [RAND, TRIVIAL], ids=SPACES)
 both_spaces = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 amounts = pytest.mark.parametrize("amount", [0.0, 1 / 3, 0.5, 0.9, 1.0])
 signs = pytest.mark.parametrize("sign", [-1, 1])
-levels_of_grey = pytest.mark.parametrize("channels", [1, 3])
+gray_and_color = pytest.mark.parametrize("channels", [1, 3])
 
 
 def stored(count: int = 4, channels: int = 3, height: int = 32, width: int = 24) -> np.ndarray:
-    """Images as they are stored, uint8 (N, C, H, W): smooth shapes, noise, few levels, and one plain."""
+    """Images as they are stored, uint8 (N, C, H, W): smooth shapes, noise, few levels, a constant."""
     draw = np.random.default_rng(0)
     y, x = np.mgrid[:height, :width]
     tones = np.arange(channels)[:, None, None]
-    out = [
+    kinds = [
         110 + 80 * np.sin(x / 5 + tones) * np.cos(y / 7 + tones),
         draw.integers(0, 256, (channels, height, width)),
         60 * draw.integers(1, 4, (channels, height, width)),
         np.full((channels, height, width), 77),
     ]
-    return np.stack(out[:count]).astype(np.uint8)
+    return np.stack(kinds[:count]).astype(np.uint8)
 
 
-def floats(pictures: np.ndarray) -> Tensor:
-    return torch.from_numpy(pictures).float() / 255
+def floats(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(images).float() / 255
 
 
-def pillow(picture: np.ndarray) -> Image.Image:
-    """An image (C, H, W) as Pillow has it."""
-    return Image.fromarray(picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0))
+def to_pillow(image: np.ndarray) -> Image.Image:
+    """An image (C, H, W) as a Pillow image."""
+    return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
 
 
-def array(image: Image.Image) -> np.ndarray:
-    """An image of Pillow as floats (C, H, W) on the scale of grey levels."""
+def to_array(image: Image.Image) -> np.ndarray:
+    """A Pillow image as floats (C, H, W) on the scale of gray levels."""
     values = np.asarray(image, np.float64)
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
 
 
-def changed(name: str, pictures: Tensor, amount: float, space: Space = RANDAUGMENT) -> np.ndarray:
-    """One operation on all, on the scale of grey levels."""
-    chosen = torch.full((len(pictures),), OPERATIONS.index(name))
-    out = Policy(space, 1, None, warp).change(pictures, chosen, torch.full((len(pictures),), amount))
-    assert out.dtype == torch.float32
-    return out.double().numpy() * 255
+def apply(name: str, images: Tensor, amount: float, space: Space = RANDAUGMENT) -> np.ndarray:
+    """The result of an operation on all images, on the scale of gray levels."""
+    chosen = torch.full((len(images),), OPERATIONS.index(name))
+    result = Policy(space, 1, None, warp).change(images, chosen, torch.full((len(images),), amount))
+    assert result.dtype == torch.float32
+    return result.double().numpy() * 255
 
 
 def test_the_operations_are_the_14_of_the_papers() -> None:
-    theirs = {
+    paper_names = {
         **{name: name.lower() for name in v2.RandAugment._AUGMENTATION_SPACE},
         **{f"{move}{axis}": f"{move}_{axis}".lower() for move in ("Shear", "Translate") for axis in "XY"},
     }
-    assert sorted(OPERATIONS) == sorted(theirs.values())
-    assert set(v2.TrivialAugmentWide._AUGMENTATION_SPACE) == set(theirs)
+    assert sorted(OPERATIONS) == sorted(paper_names.values())
+    assert set(v2.TrivialAugmentWide._AUGMENTATION_SPACE) == set(paper_names)
 
 
 @pytest.mark.parametrize(
     ("space", "theirs"), [(RANDAUGMENT, v2.RandAugment), (TRIVIALAUGMENT, v2.TrivialAugmentWide)]
 )
-def test_the_ranges_are_torchvision_s(space: Space, theirs: type) -> None:
+def test_the_ranges_match_torchvision(space: Space, theirs: type) -> None:
     def last(name: str) -> float:
         return float(theirs._AUGMENTATION_SPACE[name][0](LEVELS, 40, 50)[-1])
 
@@ -101,84 +101,84 @@ def test_the_ranges_are_torchvision_s(space: Space, theirs: type) -> None:
     assert 8 - space.bits == last("Posterize")
 
 
-@levels_of_grey
-def test_identity_changes_no_bit(channels: int) -> None:
-    pictures = floats(stored(channels=channels))
-    assert np.array_equal(changed("identity", pictures, 1.0), pictures.double().numpy() * 255)
+@gray_and_color
+def test_identity_is_bit_exact(channels: int) -> None:
+    images = floats(stored(channels=channels))
+    assert np.array_equal(apply("identity", images, 1.0), images.double().numpy() * 255)
 
 
-@levels_of_grey
-def test_equalize_is_pillow_s_exactly(channels: int) -> None:
-    pictures = stored(channels=channels)
-    expected = np.stack([array(ImageOps.equalize(pillow(picture))) for picture in pictures])
-    np.testing.assert_allclose(changed("equalize", floats(pictures), 0), expected, atol=1e-4)
+@gray_and_color
+def test_equalize_matches_pillow_exactly(channels: int) -> None:
+    images = stored(channels=channels)
+    expected = np.stack([to_array(ImageOps.equalize(to_pillow(image))) for image in images])
+    np.testing.assert_allclose(apply("equalize", floats(images), 0), expected, atol=1e-4)
 
 
-@levels_of_grey
-def test_autocontrast_is_pillow_s_to_a_grey_level_and_torchvision_s_exactly(channels: int) -> None:
-    pictures = stored(channels=channels)
-    ours = changed("autocontrast", floats(pictures), 0)
-    expected = np.stack([array(ImageOps.autocontrast(pillow(picture))) for picture in pictures])
+@gray_and_color
+def test_autocontrast_matches_pillow_to_a_gray_level_and_torchvision_exactly(channels: int) -> None:
+    images = stored(channels=channels)
+    ours = apply("autocontrast", floats(images), 0)
+    expected = np.stack([to_array(ImageOps.autocontrast(to_pillow(image))) for image in images])
     np.testing.assert_allclose(ours, expected, atol=1)
-    np.testing.assert_allclose(ours, reference.autocontrast(floats(pictures)).numpy() * 255, atol=1e-3)
+    np.testing.assert_allclose(ours, reference.autocontrast(floats(images)).numpy() * 255, atol=1e-3)
 
 
 def test_autocontrast_does_not_stretch_rounding_errors() -> None:
     plain = torch.full((1, 3, 8, 8), 0.3)
     plain[..., 4:] += 2**-24
-    assert np.array_equal(changed("autocontrast", plain, 0), plain.double().numpy() * 255)
+    assert np.array_equal(apply("autocontrast", plain, 0), plain.double().numpy() * 255)
 
 
 @both_spaces
 @amounts
-def test_posterize_is_pillow_s_exactly(space: Space, amount: float) -> None:
-    pictures = stored()
+def test_posterize_matches_pillow_exactly(space: Space, amount: float) -> None:
+    images = stored()
     bits = 8 - round(space.bits * amount)
-    expected = np.stack([array(ImageOps.posterize(pillow(picture), bits)) for picture in pictures])
-    np.testing.assert_allclose(changed("posterize", floats(pictures), amount, space), expected, atol=1e-4)
+    expected = np.stack([to_array(ImageOps.posterize(to_pillow(image), bits)) for image in images])
+    np.testing.assert_allclose(apply("posterize", floats(images), amount, space), expected, atol=1e-4)
 
 
 @amounts
-def test_solarize_is_pillow_s_exactly(amount: float) -> None:
-    pictures = stored()
+def test_solarize_matches_pillow_exactly(amount: float) -> None:
+    images = stored()
     threshold = math.ceil(256 * (1 - amount))
-    expected = np.stack([array(ImageOps.solarize(pillow(picture), threshold)) for picture in pictures])
-    np.testing.assert_allclose(changed("solarize", floats(pictures), amount), expected, atol=1e-4)
+    expected = np.stack([to_array(ImageOps.solarize(to_pillow(image), threshold)) for image in images])
+    np.testing.assert_allclose(apply("solarize", floats(images), amount), expected, atol=1e-4)
 
 
 @both_spaces
 @amounts
 @signs
-@levels_of_grey
+@gray_and_color
 @pytest.mark.parametrize("name", TINTS)
-def test_a_tint_is_pillow_s_to_two_grey_levels(
+def test_a_tint_matches_pillow_to_two_gray_levels(
     name: str, space: Space, amount: float, sign: int, channels: int
 ) -> None:
-    pictures = stored(channels=channels)
+    images = stored(channels=channels)
     enhance = getattr(ImageEnhance, name.capitalize())
     factor = 1 + sign * space.factor * amount
-    expected = np.stack([array(enhance(pillow(picture)).enhance(factor)) for picture in pictures])
-    ours = changed(name, floats(pictures), sign * amount, space)
+    expected = np.stack([to_array(enhance(to_pillow(image)).enhance(factor)) for image in images])
+    ours = apply(name, floats(images), sign * amount, space)
     np.testing.assert_allclose(ours, expected, atol=2)  # Pillow rounds the blend and what it blends with
 
 
 @amounts
 @signs
-@levels_of_grey
+@gray_and_color
 @pytest.mark.parametrize("name", TINTS)
-def test_a_tint_is_torchvision_s_on_floats(name: str, amount: float, sign: int, channels: int) -> None:
+def test_a_tint_matches_torchvision_on_floats(name: str, amount: float, sign: int, channels: int) -> None:
     adjust = getattr(reference, f"adjust_{'saturation' if name == 'color' else name}")
-    pictures = floats(stored(channels=channels))
-    expected = adjust(pictures, 1 + sign * RANDAUGMENT.factor * amount).numpy() * 255
+    images = floats(stored(channels=channels))
+    expected = adjust(images, 1 + sign * RANDAUGMENT.factor * amount).numpy() * 255
     # torchvision's weights of red, green and blue have four digits
-    np.testing.assert_allclose(changed(name, pictures, sign * amount), expected, atol=0.05)
+    np.testing.assert_allclose(apply(name, images, sign * amount), expected, atol=0.05)
 
 
-def moved_by_pillow(name: str, picture: np.ndarray, amount: float, space: Space) -> np.ndarray:
+def move_with_pillow(name: str, image: np.ndarray, amount: float, space: Space) -> np.ndarray:
     """The whole image, bilinear; the edge is repeated by a wide frame, of which the middle is cut out."""
     frame = 80
-    height, width = picture.shape[1:]
-    wide = pillow(np.pad(picture, ((0, 0), (frame, frame), (frame, frame)), mode="edge"))
+    height, width = image.shape[1:]
+    wide = to_pillow(np.pad(image, ((0, 0), (frame, frame), (frame, frame)), mode="edge"))
     x, y = wide.width / 2, wide.height / 2
     if name == "rotate":
         moved = wide.rotate(-space.rotate * amount, Image.Resampling.BILINEAR)
@@ -205,22 +205,22 @@ def moved_by_pillow(name: str, picture: np.ndarray, amount: float, space: Space)
             ),
         }[name]
         moved = wide.transform(wide.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-    return array(moved)[:, frame : frame + height, frame : frame + width]
+    return to_array(moved)[:, frame : frame + height, frame : frame + width]
 
 
 @both_spaces
 @amounts
 @signs
 @pytest.mark.parametrize("name", MOVES)
-def test_a_move_is_pillow_s_to_a_grey_level(name: str, space: Space, amount: float, sign: int) -> None:
-    pictures = stored()
-    expected = np.stack([moved_by_pillow(name, picture, sign * amount, space) for picture in pictures])
-    np.testing.assert_allclose(changed(name, floats(pictures), sign * amount, space), expected, atol=1.01)
+def test_a_move_matches_pillow_to_a_gray_level(name: str, space: Space, amount: float, sign: int) -> None:
+    images = stored()
+    expected = np.stack([move_with_pillow(name, image, sign * amount, space) for image in images])
+    np.testing.assert_allclose(apply(name, floats(images), sign * amount, space), expected, atol=1.01)
 
 
 @both_spaces
 @pytest.mark.parametrize("name", MOVES)
-def test_a_move_mirrors_nothing(name: str, space: Space) -> None:
+def test_a_move_does_not_mirror_the_image(name: str, space: Space) -> None:
     """Three spots, one in each channel, go round the same way and enclose the same area as before."""
     count, side = 41, 96
     spots = torch.zeros(count, 3, side, side)
@@ -228,51 +228,53 @@ def test_a_move_mirrors_nothing(name: str, space: Space) -> None:
         spots[:, channel, side // 2 + y - 1 : side // 2 + y + 1, side // 2 + x - 1 : side // 2 + x + 1] = 1
     chosen = torch.full((count,), OPERATIONS.index(name))
     moved = Policy(space, 1, None, warp).change(spots, chosen, torch.linspace(-0.8, 0.8, count))
-    place = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")).flatten(1)
+    coordinates = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")).flatten(
+        1
+    )
     weights = moved.flatten(2) / moved.sum((2, 3))[..., None]
-    first, second, third = (weights @ place.T.float()).unbind(1)
+    first, second, third = (weights @ coordinates.T.float()).unbind(1)
     area = torch.linalg.det(torch.stack((second - first, third - first), 1))
     torch.testing.assert_close(area, torch.full((count,), -184.0), rtol=0.03, atol=0)
 
 
 @both_policies
-def test_a_policy_is_a_function_of_its_key_and_leaves_the_input_alone(policy: Policy) -> None:
-    pictures = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    before = pictures.clone()
+def test_a_policy_is_a_function_of_its_key_and_does_not_modify_its_input(policy: Policy) -> None:
+    images = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    before = images.clone()
     torch.manual_seed(1)
-    first = policy(pictures, 5)
+    first = policy(images, 5)
     torch.manual_seed(2)  # the global state must not matter
-    assert torch.equal(policy(pictures, 5), first)
-    assert not torch.equal(policy(pictures, 6), first)
-    assert torch.equal(pictures, before)
+    assert torch.equal(policy(images, 5), first)
+    assert not torch.equal(policy(images, 6), first)
+    assert torch.equal(images, before)
 
 
 @both_policies
 @settings(deadline=None, max_examples=20)
-@given(key=st.integers(0, 2**62), place=st.integers(0, 39), count=st.integers(1, 40))
-def test_an_image_s_result_depends_on_its_own_draw_alone(
-    policy: Policy, key: int, place: int, count: int
+@given(key=st.integers(0, 2**62), index=st.integers(0, 39), count=st.integers(1, 40))
+def test_the_result_of_an_image_depends_on_its_own_draw_alone(
+    policy: Policy, key: int, index: int, count: int
 ) -> None:
-    pictures = torch.rand(40, 3, 16, 20, generator=torch.Generator().manual_seed(0))
-    whole = policy(pictures, key)
+    images = torch.rand(40, 3, 16, 20, generator=torch.Generator().manual_seed(0))
+    whole = policy(images, key)
     others = torch.rand(40, 3, 16, 20, generator=torch.Generator().manual_seed(1))
-    others[place] = pictures[place]
-    assert torch.equal(policy(others, key)[place], whole[place])
-    assert torch.equal(policy(pictures[:count], key), whole[:count])  # of a smaller batch
+    others[index] = images[index]
+    assert torch.equal(policy(others, key)[index], whole[index])
+    assert torch.equal(policy(images[:count], key), whole[:count])  # in a smaller batch
 
 
 @both_policies
 def test_images_of_a_batch_are_changed_differently(policy: Policy) -> None:
-    pictures = floats(stored(1)).expand(200, -1, -1, -1)
-    results = {picture.numpy().tobytes() for picture in policy(pictures, 3)}
+    images = floats(stored(1)).expand(200, -1, -1, -1)
+    results = {image.numpy().tobytes() for image in policy(images, 3)}
     assert len(results) > 60
 
 
 @both_policies
-def test_channels_last_images_come_out_the_same(policy: Policy) -> None:
-    pictures = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    last = pictures.contiguous(memory_format=torch.channels_last)
-    assert torch.equal(policy(last, 4), policy(pictures, 4))
+def test_the_result_does_not_depend_on_the_memory_format(policy: Policy) -> None:
+    images = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    last = images.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(policy(last, 4), policy(images, 4))
 
 
 @settings(deadline=None, max_examples=40)
@@ -287,59 +289,59 @@ def test_channels_last_images_come_out_the_same(policy: Policy) -> None:
 def test_values_stay_between_0_and_1_and_keep_shape_and_type(
     shape: tuple[int, int, int], key: int, ops: int, amount: float | None, space: Space, hard: bool
 ) -> None:
-    pictures = torch.rand(9, *shape, generator=torch.Generator().manual_seed(0))
-    out = Policy(space, ops, amount, warp)(pictures.round() if hard else pictures, key)
-    assert out.shape == pictures.shape
-    assert out.dtype == torch.float32
-    assert out.isfinite().all()
-    assert out.min() >= 0
-    assert out.max() <= 1
+    images = torch.rand(9, *shape, generator=torch.Generator().manual_seed(0))
+    result = Policy(space, ops, amount, warp)(images.round() if hard else images, key)
+    assert result.shape == images.shape
+    assert result.dtype == torch.float32
+    assert result.isfinite().all()
+    assert result.min() >= 0
+    assert result.max() <= 1
 
 
 def test_an_empty_batch_stays_empty() -> None:
     assert RAND(torch.empty(0, 3, 8, 8), 1).shape == (0, 3, 8, 8)
 
 
-def test_n_operations_are_n_times_one() -> None:
-    """The k-th operation of an image is applied to the result of the one before."""
-    pictures = torch.rand(30, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    seen: list[Tensor] = []
+def test_n_operations_are_applied_one_after_another() -> None:
+    """The k-th operation of an image is applied to the result of the operation before."""
+    images = torch.rand(30, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    resampled: list[Tensor] = []
 
-    def watched(images: Tensor, matrices: Tensor) -> Tensor:
-        seen.append(matrices)
+    def recording_warp(images: Tensor, matrices: Tensor) -> Tensor:
+        resampled.append(matrices)
         return warp(images, matrices)
 
-    Policy(RANDAUGMENT, 5, 0.9, watched)(pictures, 1)
-    assert len(seen) == 5  # one resampling for all moves of a place
-    share = sum(map(len, seen)) / (5 * 30)
+    Policy(RANDAUGMENT, 5, 0.9, recording_warp)(images, 1)
+    assert len(resampled) == 5  # a single resampling for all moves at the same position
+    share = sum(map(len, resampled)) / (5 * 30)
     assert share == pytest.approx(len(MOVES) / len(OPERATIONS), abs=0.12)
 
 
-def test_magnitude_0_moves_and_tints_nothing() -> None:
-    pictures = floats(stored())
+def test_magnitude_0_leaves_images_unchanged() -> None:
+    images = floats(stored())
     for name in OPERATIONS:
         if name not in ("autocontrast", "equalize"):
-            np.testing.assert_allclose(changed(name, pictures, 0.0), pictures.numpy() * 255, atol=2e-3)
+            np.testing.assert_allclose(apply(name, images, 0.0), images.numpy() * 255, atol=2e-3)
 
 
 def draws(policy: Policy, count: int) -> tuple[Tensor, Tensor]:
-    """What a policy with one operation drew for a batch: places in OPERATIONS, and amounts."""
-    caught: list[tuple[Tensor, Tensor]] = []
+    """The draws of a policy with one operation for a batch: indices into OPERATIONS, and amounts."""
+    calls: list[tuple[Tensor, Tensor]] = []
 
-    class Caught(Policy):
+    class RecordingPolicy(Policy):
         def change(self, images: Tensor, chosen: Tensor, amounts: Tensor) -> Tensor:
-            caught.append((chosen, amounts))
+            calls.append((chosen, amounts))
             return images
 
-    Caught(policy.space, 1, policy.amount, policy.warp)(torch.zeros(count, 1, 1, 1), 3)
-    return caught[0]
+    RecordingPolicy(policy.space, 1, policy.amount, policy.warp)(torch.zeros(count, 1, 1, 1), 3)
+    return calls[0]
 
 
 @both_policies
 def test_every_operation_is_drawn_equally_often(policy: Policy) -> None:
-    often = draws(policy, 14_000)[0].bincount()
-    assert len(often) == len(OPERATIONS)
-    assert (often - 1000).abs().max() < 150
+    counts = draws(policy, 14_000)[0].bincount()
+    assert len(counts) == len(OPERATIONS)
+    assert (counts - 1000).abs().max() < 150
 
 
 def test_trivialaugment_draws_31_levels_and_both_signs() -> None:
@@ -352,14 +354,14 @@ def test_trivialaugment_draws_31_levels_and_both_signs() -> None:
 
 
 @pytest.mark.parametrize("magnitude", [0.0, 4.5, 10.0])
-def test_randaugment_takes_its_magnitude_on_the_paper_s_scale(magnitude: float) -> None:
-    made = registry.policy(AugmentConfig(policy="randaugment", policy_ops=7, policy_magnitude=magnitude))
-    assert made is not None
-    assert (made.space, made.ops) == (RANDAUGMENT, 7)
-    assert draws(made, 400)[1].abs().unique().tolist() == pytest.approx([magnitude / 10])
+def test_the_magnitude_of_randaugment_is_on_the_papers_scale(magnitude: float) -> None:
+    policy = registry.policy(AugmentConfig(policy="randaugment", policy_ops=7, policy_magnitude=magnitude))
+    assert policy is not None
+    assert (policy.space, policy.ops) == (RANDAUGMENT, 7)
+    assert draws(policy, 400)[1].abs().unique().tolist() == pytest.approx([magnitude / 10])
 
 
-def test_the_builder_makes_what_the_key_says() -> None:
+def test_the_builder_makes_the_configured_policy() -> None:
     assert registry.policy(AugmentConfig()) is None
-    made = registry.policy(AugmentConfig(policy="trivialaugment", policy_ops=7, policy_magnitude=3.0))
-    assert made == Policy(TRIVIALAUGMENT, 1, None, warp)
+    policy = registry.policy(AugmentConfig(policy="trivialaugment", policy_ops=7, policy_magnitude=3.0))
+    assert policy == Policy(TRIVIALAUGMENT, 1, None, warp)

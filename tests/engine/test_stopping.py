@@ -14,9 +14,11 @@ from svhncli.engine.stopping import EarlyStopping
 @pytest.mark.parametrize(("higher_is_better", "sign"), [(False, 1), (True, -1)])
 def test_early_stopping_counts_epochs_since_the_best(higher_is_better: bool, sign: int) -> None:
     stopper = EarlyStopping(patience=2, higher_is_better=higher_is_better)
-    seen = [(stopper.observe(sign * value), stopper.should_stop) for value in (3.0, 2.0, 2.5, 1.0, 1.0, 4.0)]
-    assert [improved for improved, _ in seen] == [True, True, False, True, False, False]
-    assert [stop for _, stop in seen] == [False, False, False, False, False, True]
+    observations = [
+        (stopper.observe(sign * value), stopper.should_stop) for value in (3.0, 2.0, 2.5, 1.0, 1.0, 4.0)
+    ]
+    assert [improved for improved, _ in observations] == [True, True, False, True, False, False]
+    assert [stop for _, stop in observations] == [False, False, False, False, False, True]
     assert stopper.best == sign * 1.0
 
 
@@ -46,13 +48,13 @@ def test_patience_0_never_stops(values: list[float]) -> None:
 
 @given(st.lists(st.floats(), max_size=30), st.integers(0, 30), st.booleans())
 def test_stopping_continues_from_its_state(values: list[float], cut: int, higher_is_better: bool) -> None:
-    straight, first, second = (EarlyStopping(3, 0.1, higher_is_better) for _ in range(3))
+    uninterrupted, first, second = (EarlyStopping(3, 0.1, higher_is_better) for _ in range(3))
     for value in values:
-        straight.observe(value)
+        uninterrupted.observe(value)
     for value in values[:cut]:
         first.observe(value)
     second.load_state_dict(first.state_dict())
     for value in values[cut:]:
         second.observe(value)
-    assert second.state_dict() == straight.state_dict()
-    assert second.should_stop == straight.should_stop
+    assert second.state_dict() == uninterrupted.state_dict()
+    assert second.should_stop == uninterrupted.should_stop

@@ -1,4 +1,4 @@
-"""Counts and sums over batches, against the same taken over all images at once."""
+"""Counts and sums over batches, against those over all images at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ numbers = st.integers(1, 6).flatmap(
         st.lists(st.sampled_from([0, 1, 2, BLANK]), min_size=positions, max_size=positions), min_size=1
     )
 )
-"""Classes of some numbers (B, L); few digits, so that strings that are equal come up."""
+"""Classes of some numbers (B, L); few digits, so that equal strings occur."""
 
 
 def logits_for(predicted: Tensor, classes: int) -> Tensor:
@@ -34,22 +34,22 @@ def text(classes: list[int]) -> str:
 
 
 @given(numbers)
-def test_a_reading_is_the_string_and_then_blanks(classes: list[list[int]]) -> None:
-    moved = without_blanks(torch.tensor(classes))
-    assert moved.dtype == torch.int64
-    for row, result in zip(classes, moved.tolist(), strict=True):
+def test_a_prediction_is_its_digits_followed_by_blanks(classes: list[list[int]]) -> None:
+    compacted = without_blanks(torch.tensor(classes))
+    assert compacted.dtype == torch.int64
+    for row, result in zip(classes, compacted.tolist(), strict=True):
         assert text(result) == text(row)
         assert result[len(text(row)) :] == [BLANK] * (len(row) - len(text(row)))
 
 
 @given(numbers, st.integers(0, 2**31))
-def test_scores_of_numbers_are_those_of_their_strings(labels: list[list[int]], seed: int) -> None:
+def test_scores_of_numbers_match_those_of_their_strings(labels: list[list[int]], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     true = torch.tensor(labels)
     order = torch.randperm(len(true), generator=generator)
-    other = torch.rand(true.shape, generator=generator) < 0.2
+    is_replaced = torch.rand(true.shape, generator=generator) < 0.2
     predicted = torch.where(
-        other, true[order], true.roll(seed % 2, 1)
+        is_replaced, true[order], true.roll(seed % 2, 1)
     )  # some strings are equal, some shifted
     tally = Tally()
     tally.add(torch.ones(len(true)), logits_for(predicted, 11), true)
@@ -60,8 +60,8 @@ def test_scores_of_numbers_are_those_of_their_strings(labels: list[list[int]], s
         assert to_plain(result).keys() == {"loss", "accuracy", "n", "interval"}
         return
     assert result.length_accuracy == sum(len(q) == len(p) for q, p in pairs) / len(pairs)
-    places = [(q, p) for q, p in zip(true.flatten().tolist(), predicted.flatten().tolist(), strict=True)]
-    digits = [q == p for q, p in places if q != BLANK]
+    digit_pairs = [(q, p) for q, p in zip(true.flatten().tolist(), predicted.flatten().tolist(), strict=True)]
+    digits = [q == p for q, p in digit_pairs if q != BLANK]
     assert result.digit_accuracy == sum(digits) / max(1, len(digits))
     assert result.by_length is not None
     assert list(result.by_length) == sorted({str(len(q)) for q, _ in pairs})
@@ -70,7 +70,7 @@ def test_scores_of_numbers_are_those_of_their_strings(labels: list[list[int]], s
         assert score == LengthScore(len(hits), sum(hits) / len(hits))
 
 
-def test_a_number_is_right_if_its_string_is_and_a_digit_if_it_stands_in_its_place() -> None:
+def test_a_number_is_correct_if_its_string_matches_and_a_digit_if_its_position_does() -> None:
     b = BLANK
     labels = torch.tensor([[1, 2, b], [3, b, b], [4, 4, 4], [5, 6, b]])
     predicted = torch.tensor([[b, 1, 2], [3, 9, b], [0, 4, 4], [5, 6, b]])
@@ -136,22 +136,22 @@ def test_no_gradient_flows_into_the_sums() -> None:
     assert not tally.counts.requires_grad
 
 
-def test_half_an_epoch_goes_on_with_the_same_bits() -> None:
+def test_half_an_epoch_continues_with_the_same_bits() -> None:
     generator = torch.Generator().manual_seed(0)
     batches = [
         (torch.rand(5, generator=generator), torch.randn(5, 2, 4, generator=generator)) for _ in range(6)
     ]
     labels = torch.randint(0, 4, (5, 2), generator=generator)
-    straight, first, second = Tally(), Tally(), Tally()
+    uninterrupted, first, second = Tally(), Tally(), Tally()
     for losses, logits in batches:
-        straight.add(losses, logits, labels)
+        uninterrupted.add(losses, logits, labels)
     for losses, logits in batches[:3]:
         first.add(losses, logits, labels)
     state, before = first.state_dict(), first.result()
-    first.add(*batches[3], labels)  # the state is a copy, which this must not reach
+    first.add(*batches[3], labels)  # the state is a copy, which this must not change
     second.load_state_dict(state)
     assert second.result() == before
     for losses, logits in batches[3:]:
         second.add(losses, logits, labels)
-    assert second.result() == straight.result()
-    assert first.result() != straight.result()
+    assert second.result() == uninterrupted.result()
+    assert first.result() != uninterrupted.result()

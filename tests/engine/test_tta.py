@@ -1,4 +1,4 @@
-"""The views of test-time augmentation: which they are, and that they are always the same."""
+"""The views of test-time augmentation: which they are, and that they never change."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from svhncli.config.verbs import EvalConfig
 from svhncli.engine.tta import VIEWS, views
 
 
-def pictures() -> Tensor:
+def random_images() -> Tensor:
     return torch.rand(5, 3, 16, 20, generator=torch.Generator().manual_seed(0))
 
 
 def test_the_first_view_is_the_batch_itself() -> None:
-    images = pictures()
+    images = random_images()
     assert next(views(images, 1)) is images
     assert next(views(images, 7)) is images
     assert VIEWS[0] == (0, 0, 1)
 
 
-def test_more_views_go_on_from_fewer_and_no_view_comes_twice() -> None:
-    images = pictures()
-    everything = list(views(images, len(VIEWS)))
+def test_more_views_extend_fewer_and_no_view_repeats() -> None:
+    images = random_images()
+    all_views = list(views(images, len(VIEWS)))
     for count in range(1, len(VIEWS) + 1):
-        some = list(views(images, count))
-        assert len(some) == count
-        assert all(torch.equal(one, same) for one, same in zip(some, everything, strict=False))
+        views_of_count = list(views(images, count))
+        assert len(views_of_count) == count
+        assert all(
+            torch.equal(view, expected) for view, expected in zip(views_of_count, all_views, strict=False)
+        )
     assert len(set(VIEWS)) == len(VIEWS)
 
 
 def test_a_shift_is_by_whole_pixels_and_repeats_the_edge() -> None:
-    images = pictures()
+    images = random_images()
     padded = np.pad(images.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     for view, (right, down, zoom) in zip(views(images, len(VIEWS)), VIEWS, strict=True):
         if zoom == 1:
@@ -43,8 +45,8 @@ def test_a_shift_is_by_whole_pixels_and_repeats_the_edge() -> None:
             np.testing.assert_allclose(view.numpy(), expected, atol=2e-5)
 
 
-def test_a_zoom_is_pillow_s_about_the_centre() -> None:
-    images = pictures()
+def test_a_zoom_matches_pillow_about_the_center() -> None:
+    images = random_images()
     padded = np.pad(images.numpy(), ((0, 0), (0, 0), (20, 20), (20, 20)), mode="edge")
     for view, (_, _, zoom) in zip(views(images, len(VIEWS)), VIEWS, strict=True):
         if zoom != 1:
@@ -57,11 +59,11 @@ def test_a_zoom_is_pillow_s_about_the_centre() -> None:
                 )
 
 
-def test_an_image_s_views_are_the_same_in_any_batch() -> None:
-    for alone, together in zip(views(pictures()[2:3], 13), views(pictures(), 13), strict=True):
+def test_the_views_of_an_image_are_the_same_in_any_batch() -> None:
+    for alone, together in zip(views(random_images()[2:3], 13), views(random_images(), 13), strict=True):
         assert torch.equal(alone[0], together[2])
 
 
-def test_as_many_may_be_asked_for_as_there_are() -> None:
+def test_the_largest_value_of_the_key_is_the_number_of_views() -> None:
     rule = next(item.metadata for item in fields(EvalConfig) if item.name == "tta")
     assert (rule["low"], rule["high"]) == (1, len(VIEWS))

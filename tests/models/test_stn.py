@@ -1,4 +1,4 @@
-"""The spatial transformer: it starts with nothing, makes the map that is asked, and learns where to look."""
+"""The spatial transformer: it starts as the identity, applies an affine map, and learns where to look."""
 
 from __future__ import annotations
 
@@ -21,103 +21,103 @@ from svhncli.models.linear import Linear
 from svhncli.models.stn import CAUTION, LIMITS, SpatialTransformer, in_front
 
 
-def pictures(*shape: int) -> Tensor:
+def random_images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
-def fixed(channels: int, size: tuple[int, int], answer: tuple[float, ...]) -> SpatialTransformer:
-    """One that answers (turn, zoom along x, along y, shift right, down) before tanh, whatever it sees."""
-    made = SpatialTransformer(channels, size)
+def fixed(channels: int, size: tuple[int, int], parameters: tuple[float, ...]) -> SpatialTransformer:
+    """A transformer with constant parameters before tanh: turn, zoom along x and y, shift right and down."""
+    transformer = SpatialTransformer(channels, size)
     with torch.no_grad():
-        made.localise[-1].bias.copy_(torch.tensor(answer) / CAUTION)
-    return made
+        transformer.localise[-1].bias.copy_(torch.tensor(parameters) / CAUTION)
+    return transformer
 
 
 @pytest.mark.parametrize(("size", "tolerance"), [((32, 32), 0), ((64, 128), 0), ((37, 51), 1e-5)])
-def test_at_the_start_an_image_stays_as_it_is(size: tuple[int, int], tolerance: float) -> None:
-    batch = pictures(3, 3, *size)
+def test_an_untrained_transformer_is_the_identity(size: tuple[int, int], tolerance: float) -> None:
+    batch = random_images(3, 3, *size)
     torch.testing.assert_close(SpatialTransformer(3, size)(batch), batch, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", CHOICES["model"])
-def test_every_network_starts_with_the_weights_and_logits_that_it_has_without(name: str) -> None:
+def test_a_transformer_does_not_change_the_initial_weights_and_logits(name: str) -> None:
     networks = []
     for stn in (False, True):
         torch.manual_seed(0)
         config = CHOICES["model"][name]()
         config.stn = stn
         networks.append(registry.model(config, (3, 32, 32), 2, 11, 0.1).eval())
-    without, behind = networks[0], networks[1].network
-    assert without.state_dict().keys() == behind.state_dict().keys()
-    assert all(torch.equal(value, behind.state_dict()[key]) for key, value in without.state_dict().items())
+    plain, transformed = networks[0], networks[1].network
+    assert plain.state_dict().keys() == transformed.state_dict().keys()
+    assert all(torch.equal(value, transformed.state_dict()[key]) for key, value in plain.state_dict().items())
     with torch.no_grad():
-        assert torch.equal(*(network(pictures(2, 3, 32, 32)) for network in networks))
+        assert torch.equal(*(network(random_images(2, 3, 32, 32)) for network in networks))
 
 
 @pytest.mark.parametrize("size", [(16, 16), (12, 30)])
-def test_the_map_is_that_of_scipy(size: tuple[int, int]) -> None:
+def test_the_affine_map_matches_scipy(size: tuple[int, int]) -> None:
     height, width = size
-    answer = (0.5, -0.2, 0.3, 0.4, -0.25)
-    turn, zoom_x, zoom_y, right, down = np.tanh(answer) * LIMITS
+    parameters = (0.5, -0.2, 0.3, 0.4, -0.25)
+    turn, zoom_x, zoom_y, right, down = np.tanh(parameters) * LIMITS
     zoom = np.diag(np.exp([zoom_y, zoom_x]))
     matrix = zoom @ np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
-    centre = (np.array(size) - 1) / 2
-    offset = centre - matrix @ centre + np.array([down * height / 2, right * width / 2])
-    batch = pictures(2, 3, height, width)
+    center = (np.array(size) - 1) / 2
+    offset = center - matrix @ center + np.array([down * height / 2, right * width / 2])
+    batch = random_images(2, 3, height, width)
     expected = [
-        [affine_transform(plane, matrix, offset, order=1, mode="nearest") for plane in one]
-        for one in batch.double().numpy()
+        [affine_transform(plane, matrix, offset, order=1, mode="nearest") for plane in image]
+        for image in batch.double().numpy()
     ]
     with torch.no_grad():
-        found = fixed(3, size, answer)(batch)
-    np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
+        output = fixed(3, size, parameters)(batch)
+    np.testing.assert_allclose(output.numpy(), expected, atol=2e-5)
 
 
-def test_a_smaller_answer_is_the_same_place_in_fewer_pixels() -> None:
+def test_a_smaller_output_shows_the_same_region_in_fewer_pixels() -> None:
     y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(128) + 0.5, indexing="ij")
-    ramps = torch.stack((x / 128, y / 64))[None]  # bilinear sampling gives a place its own coordinates
-    answer = (0.0, -0.2, -0.1, 0.1, -0.1)
-    _, zoom_x, zoom_y, right, down = np.tanh(answer) * LIMITS
+    ramps = torch.stack((x / 128, y / 64))[None]  # bilinear sampling gives a point its own coordinates
+    parameters = (0.0, -0.2, -0.1, 0.1, -0.1)
+    _, zoom_x, zoom_y, right, down = np.tanh(parameters) * LIMITS
     with torch.no_grad():
-        found = fixed(2, (24, 32), answer)(ramps)[0].double().numpy()
+        output = fixed(2, (24, 32), parameters)(ramps)[0].double().numpy()
     columns, rows = (((np.arange(side) + 0.5) / side - 0.5) for side in (32, 24))
-    assert found.shape == (2, 24, 32)
-    np.testing.assert_allclose(found[0, 0], 0.5 + columns * math.exp(zoom_x) + right / 2, atol=1e-5)
-    np.testing.assert_allclose(found[1, :, 0], 0.5 + rows * math.exp(zoom_y) + down / 2, atol=1e-5)
+    assert output.shape == (2, 24, 32)
+    np.testing.assert_allclose(output[0, 0], 0.5 + columns * math.exp(zoom_x) + right / 2, atol=1e-5)
+    np.testing.assert_allclose(output[1, :, 0], 0.5 + rows * math.exp(zoom_y) + down / 2, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CHOICES["model"])
-def test_every_network_is_built_for_the_images_that_the_transformer_makes(name: str) -> None:
+def test_every_network_is_built_for_the_transformers_output_size(name: str) -> None:
     config = CHOICES["model"][name](stn=True, stn_size=[32, 48])
     network = registry.model(config, (3, 64, 128), 2, 11, 0.1).eval()
     with torch.no_grad():
-        assert network.stn(pictures(1, 3, 64, 128)).shape == (1, 3, 32, 48)
-        assert network(pictures(1, 3, 64, 128)).shape == (1, 2, 11)
+        assert network.stn(random_images(1, 3, 64, 128)).shape == (1, 3, 32, 48)
+        assert network(random_images(1, 3, 64, 128)).shape == (1, 2, 11)
 
 
 @pytest.mark.parametrize(("stn", "size"), [(False, [32, 48]), (True, [32]), (True, [32, 48, 3])])
-def test_a_size_that_is_none_is_refused(stn: bool, size: list[int]) -> None:
+def test_an_invalid_output_size_is_refused(stn: bool, size: list[int]) -> None:
     with pytest.raises(UsageError, match=r"model\.stn_size"):
         registry.model(CnnConfig(stn=stn, stn_size=size), (3, 64, 128), 2, 11, 0.0)
 
 
-def test_reduced_precision_does_not_move_the_image() -> None:
-    batch, made = pictures(2, 3, 64, 128), fixed(3, (64, 128), (0.5, -0.25, 0.25, 0.5, -0.5))
+def test_reduced_precision_does_not_change_the_transformed_image() -> None:
+    batch, transformer = random_images(2, 3, 64, 128), fixed(3, (64, 128), (0.5, -0.25, 0.25, 0.5, -0.5))
     with torch.no_grad():
-        exact = made(batch)
+        exact = transformer(batch)
         with torch.autocast("cpu", torch.bfloat16):
-            reduced = made(batch)
+            reduced = transformer(batch)
     assert reduced.dtype == torch.float32
     assert torch.equal(reduced, exact)
 
 
-def test_a_copy_of_a_network_looks_with_its_own_transformer() -> None:
+def test_a_copied_network_uses_its_own_transformer() -> None:
     model = in_front(Linear((3, 8, 8), 1, 10), 3, (8, 8))
-    twin = copy.deepcopy(model)  # as the average of the weights is
+    copied = copy.deepcopy(model)  # as for the average of the weights
     with torch.no_grad():
         model.stn.localise[-1].bias.fill_(0.5)
-    batch = pictures(2, 3, 8, 8)
-    assert not torch.equal(model(batch), twin(batch))
+    batch = random_images(2, 3, 8, 8)
+    assert not torch.equal(model(batch), copied(batch))
 
 
 def test_after_its_first_step_every_parameter_gets_a_gradient() -> None:
@@ -126,23 +126,23 @@ def test_after_its_first_step_every_parameter_gets_a_gradient() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
-        model(pictures(3, 3, 32, 32)).square().sum().backward()
+        model(random_images(3, 3, 32, 32)).square().sum().backward()
         optimizer.step()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 @pytest.mark.engine
-def test_a_linear_model_reads_digits_that_were_shifted_far_much_better_behind_it() -> None:
-    found = load_digits()
-    labels, draw = torch.from_numpy(found.target), torch.Generator().manual_seed(0)
+def test_a_transformer_improves_a_linear_model_on_shifted_digits() -> None:
+    digits = load_digits()
+    labels, draw = torch.from_numpy(digits.target), torch.Generator().manual_seed(0)
     images = torch.zeros(len(labels), 1, 8, 24)
     left = torch.randint(24 - 8 + 1, (len(labels),), generator=draw)
-    for image, digit, column in zip(images, torch.from_numpy(found.images), left.tolist(), strict=True):
+    for image, digit, column in zip(images, torch.from_numpy(digits.images), left.tolist(), strict=True):
         image[0, :, column : column + 8] = digit
     images = (images - images.mean()) / images.std()
 
-    def trained(model: nn.Module) -> float:
-        """Accuracy on digits that did not train."""
+    def accuracy_after_training(model: nn.Module) -> float:
+        """Accuracy on held-out digits."""
         optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
         for _ in range(200):
             batch = torch.randint(1400, (64,), generator=draw)
@@ -153,10 +153,10 @@ def test_a_linear_model_reads_digits_that_were_shifted_far_much_better_behind_it
             return (model(images[1400:])[:, 0].argmax(1) == labels[1400:]).float().mean().item()
 
     torch.manual_seed(0)
-    alone, behind = Linear((1, 8, 24), 1, 10), in_front(Linear((1, 8, 24), 1, 10), 1, (8, 24))
-    assert trained(behind) > trained(alone) + 0.1
+    plain, transformed = Linear((1, 8, 24), 1, 10), in_front(Linear((1, 8, 24), 1, 10), 1, (8, 24))
+    assert accuracy_after_training(transformed) > accuracy_after_training(plain) + 0.1
     with torch.no_grad():
-        right = behind.stn.localise(images[1400:])[:, 3]
+        shift_right = transformed.stn.localise(images[1400:])[:, 3]
     assert (
-        torch.corrcoef(torch.stack((right, left[1400:].float())))[0, 1] > 0.8
+        torch.corrcoef(torch.stack((shift_right, left[1400:].float())))[0, 1] > 0.8
     )  # it looks where the digit is

@@ -1,4 +1,4 @@
-"""Every choice under conf/ composes and becomes the object that it names."""
+"""Every choice under conf/ composes, and the registry builds its object."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, NumberedNames
 
 
-def config(*words: str) -> TrainConfig:
+def config(*overrides: str) -> TrainConfig:
     with initialize_config_dir(str(catalog.conf_dir()), **VERSION_BASE):
-        values: Any = OmegaConf.to_container(compose("train", list(words)), resolve=True)
+        values: Any = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
     return from_dict(TrainConfig, values)
 
 
@@ -36,35 +36,35 @@ def digits(n: int = 40) -> Digits:
 
 
 @pytest.mark.parametrize("name", choices("model"))
-def test_a_model_reads_pictures(name: str) -> None:
-    made = registry.model(config(f"model={name}").model, (3, 32, 32), 1, 10, 0.1)
-    assert made.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 1, 10)
+def test_a_model_accepts_images(name: str) -> None:
+    built = registry.model(config(f"model={name}").model, (3, 32, 32), 1, 10, 0.1)
+    assert built.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 1, 10)
 
 
-def test_a_resnet_has_the_depth_that_its_name_says() -> None:
+def test_a_resnet_has_the_depth_in_its_name() -> None:
     with torch.device("meta"):
-        made = [
+        built = [
             registry.model(config(f"model=resnet{depth}").model, (3, 32, 32), 1, 10, 0)
             for depth in (18, 34, 50)
         ]
     layers = [
         sum(isinstance(m, torch.nn.Conv2d) and m.kernel_size != (1, 1) for m in model.modules())
-        for model in made
+        for model in built
     ]
-    assert layers == [1 + 16, 1 + 32, 1 + 16]  # of 50's bottlenecks the middle one
+    assert layers == [1 + 16, 1 + 32, 1 + 16]  # in ResNet-50, the middle convolution of each bottleneck
 
 
 @pytest.mark.parametrize("name", choices("optim"))
-def test_an_optimiser_has_its_lr(name: str) -> None:
-    found = config(f"optim={name}")
-    made = registry.optimizer(found.optim, torch.nn.Linear(2, 2), found.lr)
-    assert {group["lr"] for group in made.param_groups} == {found.lr}
+def test_an_optimizer_has_the_configured_lr(name: str) -> None:
+    train_config = config(f"optim={name}")
+    built = registry.optimizer(train_config.optim, torch.nn.Linear(2, 2), train_config.lr)
+    assert {group["lr"] for group in built.param_groups} == {train_config.lr}
 
 
 @pytest.mark.parametrize("name", choices("schedule"))
 def test_a_schedule_gives_a_factor(name: str) -> None:
-    made = registry.schedule(config(f"schedule={name}", "schedule.warmup=1").schedule, 10)
-    assert all(0 <= made.factor(step, 100) <= 1 for step in range(100))
+    built = registry.schedule(config(f"schedule={name}", "schedule.warmup=1").schedule, 10)
+    assert all(0 <= built.factor(step, 100) <= 1 for step in range(100))
 
 
 @pytest.mark.parametrize("name", choices("split"))
@@ -74,6 +74,6 @@ def test_a_split_gives_folds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", choices("reg"))
-def test_a_regularisation_augments(name: str) -> None:
-    made = registry.augment(config(f"reg={name}").reg.augment)
-    assert made(torch.rand(2, 3, 32, 32), 1).shape == (2, 3, 32, 32)
+def test_a_regularization_augments(name: str) -> None:
+    built = registry.augment(config(f"reg={name}").reg.augment)
+    assert built(torch.rand(2, 3, 32, 32), 1).shape == (2, 3, 32, 32)

@@ -1,4 +1,4 @@
-"""Any image file as RGB with the values that its format defines, or a DataError that names it."""
+"""Any image file decodes to RGB as its format defines, or raises a DataError that names it."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ GRAY = COLOR[:, :, 0]
 RGB = Image.fromarray(COLOR)
 
 
-def saved(image: Image.Image, form: str, **more: object) -> io.BytesIO:
+def saved(image: Image.Image, file_format: str, **options: object) -> io.BytesIO:
     file = io.BytesIO()
-    image.save(file, form, **more)
+    image.save(file, file_format, **options)
     file.seek(0)
     return file
 
 
-def values(file: io.BytesIO) -> np.ndarray:
+def decoded_values(file: io.BytesIO) -> np.ndarray:
     image = decode(file, "name")
     assert image.mode == "RGB"
     return np.asarray(image)
 
 
-def three(gray: np.ndarray) -> np.ndarray:
+def as_rgb(gray: np.ndarray) -> np.ndarray:
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
-@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "PPM"])
-def test_colors_are_unchanged(form: str) -> None:
-    assert (values(saved(RGB, form)) == COLOR).all()
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "PPM"])
+def test_colors_are_unchanged(file_format: str) -> None:
+    assert (decoded_values(saved(RGB, file_format)) == COLOR).all()
 
 
 def test_gray_becomes_three_equal_channels() -> None:
-    assert (values(saved(Image.fromarray(GRAY), "PNG")) == three(GRAY)).all()
+    assert (decoded_values(saved(Image.fromarray(GRAY), "PNG")) == as_rgb(GRAY)).all()
 
 
-def test_black_and_white_is_0_and_255() -> None:
+def test_black_and_white_become_0_and_255() -> None:
     bits = GRAY > 127
-    assert (values(saved(Image.fromarray(bits), "PNG")) == three(bits * np.uint8(255))).all()
+    assert (decoded_values(saved(Image.fromarray(bits), "PNG")) == as_rgb(bits * np.uint8(255))).all()
 
 
 def on_white(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -63,8 +63,8 @@ def test_transparency_is_blended_with_white(mode: str) -> None:
     alpha[0] = 0
     parts = [GRAY] if mode == "LA" else [COLOR[:, :, i] for i in range(3)]
     image = Image.merge(mode, [Image.fromarray(part) for part in [*parts, alpha]])
-    color = three(GRAY) if mode == "LA" else COLOR
-    decoded = values(saved(image, "PNG"))
+    color = as_rgb(GRAY) if mode == "LA" else COLOR
+    decoded = decoded_values(saved(image, "PNG"))
     assert np.abs(decoded - on_white(color, alpha)).max() <= 1
     assert (decoded[0] == 255).all()
 
@@ -73,43 +73,43 @@ def test_a_palette_is_looked_up() -> None:
     indexed = Image.frombytes("P", RGB.size, (GRAY // 64).tobytes())
     table = np.array([[250, 1, 2], [3, 240, 5], [6, 7, 230], [99, 98, 97]], np.uint8)
     indexed.putpalette(table.ravel().tolist())
-    assert (values(saved(indexed, "PNG")) == table[GRAY // 64]).all()
-    clear = values(saved(indexed, "PNG", transparency=2))
+    assert (decoded_values(saved(indexed, "PNG")) == table[GRAY // 64]).all()
+    clear = decoded_values(saved(indexed, "PNG", transparency=2))
     table[2] = 255
     assert (clear == table[GRAY // 64]).all()
 
 
-def test_16_bits_are_divided_by_257() -> None:
+def test_16_bit_values_are_divided_by_257() -> None:
     deep = np.random.default_rng(2).integers(0, 65536, GRAY.shape).astype(np.uint16)
     deep[0, :3] = 0, 256, 65535
-    decoded = values(saved(Image.fromarray(deep), "PNG"))
-    assert (decoded == three((deep // 257).astype(np.uint8))).all()
+    decoded = decoded_values(saved(Image.fromarray(deep), "PNG"))
+    assert (decoded == as_rgb((deep // 257).astype(np.uint8))).all()
     assert decoded[0, :3, 0].tolist() == [0, 0, 255]
 
 
-def test_32_bits_and_fractions_are_clipped() -> None:
+def test_32_bit_integers_and_floats_are_clipped() -> None:
     whole = np.array([[-5, 0, 7, 255]], np.int32)
-    assert values(saved(Image.fromarray(whole), "TIFF"))[0, :, 0].tolist() == [0, 0, 7, 255]
+    assert decoded_values(saved(Image.fromarray(whole), "TIFF"))[0, :, 0].tolist() == [0, 0, 7, 255]
     fractions = np.array([[-1.5, 7.9, 300.0, np.nan]], np.float32)
-    assert values(saved(Image.fromarray(fractions), "TIFF"))[0, :, 0].tolist() == [0, 7, 255, 0]
+    assert decoded_values(saved(Image.fromarray(fractions), "TIFF"))[0, :, 0].tolist() == [0, 7, 255, 0]
 
 
-def test_cmyk_becomes_the_colors_that_pillow_sees() -> None:
+def test_cmyk_is_converted_as_pillow_does() -> None:
     file = saved(RGB.convert("CMYK"), "TIFF")
-    assert np.abs(values(file).astype(int) - COLOR).max() <= 1
+    assert np.abs(decoded_values(file).astype(int) - COLOR).max() <= 1
 
 
 @pytest.mark.parametrize(("turn", "expected"), [(3, COLOR[::-1, ::-1]), (6, np.rot90(COLOR, -1))])
 def test_a_photograph_is_rotated_by_its_exif_data(turn: int, expected: np.ndarray) -> None:
     exif = Image.Exif()
     exif[274] = turn
-    assert (values(saved(RGB, "PNG", exif=exif)) == expected).all()
+    assert (decoded_values(saved(RGB, "PNG", exif=exif)) == expected).all()
 
 
 def test_the_first_frame_of_an_animation_is_used() -> None:
     frames = [Image.new("RGB", (9, 6), color) for color in ("red", "blue", "lime")]
     file = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert (values(file) == [255, 0, 0]).all()
+    assert (decoded_values(file) == [255, 0, 0]).all()
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -129,7 +129,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_file_is_named(content: bytes, tmp_path: Path) -> None:
+def test_the_message_names_a_broken_file(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "some.png"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"some\.png.*damaged, or not an image"):
@@ -144,7 +144,7 @@ def test_a_file_that_claims_to_be_huge_is_refused_before_memory_is_allocated(sid
         decode(io.BytesIO(png_header(side, side) + chunk), "x")
 
 
-def test_a_file_that_is_missing_or_a_folder_is_named(tmp_path: Path) -> None:
+def test_the_message_names_a_missing_file_or_a_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         decode(tmp_path / "none.png")
     with pytest.raises(DataError, match="Is a directory"):
@@ -162,8 +162,8 @@ WHOLE = {
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(WHOLE)), st.data())
-def test_a_damaged_file_gives_an_image_or_a_data_error(form: str, data: st.DataObject) -> None:
-    content = bytearray(WHOLE[form])
+def test_a_damaged_file_gives_an_image_or_a_data_error(file_format: str, data: st.DataObject) -> None:
+    content = bytearray(WHOLE[file_format])
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(0, len(content)))]

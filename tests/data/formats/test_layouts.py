@@ -1,4 +1,4 @@
-"""Rendered data sets on disk: each layout as others read it, complete or absent."""
+"""Rendered data sets on disk: each layout as other software reads it, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ ROWS: list[requested_labels.ImageLabel] = [
 DigitStruct = dict[str, tuple[list[int], list[list[float]]]]
 
 
-def order(**more: object) -> RenderSettings:
+def render_settings(**changes: object) -> RenderSettings:
     return RenderSettings(
-        **{"seed": 0, "size": 32, "spec": STREET, "cache": shared_cache(), "workers": 1, **more}
+        **{"seed": 0, "size": 32, "spec": STREET, "cache": shared_cache(), "workers": 1, **changes}
     )  # type: ignore[arg-type]
 
 
-def of_digit_struct(path: Path) -> DigitStruct:
+def read_digit_struct(path: Path) -> DigitStruct:
     """Names, labels as in the file, and left, top, width, height; read by MATLAB's rules."""
     with h5py.File(path) as file:
 
@@ -61,8 +61,8 @@ def of_digit_struct(path: Path) -> DigitStruct:
                 field: values(file[bbox][field]) for field in ("label", "left", "top", "width", "height")
             }
             columns = [fields[field] for field in ("left", "top", "width", "height")]
-            text = "".join(map(chr, file[name][()].ravel()))
-            labels[text] = (
+            image_name = "".join(map(chr, file[name][()].ravel()))
+            labels[image_name] = (
                 [int(v) for v in fields["label"]],
                 [list(row) for row in zip(*columns, strict=True)],
             )
@@ -70,12 +70,12 @@ def of_digit_struct(path: Path) -> DigitStruct:
 
 
 def drawn(count: int, part: str) -> list[tuple[np.ndarray, tuple[int, ...]]]:
-    made = photographs(count, seed=0, part=part, cache=shared_cache(), workers=1)
-    return [(photo.image, photo.label) for photo in made]
+    rendered = photographs(count, seed=0, part=part, cache=shared_cache(), workers=1)
+    return [(photo.image, photo.label) for photo in rendered]
 
 
-def test_the_mat_layout_has_the_built_in_images_as_read_by_scipy(tmp_path: Path) -> None:
-    written = write("mat", tmp_path / "new" / "out", {"train": 40, "test": 20}, order())
+def test_scipy_reads_the_built_in_images_from_the_mat_layout(tmp_path: Path) -> None:
+    written = write("mat", tmp_path / "new" / "out", {"train": 40, "test": 20}, render_settings())
     assert written == [tmp_path / "new" / "out" / f"{part}_32x32.mat" for part in ("train", "test")]
     for path, count in zip(written, (40, 20), strict=True):
         images, labels = np.empty((count, 3, 32, 32), np.uint8), np.empty((count, 1), np.int64)
@@ -89,19 +89,19 @@ def test_the_mat_layout_has_the_built_in_images_as_read_by_scipy(tmp_path: Path)
 
 
 def test_the_folder_layout_has_every_crop_in_its_class_folder(tmp_path: Path) -> None:
-    write("folder", tmp_path / "out", {"train": 60, "test": 5}, order(size=24))
+    write("folder", tmp_path / "out", {"train": 60, "test": 5}, render_settings(size=24))
     images, labels = np.empty((60, 3, 24, 24), np.uint8), np.empty((60, 1), np.int64)
     render(images, labels, np.empty(60, np.int64), seed=0, part="train", cache=shared_cache(), workers=1)
     assert sorted(path.name for path in (tmp_path / "out" / "train").iterdir()) == list("0123456789")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 65
-    for place, (image, label) in enumerate(zip(images, labels[:, 0], strict=True)):
-        saved = Image.open(tmp_path / "out" / "train" / str(label) / f"{place:06d}.png")
+    for index, (image, label) in enumerate(zip(images, labels[:, 0], strict=True)):
+        saved = Image.open(tmp_path / "out" / "train" / str(label) / f"{index:06d}.png")
         np.testing.assert_array_equal(np.asarray(saved), image.transpose(1, 2, 0))
 
 
 def test_mchar_has_a_json_for_train_and_val_and_none_for_test(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    write("mchar", out, {"train": 12, "val": 4, "test": 3}, order())
+    write("mchar", out, {"train": 12, "val": 4, "test": 3}, render_settings())
     assert sorted(path.name for path in out.iterdir()) == [
         "mchar_test_a", "mchar_train", "mchar_train.json", "mchar_val", "mchar_val.json"
     ]  # fmt: skip
@@ -120,8 +120,8 @@ def test_mchar_has_a_json_for_train_and_val_and_none_for_test(tmp_path: Path) ->
 
 
 def test_svhn_full_numbers_its_images_from_1(tmp_path: Path) -> None:
-    write("svhn_full", tmp_path / "out", {"train": 7, "test": 2}, order())
-    labels = of_digit_struct(tmp_path / "out" / "train" / "digitStruct.mat")
+    write("svhn_full", tmp_path / "out", {"train": 7, "test": 2}, render_settings())
+    labels = read_digit_struct(tmp_path / "out" / "train" / "digitStruct.mat")
     assert list(labels) == [f"{i + 1}.png" for i in range(7)]
     for (name, (label, _)), (image, true) in zip(labels.items(), drawn(7, "train"), strict=True):
         assert [digit % 10 for digit in label] == list(true)
@@ -130,7 +130,7 @@ def test_svhn_full_numbers_its_images_from_1(tmp_path: Path) -> None:
 
 def test_digit_struct_keeps_names_digits_and_boxes(tmp_path: Path) -> None:
     digit_struct.write(tmp_path / "digitStruct.mat", ROWS)
-    labels = of_digit_struct(tmp_path / "digitStruct.mat")
+    labels = read_digit_struct(tmp_path / "digitStruct.mat")
     assert list(labels) == [name for name, _, _ in ROWS]
     for name, label, boxes in ROWS:
         assert labels[name][0] == [10 if digit == 0 else digit for digit in label]
@@ -141,19 +141,19 @@ def test_digit_struct_keeps_names_digits_and_boxes(tmp_path: Path) -> None:
     assert head.endswith(b"\x00\x02IM")
 
 
-def shape(thing: h5py.HLObject, file: h5py.File) -> object:
+def shape(node: h5py.HLObject, file: h5py.File) -> object:
     """The structure of a struct, following its references: kinds, ranks and MATLAB's attributes."""
-    kind = thing.attrs.get("MATLAB_class")
-    if isinstance(thing, h5py.Group):
-        fields = [b"".join(field).decode() for field in thing.attrs["MATLAB_fields"]]
-        return kind, fields, {name: shape(thing[name], file) for name in fields}
-    if thing.dtype == h5py.ref_dtype:
-        return "references", thing.ndim, thing.shape[1], shape(file[thing[0, 0]], file)
-    return kind, thing.dtype, thing.ndim, thing.attrs.get("MATLAB_int_decode")
+    kind = node.attrs.get("MATLAB_class")
+    if isinstance(node, h5py.Group):
+        fields = [b"".join(field).decode() for field in node.attrs["MATLAB_fields"]]
+        return kind, fields, {name: shape(node[name], file) for name in fields}
+    if node.dtype == h5py.ref_dtype:
+        return "references", node.ndim, node.shape[1], shape(file[node[0, 0]], file)
+    return kind, node.dtype, node.ndim, node.attrs.get("MATLAB_int_decode")
 
 
 @needs_real
-def test_digit_struct_is_built_as_the_official_file(tmp_path: Path) -> None:
+def test_digit_struct_is_structured_like_the_official_file(tmp_path: Path) -> None:
     digit_struct.write(tmp_path / "own.mat", ROWS)
     official = REAL / "full_numbers_mini" / "train" / "digitStruct.mat"
     with h5py.File(tmp_path / "own.mat") as own, h5py.File(official) as other:
@@ -161,18 +161,20 @@ def test_digit_struct_is_built_as_the_official_file(tmp_path: Path) -> None:
         assert shape(own["digitStruct"], own) == shape(other["digitStruct"], other)
 
 
-@pytest.mark.parametrize("form", ["mchar", "svhn_full"])
+@pytest.mark.parametrize("label_format", ["mchar", "svhn_full"])
 @pytest.mark.parametrize("layout", ["mchar", "svhn_full"])
-def test_images_are_drawn_for_the_labels_of_either_file(tmp_path: Path, form: str, layout: str) -> None:
-    """A file in the layout itself is copied with its names; of another, numbers and boxes are kept."""
+def test_images_are_drawn_for_the_labels_of_either_file(
+    tmp_path: Path, label_format: str, layout: str
+) -> None:
+    """A label file of the layout itself is copied with its names; from another, digits and boxes are kept."""
     file = tmp_path / "given"
     file.write_bytes(b"the very same")
     out = tmp_path / "out"
-    write(layout, out, {"train": RequestedLabels(file, form, ROWS)}, order())
+    write(layout, out, {"train": RequestedLabels(file, label_format, ROWS)}, render_settings())
     folder = out / ("mchar_train" if layout == "mchar" else "train")
     target = out / "mchar_train.json" if layout == "mchar" else folder / "digitStruct.mat"
     images = {path.name for path in folder.glob("*.png")}
-    if form == layout:
+    if label_format == layout:
         assert target.read_bytes() == b"the very same"
         assert images == {name for name, _, _ in ROWS}
     elif layout == "mchar":
@@ -183,46 +185,46 @@ def test_images_are_drawn_for_the_labels_of_either_file(tmp_path: Path, form: st
         }  # fmt: skip
         assert images == {f"{i:06d}.png" for i in range(len(ROWS))}
     else:
-        assert next(iter(of_digit_struct(target).values()))[0] == [10, 5]
+        assert next(iter(read_digit_struct(target).values()))[0] == [10, 5]
         assert images == {f"{i + 1}.png" for i in range(len(ROWS))}
 
 
 def test_several_processes_write_the_same_files(tmp_path: Path) -> None:
     for workers in (1, 2):
-        write("mchar", tmp_path / str(workers), {"train": 150}, order(workers=workers))
-    one, two = (sorted((tmp_path / name).rglob("*.*")) for name in "12")
-    assert len(one) == 151
-    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+        write("mchar", tmp_path / str(workers), {"train": 150}, render_settings(workers=workers))
+    serial, parallel = (sorted((tmp_path / name).rglob("*.*")) for name in "12")
+    assert len(serial) == 151
+    assert [path.read_bytes() for path in serial] == [path.read_bytes() for path in parallel]
 
 
-# Complete or absent
+# Written whole or not at all
 
 
 def test_a_part_is_added_to_others_but_never_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    write("mchar", out, {"val": 2}, order())
-    write("mchar", out, {"train": 2}, order())
+    write("mchar", out, {"val": 2}, render_settings())
+    write("mchar", out, {"train": 2}, render_settings())
     before = sorted(out.rglob("*"))
     with pytest.raises(UsageError, match="mchar_val' already exists"):
-        write("mchar", out, {"val": 2}, order())
+        write("mchar", out, {"val": 2}, render_settings())
     assert sorted(out.rglob("*")) == before
 
 
-def test_a_folder_with_anything_in_it_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(UsageError, match="not empty"):
-        write("mat", tmp_path, {"train": 5, "test": 5}, order())
+        write("mat", tmp_path, {"train": 5, "test": 5}, render_settings())
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
-    def interrupt(what: str, done: int, total: int | None) -> None:
-        if what == "render val":
+    def interrupt(stage: str, done: int, total: int | None) -> None:
+        if stage == "render val":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write("mchar", tmp_path / "out", {"train": 3, "val": 3, "test": 3}, order(), interrupt)
+        write("mchar", tmp_path / "out", {"train": 3, "val": 3, "test": 3}, render_settings(), interrupt)
     assert not list(tmp_path.iterdir())
 
 
@@ -231,16 +233,16 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_write_are_removed_by_the_next(
     tmp_path: Path, spawn: Callable[..., Forked]
 ) -> None:
-    words = ("render", "layout=mchar", f"out={tmp_path / 'out'}", "part=train")
-    process = spawn(*words, "data.n_train=100000")
+    args = ("render", "layout=mchar", f"out={tmp_path / 'out'}", "part=train")
+    process = spawn(*args, "data.n_train=100000")
     assert process.stderr is not None
     assert process.stderr.readline() == "render train ...\n"  # the first photographs are written
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (left,) = tmp_path.iterdir()
-    assert left.name.startswith(".writing-")
-    assert list((left / "mchar_train").glob("*.png"))
-    write("mchar", tmp_path / "out", {"train": 2}, order())
+    (leftover,) = tmp_path.iterdir()
+    assert leftover.name.startswith(".writing-")
+    assert list((leftover / "mchar_train").glob("*.png"))
+    write("mchar", tmp_path / "out", {"train": 2}, render_settings())
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -248,25 +250,25 @@ def test_leftovers_of_a_killed_write_are_removed_by_the_next(
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, out: str) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="file' is a file"):
-        write("mat", tmp_path / out, {"train": 5}, order())
+        write("mat", tmp_path / out, {"train": 5}, render_settings())
 
 
 # Requests
 
 
 @pytest.mark.parametrize(
-    ("layout", "parts", "size", "says"),
+    ("layout", "parts", "size", "message"),
     [
         ("mat", {"val": 5}, 32, "no part 'val'"),
         ("mat", {"train": 5}, 24, "32 x 32"),
         ("folder", {"train": RequestedLabels(Path("x.json"), "mchar", ROWS)}, 32, "single digits"),
     ],
 )
-def test_what_a_layout_does_not_support_is_refused(
-    tmp_path: Path, layout: str, parts: dict[str, int | RequestedLabels], size: int, says: str
+def test_parts_sizes_and_labels_that_a_layout_does_not_support_are_refused(
+    tmp_path: Path, layout: str, parts: dict[str, int | RequestedLabels], size: int, message: str
 ) -> None:
-    with pytest.raises(UsageError, match=says):
-        write(layout, tmp_path / "out", parts, order(size=size))
+    with pytest.raises(UsageError, match=message):
+        write(layout, tmp_path / "out", parts, render_settings(size=size))
     assert not (tmp_path / "out").exists()
 
 
@@ -278,7 +280,7 @@ def test_the_part_of_a_label_file_follows_from_its_name(file: str, part: str) ->
     assert requested_labels.part_of(Path(file)) == part
 
 
-def test_a_label_file_whose_name_does_not_tell_its_part_is_refused() -> None:
+def test_a_label_file_whose_name_does_not_contain_its_part_is_refused() -> None:
     with pytest.raises(UsageError, match="which part"):
         requested_labels.part_of(Path("labels.json"))
 
@@ -288,7 +290,7 @@ def entry(**changes: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "says"),
+    ("name", "changes", "message"),
     [
         ("../a.png", {}, "not a valid file name"),
         ("a.jpg", {}, "not the name of a PNG"),
@@ -296,10 +298,10 @@ def entry(**changes: object) -> dict[str, object]:
     ],
 )
 def test_labels_that_cannot_be_drawn_are_refused_with_the_image_name(
-    tmp_path: Path, name: str, changes: dict[str, object], says: str
+    tmp_path: Path, name: str, changes: dict[str, object], message: str
 ) -> None:
     (tmp_path / "mchar_train.json").write_text(json.dumps({name: entry(**changes)}))
-    with pytest.raises(DataError, match=says) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         requested_labels.read(tmp_path / "mchar_train.json")
     assert name in caught.value.message
 
@@ -319,7 +321,7 @@ def test_the_command_writes_all_parts(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("args", "code", "message"),
     [
         (["labels=x.json"], 2, "for data sets"),
         (["part=train"], 2, "for data sets"),
@@ -332,8 +334,8 @@ def test_the_command_writes_all_parts(folder: Path) -> None:
     ],
 )
 def test_conflicting_options_are_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, says: str
+    folder: Path, capsys: pytest.CaptureFixture[str], args: list[str], code: int, message: str
 ) -> None:
-    assert cli.main(["render", *words]) == code
-    assert says in capsys.readouterr().err
+    assert cli.main(["render", *args]) == code
+    assert message in capsys.readouterr().err
     assert not list(folder.iterdir())

@@ -89,7 +89,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return whole_file(tmp_path_factory, False)
 
 
-def outcome(path: Path, data: bytes) -> dict[str, np.ndarray] | DataError:
+def read_or_error(path: Path, data: bytes) -> dict[str, np.ndarray] | DataError:
     path.write_bytes(data)
     try:
         return read_all(path)
@@ -99,15 +99,15 @@ def outcome(path: Path, data: bytes) -> dict[str, np.ndarray] | DataError:
 
 def test_a_flipped_bit_in_a_compressed_array_is_detected(tmp_path: Path, compressed: bytes) -> None:
     draw = numpy_generator(2, "flips")
-    for place in draw.integers(128, len(compressed), 400):
+    for position in draw.integers(128, len(compressed), 400):
         data = bytearray(compressed)
-        data[place] ^= 1 << draw.integers(8)
-        result = outcome(tmp_path / "a.mat", bytes(data))
-        same = not isinstance(result, DataError) and all(
+        data[position] ^= 1 << draw.integers(8)
+        result = read_or_error(tmp_path / "a.mat", bytes(data))
+        unchanged = not isinstance(result, DataError) and all(
             np.array_equal(result.get(name, ()), ARRAYS[name]) for name in ("X", "y")
         )
         # An element whose own tag is damaged may be skipped; values that are read are never wrong.
-        assert isinstance(result, DataError) or same or len(result) < 2, place
+        assert isinstance(result, DataError) or unchanged or len(result) < 2, position
 
 
 @settings(deadline=None, max_examples=300)
@@ -116,10 +116,10 @@ def test_damage_of_any_kind_is_a_data_error_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, stored: bytes, compressed: bytes, data: st.DataObject
 ) -> None:
     damaged = bytearray(data.draw(st.sampled_from([stored, compressed])))
-    for place in data.draw(st.lists(st.integers(0, 400), max_size=4)):
-        damaged[place] = data.draw(st.integers(0, 255))
+    for position in data.draw(st.lists(st.integers(0, 400), max_size=4)):
+        damaged[position] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(damaged)))
-    outcome(tmp_path_factory.getbasetemp() / "damaged.mat", bytes(damaged[:cut]))
+    read_or_error(tmp_path_factory.getbasetemp() / "damaged.mat", bytes(damaged[:cut]))
 
 
 @pytest.mark.parametrize("kind", ["stored", "compressed"])
@@ -128,7 +128,7 @@ def test_a_truncated_file_is_never_read_as_complete(
 ) -> None:
     whole = request.getfixturevalue(kind)
     for length in range(0, len(whole), 7):
-        result = outcome(tmp_path / "a.mat", whole[:length])
+        result = read_or_error(tmp_path / "a.mat", whole[:length])
         assert isinstance(result, DataError) or len(result) < 2
 
 
@@ -142,12 +142,12 @@ def test_truncation_is_detected_before_anything_is_read(tmp_path: Path, stored: 
 def test_dimensions_that_do_not_fit_the_data_are_an_error(tmp_path: Path, stored: bytes, n: int) -> None:
     dims = struct.pack("<4i", 4, 4, 3, 21)
     assert stored.count(dims) == 1
-    result = outcome(tmp_path / "a.mat", stored.replace(dims, struct.pack("<4i", 4, 4, 3, n)))
+    result = read_or_error(tmp_path / "a.mat", stored.replace(dims, struct.pack("<4i", 4, 4, 3, n)))
     assert isinstance(result, DataError)
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
         (b"", "not a MATLAB 5"),
         (b"<html>404</html>", "not a MATLAB 5"),
@@ -155,10 +155,10 @@ def test_dimensions_that_do_not_fit_the_data_are_an_error(tmp_path: Path, stored
         (b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF", "MATLAB 7.3"),
     ],
 )
-def test_other_formats_are_refused_by_name(tmp_path: Path, data: bytes, words: str) -> None:
-    result = outcome(tmp_path / "a.mat", data)
+def test_other_formats_are_refused_by_name(tmp_path: Path, data: bytes, message: str) -> None:
+    result = read_or_error(tmp_path / "a.mat", data)
     assert isinstance(result, DataError)
-    assert words in result.message
+    assert message in result.message
     assert str(tmp_path / "a.mat") in result.message
     assert result.hint
 

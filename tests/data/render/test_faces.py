@@ -33,8 +33,8 @@ def test_faces_that_lack_digits_or_show_other_characters_are_dropped(file: str) 
     assert file not in fonts(100)
 
 
-@pytest.mark.parametrize("lacks", [True, False])
-def test_a_face_whose_5_is_absent_or_another_digit_is_dropped(tmp_path: Path, lacks: bool) -> None:
+@pytest.mark.parametrize("is_absent", [True, False])
+def test_a_face_whose_5_is_absent_or_another_digit_is_dropped(tmp_path: Path, is_absent: bool) -> None:
     """The other character has as many counters as a 5, so only its similarity to another digit reveals it."""
     tools = pytest.importorskip("fontTools.ttLib")
     import matplotlib
@@ -42,7 +42,7 @@ def test_a_face_whose_5_is_absent_or_another_digit_is_dropped(tmp_path: Path, la
     font = tools.TTFont(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
     for table in font["cmap"].tables:
         if ord("5") in table.cmap:
-            table.cmap[ord("5")] = ".notdef" if lacks else "three"
+            table.cmap[ord("5")] = ".notdef" if is_absent else "three"
     font["glyf"][".notdef"] = font["glyf"]["S"]
     font.save(tmp_path / "broken.ttf")
     assert not usable(ImageFont.truetype(tmp_path / "broken.ttf", 100))

@@ -1,4 +1,4 @@
-"""New images for every epoch: which images, and that nothing is left over, however a run ends."""
+"""New images for every epoch: which they are, and that no files are left over, however a run ends."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def rendered(part: str, n: int, seed: int = 0) -> np.ndarray:
     return images
 
 
-def as_set(images: np.ndarray | torch.Tensor) -> set[bytes]:
-    return {bytes(np.asarray(one).tobytes()) for one in images}
+def image_bytes(images: np.ndarray | torch.Tensor) -> set[bytes]:
+    return {bytes(np.asarray(image).tobytes()) for image in images}
 
 
 @pytest.fixture(autouse=True)
@@ -57,23 +57,23 @@ def leftovers(cache: Path) -> list[Path]:
 def make_images(root: Path, epochs: int) -> list[set[bytes]]:
     """The images of each epoch of a fold of 60 images."""
     data = load(n_train=80, n_test=0, seed=0, size=SIDE, fresh=True, cache=Cache(root))
-    seen = []
+    epochs_images = []
     with training_images(data, np.arange(20, 80), epochs, CPU) as training:
         for epoch in range(epochs):
             for _ in training.prepare(epoch):
                 pass
             assert len(list(leftovers(root)[0].glob("[0-9]*"))) <= 2
-            seen.append(as_set(training.of_epoch(0, epoch)(0, len(training))[0]))
-    return seen
+            epochs_images.append(image_bytes(training.of_epoch(0, epoch)(0, len(training))[0]))
+    return epochs_images
 
 
-def test_the_first_epoch_trains_on_the_fold_and_the_others_on_rendered_parts_of_its_length(
+def test_the_first_epoch_trains_on_the_fold_and_later_ones_on_as_many_new_images(
     tmp_path: Path,
 ) -> None:
-    seen = make_images(tmp_path, 4)
-    assert seen[0] == as_set(rendered("train", 80)[20:])
-    assert seen[1] == as_set(rendered("fresh-1", 60))
-    assert seen[3] == as_set(rendered("fresh-3", 60))
+    epochs_images = make_images(tmp_path, 4)
+    assert epochs_images[0] == image_bytes(rendered("train", 80)[20:])
+    assert epochs_images[1] == image_bytes(rendered("fresh-1", 60))
+    assert epochs_images[3] == image_bytes(rendered("fresh-3", 60))
     assert not leftovers(tmp_path)
 
 
@@ -81,9 +81,9 @@ def test_rendering_can_start_at_any_epoch(tmp_path: Path) -> None:
     with FreshImages(Cache(tmp_path), 5, SIDE).open(30, 9) as ahead:
         for _ in ahead.turn_to(7):
             pass
-        made = ahead.digits(7)
-        assert isinstance(made, Digits)
-        np.testing.assert_array_equal(made.images, rendered("fresh-7", 30, seed=5))
+        digits = ahead.digits(7)
+        assert isinstance(digits, Digits)
+        np.testing.assert_array_equal(digits.images, rendered("fresh-7", 30, seed=5))
 
 
 def test_nothing_is_rendered_after_the_last_epoch(tmp_path: Path) -> None:
@@ -125,16 +125,16 @@ def test_ctrl_c_is_handled_by_the_parent(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_is_left_alone_and_a_leftover_is_removed(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    with cache.scratch("fresh") as used:
-        left = tmp_path / ".fresh-left"
-        left.mkdir()
-        (left / "file").write_text("")
-        with cache.scratch("fresh") as other:
-            assert used.is_dir()
-            assert other.is_dir()
-            assert not left.exists()
-        assert used.is_dir()
-        assert not other.exists()
+    with cache.scratch("fresh") as in_use:
+        leftover = tmp_path / ".fresh-left"
+        leftover.mkdir()
+        (leftover / "file").write_text("")
+        with cache.scratch("fresh") as second:
+            assert in_use.is_dir()
+            assert second.is_dir()
+            assert not leftover.exists()
+        assert in_use.is_dir()
+        assert not second.exists()
     assert not leftovers(tmp_path)
 
 
@@ -145,14 +145,14 @@ def test_the_first_epoch_is_bit_identical_to_a_fixed_set_and_the_second_is_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("true", "false"):
-        words = [f"hydra.run.dir={tmp_path / name}", f"data.fresh={name}", "epochs=2"]
-        assert cli.main(["train", *SMALL, *words]) == 0
+        args = [f"hydra.run.dir={tmp_path / name}", f"data.fresh={name}", "epochs=2"]
+        assert cli.main(["train", *SMALL, *args]) == 0
     assert "newly rendered images" in capsys.readouterr().err
-    new, fixed = (
+    fresh, fixed = (
         (tmp_path / name / "metrics.csv").read_text().splitlines()[1:] for name in ("true", "false")
     )
-    assert new[0] == fixed[0]
-    assert new[1] != fixed[1]
+    assert fresh[0] == fixed[0]
+    assert fresh[1] != fixed[1]
 
 
 @pytest.mark.parametrize("split", ["kfold split.k=2 jobs=2", "bootstrap split.n=2 jobs=1"])
@@ -160,8 +160,8 @@ def test_every_fold_has_its_own_number_of_new_images(
     folder: Path, capsys: pytest.CaptureFixture[str], split: str
 ) -> None:
     cache = folder / "cache"
-    words = [*f"split={split}".split(), "data.fresh=true", "epochs=2", f"cache={cache}", "--json"]
-    assert cli.main(["train", *SMALL, *words]) == 0
+    args = [*f"split={split}".split(), "data.fresh=true", "epochs=2", f"cache={cache}", "--json"]
+    assert cli.main(["train", *SMALL, *args]) == 0
     assert len(json.loads(capsys.readouterr().out)["folds"]) == 2
     assert not leftovers(cache)
 
@@ -186,28 +186,28 @@ ENDS = {
 }
 
 
-def end(process: Forked) -> tuple[int, str]:
-    """Waits for the last process that holds the pipe, including a renderer."""
+def wait_for(process: Forked) -> tuple[int, str]:
+    """Wait for the last process that holds the pipe, including a renderer."""
     _, err = process.communicate(timeout=120)
     return process.returncode, err
 
 
-@pytest.mark.parametrize("way", ENDS)
-def test_files_and_process_are_removed_however_a_run_ends(spawn: Spawn, folder: Path, way: str) -> None:
+@pytest.mark.parametrize("ending", ENDS)
+def test_files_and_process_are_removed_however_a_run_ends(spawn: Spawn, folder: Path, ending: str) -> None:
     """The run ends in the first step, just after the renderer of the second epoch has started."""
-    action, code = ENDS[way]
+    action, code = ENDS[ending]
     (folder / "ends.py").write_text(PLUGIN.format(action=action))
     cache = folder / "cache"
-    words = ["plugins=[ends]", "data.fresh=true", "epochs=2", f"cache={cache}", "hydra.run.dir=run"]
-    exit_code, err = end(spawn("train", *SMALL, *words, start_new_session=True))
+    args = ["plugins=[ends]", "data.fresh=true", "epochs=2", f"cache={cache}", "hydra.run.dir=run"]
+    exit_code, err = wait_for(spawn("train", *SMALL, *args, start_new_session=True))
     assert exit_code == code, err
-    assert ("Traceback" in err) == (way == "an error"), err
-    if way == "SIGKILL":
-        (left,) = leftovers(cache)
-        assert not np.load(left / "1" / "train_images.npy")[-1].any(), "the renderer did not end at once"
+    assert ("Traceback" in err) == (ending == "an error"), err
+    if ending == "SIGKILL":
+        (leftover,) = leftovers(cache)
+        assert not np.load(leftover / "1" / "train_images.npy")[-1].any(), "the renderer did not end at once"
     else:
         assert not leftovers(cache)
     (folder / "ends.py").write_text("")
-    exit_code, err = end(spawn("train", "--resume", "run"))
+    exit_code, err = wait_for(spawn("train", "--resume", "run"))
     assert exit_code == 0, err
     assert not leftovers(cache)

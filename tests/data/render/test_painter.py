@@ -1,4 +1,4 @@
-"""Faces drawn with a pen: the effect of a hand's parameters, and the digits that result."""
+"""Faces drawn with a pen: the effects of a hand's parameters, and the resulting digits."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_every_digit_fills_its_line(form: str) -> None:
 def test_a_9_is_a_6_rotated_by_180_degrees() -> None:
     six, nine = drawn("6"), drawn("9")
     turned = six[::-1, ::-1]
-    moved = np.roll(turned, 2 * TOP + DENSITY - SIDE, axis=0)
-    assert (moved ^ nine).sum() < 0.03 * nine.sum()
+    shifted = np.roll(turned, 2 * TOP + DENSITY - SIDE, axis=0)
+    assert (shifted ^ nine).sum() < 0.03 * nine.sum()
 
 
 @pytest.mark.parametrize(
@@ -88,16 +88,16 @@ def test_each_parameter_changes_only_its_digits(name: str, value: float, forms: 
         assert (drawn(form) != drawn(form, **{name: value})).sum() > 50
 
 
-def test_nearly_every_hand_is_readable() -> None:
+def test_nearly_every_hand_is_legible() -> None:
     allowed = {"0": {1}, "4": {0, 1}, "6": {1}, "8": {2}, "9": {1}}
-    right = [
+    legible = [
         all(holes(painter.ink(hand, form, DENSITY, SIDE, TOP)) in allowed.get(form, {0}) for form in DIGITS)
         for hand in hands(64)
     ]
-    assert np.mean(right) > 0.85
+    assert np.mean(legible) > 0.85
 
 
-def test_painters_faces_are_as_frequent_as_in_the_world() -> None:
+def test_a_painted_face_is_chosen_exactly_where_one_is_requested() -> None:
     faces = installed_faces()
     assert faces.painted > 100
     fonts = len(faces.names) - faces.painted
@@ -109,7 +109,7 @@ def test_painters_faces_are_as_frequent_as_in_the_world() -> None:
 
 def test_another_world_has_other_painters_and_the_same_fonts() -> None:
     own = installed_faces()
-    other = atlas(None, load(Spec(without=("swelling",))), shared_cache())
+    swelling_free = atlas(None, load(Spec(without=("swelling",))), shared_cache())
     fonts = len(own.names) - own.painted
-    assert np.array_equal(own.distance[:fonts], other.distance[:fonts])
-    assert not np.array_equal(own.distance[fonts:][:50], other.distance[fonts:][:50])
+    assert np.array_equal(own.distance[:fonts], swelling_free.distance[:fonts])
+    assert not np.array_equal(own.distance[fonts:][:50], swelling_free.distance[fonts:][:50])

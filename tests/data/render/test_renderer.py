@@ -1,4 +1,4 @@
-"""The renderer of the built-in data set: what a seed means, and that labels match the images."""
+"""The renderer of the built-in data set: what a seed determines, and that labels match the images."""
 
 from __future__ import annotations
 
@@ -39,63 +39,63 @@ def drawn(
     return images, labels, groups
 
 
-def equal(one: Drawn, other: Drawn) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def equal(first: Drawn, second: Drawn) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 @pytest.fixture(scope="module")
-def several() -> Drawn:
+def large_set() -> Drawn:
     return drawn(8 * CHUNK)
 
 
 @pytest.fixture(scope="module")
-def some(several: Drawn) -> Drawn:
+def small_set(large_set: Drawn) -> Drawn:
     count = 2 * CHUNK + 100
-    images, labels, groups = (array[:count] for array in several)
+    images, labels, groups = (array[:count] for array in large_set)
     return images, labels, groups
 
 
-# What a seed means
+# What a seed determines
 
 
-def test_the_same_seed_gives_the_same_bits(some: Drawn) -> None:
-    images, labels, groups = (array[:300] for array in some)
+def test_the_same_seed_gives_the_same_bits(small_set: Drawn) -> None:
+    images, labels, groups = (array[:300] for array in small_set)
     assert equal(drawn(300), (images, labels, groups))
 
 
 @pytest.mark.parametrize("count", [1, CHUNK, CHUNK + 1])
-def test_a_longer_set_begins_with_the_shorter_one(some: Drawn, count: int) -> None:
-    images, labels, groups = (array[:count] for array in some)
+def test_a_longer_set_begins_with_the_shorter_one(small_set: Drawn, count: int) -> None:
+    images, labels, groups = (array[:count] for array in small_set)
     assert equal(drawn(count), (images, labels, groups))
 
 
 @pytest.mark.engine
-def test_rendering_in_processes_is_bit_identical(several: Drawn) -> None:
+def test_rendering_in_processes_is_bit_identical(large_set: Drawn) -> None:
     count = 2000 + 7  # enough for processes, and not a multiple of a chunk
-    images, labels, groups = several
+    images, labels, groups = large_set
     assert equal(drawn(count, workers=2), (images[:count], labels[:count], groups[:count]))
 
 
-def test_a_chunk_does_not_depend_on_what_was_drawn_before_it(some: Drawn) -> None:
+def test_a_chunk_does_not_depend_on_what_was_drawn_before_it(small_set: Drawn) -> None:
     images, labels, groups = render_chunk(0, "train", 1, 32, WORLD, installed_faces())
-    assert np.array_equal(images, some[0][CHUNK : 2 * CHUNK])
-    assert np.array_equal(labels, some[1][CHUNK : 2 * CHUNK, 0])
-    assert np.array_equal(groups, some[2][CHUNK : 2 * CHUNK] - some[2][CHUNK])
+    assert np.array_equal(images, small_set[0][CHUNK : 2 * CHUNK])
+    assert np.array_equal(labels, small_set[1][CHUNK : 2 * CHUNK, 0])
+    assert np.array_equal(groups, small_set[2][CHUNK : 2 * CHUNK] - small_set[2][CHUNK])
 
 
 @pytest.mark.parametrize(("seed", "part", "index"), [(1, "train", 0), (0, "test", 0), (0, "train", 1)])
-def test_seeds_parts_and_chunks_share_no_image(some: Drawn, seed: int, part: str, index: int) -> None:
-    first = {image.tobytes() for image in some[0][:CHUNK]}
+def test_seeds_parts_and_chunks_share_no_image(small_set: Drawn, seed: int, part: str, index: int) -> None:
+    first = {image.tobytes() for image in small_set[0][:CHUNK]}
     assert len(first) == CHUNK
     other, _, _ = render_chunk(seed, part, index, 32, WORLD, installed_faces())
     assert first.isdisjoint(image.tobytes() for image in other)
 
 
-# What is returned
+# Images, labels and groups
 
 
-def test_images_use_the_range_and_are_colored(some: Drawn) -> None:
-    images = some[0]
+def test_images_use_the_range_and_are_colored(small_set: Drawn) -> None:
+    images = small_set[0]
     assert images.min() < 10
     assert images.max() > 245
     assert 70 < images.mean() < 170
@@ -103,15 +103,15 @@ def test_images_use_the_range_and_are_colored(some: Drawn) -> None:
     assert np.abs(images[:, 0].astype(int) - images[:, 2]).mean() > 4
 
 
-def test_groups_count_from_0_and_are_consecutive_with_at_most_5_images(some: Drawn) -> None:
-    groups = some[2]
+def test_groups_count_from_0_and_are_consecutive_with_at_most_5_images(small_set: Drawn) -> None:
+    groups = small_set[2]
     assert groups[0] == 0
     assert set(np.diff(groups)) == {0, 1}
     assert np.bincount(groups).max() <= 5
 
 
-def test_crops_of_a_number_look_alike_and_those_of_neighboring_numbers_do_not(some: Drawn) -> None:
-    images, _, groups = some
+def test_crops_of_a_number_look_alike_and_those_of_neighboring_numbers_do_not(small_set: Drawn) -> None:
+    images, _, groups = small_set
     colors = images.mean(axis=(2, 3))
     step = np.abs(np.diff(colors, axis=0)).mean(axis=1)
     same = np.diff(groups) == 0
@@ -120,7 +120,7 @@ def test_crops_of_a_number_look_alike_and_those_of_neighboring_numbers_do_not(so
 
 def test_classes_and_lengths_follow_svhn() -> None:
     drawn_numbers = [chunk.numbers_of(numpy_generator(0, "lengths", i), WORLD)[0] for i in range(100)]
-    numbers = [number for some in drawn_numbers for number in some]
+    numbers = [number for batch in drawn_numbers for number in batch]
     classes = np.bincount(np.concatenate(numbers), minlength=10)
     official = [0.068, 0.189, 0.144, 0.116, 0.102, 0.094, 0.078, 0.076, 0.069, 0.064]
     np.testing.assert_allclose(classes / classes.sum(), official, atol=0.007)
@@ -149,7 +149,7 @@ def test_every_size_length_and_layout_is_drawn(size: int, length: int, kind: int
     assert crops.std() > 20
 
 
-def test_a_memory_map_is_filled_in_place(tmp_path: Path, some: Drawn) -> None:
+def test_a_memory_map_is_filled_in_place(tmp_path: Path, small_set: Drawn) -> None:
     images = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (50, 3, 32, 32))
     render(
         images,
@@ -160,7 +160,7 @@ def test_a_memory_map_is_filled_in_place(tmp_path: Path, some: Drawn) -> None:
         cache=shared_cache(),
     )
     images.flush()
-    assert np.array_equal(np.load(tmp_path / "x.npy"), some[0][:50])
+    assert np.array_equal(np.load(tmp_path / "x.npy"), small_set[0][:50])
 
 
 @pytest.mark.parametrize(
@@ -187,33 +187,33 @@ def boxed_ink(digits: np.ndarray, kind: int, world: World) -> tuple[np.ndarray, 
     faces = installed_faces()
     dice = Dice(numpy_generator(0, "boxed"), len(digits), world)
     numbers = scene.layout(dice, digits, kind, faces)
-    seen = scene.view(dice, numbers, 50)
-    fields = scene.distances(seen, numbers, faces)
-    shares = scene.boxes(seen.frames, numbers, scene.corners(numbers, faces)) / (fields.shape[:0:-1] * 2)
+    view = scene.view(dice, numbers, 50)
+    fields = scene.distances(view, numbers, faces)
+    shares = scene.boxes(view.frames, numbers, scene.corners(numbers, faces)) / (fields.shape[:0:-1] * 2)
     images = [Image.fromarray(field > 0).convert("RGB") for field in fields]
     pairs = zip(images, shares, strict=True)
     return np.stack([camera.crop(image, share, 40)[:, 0] > 127 for image, share in pairs]), numbers.face
 
 
-def read(ink: np.ndarray, face: int) -> int:
+def classify(ink: np.ndarray, face: int) -> int:
     """The digit of a face whose ink, resized to a square, overlaps most with bool (40, 40)."""
     faces = installed_faces()
     boxes = (faces.boxes[face] + np.array([0.8, 0.3, 0.8, 0.3])) * 40
     cells = [Image.fromarray(field > 0).convert("L") for field in faces.distance[face]]
-    forms = [
+    references = [
         np.asarray(cell.resize((40, 40), Image.Resampling.BILINEAR, box=tuple(box.clip(0, 64).tolist())))
         > 127
         for cell, box in zip(cells, boxes, strict=True)
     ]
-    best = int(np.argmax([(form & ink).sum() / (form | ink).sum() for form in forms]))
+    best = int(np.argmax([(reference & ink).sum() / (reference | ink).sum() for reference in references]))
     return {PLAIN_ONE: 1, FLAT_THREE: 3}.get(best, best)
 
 
 def test_pixels_behind_the_camera_have_finite_positions() -> None:
     frames = np.linalg.inv([[[1.0, 0, 0], [0, 1, 0], [-2, 0, 1]]])  # depth 0 at the first pixel, then less
-    seen = scene.look(frames, np.array([[4, 8]]), np.ones(1))
-    assert np.isfinite(seen.u).all()
-    assert np.isfinite(seen.v).all()
+    look = scene.look(frames, np.array([[4, 8]]), np.ones(1))
+    assert np.isfinite(look.u).all()
+    assert np.isfinite(look.v).all()
 
 
 @pytest.mark.parametrize(
@@ -222,34 +222,37 @@ def test_pixels_behind_the_camera_have_finite_positions() -> None:
 def test_each_box_contains_the_digit_of_its_label(length: int, kind: int) -> None:
     digits = np.random.default_rng(length).integers(0, 10, (30, length))
     upright = load(Spec(without=("bend", "italic", "tilt", "pose", "loose", "climb")))
-    for world, least in ((upright, 0.99), (WORLD, 0.7)):  # this classifier fails if digits lean or are bent
+    # this classifier fails if digits lean or are bent
+    for world, min_accuracy in ((upright, 0.99), (WORLD, 0.7)):
         inks, faces = boxed_ink(digits, kind, world)
         predicted = np.array(
-            [[read(ink, int(face)) for ink in row] for row, face in zip(inks, faces, strict=True)]
+            [[classify(ink, int(face)) for ink in row] for row, face in zip(inks, faces, strict=True)]
         )
-        assert (predicted == digits).mean() > least
+        assert (predicted == digits).mean() > min_accuracy
         assert (predicted == (digits + 1) % 10).mean() < 0.2
 
 
-def linear_reader(images: np.ndarray, classes: np.ndarray, train: int) -> float:
+def ridge_accuracy(images: np.ndarray, classes: np.ndarray, train: int) -> float:
     """Held-out accuracy of ridge regression on each pixel's difference from its image's middle."""
     gray = images.mean(axis=1).reshape(len(images), -1)
     pixels = np.abs(gray - np.median(gray, axis=1, keepdims=True))
     pixels = pixels / pixels.std(axis=1, keepdims=True)
     pixels -= pixels.mean(axis=0)
-    known, targets = pixels[:train], np.eye(10)[classes[:train]]
-    weights = np.linalg.solve(known.T @ known + 300 * np.eye(known.shape[1]), known.T @ (targets - 0.1))
+    train_pixels, targets = pixels[:train], np.eye(10)[classes[:train]]
+    weights = np.linalg.solve(
+        train_pixels.T @ train_pixels + 300 * np.eye(train_pixels.shape[1]), train_pixels.T @ (targets - 0.1)
+    )
     return float(((pixels[train:] @ weights).argmax(axis=1) == classes[train:]).mean())
 
 
-def test_labels_can_be_learned_from_the_images_but_not_easily(several: Drawn) -> None:
-    images, labels, groups = several
-    score = linear_reader(images, labels[:, 0], 1500)
+def test_labels_can_be_learned_from_the_images_but_not_easily(large_set: Drawn) -> None:
+    images, labels, groups = large_set
+    score = ridge_accuracy(images, labels[:, 0], 1500)
     assert 0.30 < score < 0.80
     mirrored = np.concatenate([labels[groups == group, 0][::-1] for group in range(groups[-1] + 1)])
-    assert linear_reader(images, mirrored, 1500) < score - 0.1, "order within a number makes no difference"
+    assert ridge_accuracy(images, mirrored, 1500) < score - 0.1, "order within a number makes no difference"
     shifted = np.roll(labels[:, 0], 1)
-    assert linear_reader(images, shifted, 1500) < 0.2
+    assert ridge_accuracy(images, shifted, 1500) < 0.2
 
 
 # Processes
@@ -279,7 +282,7 @@ if __name__ == "__main__":
 @pytest.mark.e2e
 @pytest.mark.skipif(os.name != "posix", reason="signals and process groups")
 @pytest.mark.parametrize(
-    ("lines", "how"),
+    ("lines", "sent_signal"),
     [
         (["child"] * 2, signal.SIGINT),
         (["child"] * 2 + [f"{CHUNK} False"], signal.SIGINT),
@@ -288,7 +291,7 @@ if __name__ == "__main__":
     ids=["Ctrl-C at the start", "Ctrl-C at work", "killed"],
 )
 def test_no_process_outlives_an_interrupted_or_killed_parent(
-    tmp_path: Path, lines: list[str], how: signal.Signals
+    tmp_path: Path, lines: list[str], sent_signal: signal.Signals
 ) -> None:
     """Send a signal after some lines of output. The children hold the pipe too, until all have ended."""
     script = tmp_path / "script.py"
@@ -305,7 +308,7 @@ def test_no_process_outlives_an_interrupted_or_killed_parent(
         assert parent.stdout is not None
         try:
             assert [parent.stdout.readline().rstrip() for _ in lines] == lines
-            if how == signal.SIGINT:
+            if sent_signal == signal.SIGINT:
                 os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: children get it, too
             else:
                 parent.kill()
@@ -314,6 +317,6 @@ def test_no_process_outlives_an_interrupted_or_killed_parent(
             os.killpg(parent.pid, signal.SIGKILL)
             raise
     assert parent.returncode != 0
-    if how == signal.SIGINT:
+    if sent_signal == signal.SIGINT:
         assert errors.count("Traceback") == 1
         assert errors.rstrip().endswith("KeyboardInterrupt")

@@ -1,4 +1,4 @@
-"""The renderer's whole photographs: what a seed means, how they are framed, requested numbers."""
+"""The renderer's whole photographs: what a seed determines, how they are framed, requested numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REAL = [  # boxes like SVHN's: left, top, right, bottom; width and height of the
 ]
 
 
-def some(
+def draw(
     count: int, *, seed: int = 0, part: str = "train", spec: Spec = STREET,
     numbers: list[RequestedNumber] | None = None, workers: int | None = 1,
 ) -> list[RenderedPhotograph]:  # fmt: skip
@@ -43,75 +43,75 @@ def some(
     )
 
 
-def equal(one: list[RenderedPhotograph], other: list[RenderedPhotograph]) -> bool:
-    return len(one) == len(other) and all(
+def equal(first: list[RenderedPhotograph], second: list[RenderedPhotograph]) -> bool:
+    return len(first) == len(second) and all(
         np.array_equal(a.image, b.image) and a.label == b.label and np.array_equal(a.boxes, b.boxes)
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(first, second, strict=True)
     )
 
 
-def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes (L, 4)."""
-    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
-    both = sides.clip(0).prod(axis=1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (one, other)]
-    return both / (areas[0] + areas[1] - both)
+    sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
+    intersection = sides.clip(0).prod(axis=1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
+    return intersection / (areas[0] + areas[1] - intersection)
 
 
 @pytest.fixture(scope="module")
-def several() -> list[RenderedPhotograph]:
-    return some(400)
+def photos() -> list[RenderedPhotograph]:
+    return draw(400)
 
 
-# What a seed means
+# What a seed determines
 
 
-def test_a_longer_set_begins_with_the_shorter_one(several: list[RenderedPhotograph]) -> None:
+def test_a_longer_set_begins_with_the_shorter_one(photos: list[RenderedPhotograph]) -> None:
     for count in (1, 130):
-        assert equal(some(count), several[:count])
+        assert equal(draw(count), photos[:count])
 
 
 @pytest.mark.parametrize("start", [0, 37, 301])
-def test_a_photograph_does_not_depend_on_its_batch(several: list[RenderedPhotograph], start: int) -> None:
-    for place in range(start, start + 12):
-        alone = whole_photographs.photographs(0, "train", place, 1, WORLD, installed_faces())
-        assert equal(alone, several[place : place + 1]), place
+def test_a_photograph_does_not_depend_on_its_batch(photos: list[RenderedPhotograph], start: int) -> None:
+    for index in range(start, start + 12):
+        alone = whole_photographs.photographs(0, "train", index, 1, WORLD, installed_faces())
+        assert equal(alone, photos[index : index + 1]), index
 
 
 @pytest.mark.engine
-def test_rendering_in_processes_is_bit_identical(several: list[RenderedPhotograph]) -> None:
-    assert equal(some(400, workers=2), several)
+def test_rendering_in_processes_is_bit_identical(photos: list[RenderedPhotograph]) -> None:
+    assert equal(draw(400, workers=2), photos)
 
 
 @pytest.mark.parametrize(("seed", "part"), [(1, "train"), (0, "test")])
-def test_seeds_and_parts_share_no_photograph(several: list[RenderedPhotograph], seed: int, part: str) -> None:
-    first = {photo.image.tobytes() for photo in several}
-    assert len(first) == len(several)
-    assert first.isdisjoint(photo.image.tobytes() for photo in some(20, seed=seed, part=part))
+def test_seeds_and_parts_share_no_photograph(photos: list[RenderedPhotograph], seed: int, part: str) -> None:
+    first = {photo.image.tobytes() for photo in photos}
+    assert len(first) == len(photos)
+    assert first.isdisjoint(photo.image.tobytes() for photo in draw(20, seed=seed, part=part))
 
 
 @pytest.mark.engine
-def test_few_results_wait_in_memory() -> None:
+def test_only_a_few_results_are_held_in_memory() -> None:
     class Jobs(list[int]):
-        taken = 0
+        started = 0
 
         def __iter__(self):  # type: ignore[no-untyped-def]
             for job in super().__iter__():
-                self.taken += 1
+                self.started += 1
                 yield job
 
     jobs = Jobs(range(-1000, 0))
     done = in_order(abs, jobs, 2)
     assert next(done) == 1000
-    assert jobs.taken < 20
+    assert jobs.started < 20
     assert list(done) == list(range(999, 0, -1))
 
 
 # Framing
 
 
-def test_boxes_lie_inside_the_image_and_images_use_the_full_range(several: list[RenderedPhotograph]) -> None:
-    for photo in several:
+def test_boxes_lie_inside_the_image_and_images_use_the_full_range(photos: list[RenderedPhotograph]) -> None:
+    for photo in photos:
         height, width, channels = photo.image.shape
         assert (photo.image.dtype, channels, photo.boxes.dtype) == (np.uint8, 3, np.float32)
         assert photo.boxes.shape == (len(photo.label), 4)
@@ -119,30 +119,30 @@ def test_boxes_lie_inside_the_image_and_images_use_the_full_range(several: list[
         assert (photo.boxes[:, 2:] <= (width, height)).all()
         assert (photo.boxes[:, 2:] - photo.boxes[:, :2] >= 1).all()
         assert photo.image.std() > 1
-    assert min(photo.image.min() for photo in several) < 10
-    assert max(photo.image.max() for photo in several) > 245
+    assert min(photo.image.min() for photo in photos) < 10
+    assert max(photo.image.max() for photo in photos) > 245
 
 
-def test_photographs_are_framed_like_svhns_training_part(several: list[RenderedPhotograph]) -> None:
+def test_photographs_are_framed_like_svhns_training_part(photos: list[RenderedPhotograph]) -> None:
     """Compared with the medians of the published boxes of 33,402 photographs."""
-    sizes = np.array([photo.image.shape[1::-1] for photo in several], float)
-    heights = np.array([np.median(photo.boxes[:, 3] - photo.boxes[:, 1]) for photo in several])
-    pairs = np.array([len(photo.label) == 2 for photo in several])
-    middle = np.array([photo.boxes[:, [0, 2]].mean() for photo in several])
+    sizes = np.array([photo.image.shape[1::-1] for photo in photos], float)
+    heights = np.array([np.median(photo.boxes[:, 3] - photo.boxes[:, 1]) for photo in photos])
+    pairs = np.array([len(photo.label) == 2 for photo in photos])
+    middle = np.array([photo.boxes[:, [0, 2]].mean() for photo in photos])
     assert np.median(sizes, axis=0) == pytest.approx([104, 47], rel=0.15)
     assert np.mean(sizes, axis=0) == pytest.approx([128, 57], rel=0.2)
     assert np.median(heights) == pytest.approx(30, rel=0.12)
     assert np.median(heights / sizes[:, 1]) == pytest.approx(0.67, abs=0.05)
     assert np.median(sizes[pairs, 0] / sizes[pairs, 1]) == pytest.approx(2.2, rel=0.06)
     assert np.median(middle / sizes[:, 0]) == pytest.approx(0.5, abs=0.03)
-    lengths = np.bincount([len(photo.label) for photo in several], minlength=6)[1:] / len(several)
+    lengths = np.bincount([len(photo.label) for photo in photos], minlength=6)[1:] / len(photos)
     np.testing.assert_allclose(lengths, [0.154, 0.542, 0.260, 0.043, 0.001], atol=0.08)
 
 
-def test_labels_are_readable_inside_their_boxes(several: list[RenderedPhotograph]) -> None:
+def test_digits_are_legible_inside_their_boxes(photos: list[RenderedPhotograph]) -> None:
     """The middle column of a 1 has one tone, unlike other digits'; misplaced boxes or labels break this."""
     spreads: dict[bool, list[float]] = {True: [], False: []}
-    for photo in several:
+    for photo in photos:
         for digit, box in zip(photo.label, photo.boxes, strict=True):
             left, top, right, bottom = box.round().astype(int)
             ink = photo.image[top + 1 : bottom - 1, (left + right) // 2].mean(axis=-1)
@@ -157,7 +157,7 @@ def test_labels_are_readable_inside_their_boxes(several: list[RenderedPhotograph
 
 def test_digits_fill_the_requested_boxes() -> None:
     numbers = [RequestedNumber(label, np.array(boxes), size) for label, boxes, size in REAL * 5]
-    drawn = some(len(numbers), numbers=numbers)
+    drawn = draw(len(numbers), numbers=numbers)
     for number, photo in zip(numbers, drawn, strict=True):
         assert photo.label == number.label
         assert photo.image.shape[1::-1] == number.size
@@ -170,7 +170,7 @@ def test_ink_is_inside_the_requested_box_and_nowhere_else() -> None:
     """Thresholds images of digits on a bare wall; the ink is within two pixels on each side."""
     box = (20, 12, 52, 60)
     for digit in range(10):
-        (photo,) = some(
+        (photo,) = draw(
             1, seed=digit, spec=BARE, numbers=[RequestedNumber((digit,), np.array([box]), (90, 80))]
         )
         gray = photo.image.astype(float).mean(axis=-1)
@@ -183,7 +183,7 @@ def test_ink_is_inside_the_requested_box_and_nowhere_else() -> None:
 
 def test_without_a_size_the_image_has_room_on_all_sides() -> None:
     numbers = [RequestedNumber(label, np.array(boxes)) for label, boxes, _ in REAL]
-    for photo, number in zip(some(len(REAL), numbers=numbers), numbers, strict=True):
+    for photo, number in zip(draw(len(REAL), numbers=numbers), numbers, strict=True):
         height, width = photo.image.shape[:2]
         right, bottom = number.boxes[:, 2:].max(axis=0)
         left = number.boxes[:, 0].min()
@@ -193,8 +193,8 @@ def test_without_a_size_the_image_has_room_on_all_sides() -> None:
 
 def test_a_requested_number_does_not_depend_on_other_requests() -> None:
     numbers = [RequestedNumber(label, np.array(boxes), size) for label, boxes, size in REAL]
-    together = some(len(numbers), numbers=numbers)
-    assert equal(some(3, numbers=numbers[:3]), together[:3])
+    all_photos = draw(len(numbers), numbers=numbers)
+    assert equal(draw(3, numbers=numbers[:3]), all_photos[:3])
 
 
 side = st.floats(-60, 260, width=32)
@@ -210,7 +210,7 @@ def test_any_boxes_give_an_image(
 ) -> None:
     """Without width, upside down, or outside the image: clipped to it, at least a pixel wide and high."""
     number = RequestedNumber(tuple(row[0] for row in rows), np.array([row[1:] for row in rows]), size)
-    (photo,) = some(1, numbers=[number])
+    (photo,) = draw(1, numbers=[number])
     height, width = photo.image.shape[:2]
     assert size is None or (width, height) == size
     assert np.isfinite(photo.boxes).all()
@@ -223,7 +223,7 @@ BOX = np.array([[1.0, 2.0, 5.0, 9.0]])
 
 
 @pytest.mark.parametrize(
-    ("number", "says"),
+    ("number", "message"),
     [
         (RequestedNumber((), np.empty((0, 4))), "at least one"),
         (RequestedNumber((10,), BOX), "0 to 9"),
@@ -235,11 +235,11 @@ BOX = np.array([[1.0, 2.0, 5.0, 9.0]])
         (RequestedNumber((1,), BOX, (LARGEST + 1, 5)), "wide and high"),
     ],
 )
-def test_invalid_requests_are_refused(number: RequestedNumber, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        some(1, numbers=[number])
+def test_invalid_requests_are_refused(number: RequestedNumber, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw(1, numbers=[number])
 
 
 def test_the_number_of_requests_must_match_the_count() -> None:
     with pytest.raises(ValueError, match="1 numbers"):
-        some(2, numbers=[RequestedNumber((1,), BOX)])
+        draw(2, numbers=[RequestedNumber((1,), BOX)])

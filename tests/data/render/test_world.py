@@ -59,12 +59,15 @@ def test_choices_have_the_order_that_the_code_relies_on() -> None:
 def test_every_entry_is_drawn_and_every_draw_has_an_entry() -> None:
     """A distribution that the renderer never draws from would have no effect."""
     source = "".join(path.read_text() for path in SYNTH.glob("*.py"))
-    asked = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', source))
-    asked |= {f"exposure.{channel}" for channel in ("red", "green", "blue")} | {"wall.tint", "ink.tint"}
-    known = {f"{factor}.{name}" for factor, entries in WORLD.factors.items() for name in entries}
-    assert {name for name in known if not name.endswith(".chance")} <= asked
-    happens = set(re.findall(r'happens\("([a-z_]+)"\)', source)) | {"plain_one", "flat_three"}
-    assert happens == {factor for factor, entries in WORLD.factors.items() if "chance" in entries}
+    drawn_entries = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', source))
+    drawn_entries |= {f"exposure.{channel}" for channel in ("red", "green", "blue")} | {
+        "wall.tint",
+        "ink.tint",
+    }
+    entry_names = {f"{factor}.{name}" for factor, entries in WORLD.factors.items() for name in entries}
+    assert {name for name in entry_names if not name.endswith(".chance")} <= drawn_entries
+    chances = set(re.findall(r'happens\("([a-z_]+)"\)', source)) | {"plain_one", "flat_three"}
+    assert chances == {factor for factor, entries in WORLD.factors.items() if "chance" in entries}
 
 
 def test_every_factor_has_a_comment() -> None:
@@ -90,34 +93,38 @@ def test_every_factor_can_be_left_out_and_changes_the_images(factor: str) -> Non
     always = ("plate", "screws", "ledge", "defocus", "swelling", factor)
     specs = Spec(always=always), Spec(without=(factor,), always=always)
     if factor == "number":
-        one, other = (numbers_of(numpy_generator(0, "numbers"), load(spec))[1].tolist() for spec in specs)
-        assert one != other
+        with_factor, without_factor = (
+            numbers_of(numpy_generator(0, "numbers"), load(spec))[1].tolist() for spec in specs
+        )
+        assert with_factor != without_factor
     elif factor in ("photograph", "off_centre", "thing"):
-        one, other = (
+        with_factor, without_factor = (
             [photo.image.tolist() for photo in photographs(0, "whole", 0, 8, load(spec), installed_faces())]
             for spec in specs
         )
-        assert one != other
+        assert with_factor != without_factor
     elif factor in OF_A_HAND:
-        one, other = (hands(Dice(numpy_generator(0, "hands"), 64, load(spec))) for spec in specs)
-        assert one != other
+        with_factor, without_factor = (
+            hands(Dice(numpy_generator(0, "hands"), 64, load(spec))) for spec in specs
+        )
+        assert with_factor != without_factor
     else:
-        one, other = map(make_images, specs)
-        assert (one != other).any()
+        with_factor, without_factor = map(make_images, specs)
+        assert (with_factor != without_factor).any()
 
 
 def test_leaving_out_a_factor_does_not_change_the_other_draws() -> None:
-    one, other = (
+    with_factor, without_factor = (
         Dice(numpy_generator(0, "same"), 5, load(spec)) for spec in (STREET, Spec(without=("pose", "plate")))
     )
-    for dice in (one, other):
+    for dice in (with_factor, without_factor):
         dice.happens("plate")
         dice.draw("pose.turn")
         dice.choose("number.length")
-    np.testing.assert_array_equal(one.share(), other.share())
+    np.testing.assert_array_equal(with_factor.share(), without_factor.share())
 
 
-def test_without_the_pose_the_camera_stands_straight() -> None:
+def test_without_the_pose_the_camera_is_not_turned() -> None:
     assert not drawn(load(Spec(without=("pose",))), "pose.turn").any()
 
 
@@ -133,7 +140,7 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("plate: {chance: 2}", "between 0 and 1"),
         ("plate: {corner: [1, 0]}", "low is above high"),
@@ -151,14 +158,14 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
         ("\udcff", "not YAML"),
     ],
 )
-def test_an_invalid_file_is_refused_with_the_reason(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_file_is_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "world.yaml"
     file.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         load(Spec(file=file))
 
 
-def test_missing_factors_and_files_are_named(tmp_path: Path) -> None:
+def test_the_message_names_missing_factors_and_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
         Spec(file=tmp_path / "none.yaml").digest()
     with pytest.raises(UsageError, match="no factor 'plates'"):
@@ -167,7 +174,7 @@ def test_missing_factors_and_files_are_named(tmp_path: Path) -> None:
         Spec(fonts=tmp_path).digest()
 
 
-def test_the_digest_tells_worlds_apart(tmp_path: Path) -> None:
+def test_different_worlds_have_different_digests(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("plate: {chance: 1}")
     (tmp_path / "b.yaml").write_text("plate: {chance: 0}")
     (tmp_path / "fonts").mkdir()

@@ -26,8 +26,8 @@ def make_image(path: Path, value: int) -> None:
     Image.new("RGB", (10, 9), (value, value, value)).save(path)
 
 
-def load(root: Path, **more: bool) -> DataSet:
-    return source.load(root, FRAMING, cache=Cache(root.parent / "cache"), **more)
+def load(root: Path, **options: bool) -> DataSet:
+    return source.load(root, FRAMING, cache=Cache(root.parent / "cache"), **options)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_class_folders_give_single_digits(root: Path) -> None:
     assert data.val is None
 
 
-def test_other_files_are_left_out_and_counted(
+def test_files_that_are_not_images_are_left_out_and_counted(
     root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Hydra, in another test, may silence it.
@@ -84,11 +84,11 @@ def test_parts_can_have_their_own_folders(root: Path) -> None:
     assert len({int(part.groups[0]) for part in (data.train, data.val, data.test)}) == 3
 
 
-@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
-def test_labels_keep_their_leading_zeros(root: Path, start: bytes, end: str) -> None:
-    text = end.join(["file,label", "b.png,007", "sub/c.png,12", "", '"a.png",0', ""])
-    with_csv(root, start + text.encode(), ("a.png", "b.png", "sub/c.png"))
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_labels_keep_their_leading_zeros(root: Path, bom: bytes, newline: str) -> None:
+    text = newline.join(["file,label", "b.png,007", "sub/c.png,12", "", '"a.png",0', ""])
+    with_csv(root, bom + text.encode(), ("a.png", "b.png", "sub/c.png"))
     data = load(root)
     assert numbers(data) == ["007", "12", "0"]
     assert data.train.labels.shape == (3, 3)
@@ -128,12 +128,12 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD.keys())
-def test_a_bad_csv_is_one_data_error(root: Path, content: str | bytes, words: str) -> None:
+@pytest.mark.parametrize(("content", "message"), BAD.values(), ids=BAD.keys())
+def test_a_bad_csv_is_one_data_error(root: Path, content: str | bytes, message: str) -> None:
     with_csv(root, content)
     with pytest.raises(DataError) as caught:
         load(root)
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert str(root) in caught.value.message
     assert caught.value.hint
     assert len(caught.value.message) < 300
@@ -150,7 +150,7 @@ def test_other_layouts_are_refused(root: Path) -> None:
         load(root)
 
 
-def test_your_own_images_have_no_boxes_to_crop_by(root: Path) -> None:
+def test_cropping_to_boxes_is_refused_as_the_users_own_images_have_none(root: Path) -> None:
     make_image(root / "4" / "a.png", 1)
     with pytest.raises(DataError, match="no boxes") as caught:
         source.load(root, Framing(8, 8, "boxes"), cache=Cache(root.parent / "cache"))

@@ -23,7 +23,7 @@ WHOLE = Framing(12, 20)
 ROW = fields((0, 7), ((1.0, 2.0, 5.0, 9.0), (6.0, 2.0, 11.0, 9.5)))
 
 
-def written(path: Path, content: Any) -> Path:
+def write(path: Path, content: Any) -> Path:
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
 
@@ -43,7 +43,7 @@ def test_the_validation_part_may_be_missing(tmp_path: Path) -> None:
 
 
 def test_floats_are_accepted(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.json", {"a.png": ROW | {"label": [0.0, 7]}})
+    path = write(tmp_path / "a.json", {"a.png": ROW | {"label": [0.0, 7]}})
     assert mchar_json.read(path) == [("a.png", (0, 7), ((1.0, 2.0, 5.0, 9.0), (6.0, 2.0, 11.0, 9.5)))]
 
 
@@ -83,25 +83,25 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD.keys())
-def test_a_bad_label_file_is_one_data_error(tmp_path: Path, content: Any, words: str) -> None:
+@pytest.mark.parametrize(("content", "message"), BAD.values(), ids=BAD.keys())
+def test_a_bad_label_file_is_one_data_error(tmp_path: Path, content: Any, message: str) -> None:
     path = tmp_path / "a.json"
     if content is None:
         path.write_bytes(b"\xff\xfe\x00")
     else:
-        written(path, content)
+        write(path, content)
     with pytest.raises(DataError, match=r"a\.json") as caught:
         mchar_json.read(path)
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert caught.value.hint
     assert len(caught.value.message) < 400
 
 
-@pytest.mark.parametrize("gone", ["mchar_train.json", "mchar_train"])
-def test_missing_files_are_named_with_their_path(tmp_path: Path, gone: str) -> None:
+@pytest.mark.parametrize("missing", ["mchar_train.json", "mchar_train"])
+def test_the_message_names_missing_files_with_their_path(tmp_path: Path, missing: str) -> None:
     write_mchar(tmp_path, "train", 2, 0)
-    (tmp_path / gone).rename(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=f"/{gone}'"):
+    (tmp_path / missing).rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=f"/{missing}'"):
         mchar.load(tmp_path, WHOLE, cache=Cache(tmp_path / "cache"))
 
 
@@ -114,17 +114,17 @@ texts = files.map(json.dumps) | st.text(max_size=30)
 
 
 @settings(max_examples=200, deadline=None)
-@given(content=texts, spoil=st.integers(0, 10**6), sign=st.integers(0, 255))
-@example(content=json.dumps({"a.png": ROW}), spoil=3, sign=0)
+@given(content=texts, position=st.integers(0, 10**6), byte=st.integers(0, 255))
+@example(content=json.dumps({"a.png": ROW}), position=3, byte=0)
 def test_a_malformed_label_file_is_refused_or_read(
-    tmp_path_factory: pytest.TempPathFactory, content: str, spoil: int, sign: int
+    tmp_path_factory: pytest.TempPathFactory, content: str, position: int, byte: int
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "mchar"
     folder.mkdir(exist_ok=True)
     for raw in (content, json.dumps({"a.png": ROW})):
         data = bytearray(raw.encode("utf-8", "surrogatepass") or b" ")
         if raw is not content:
-            data[spoil % len(data)] = sign
+            data[position % len(data)] = byte
         (folder / "mchar_train.json").write_bytes(data)
         try:
             labels = mchar_json.read(folder / "mchar_train.json")
@@ -138,14 +138,14 @@ def test_a_bad_file_leaves_no_partial_cache(tmp_path: Path) -> None:
     write_mchar(tmp_path, "train", 3, 0)
     for content, _ in BAD.values():
         if content is not None:
-            written(tmp_path / "mchar_train.json", content)
+            write(tmp_path / "mchar_train.json", content)
             with pytest.raises(DataError):
                 mchar.load(tmp_path, WHOLE, cache=Cache(tmp_path / "cache"))
             assert leftovers(tmp_path / "cache") == []
 
 
 @pytest.mark.skipif(not (REAL / "labels").is_dir(), reason=f"no real data in {REAL}")
-def test_the_contest_s_own_files_are_read() -> None:
+def test_the_contests_own_files_are_read() -> None:
     labels = mchar_json.read(REAL / "labels" / "mchar_train.json")
     lengths = [len(label) for _, label, _ in labels]
     assert [lengths.count(length) for length in range(1, 7)] == [4636, 16262, 7813, 1280, 8, 1]

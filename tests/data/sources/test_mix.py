@@ -77,12 +77,12 @@ def test_rendered_images_are_used_equally_often(size: int, count: int, epochs: i
 
 def test_an_epochs_images_do_not_depend_on_earlier_epochs() -> None:
     data = DataSet("x", digits(50), "x", extra_train=digits(30, RENDERED), share=0.5)
-    with training_images(data, np.arange(50), 4, CPU) as one:
-        all_of_them = [epoch_of(one, 0, epoch, 16) for epoch in range(4)]
-    with training_images(data, np.arange(50), 4, CPU) as other:
-        assert epoch_of(other, 0, 2, 16) == all_of_them[2]
-        assert epoch_of(other, 1, 2, 16) != all_of_them[2]
-    assert all_of_them[0] != all_of_them[1]
+    with training_images(data, np.arange(50), 4, CPU) as training:
+        epochs = [epoch_of(training, 0, epoch, 16) for epoch in range(4)]
+    with training_images(data, np.arange(50), 4, CPU) as fresh_training:
+        assert epoch_of(fresh_training, 0, 2, 16) == epochs[2]
+        assert epoch_of(fresh_training, 1, 2, 16) != epochs[2]
+    assert epochs[0] != epochs[1]
 
 
 def test_images_and_labels_stay_together() -> None:
@@ -105,20 +105,20 @@ def test_the_fingerprint_covers_both_parts_and_validation_images_are_real(tmp_pa
         write_mat(tmp_path / "d", part, 40, seed)
     cache = Cache(tmp_path / "cache")
     real = svhn.load(tmp_path / "d", check_md5=False, cache=cache)
-    kinds = [{}, {"seed": 1}, {"n_rendered": 30}, {"share": 0.0}]
-    made = [
-        add_rendered(real, **{"share": 0.5, "n_rendered": 20, "seed": 0, "cache": cache} | kind)
-        for kind in kinds
+    variants = [{}, {"seed": 1}, {"n_rendered": 30}, {"share": 0.0}]
+    mixes = [
+        add_rendered(real, **{"share": 0.5, "n_rendered": 20, "seed": 0, "cache": cache} | variant)
+        for variant in variants
     ]
-    assert len({data.fingerprint for data in made}) == len(kinds)
-    assert made[3].fingerprint == real.fingerprint
-    assert all(data.train is real.train and data.test is real.test for data in made)
-    assert made[0].extra_train is not None
-    assert made[0].extra_train.shape == real.train.shape
-    assert (len(made[2].extra_train or ()), made[3].extra_train) == (30, None)
+    assert len({data.fingerprint for data in mixes}) == len(variants)
+    assert mixes[3].fingerprint == real.fingerprint
+    assert all(data.train is real.train and data.test is real.test for data in mixes)
+    assert mixes[0].extra_train is not None
+    assert mixes[0].extra_train.shape == real.train.shape
+    assert (len(mixes[2].extra_train or ()), mixes[3].extra_train) == (30, None)
 
 
-def test_a_size_that_cannot_be_rendered_is_refused(tmp_path: Path) -> None:
+def test_an_image_size_that_cannot_be_rendered_is_refused(tmp_path: Path) -> None:
     small = DataSet("svhn", digits(20), "x")
     with pytest.raises(DataError, match="are 1x1"):
         add_rendered(small, share=0.5, n_rendered=20, seed=0, cache=Cache(tmp_path))
@@ -131,25 +131,25 @@ SMALL = ["data.root=d", "data.check_md5=false", "threads=1", "device=cpu", "epoc
 
 
 @pytest.fixture
-def place(folder: Path) -> Path:
+def data_folder(folder: Path) -> Path:
     """A current folder with files in the official layout in `d`."""
     for part, count, seed in (("train", 120, 0), ("test", 30, 1)):
         write_mat(folder / "d", part, count, seed)
     return folder
 
 
-def train(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, Any], str]:
-    code = cli.main(["train", "--json", *SMALL, *words])
+def train(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[dict[str, Any], str]:
+    code = cli.main(["train", "--json", *SMALL, *args])
     out, err = capsys.readouterr()
     assert code == 0, err
     return json.loads(out), err
 
 
 def test_a_mixed_run_reports_its_parts_and_validates_on_real_images(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    data_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["data=mix", "data.n_rendered=50", "model=linear", "split=kfold", "jobs=1", "split.k=3"]
-    summary, err = train(capsys, *words, "data.share=0.25")
+    args = ["data=mix", "data.n_rendered=50", "model=linear", "split=kfold", "jobs=1", "split.k=3"]
+    summary, err = train(capsys, *args, "data.share=0.25")
     assert "mix: 120 real + 50 rendered training, 30 test images" in err
     assert "25% of each batch is rendered" in err
     for fold in summary["folds"]:
@@ -163,26 +163,28 @@ def test_a_mixed_run_reports_its_parts_and_validates_on_real_images(
     assert json.loads(capsys.readouterr().out)["val"]["n"] == summary["folds"][0]["n_val"]
 
 
-def test_a_share_of_one_half_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["data=mix", "data.n_rendered=20", "model=linear", "epochs=1"]
-    _, err = train(capsys, *words)
+def test_a_share_of_one_half_is_reported_in_words(
+    data_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["data=mix", "data.n_rendered=20", "model=linear", "epochs=1"]
+    _, err = train(capsys, *args)
     assert "half of each batch is rendered" in err
 
 
 def test_a_share_of_0_is_bit_identical_to_the_real_data(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    data_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def bits(*words: str) -> list[Any]:
-        summary, _ = train(capsys, *words, "model=cnn", "model.width=0.25", "reg=strong")
+    def bits(*args: str) -> list[Any]:
+        summary, _ = train(capsys, *args, "model=cnn", "model.width=0.25", "reg=strong")
         run = Path(summary["run_dir"])
-        kept = checkpoint.digest(checkpoint.load(run / "last.pt")["state"])
-        return [kept, *((run / name).read_bytes() for name in ("metrics.csv", "val_predictions.csv"))]
+        digest = checkpoint.digest(checkpoint.load(run / "last.pt")["state"])
+        return [digest, *((run / name).read_bytes() for name in ("metrics.csv", "val_predictions.csv"))]
 
     real = bits("data=svhn")
     assert bits("data=mix", "data.share=0") == real
     assert bits("data=mix", "data.share=0.3", "data.n_rendered=20") != real
 
 
-def test_a_share_of_1_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_share_of_1_is_refused(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "data=mix", "data.share=1"]) == 2
     assert "data.share=1.0: must be 0 or more, below 1" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Whole numbers with `svhn train` and `svhn eval`: their scores, and weights of positions."""
+"""Whole numbers with `svhn train` and `svhn eval`: their scores, and position weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def digits(n, seed):
 
 register("data", Bars, lambda config, sources: DataSet("bars", digits(300, 0), "bars", test=digits(80, 1)))
 """
-WORDS = ["plugins=[bars]", "data=bars", "model=linear", "reg=none", "epochs=15", "lr=1e-2", "threads=1"]
+ARGS = ["plugins=[bars]", "data=bars", "model=linear", "reg=none", "epochs=15", "lr=1e-2", "threads=1"]
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def bars(folder: Path, plugin: Callable[[str, str], None]) -> Path:
     return folder
 
 
-def train(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    assert cli.main(["train", "--json", *WORDS, *words]) == 0
+def train(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
+    assert cli.main(["train", "--json", *ARGS, *args]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -62,29 +62,27 @@ def predictions(run: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_scores_of_numbers_match_the_strings_in_the_predictions(
-    bars: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_scores_match_the_predicted_strings(bars: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary = train(capsys)
     rows, score = predictions(summary["run_dir"]), summary["val"]
-    right = [row["label"] == row["prediction"] for row in rows]
-    assert 0 < score["accuracy"] == sum(right) / len(rows) < 1
+    correct = [row["label"] == row["prediction"] for row in rows]
+    assert 0 < score["accuracy"] == sum(correct) / len(rows) < 1
     assert score["length_accuracy"] == sum(len(row["label"]) == len(row["prediction"]) for row in rows) / len(
         rows
     )
     assert score["accuracy"] < score["digit_accuracy"] < 1
     for length, part in score["by_length"].items():
-        of_it = [hit for row, hit in zip(rows, right, strict=True) if len(row["label"]) == int(length)]
-        assert part == {"n": len(of_it), "accuracy": sum(of_it) / len(of_it)}
+        hits = [hit for row, hit in zip(rows, correct, strict=True) if len(row["label"]) == int(length)]
+        assert part == {"n": len(hits), "accuracy": sum(hits) / len(hits)}
     assert cli.main(["eval", summary["run_dir"], "part=val", "plugins=[bars]", "--json"]) == 0
-    again = json.loads(capsys.readouterr().out)["val"]
-    assert {name: again[name] for name in score} == score
+    evaluated = json.loads(capsys.readouterr().out)["val"]
+    assert {name: evaluated[name] for name in score} == score
 
 
-def test_the_final_table_shows_digits_lengths_and_each_length(
+def test_the_final_table_has_the_accuracy_of_digits_of_lengths_and_by_length(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *WORDS]) == 0
+    assert cli.main(["train", *ARGS]) == 0
     assert cli.main(["eval", "latest", "plugins=[bars]"]) == 0
     out = capsys.readouterr().out
     for part, times in (("train", 1), ("val", 1), ("test", 2)):
@@ -93,10 +91,10 @@ def test_the_final_table_shows_digits_lengths_and_each_length(
     assert "1: " in out
 
 
-def test_over_folds_digits_and_lengths_have_a_mean_too(
+def test_digit_and_length_accuracies_are_averaged_over_folds(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *WORDS, "split=kfold", "jobs=1", "split.k=2", "hydra.run.dir=run"]) == 0
+    assert cli.main(["train", *ARGS, "split=kfold", "jobs=1", "split.k=2", "hydra.run.dir=run"]) == 0
     output = " ".join(capsys.readouterr().out.split())
     summary = json.loads((bars / "run" / "summary.json").read_text())
     for part in ("val", "test"):
@@ -106,42 +104,44 @@ def test_over_folds_digits_and_lengths_have_a_mean_too(
         assert f"mean {part} digit accuracy" in output
 
 
-def test_a_head_that_starts_from_the_shares_of_the_classes_starts_at_their_entropy(
+def test_with_biases_from_class_frequencies_the_initial_loss_is_their_entropy(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["epochs=1", "lr=1e-12", "model=mlp", "model.widths=[]"]
-    plain, ready = (train(capsys, *words, f"model.init_bias={value}") for value in ("false", "true"))
-    rows = predictions(ready["run_dir"])
+    args = ["epochs=1", "lr=1e-12", "model=mlp", "model.widths=[]"]
+    default_init, frequency_init = (
+        train(capsys, *args, f"model.init_bias={value}") for value in ("false", "true")
+    )
+    rows = predictions(frequency_init["run_dir"])
     entropies = []
-    for place in range(3):
-        counts = Counter((*row["label"], *[""] * 3)[place] for row in rows)
+    for position in range(3):
+        counts = Counter((*row["label"], *[""] * 3)[position] for row in rows)
         entropies.append(-sum(n / len(rows) * math.log(n / len(rows)) for n in counts.values()))
-    loss = ready["val"]["loss"]
+    loss = frequency_init["val"]["loss"]
     assert sum(entropies) / 3 < loss < sum(entropies) / 3 + 0.3  # untrained weights add some noise
-    assert loss < plain["val"]["loss"] - 0.3
+    assert loss < default_init["val"]["loss"] - 0.3
 
 
 def test_position_weights_affect_training_and_not_validation(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain, last = train(capsys), train(capsys, "reg.position_weights=[1e-6, 1e-6, 1]")
-    assert last["last"]["train_loss"] != plain["last"]["train_loss"]
-    rows = predictions(last["run_dir"])
-    logs = [[], [], []]
+    plain, weighted = train(capsys), train(capsys, "reg.position_weights=[1e-6, 1e-6, 1]")
+    assert weighted["last"]["train_loss"] != plain["last"]["train_loss"]
+    rows = predictions(weighted["run_dir"])
+    log_losses = [[], [], []]
     for row in rows:
-        for place, k in enumerate([*map(int, row["label"]), 10, 10][:3]):
-            logs[place].append(-math.log(float(row[f"p{place}_{k}"])))
-    means = [sum(losses) / len(rows) for losses in logs]
+        for position, k in enumerate([*map(int, row["label"]), 10, 10][:3]):
+            log_losses[position].append(-math.log(float(row[f"p{position}_{k}"])))
+    means = [sum(losses) / len(rows) for losses in log_losses]
     assert means[2] < min(means[:2])
-    assert last["val"]["loss"] == pytest.approx(sum(means) / 3, rel=1e-4)
+    assert weighted["val"]["loss"] == pytest.approx(sum(means) / 3, rel=1e-4)
 
 
 def test_weights_for_another_number_of_positions_are_refused(
     bars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *WORDS, "reg.position_weights=[1, 2]"]) == 2
+    assert cli.main(["train", *ARGS, "reg.position_weights=[1, 2]"]) == 2
     err = capsys.readouterr().err
     assert "reg.position_weights has 2 weights" in err
     assert "3 positions" in err
-    assert cli.main(["train", *WORDS, "reg.position_weights=[1, 0, 1]"]) == 2
+    assert cli.main(["train", *ARGS, "reg.position_weights=[1, 0, 1]"]) == 2
     assert "reg.position_weights=0.0: must be above 0" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Photographs are decoded into the cache once, whatever kills it; and broken ones are reported."""
+"""Photographs are decoded into the cache once, even if decoding is killed; broken ones are reported."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def part(folder: Path, labels: list[Row]) -> PhotographPart:
     )
 
 
-def written(root: Path, n: int = N) -> dict[str, PhotographPart]:
+def write_parts(root: Path, n: int = N) -> dict[str, PhotographPart]:
     for seed, name in enumerate(("train", "test")):
         write_images(root / name, rows(n, seed), seed)
     return {name: part(root / name, rows(n, seed)) for seed, name in enumerate(("train", "test"))}
 
 
-def load(root: Path, parts: dict[str, PhotographPart], framing: Framing = FRAMING, **more: Any) -> DataSet:
-    return photograph_files.load("some", parts, framing, cache=Cache(root / "cache"), **more)
+def load(root: Path, parts: dict[str, PhotographPart], framing: Framing = FRAMING, **options: Any) -> DataSet:
+    return photograph_files.load("some", parts, framing, cache=Cache(root / "cache"), **options)
 
 
 def content(cache: Path) -> dict[str, bytes]:
@@ -51,7 +51,7 @@ def content(cache: Path) -> dict[str, bytes]:
 
 
 def test_images_match_framing_and_labels_match_the_file(tmp_path: Path) -> None:
-    data = load(tmp_path, written(tmp_path))
+    data = load(tmp_path, write_parts(tmp_path))
     assert data.framing == FRAMING
     for seed, digits in enumerate((data.train, data.test)):
         labels = rows(N, seed)
@@ -66,7 +66,7 @@ def test_images_match_framing_and_labels_match_the_file(tmp_path: Path) -> None:
 
 
 def test_groups_are_distinct_across_parts(tmp_path: Path) -> None:
-    data = load(tmp_path, written(tmp_path))
+    data = load(tmp_path, write_parts(tmp_path))
     assert data.train.groups.tolist() == list(range(N))
     assert data.test.groups.tolist() == list(range(N, 2 * N))
 
@@ -89,10 +89,10 @@ def never() -> list[PhotographFile]:
 
 
 def test_photographs_are_decoded_once(tmp_path: Path) -> None:
-    parts = written(tmp_path)
-    mark = load(tmp_path, parts).fingerprint
-    again = {name: PhotographPart(each.files, never) for name, each in parts.items()}
-    assert load(tmp_path, again).fingerprint == mark
+    parts = write_parts(tmp_path)
+    fingerprint = load(tmp_path, parts).fingerprint
+    cached = {name: PhotographPart(part.files, never) for name, part in parts.items()}
+    assert load(tmp_path, cached).fingerprint == fingerprint
 
 
 def replace_image(root: Path) -> None:
@@ -109,7 +109,7 @@ def remove_image(root: Path) -> None:
 
 @pytest.mark.parametrize("change", [replace_image, add_image, remove_image])
 def test_changed_files_are_read_again(tmp_path: Path, change: Callable[[Path], None]) -> None:
-    parts = written(tmp_path)
+    parts = write_parts(tmp_path)
     load(tmp_path, parts)
     change(tmp_path)
     with pytest.raises(AssertionError, match="read again"):
@@ -117,12 +117,12 @@ def test_changed_files_are_read_again(tmp_path: Path, change: Callable[[Path], N
 
 
 @pytest.mark.parametrize("framing", [Framing(12, 20), Framing(12, 21, "boxes", 0.1, 0.1)])
-def test_another_framing_is_another_set(tmp_path: Path, framing: Framing) -> None:
-    parts = written(tmp_path)
-    one, other = load(tmp_path, parts), load(tmp_path, parts, framing)
-    assert other.train.shape == (3, *framing.stored)
-    assert one.fingerprint != other.fingerprint
-    assert load(tmp_path, parts).fingerprint == one.fingerprint
+def test_another_framing_makes_another_set(tmp_path: Path, framing: Framing) -> None:
+    parts = write_parts(tmp_path)
+    original, reframed = load(tmp_path, parts), load(tmp_path, parts, framing)
+    assert reframed.train.shape == (3, *framing.stored)
+    assert original.fingerprint != reframed.fingerprint
+    assert load(tmp_path, parts).fingerprint == original.fingerprint
 
 
 @pytest.mark.engine
@@ -140,7 +140,7 @@ def test_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
     assert files[1] == files[2]
 
 
-# ----------------------------------------------------------------------------- killed, and gone on with
+# ----------------------------------------------------------------------------- killed and resumed
 
 KILLED_AT_EVERY_STEP = """
 import itertools, os, signal, sys
@@ -155,12 +155,12 @@ data, out = map(Path, sys.argv[1:])
 parts = {"train": part(data / "train", rows(11, 0))}
 
 def start(root, step):
-    seen = itertools.count(1)
-    def look(wanted):
-        if wanted and next(seen) == step:
+    counter = itertools.count(1)
+    def count(is_counted):
+        if is_counted and next(counter) == step:
             os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(lambda event, args: look(event in ("os.rename", "os.truncate", "mmap.__new__")))
-    sys.setprofile(lambda frame, event, arg: look(event == "call" and frame.f_code.co_name in CALLS))
+    sys.addaudithook(lambda event, args: count(event in ("os.rename", "os.truncate", "mmap.__new__")))
+    sys.setprofile(lambda frame, event, arg: count(event == "call" and frame.f_code.co_name in CALLS))
     load(root, parts, skip_broken=True)
     os._exit(0)
 
@@ -178,49 +178,49 @@ for step in itertools.count(1):
 def test_after_a_kill_at_any_step_the_build_resumes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
 ) -> None:
-    parts = {"train": written(tmp_path)["train"]}
+    parts = {"train": write_parts(tmp_path)["train"]}
     if broken:
         for number in (2, 7):
             (tmp_path / "train" / f"{number:06}.png").write_bytes(b"x")
-    words = [sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path), str(tmp_path / "killed")]
-    subprocess.run(words, cwd=REPO, check=True, capture_output=True)
+    command = [sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path), str(tmp_path / "killed")]
+    subprocess.run(command, cwd=REPO, check=True, capture_output=True)
     monkeypatch.setattr(photograph_files, "CHUNK", 3)
     load(tmp_path, parts, skip_broken=True)
     expected = content(tmp_path / "cache")
     assert len(expected) == 6
-    firsts = []
+    first_counts = []
     for step in range(1, len(list((tmp_path / "killed").iterdir())) + 1):
         root = tmp_path / "killed" / str(step)
         calls: list[int] = []
-        load(root, parts, skip_broken=True, progress=lambda what, done, total: calls.append(done))  # noqa: B023
+        load(root, parts, skip_broken=True, progress=lambda stage, done, total: calls.append(done))  # noqa: B023
         assert content(root / "cache") == expected, step
         assert leftovers(root / "cache") == []
-        firsts.append(calls[0] if calls else N)
-    assert firsts == sorted(firsts), "nothing that was done is done again"
-    assert {3, 6, 9, N} <= set(firsts)
+        first_counts.append(calls[0] if calls else N)
+    assert first_counts == sorted(first_counts), "no finished work is repeated"
+    assert {3, 6, 9, N} <= set(first_counts)
 
 
 def test_an_interrupt_loses_at_most_one_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photograph_files, "CHUNK", 3)
-    parts = {"train": written(tmp_path)["train"]}
+    parts = {"train": write_parts(tmp_path)["train"]}
 
-    def interrupt(what: str, done: int, total: int | None) -> None:
+    def interrupt(stage: str, done: int, total: int | None) -> None:
         if done >= 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path, parts, progress=interrupt)
     calls: list[int] = []
-    load(tmp_path, parts, progress=lambda what, done, total: calls.append(done))
+    load(tmp_path, parts, progress=lambda stage, done, total: calls.append(done))
     assert calls == [9, 11]
     assert leftovers(tmp_path / "cache") == []
 
 
 def test_damaged_leftovers_are_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photograph_files, "CHUNK", 3)
-    parts = {"train": written(tmp_path)["train"]}
+    parts = {"train": write_parts(tmp_path)["train"]}
 
-    def interrupt(what: str, done: int, total: int | None) -> None:
+    def interrupt(stage: str, done: int, total: int | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -230,16 +230,16 @@ def test_damaged_leftovers_are_discarded(tmp_path: Path, monkeypatch: pytest.Mon
     assert_labels(load(tmp_path, parts).train, rows(N, 0))
 
 
-# ----------------------------------------------------------------------------- what cannot be read
+# ----------------------------------------------------------------------------- unreadable images
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_broken_image_is_named_and_nothing_is_left(
+def test_the_message_names_a_broken_image_and_no_files_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     monkeypatch.setattr(photograph_files, "CHUNK", 3)
-    parts = written(tmp_path)
+    parts = write_parts(tmp_path)
     (tmp_path / "train" / "000008.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"000008\.png") as caught:
         load(tmp_path, parts, workers=workers)
@@ -254,7 +254,7 @@ def test_broken_and_missing_images_are_left_out_and_counted(
     monkeypatch.setattr(
         photograph_files.log, "disabled", False
     )  # Hydra, in another test, may have silenced it
-    parts = written(tmp_path)
+    parts = write_parts(tmp_path)
     for number in (1, 5, 6):
         (tmp_path / "train" / f"{number:06}.png").write_bytes(b"no image")
     (tmp_path / "train" / "000011.png").unlink()
@@ -272,7 +272,7 @@ def test_broken_and_missing_images_are_left_out_and_counted(
 
 
 def test_a_set_with_only_broken_images_is_an_error(tmp_path: Path) -> None:
-    parts = {"train": written(tmp_path)["train"]}
+    parts = {"train": write_parts(tmp_path)["train"]}
     for path in (tmp_path / "train").iterdir():
         path.write_bytes(b"")
     with pytest.raises(DataError, match=r"none of 11 images can be read.*000001.png"):
@@ -282,15 +282,15 @@ def test_a_set_with_only_broken_images_is_an_error(tmp_path: Path) -> None:
 
 def test_images_without_boxes_require_the_whole_crop(tmp_path: Path) -> None:
     write_images(tmp_path / "train", rows(3, 0), 0)
-    bare = PhotographPart(
+    without_boxes = PhotographPart(
         (tmp_path / "train",),
         lambda: [PhotographFile(name, tmp_path / "train" / name, label) for name, label, _ in rows(3, 0)],
     )
     with pytest.raises(DataError, match="no boxes") as caught:
-        load(tmp_path, {"train": bare}, skip_broken=True)
+        load(tmp_path, {"train": without_boxes}, skip_broken=True)
     assert "data.crop=whole" in caught.value.hint
     assert leftovers(tmp_path / "cache") == []
-    data = load(tmp_path, {"train": bare}, Framing(12, 20))
+    data = load(tmp_path, {"train": without_boxes}, Framing(12, 20))
     assert np.isnan(data.train.boxes).all()
 
 

@@ -98,7 +98,7 @@ def test_more_images_than_a_block_holds_are_all_converted(tmp_path: Path) -> Non
     assert_equals_mat(load(tmp_path, tmp_path / "cache").train, paths[0])
 
 
-def test_ten_is_zero_and_the_others_stay(tmp_path: Path) -> None:
+def test_label_10_becomes_0_and_the_others_stay(tmp_path: Path) -> None:
     x, _ = make_images("train", 10)
     for part in ("train", "test"):
         write(tmp_path / f"{part}_32x32.mat", x, np.arange(1, 11).reshape(10, 1))
@@ -129,7 +129,7 @@ X, Y = make_images("layout", 5)
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ({"X": X}, "lacks the variable y: it holds X is uint8 8×8×3×5"),
         ({"y": Y}, "lacks the variable X: it holds y is uint8 5×1"),
@@ -146,13 +146,13 @@ X, Y = make_images("layout", 5)
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_another_layout_is_refused_with_what_was_found(
-    root: Path, content: dict[str, Any], words: str
+def test_another_layout_is_refused_and_the_message_lists_the_variables(
+    root: Path, content: dict[str, Any], message: str
 ) -> None:
     savemat(root / "test_32x32.mat", content)
     with pytest.raises(DataError) as caught:
         load(root)
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert str(root / "test_32x32.mat") in caught.value.message
     assert "side×side×3×N" in caught.value.hint
 
@@ -185,7 +185,7 @@ def test_extra_is_appended_to_train_or_becomes_the_validation_part(root: Path) -
     assert_equals_mat(apart.val, root / "extra_32x32.mat")
 
 
-def test_a_file_that_the_user_names_becomes_the_validation_part(root: Path) -> None:
+def test_the_users_validation_file_becomes_the_validation_part(root: Path) -> None:
     mine = write(root.parent / "mine.mat", *make_images("mine", 6))
     assert_equals_mat(load(root, val_file=mine).val, mine)
     with pytest.raises(DataError, match=r"none\.mat"):
@@ -202,14 +202,14 @@ def test_groups_of_all_parts_and_files_are_distinct(root: Path) -> None:
     assert apart.test is not None
     assert apart.val is not None
     for groups in ([train, extra, appended.test.groups], [train, apart.test.groups, apart.val.groups]):
-        seen = [number for part in groups for number in np.unique(part)]
-        assert len(seen) == len(set(seen))
+        ids = [number for part in groups for number in np.unique(part)]
+        assert len(ids) == len(set(ids))
 
 
 def stages(root: Path, **options: Any) -> set[str]:
-    stages_seen: set[str] = set()
-    load(root, progress=lambda what, done, total: stages_seen.add(what), **options)
-    return stages_seen
+    reported: set[str] = set()
+    load(root, progress=lambda stage, done, total: reported.add(stage), **options)
+    return reported
 
 
 def test_a_file_is_converted_once_even_if_it_is_moved(root: Path) -> None:
@@ -244,11 +244,11 @@ def test_another_file_of_the_same_size_and_time_is_noticed(root: Path) -> None:
 
 
 def test_the_fingerprint_depends_on_images_and_labels(root: Path) -> None:
-    mark = load(root).fingerprint
-    assert load(root, root.parent / "other").fingerprint == mark
+    fingerprint = load(root).fingerprint
+    assert load(root, root.parent / "other").fingerprint == fingerprint
     x, y = make_images("test", COUNTS["test"])
     write(root / "test_32x32.mat", x, y % 10 + 1)
-    assert load(root).fingerprint != mark
+    assert load(root).fingerprint != fingerprint
 
 
 def md5(path: Path) -> str:
@@ -261,7 +261,7 @@ def make_official(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
         monkeypatch.setitem(svhn.FILES, part, (name, md5(root / name)))
 
 
-def test_files_other_than_the_official_ones_are_refused_and_the_key_is_named(root: Path) -> None:
+def test_files_other_than_the_official_ones_are_refused_and_the_hint_names_the_key(root: Path) -> None:
     for _ in ("fresh", "after they were cached unchecked"):
         with pytest.raises(DataError, match=md5(root / "train_32x32.mat")) as caught:
             load(root, check_md5=True)
@@ -287,18 +287,18 @@ def test_the_md5s_are_those_of_torchvision() -> None:
 
 
 @pytest.mark.parametrize("part", ["train", "test", "extra"])
-def test_a_missing_official_file_is_named_with_three_ways_to_fix_it(root: Path, part: str) -> None:
+def test_the_message_names_a_missing_official_file_and_three_ways_to_fix_it(root: Path, part: str) -> None:
     (root / f"{part}_32x32.mat").unlink()
     with pytest.raises(DataError) as caught:
         load(root, extra="train", check_md5=True)
     assert caught.value.exit_code == 3
     assert str(root / f"{part}_32x32.mat") in caught.value.message
-    for way in ("data.download=true", "data.root=", "put it there"):
-        assert way in caught.value.hint
+    for remedy in ("data.download=true", "data.root=", "put it there"):
+        assert remedy in caught.value.hint
 
 
-def test_official_files_are_never_fetched_next_to_your_own(root: Path) -> None:
-    """SVHN's test part says nothing about other images; your own files may lack one."""
+def test_official_files_are_never_downloaded_next_to_the_users_own(root: Path) -> None:
+    """SVHN's test part does not measure accuracy on other images; the user's files may lack a test part."""
     (root / "test_32x32.mat").unlink()
     assert load(root, download=True, base_url="http://127.0.0.1:9").test is None
     (root / "train_32x32.mat").unlink()
@@ -362,8 +362,8 @@ from pathlib import Path
 from svhncli.data.store.cache import Cache
 from svhncli.data.sources.svhn import load
 
-def progress(what, done, total):
-    if what == sys.argv[3] and done == total:
+def progress(stage, done, total):
+    if stage == sys.argv[3] and done == total:
         os.kill(os.getpid(), signal.SIGKILL)
 
 load(Path(sys.argv[1]), check_md5=False, cache=Cache(Path(sys.argv[2])), progress=progress)

@@ -33,8 +33,8 @@ FRAMING = Framing(12, 20, "boxes", 0.1, 0.1)
 COUNTS = {"train": 9, "test": 5, "extra": 4}
 
 
-def load(root: Path, **more: Any) -> DataSet:
-    return svhn_full.load(root, FRAMING, **({"cache": Cache(root.parent / "cache")} | more))
+def load(root: Path, **options: Any) -> DataSet:
+    return svhn_full.load(root, FRAMING, **({"cache": Cache(root.parent / "cache")} | options))
 
 
 def pack(root: Path, target: Path, *parts: str) -> None:
@@ -76,7 +76,7 @@ def test_several_processes_read_the_same_labels(tmp_path: Path) -> None:
         assert digit_struct.read(tmp_path / "a.mat", workers) == labels
 
 
-def test_ten_is_zero_and_other_labels_are_refused(tmp_path: Path) -> None:
+def test_label_10_becomes_0_and_other_labels_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     box = ((0.0, 0.0, 5.0, 5.0),)
     write_digit_struct(path, [("1.png", (0,), box)])
@@ -139,14 +139,14 @@ def test_archives_are_unpacked_once(packed: Path) -> None:
     assert_whole(load(packed))
 
 
-def test_files_of_your_own_may_have_no_test_part(root: Path) -> None:
+def test_the_users_own_files_may_have_no_test_part(root: Path) -> None:
     for path in (root / "test").iterdir():
         path.unlink()
     (root / "test").rmdir()
     assert load(root).test is None
 
 
-def test_missing_files_are_named_with_their_path(tmp_path: Path) -> None:
+def test_the_message_names_missing_files_with_their_path(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"/none/train' nor train\.tar\.gz") as caught:
         load(tmp_path / "none")
     assert "data.download=true" in caught.value.hint
@@ -175,7 +175,10 @@ def server(packed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_missing_archives_are_downloaded(server: str, tmp_path: Path) -> None:
     stages: set[str] = set()
     data = load(
-        tmp_path / "new", download=True, base_url=server, progress=lambda what, done, total: stages.add(what)
+        tmp_path / "new",
+        download=True,
+        base_url=server,
+        progress=lambda stage, done, total: stages.add(stage),
     )
     assert_whole(data)
     assert {"download train", "unpack train.tar.gz", "decode svhn_full train"} <= stages
@@ -207,17 +210,17 @@ def test_a_link_in_an_archive_is_refused(packed: Path) -> None:
     assert not (packed / "train").exists()
 
 
-def test_an_archive_of_something_else_is_refused(packed: Path) -> None:
+def test_an_archive_without_the_parts_folder_is_refused(packed: Path) -> None:
     with tarfile.open(packed / "train.tar.gz", "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("other"))
     with pytest.raises(DataError, match="no folder train/"):
         load(packed)
 
 
-@pytest.mark.parametrize("place", [-1, -8], ids=["length", "checksum"])
-def test_an_archive_is_read_to_its_checksum(packed: Path, place: int) -> None:
+@pytest.mark.parametrize("offset", [-1, -8], ids=["length", "checksum"])
+def test_an_archive_is_read_to_its_checksum(packed: Path, offset: int) -> None:
     content = bytearray((packed / "train.tar.gz").read_bytes())
-    content[place] ^= 1
+    content[offset] ^= 1
     (packed / "train.tar.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"train\.tar\.gz' is damaged"):
         load(packed)
@@ -269,7 +272,7 @@ def test_a_damaged_label_file_gives_labels_or_a_data_error(struct: Path, data: s
 # ----------------------------------------------------------------------------- the real files
 
 real = pytest.mark.skipif(not (REAL / "full_numbers_mini").is_dir(), reason=f"no real data in {REAL}")
-NINE = {
+REAL_NUMBERS = {
     "train": [(1, 9), (2, 3), (2, 5)],
     "test": [(5,), (2, 1, 0), (6,)],
     "val": [(4, 7, 8), (7, 1), (1, 7, 4)],
@@ -280,7 +283,7 @@ NINE = {
 def test_the_nine_real_photographs_have_their_numbers(tmp_path: Path) -> None:
     root = REAL / "full_numbers_mini"
     data = svhn_full.load(root, FRAMING, extra="val", skip_broken=True, cache=Cache(tmp_path))
-    for part, labels in NINE.items():
+    for part, labels in REAL_NUMBERS.items():
         digits = getattr(data, part)
         assert [tuple(k for k in row if k != 10) for row in digits.labels.tolist()] == labels
         assert (digits.boxes[:, 0, 2] > digits.boxes[:, 0, 0]).all()

@@ -61,8 +61,8 @@ def test_the_parts_groups_are_distinct(tmp_path: Path) -> None:
 def test_each_part_is_rendered_once_and_reports_progress(tmp_path: Path) -> None:
     calls: list[tuple[str, int, int | None]] = []
 
-    def progress(what: str, done: int, total: int | None) -> None:
-        calls.append((what, done, total))
+    def progress(stage: str, done: int, total: int | None) -> None:
+        calls.append((stage, done, total))
 
     first = load(tmp_path, progress=progress)
     assert ("render train", 300, 300) in calls
@@ -71,7 +71,7 @@ def test_each_part_is_rendered_once_and_reports_progress(tmp_path: Path) -> None
     assert load(tmp_path, progress=progress).fingerprint == first.fingerprint
     assert calls == []
     load(tmp_path, progress=progress, n_train=310)
-    assert {what for what, _, _ in calls} == {"render train"}
+    assert {stage for stage, _, _ in calls} == {"render train"}
 
 
 def test_zero_test_images_means_no_test_part(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_zero_test_images_means_no_test_part(tmp_path: Path) -> None:
 
 def test_every_argument_that_changes_images_changes_the_fingerprint(tmp_path: Path) -> None:
     variants: list[dict[str, int]] = [{}, {"n_train": 299}, {"n_test": 0}, {"seed": 1}, {"size": 8}]
-    marks = [load(tmp_path, **changes).fingerprint for changes in variants]
-    assert len(set(marks)) == len(marks)
+    fingerprints = [load(tmp_path, **changes).fingerprint for changes in variants]
+    assert len(set(fingerprints)) == len(fingerprints)
     assert_equals_rendered(load(tmp_path, seed=1, size=8).train, "train", 300, seed=1, size=8)
 
 
@@ -93,8 +93,8 @@ from pathlib import Path
 from svhncli.data.store.cache import Cache
 from svhncli.data.sources.synth import load
 
-def progress(what, done, total):
-    if what == "render train" and done == total:
+def progress(stage, done, total):
+    if stage == "render train" and done == total:
         os.kill(os.getpid(), signal.SIGKILL)
 
 load(n_train=300, n_test=70, seed=0, size=16, cache=Cache(Path(sys.argv[1])), progress=progress)
@@ -115,9 +115,9 @@ def test_a_kill_while_rendering_costs_nothing_but_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("words", [["lr=0.001"], ["-m", "lr=0.001,0.002"]], ids=["a run", "a sweep"])
+@pytest.mark.parametrize("args", [["lr=0.001"], ["-m", "lr=0.001,0.002"]], ids=["a run", "a sweep"])
 def test_a_command_that_waits_logs_the_reason_once(
-    folder: Path, spawn: Callable[..., Forked], words: list[str]
+    folder: Path, spawn: Callable[..., Forked], args: list[str]
 ) -> None:
     link_faces(folder / "cache")
     small = "data.n_train=200", "data.n_test=50", "epochs=1", "model=linear", "threads=1", "cache=cache"
@@ -126,9 +126,9 @@ def test_a_command_that_waits_logs_the_reason_once(
     [prepared] = (folder / "cache").glob("synth-train-*/")
     (prepared / META).unlink()
     with FileLock(f"{prepared}.lock"):
-        process = spawn("train", *small, "-q", *words)
-        assert select.select([process.stderr], [], [], 60)[0], "nothing was said"
+        process = spawn("train", *small, "-q", *args)
+        assert select.select([process.stderr], [], [], 60)[0], "no message was printed"
         assert prepared.name in process.stderr.readline()
-    _, more = process.communicate()
+    _, output = process.communicate()
     assert process.returncode == 0
-    assert "waiting" not in more
+    assert "waiting" not in output

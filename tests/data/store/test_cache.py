@@ -45,7 +45,7 @@ def assert_whole(folder: Path) -> None:
 
 
 def never(folder: Path) -> None:
-    raise AssertionError("it was built again")
+    raise AssertionError("the folder was built again")
 
 
 def test_a_folder_is_built_once(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ sys.path[:0] = ["tests", "tests/data/store"]
 from test_cache import KEY, fill
 
 def start(root, step):
-    seen = itertools.count(1)
+    counter = itertools.count(1)
     def hook(event, args):
-        if event.startswith(("open", "os.", "shutil.", "mmap.")) and next(seen) == step:
+        if event.startswith(("open", "os.", "shutil.", "mmap.")) and next(counter) == step:
             os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(hook)
     Cache(root).open("data", KEY, fill)
@@ -175,7 +175,7 @@ def test_a_damaged_folder_is_rebuilt(tmp_path: Path, damage: Callable[[Path], ob
     assert_whole(folder)
 
 
-def test_many_processes_build_once(tmp_path: Path) -> None:
+def test_concurrent_opens_build_once(tmp_path: Path) -> None:
     built = []
 
     def build(folder: Path) -> None:
@@ -201,7 +201,7 @@ def test_too_little_space_is_an_error_before_anything_is_written(tmp_path: Path)
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which plays the full disk")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands in for a full disk")
 def test_a_disk_that_fills_up_during_the_build_is_a_disk_error(tmp_path: Path) -> None:
     def build(folder: Path) -> None:
         (folder / "full").symlink_to("/dev/full")
@@ -238,12 +238,12 @@ def test_the_fingerprint_follows_images_and_labels_only(tmp_path: Path) -> None:
 
         return build
 
-    marks = {
+    fingerprints = {
         name: fingerprint(Cache(tmp_path / (name or "none")).open("data", KEY, changed(name)))
         for name in ("", "images", "labels", "groups")
     }
-    assert marks[""] == marks["groups"]
-    assert len({marks[""], marks["images"], marks["labels"]}) == 3
+    assert fingerprints[""] == fingerprints["groups"]
+    assert len({fingerprints[""], fingerprints["images"], fingerprints["labels"]}) == 3
 
 
 def test_the_default_root_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

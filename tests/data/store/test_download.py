@@ -24,37 +24,39 @@ NO_WAITS = (0.0, 0.0, 0.0)
 
 @dataclass
 class Server:
-    """Serves BODY, and treats each request as the next word of `plan` says:
+    """Serves BODY, and handles each request as the next entry of `plan` specifies:
 
-    an int: an answer that ends after so many bytes; "503", "404": that code; "whole", or no word: all.
+    an int: a response that ends after that many bytes; "503", "404": that status; "whole", or no entry: all.
     """
 
     plan: list[int | str] = field(default_factory=list)
     ranges: bool = True
     sends_length: bool = True
     shift: int = 0
-    seen: list[str | None] = field(default_factory=list)
+    requested_ranges: list[str | None] = field(default_factory=list)
     url: str = ""
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        wanted = request.headers["Range"]
-        self.seen.append(wanted)
-        act = self.plan.pop(0) if self.plan else "whole"
-        if act in ("404", "503"):
-            request.send_error(int(act))
+        range_header = request.headers["Range"]
+        self.requested_ranges.append(range_header)
+        action = self.plan.pop(0) if self.plan else "whole"
+        if action in ("404", "503"):
+            request.send_error(int(action))
             return
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
+        start = (
+            int(range_header.removeprefix("bytes=").removesuffix("-")) if range_header and self.ranges else 0
+        )
         if start >= len(BODY):
             request.send_error(416)
             return
         start += self.shift
-        request.send_response(206 if wanted and self.ranges else 200)
-        if wanted and self.ranges:
+        request.send_response(206 if range_header and self.ranges else 200)
+        if range_header and self.ranges:
             request.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
         if self.sends_length:
             request.send_header("Content-Length", str(len(BODY) - start))
         request.end_headers()
-        request.wfile.write(BODY[start : start + act] if isinstance(act, int) else BODY[start:])
+        request.wfile.write(BODY[start : start + action] if isinstance(action, int) else BODY[start:])
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def part_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.part")
 
 
-def kept(folder: Path) -> list[str]:
+def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
@@ -101,7 +103,7 @@ def test_a_file_arrives_complete_and_reports_progress(server: Server, tmp_path: 
     target = tmp_path / "new" / "train_32x32.mat"
     fetch(server.url, target, md5=MD5, progress=lambda done, total: progress_calls.append((done, total)))
     assert target.read_bytes() == BODY
-    assert kept(target.parent) == ["train_32x32.mat"]
+    assert files_in(target.parent) == ["train_32x32.mat"]
     assert progress_calls[0] == (0, len(BODY))
     assert progress_calls[-1] == (len(BODY), len(BODY))
     assert progress_calls == sorted(progress_calls)
@@ -111,14 +113,14 @@ def test_an_existing_file_is_left_alone(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     fetch(server.url, tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_text() == "mine"
-    assert server.seen == []
+    assert server.requested_ranges == []
 
 
 def test_an_interrupted_transfer_is_resumed_where_it_ended(server: Server, tmp_path: Path) -> None:
     server.plan = [100_000]
     fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
-    assert server.seen == [None, "bytes=100000-"]
+    assert server.requested_ranges == [None, "bytes=100000-"]
 
 
 def test_a_part_of_an_earlier_process_is_resumed(server: Server, tmp_path: Path) -> None:
@@ -131,7 +133,7 @@ def test_a_part_of_an_earlier_process_is_resumed(server: Server, tmp_path: Path)
         progress=lambda done, total: progress_calls.append((done, total)),
     )
     assert (tmp_path / "file").read_bytes() == BODY
-    assert server.seen == ["bytes=1234-"]
+    assert server.requested_ranges == ["bytes=1234-"]
     assert progress_calls[0] == (1234, len(BODY))
 
 
@@ -152,7 +154,7 @@ def test_a_server_without_ranges_sends_the_whole_file_again(server: Server, tmp_
     server.plan, server.ranges = [100_000], False
     fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
-    assert server.seen == [None, "bytes=100000-"]
+    assert server.requested_ranges == [None, "bytes=100000-"]
 
 
 def test_a_file_of_unknown_length_is_verified_by_md5(server: Server, tmp_path: Path) -> None:
@@ -173,14 +175,14 @@ def test_a_server_that_sends_another_range_does_not_spoil_the_file(server: Serve
     server.shift = 5
     with pytest.raises(DataError, match="md5"):
         fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
-    assert kept(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
 def test_a_part_of_another_version_is_discarded(server: Server, tmp_path: Path) -> None:
     part_of(tmp_path / "file").write_bytes(b"old" * 1000)
     fetch(server.url, tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_bytes() == BODY
-    assert server.seen == ["bytes=3000-", None]
+    assert server.requested_ranges == ["bytes=3000-", None]
 
 
 def test_without_an_md5_nothing_is_resumed(server: Server, tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ def test_without_an_md5_nothing_is_resumed(server: Server, tmp_path: Path) -> No
     server.plan = [100_000]
     fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
-    assert server.seen == [None, None]
+    assert server.requested_ranges == [None, None]
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -196,7 +198,7 @@ def test_a_part_as_long_as_the_file_is_verified_by_md5(server: Server, tmp_path:
     part_of(tmp_path / "file").write_bytes(BODY if whole else bytes(len(BODY)))
     fetch(server.url, tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_bytes() == BODY
-    assert server.seen == [f"bytes={len(BODY)}-"] + [None] * (not whole)
+    assert server.requested_ranges == [f"bytes={len(BODY)}-"] + [None] * (not whole)
 
 
 def test_a_wrong_md5_keeps_nothing(server: Server, tmp_path: Path) -> None:
@@ -204,18 +206,18 @@ def test_a_wrong_md5_keeps_nothing(server: Server, tmp_path: Path) -> None:
         fetch(server.url, tmp_path / "file", md5="0" * 32)
     assert MD5 in caught.value.message
     assert "0" * 32 in caught.value.message
-    assert kept(tmp_path) == []
-    assert len(server.seen) == 1
+    assert files_in(tmp_path) == []
+    assert len(server.requested_ranges) == 1
 
 
 def test_a_file_that_the_server_lacks_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
     server.plan = ["404"]
     with pytest.raises(DataError, match="HTTP 404") as caught:
         fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
-    assert len(server.seen) == 1
+    assert len(server.requested_ranges) == 1
     assert server.url in caught.value.hint
     assert str(tmp_path / "file") in caught.value.hint
-    assert kept(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
 def test_a_busy_server_is_retried(server: Server, tmp_path: Path) -> None:
@@ -228,14 +230,14 @@ def test_after_three_retries_it_gives_up_and_keeps_the_part(server: Server, tmp_
     server.plan = [50_000, "503", "503", "503", "503"]
     with pytest.raises(DataError, match="HTTP 503"):
         fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
-    assert len(server.seen) == 4
+    assert len(server.requested_ranges) == 4
     assert part_of(tmp_path / "file").read_bytes() == BODY[:50_000]
     server.plan = []
     fetch(server.url, tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_bytes() == BODY
 
 
-def test_a_body_that_always_ends_early_is_never_taken_as_complete(server: Server, tmp_path: Path) -> None:
+def test_a_body_that_always_ends_early_never_counts_as_complete(server: Server, tmp_path: Path) -> None:
     server.plan, server.ranges = [len(BODY) - 1] * 10, False
     with pytest.raises(DataError, match="299999 of 300000"):
         fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
@@ -258,12 +260,12 @@ def test_a_malformed_url_is_a_data_error(url: str, tmp_path: Path) -> None:
         fetch(url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which plays the full disk")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands in for a full disk")
 def test_a_full_disk_is_a_disk_error(server: Server, tmp_path: Path) -> None:
     part_of(tmp_path / "file").symlink_to("/dev/full")
     with pytest.raises(DiskError):
         fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
-    assert len(server.seen) == 1
+    assert len(server.requested_ranges) == 1
 
 
 def test_a_folder_that_is_a_file_is_a_disk_error(server: Server, tmp_path: Path) -> None:
@@ -272,7 +274,7 @@ def test_a_folder_that_is_a_file_is_a_disk_error(server: Server, tmp_path: Path)
         fetch(server.url, tmp_path / "data" / "file", md5=MD5, waits=NO_WAITS)
 
 
-def test_two_processes_download_a_file_once(server: Server, tmp_path: Path) -> None:
+def test_concurrent_calls_download_a_file_once(server: Server, tmp_path: Path) -> None:
     calls = [
         threading.Thread(target=fetch, args=(server.url, tmp_path / "file"), kwargs={"md5": MD5})
         for _ in range(4)
@@ -282,7 +284,7 @@ def test_two_processes_download_a_file_once(server: Server, tmp_path: Path) -> N
     for call in calls:
         call.join()
     assert (tmp_path / "file").read_bytes() == BODY
-    assert len(server.seen) == 1
+    assert len(server.requested_ranges) == 1
 
 
 def test_md5_matches_hashlib(tmp_path: Path) -> None:
