@@ -1,9 +1,9 @@
-"""The rooms of svhncli/ and who imports whom, read from the syntax trees.
+"""The folders of svhncli/, called rooms, and their imports, taken from the syntax trees.
 
     python tests/house.py [DIR] [--files]
 
-prints the folders from top to bottom, how many files of which other folders each imports, and the rings of
-files that import each other. DIR is a checkout; left out, it is this one.
+prints the folders from top to bottom, how many files of other folders each folder imports, and the rings of
+files that import each other. DIR is a checkout; by default it is this one.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def modules(repo: Path = REPO) -> dict[str, Path]:
 
 
 def imports(path: Path, at_import: bool = False) -> Iterator[str]:
-    """Absolute dotted names of what a file imports, also inside functions and for types alone.
+    """Absolute dotted names that a file imports, also inside functions and for types alone.
 
-    at_import: only what is imported when the file is.
+    at_import: only the imports that run when the file is imported.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in tree.body if at_import else ast.walk(tree):
@@ -110,7 +110,7 @@ def rings(edges: Mapping[str, set[str]]) -> list[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("repo", type=Path, nargs="?", default=REPO)
-    parser.add_argument("--files", action="store_true", help="every file with what it imports")
+    parser.add_argument("--files", action="store_true", help="every file with its imports")
     options = parser.parse_args()
     edges = graph(options.repo)
     rooms = [name for name in ROOMS if any(room(module) == name for module in edges)]

@@ -1,4 +1,4 @@
-"""Small data sets of photographs on disk, in the layouts that the sources read; and what a cache holds."""
+"""Small data sets of photographs on disk, in the layouts of the sources, and the leftovers in a cache."""
 
 from __future__ import annotations
 

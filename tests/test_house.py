@@ -1,4 +1,4 @@
-"""The layout of the code, proved on the syntax trees: one order of rooms, and no ring of files."""
+"""The layout of the code, checked on the syntax trees: an order of folders, and no import rings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATHS = modules()
 TORCHLESS = ("report", "analysis", "stats", "config", "core", "data")
 
 
-def test_nothing_lies_flat_but_the_doors() -> None:
+def test_only_the_entry_points_lie_outside_the_rooms() -> None:
     flat = {path.name for path in (REPO / "svhncli").iterdir() if path.is_file()}
     assert flat == {"__init__.py", "__main__.py", "py.typed"}
     folders = {path.name for path in (REPO / "svhncli").iterdir() if path.is_dir()} - {"__pycache__"}
@@ -39,7 +39,7 @@ def test_a_folder_of_data_imports_folders_below(module: str) -> None:
     ]
 
 
-def test_the_store_knows_no_other_file_of_data_but_digits() -> None:
+def test_the_store_imports_no_other_file_of_data_but_digits() -> None:
     known = {
         target
         for module in EDGES
@@ -54,7 +54,7 @@ def test_no_file_is_part_of_an_import_ring() -> None:
     assert rings(EDGES) == []
 
 
-def test_a_ring_would_be_found() -> None:
+def test_a_ring_is_detected() -> None:
     assert rings({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
 
 
@@ -75,14 +75,14 @@ def test_torch_stays_in_the_rooms_that_compute(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", [name for name in PATHS if room(name) not in ("cli", "runs")])
-def test_hydra_is_known_to_the_command_line_alone(module: str) -> None:
+def test_hydra_is_imported_by_the_command_line_alone(module: str) -> None:
     assert not {name.partition(".")[0] for name in imports(PATHS[module])} & {"hydra", "omegaconf"}
 
 
 @pytest.mark.parametrize(
     "module", [name for name in PATHS if room(name) in ("engine", "models", "data", "stats", "core")]
 )
-def test_parts_do_not_know_the_config(module: str) -> None:
+def test_parts_do_not_import_the_config(module: str) -> None:
     assert not [target for target in EDGES[module] if room(target) == "config"]
 
 
@@ -94,7 +94,7 @@ def test_parts_do_not_know_the_config(module: str) -> None:
         "core.errors",
     ],
 )
-def test_what_help_and_mistakes_need_is_the_standard_library(module: str) -> None:
+def test_help_and_error_messages_need_only_the_standard_library(module: str) -> None:
     tops = {name.partition(".")[0] for name in imports(PATHS[module], at_import=True)}
     assert tops <= {*sys.stdlib_module_names, "svhncli"}
 

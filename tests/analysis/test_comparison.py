@@ -23,8 +23,8 @@ from svhncli.runs.predictions import PredictionRows
 from svhncli.stats.significance import images_needed
 
 
-def training(
-    right: Sequence[int],
+def run(
+    correct: Sequence[int],
     index: Sequence[int] | None = None,
     groups: Sequence[int] | None = None,
     *,
@@ -32,113 +32,113 @@ def training(
     split: str = "s",
     sizes: tuple[int, int] = (80, 20),
 ) -> Training:
-    """Pictures labelled by their index, of which those with a 1 are read as labelled."""
-    where = np.arange(len(right)) if index is None else np.array(index)
-    label = where.astype(str)
-    read = np.where(np.array(right, bool), label, "wrong")
-    house = where if groups is None else np.array(groups)
-    return Training(seed, split, *sizes, PredictionRows(where, house, label, read, np.full(len(where), "")))
+    """A run on images labelled by their index; those with a 1 are predicted correctly."""
+    indices = np.arange(len(correct)) if index is None else np.array(index)
+    labels = indices.astype(str)
+    predicted = np.where(np.array(correct, bool), labels, "wrong")
+    houses = indices if groups is None else np.array(groups)
+    return Training(
+        seed, split, *sizes, PredictionRows(indices, houses, labels, predicted, np.full(len(indices), ""))
+    )
 
 
-def side(*each: Training, name: str = "run", **more: Any) -> Side:
-    known = {"data": "d", "fingerprint": "f", "part": "train", "config": {"lr": 1}}
-    return Side(Path(name), trainings=each, **{**known, **more})
+def side(*runs: Training, name: str = "run", **fields: Any) -> Side:
+    defaults = {"data": "d", "fingerprint": "f", "part": "train", "config": {"lr": 1}}
+    return Side(Path(name), trainings=runs, **{**defaults, **fields})
 
 
-def others(a: Sequence[Training], b: Sequence[Training]) -> Pair:
-    """Of two configs."""
+def two_configs(a: Sequence[Training], b: Sequence[Training]) -> Pair:
+    """The runs of two configs, paired."""
     return pair(side(*a), side(*b, config={"lr": 2}))
 
 
-def judged(*pairs: Pair, level: float = 0.95) -> list[Comparison]:
+def comparisons(*pairs: Pair, level: float = 0.95) -> list[Comparison]:
     names = [("A", chr(ord("B") + i)) for i in range(len(pairs))]
-    return verdict.judge([verdict.measure(one, level) for one in pairs], names, level)
+    return verdict.judge([verdict.measure(paired, level) for paired in pairs], names, level)
 
 
-def halves(only_a: int, only_b: int, both: int, neither: int = 0) -> tuple[Training, Training]:
-    """Two trainings with so many pictures that one, the other, both or neither reads rightly."""
+def two_runs(only_a: int, only_b: int, both: int, neither: int = 0) -> tuple[Training, Training]:
+    """Two runs; the counts are of images that only A, only B, both or neither predicts correctly."""
     a = [1] * only_a + [0] * only_b + [1] * both + [0] * neither
     b = [0] * only_a + [1] * only_b + [1] * both + [0] * neither
-    return training(a), training(b)
+    return run(a), run(b)
 
 
 # ----------------------------------------------------------------------------- pairing
 
 
-def test_what_both_read_is_paired_and_what_one_alone_read_is_counted() -> None:
-    a = side(training([1, 0, 1, 1, 0], [5, 1, 2, 3, 4]))
-    b = side(training([0, 1, 1], [7, 3, 1]))
-    found = pair(a, b)
-    assert found.index.tolist() == [1, 3]
-    assert found.differences.tolist() == [1, 0]  # picture 1: A wrong, B right; 3: both right
-    assert found.left_out == (3, 1)
+def test_common_images_are_paired_and_images_of_a_single_side_are_counted() -> None:
+    a = side(run([1, 0, 1, 1, 0], [5, 1, 2, 3, 4]))
+    b = side(run([0, 1, 1], [7, 3, 1]))
+    paired = pair(a, b)
+    assert paired.index.tolist() == [1, 3]
+    assert paired.differences.tolist() == [1, 0]  # image 1: A wrong, B correct; 3: both correct
+    assert paired.left_out == (3, 1)
 
 
-def test_a_picture_that_was_read_several_times_has_a_share_for_its_score() -> None:
-    a = side(training([1, 1, 0]), training([1, 0, 0], seed=1), training([0, 0, 0], seed=2))
-    b = side(training([1, 0, 1]))
-    found = pair(a, b)
-    assert found.a_scores == pytest.approx([2 / 3, 1 / 3, 0])
-    assert found.differences == pytest.approx([1 / 3, -1 / 3, 1])
-    assert not found.is_predicted_once
-    assert verdict.measure(found, 0.95).counts is None
+def test_an_image_predicted_several_times_scores_its_share_of_correct_predictions() -> None:
+    a = side(run([1, 1, 0]), run([1, 0, 0], seed=1), run([0, 0, 0], seed=2))
+    b = side(run([1, 0, 1]))
+    paired = pair(a, b)
+    assert paired.a_scores == pytest.approx([2 / 3, 1 / 3, 0])
+    assert paired.differences == pytest.approx([1 / 3, -1 / 3, 1])
+    assert not paired.is_predicted_once
+    assert verdict.measure(paired, 0.95).counts is None
     assert pair(b, b).is_predicted_once
 
 
 @pytest.mark.parametrize("known", ["a", "b", "both"])
 def test_house_numbers_come_from_the_side_that_knows_them(known: str) -> None:
     groups = {name: [7, 7, 8, 8] if known in (name, "both") else None for name in "ab"}
-    found = pair(*(side(training([1, 0, 1, 0], groups=groups[name])) for name in "ab"))
-    assert found.groups.tolist() == [7, 7, 8, 8]
-    assert found.houses == 2
+    paired = pair(*(side(run([1, 0, 1, 0], groups=groups[name])) for name in "ab"))
+    assert paired.groups.tolist() == [7, 7, 8, 8]
+    assert paired.houses == 2
 
 
 def test_a_label_that_differs_is_refused() -> None:
-    a, b = training([1, 1, 1]), training([1, 1, 1], [2, 0, 1])
+    a, b = run([1, 1, 1]), run([1, 1, 1], [2, 0, 1])
     assert pair(side(a), side(b)).index.tolist() == [0, 1, 2]
-    label = np.where(b.readings.index == 1, "9", b.readings.label)
-    broken = PredictionRows(b.readings.index, b.readings.group, label, b.readings.read, b.readings.fold)
+    label = np.where(b.rows.index == 1, "9", b.rows.label)
+    broken = PredictionRows(b.rows.index, b.rows.group, label, b.rows.prediction, b.rows.fold)
     with pytest.raises(CheckpointError, match="different labels for image 1"):
         pair(side(a), side(Training(0, "s", 1, 1, broken)))
 
 
 @pytest.mark.parametrize("more", [{"fingerprint": "g"}, {"part": "val"}])
-def test_pictures_of_other_data_or_another_part_are_never_paired(more: dict[str, str]) -> None:
+def test_images_of_other_data_or_another_part_are_never_paired(more: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=r"different images or labels|none in common"):
-        pair(side(training([1, 0])), side(training([1, 0]), **more))
+        pair(side(run([1, 0])), side(run([1, 0]), **more))
 
 
-def test_folds_are_paired_by_their_pictures_and_seeds_of_a_fold_count_once() -> None:
+def test_folds_are_paired_by_their_images_and_seeds_of_a_fold_count_once() -> None:
     a = side(
-        training([1, 0], [0, 1], split="x", seed=0, sizes=(60, 40)),
-        training([1, 1], [0, 1], split="x", seed=1, sizes=(60, 40)),
-        training([0, 0], [2, 3], split="y", seed=0, sizes=(80, 20)),
-        training([0, 0], [4, 5], split="z", seed=0, sizes=(1, 1)),
+        run([1, 0], [0, 1], split="x", seed=0, sizes=(60, 40)),
+        run([1, 1], [0, 1], split="x", seed=1, sizes=(60, 40)),
+        run([0, 0], [2, 3], split="y", seed=0, sizes=(80, 20)),
+        run([0, 0], [4, 5], split="z", seed=0, sizes=(1, 1)),
     )
     b = side(
-        training([1, 1], [2, 3], split="y"),
-        training([0, 0], [0, 1], split="x"),
-        training([1, 1], [4, 5], split="w"),
+        run([1, 1], [2, 3], split="y"),
+        run([0, 0], [0, 1], split="x"),
+        run([1, 1], [4, 5], split="w"),
     )
-    found = trainings(pair(a, b))
-    assert found is not None
-    assert (found.over, found.differences) == ("folds", [-0.75, 1.0])  # x: 0 - mean(0.5, 1); y: 1 - 0
-    assert (found.n_train, found.n_val) == (pytest.approx(200 / 3), pytest.approx(100 / 3))
+    folds = trainings(pair(a, b))
+    assert folds is not None
+    assert (folds.over, folds.differences) == ("folds", [-0.75, 1.0])  # x: 0 - mean(0.5, 1); y: 1 - 0
+    assert (folds.n_train, folds.n_val) == (pytest.approx(200 / 3), pytest.approx(100 / 3))
 
 
-def test_seeds_are_paired_by_number_on_the_common_pictures() -> None:
-    a = side(*(training([1, 0, 1, 1], seed=seed) for seed in (0, 1, 2)))
-    b = side(
-        training([1, 1], [1, 2], seed=2), training([0, 1], [1, 2], seed=1), training([0, 0], [1, 2], seed=9)
-    )
-    found = trainings(pair(a, b))
-    assert found is not None
-    assert (found.over, found.differences) == ("seeds", [0.0, 0.5])  # pictures 1 and 2 alone count
+def test_seeds_are_paired_by_number_on_the_common_images() -> None:
+    a = side(*(run([1, 0, 1, 1], seed=seed) for seed in (0, 1, 2)))
+    b = side(run([1, 1], [1, 2], seed=2), run([0, 1], [1, 2], seed=1), run([0, 0], [1, 2], seed=9))
+    seeds = trainings(pair(a, b))
+    assert seeds is not None
+    assert (seeds.over, seeds.differences) == ("seeds", [0.0, 0.5])  # images 1 and 2 alone count
 
 
-def test_one_training_each_pairs_nothing_and_folds_of_a_test_part_do_not_count() -> None:
-    assert trainings(pair(side(training([1, 0])), side(training([0, 1])))) is None
-    folds = [training([1, 0], split=name) for name in "xy"]
+def test_single_runs_give_no_pairs_and_folds_of_a_test_part_do_not_count() -> None:
+    assert trainings(pair(side(run([1, 0])), side(run([0, 1])))) is None
+    folds = [run([1, 0], split=name) for name in "xy"]
     assert trainings(pair(side(*folds), side(*folds))) is not None
     assert trainings(pair(side(*folds, part="test"), side(*folds, part="test"))) is None
 
@@ -146,66 +146,66 @@ def test_one_training_each_pairs_nothing_and_folds_of_a_test_part_do_not_count()
 # ----------------------------------------------------------------------------- the tests
 
 
-def test_independent_pictures_read_once_are_mcnemars() -> None:
-    a, b = halves(5, 18, 70, 7)
-    (found,) = judged(others([a], [b]))
-    assert (found.only_a, found.only_b, found.pictures) == (5, 18, 100)
-    assert found.p == pytest.approx(binomtest(5, 23).pvalue)
-    assert found.test == "McNemar, exact"
+def test_independent_images_predicted_once_get_mcnemars_test() -> None:
+    a, b = two_runs(5, 18, 70, 7)
+    (comparison,) = comparisons(two_configs([a], [b]))
+    assert (comparison.only_a, comparison.only_b, comparison.pictures) == (5, 18, 100)
+    assert comparison.p == pytest.approx(binomtest(5, 23).pvalue)
+    assert comparison.test == "McNemar, exact"
 
 
 def test_shared_house_numbers_make_the_p_larger_than_mcnemars() -> None:
-    """Every picture ten times over: ten times the pictures, and not more known than before."""
-    a, b = halves(5, 18, 70, 7)
-    once = judged(others([a], [b]))[0]
-    many = [np.repeat(one.readings.right, 10).tolist() for one in (a, b)]
+    """Every image ten times: ten times the images, but no more information."""
+    a, b = two_runs(5, 18, 70, 7)
+    once = comparisons(two_configs([a], [b]))[0]
+    repeated = [np.repeat(single.rows.correct, 10).tolist() for single in (a, b)]
     houses = np.repeat(np.arange(100), 10).tolist()
-    (found,) = judged(others(*([training(right, groups=houses)] for right in many)))
-    assert (found.only_a, found.only_b) == (50, 180)
-    assert binomtest(50, 230).pvalue < 1e-15  # what independent pictures would say
-    assert found.p > 1e-3
-    assert found.test == "bootstrap over house numbers"
-    ends = [found.interval.low, found.interval.high]
+    (comparison,) = comparisons(two_configs(*([run(correct, groups=houses)] for correct in repeated)))
+    assert (comparison.only_a, comparison.only_b) == (50, 180)
+    assert binomtest(50, 230).pvalue < 1e-15  # as if the images were independent
+    assert comparison.p > 1e-3
+    assert comparison.test == "bootstrap over house numbers"
+    ends = [comparison.interval.low, comparison.interval.high]
     assert ends == pytest.approx([once.interval.low, once.interval.high], abs=0.01)
 
 
-def test_more_pictures_are_counted_by_how_independent_they_are() -> None:
-    a, b = halves(20, 26, 400, 54)
-    once = judged(others([a], [b]))[0]
+def test_dependent_images_raise_the_number_of_images_needed() -> None:
+    a, b = two_runs(20, 26, 400, 54)
+    once = comparisons(two_configs([a], [b]))[0]
     needed = images_needed(6 / 500, 46 / 500)
     assert needed is not None
     assert once.needed == needed - 500
-    many = [np.repeat(one.readings.right, 4).tolist() for one in (a, b)]
+    repeated = [np.repeat(single.rows.correct, 4).tolist() for single in (a, b)]
     houses = np.repeat(np.arange(500), 4).tolist()
-    (found,) = judged(others(*([training(right, groups=houses)] for right in many)))
-    assert found.needed + 2000 == pytest.approx(4 * needed, rel=0.05)
+    (comparison,) = comparisons(two_configs(*([run(correct, groups=houses)] for correct in repeated)))
+    assert comparison.needed + 2000 == pytest.approx(4 * needed, rel=0.05)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=12))
 @settings(max_examples=30, deadline=None)
 def test_any_scores_give_a_verdict(rows: list[tuple[int, int, int]]) -> None:
-    """Each row a picture: its house number, and in how many of three readings each side was right."""
+    """Each row is an image: its house number, and how many of three predictions of each side are correct."""
     houses = [house for house, _, _ in rows]
-    each = [[training([row[i] > seed for row in rows], groups=houses, seed=seed) for seed in range(3)]
+    sides = [[run([row[i] > seed for row in rows], groups=houses, seed=seed) for seed in range(3)]
             for i in (1, 2)]  # fmt: skip
-    both = others(*each)
-    if both.houses < 2:
+    paired = two_configs(*sides)
+    if paired.houses < 2:
         with pytest.raises(UsageError, match="not a sample"):
-            verdict.measure(both, 0.95)
+            verdict.measure(paired, 0.95)
         return
-    (found,) = judged(both)
-    assert found.interval.low <= found.difference + 1e-12
-    assert found.difference <= found.interval.high + 1e-12
-    assert 0 < found.p <= found.p_holm <= found.p_both <= 1
-    assert found.needed is None or found.needed > 0
+    (comparison,) = comparisons(paired)
+    assert comparison.interval.low <= comparison.difference + 1e-12
+    assert comparison.difference <= comparison.interval.high + 1e-12
+    assert 0 < comparison.p <= comparison.p_holm <= comparison.p_both <= 1
+    assert comparison.needed is None or comparison.needed > 0
 
 
 # ----------------------------------------------------------------------------- verdicts
 
 
-def test_a_difference_is_said_in_one_sentence_either_way() -> None:
-    a, b = halves(10, 30, 950, 10)
-    better, worse = judged(others([a], [b]))[0], judged(others([b], [a]))[0]
+def test_the_verdict_states_the_difference_in_a_sentence_in_either_direction() -> None:
+    a, b = two_runs(10, 30, 950, 10)
+    better, worse = comparisons(two_configs([a], [b]))[0], comparisons(two_configs([b], [a]))[0]
     low, high = (round(100 * end, 1) for end in (better.interval.low, better.interval.high))
     assert f"{binomtest(10, 40).pvalue:.2g}" == "0.0022"
     assert better.verdict == f"B is better by 2.0 points, 95% {low} to {high}, p = 0.0022"
@@ -214,99 +214,101 @@ def test_a_difference_is_said_in_one_sentence_either_way() -> None:
     assert worse.interval.high < 0 < better.interval.low
 
 
-def test_no_difference_comes_with_the_samples_that_it_would_take() -> None:
-    a, b = halves(10, 12, 900, 78)
-    (found,) = judged(others([a], [b]))
+def test_a_verdict_of_no_difference_names_the_samples_needed() -> None:
+    a, b = two_runs(10, 12, 900, 78)
+    (comparison,) = comparisons(two_configs([a], [b]))
     needed = images_needed(0.002, 0.022)
     assert needed is not None
     rounded = -(-(needed - 1000) // 1000) * 1000
-    low, high = (round(100 * end, 1) for end in (found.interval.low, found.interval.high))
-    assert found.verdict == (
+    low, high = (round(100 * end, 1) for end in (comparison.interval.low, comparison.interval.high))
+    assert comparison.verdict == (
         f"no significant difference (0.2 points, 95% {low} to {high}, p = 0.83); "
         f"it would take about {rounded:,} more validation images"
     )
-    assert found.outcome == "none"
+    assert comparison.outcome == "none"
 
 
 def seeded(differences: Sequence[int], only_a: int) -> Pair:
-    """Seeds of two sides on 1,000 pictures: with seed s, B alone is right in only_a + differences[s] of the
-    first ones and A alone in only_a of the last."""
+    """Seeds of two sides on 1,000 images: with seed s, B alone is correct on the first only_a +
+    differences[s] of them and A alone on the last only_a."""
     a, b = [], []
     for seed, more in enumerate(differences):
         gain = only_a + more
-        b.append(training([1] * gain + [0] * (1000 - gain), seed=seed))
-        a.append(training([0] * (1000 - only_a) + [1] * only_a, seed=seed))
-    return others(a, b)
+        b.append(run([1] * gain + [0] * (1000 - gain), seed=seed))
+        a.append(run([0] * (1000 - only_a) + [1] * only_a, seed=seed))
+    return two_configs(a, b)
 
 
 def test_a_difference_within_the_seed_spread_is_not_called_better() -> None:
-    both = seeded([200, -60, 10, 150, -40], 100)
-    (found,) = judged(both)
-    assert found.p < 0.05 < found.trainings.p
-    assert found.outcome == "unsure"
-    assert found.verdict.startswith("these networks of B are better by 5.2 points")
-    assert "the +5.2 is within the seed spread (sd 11.6 over 5 seeds, p = 0.37)" in found.verdict
-    assert found.p_both == found.trainings.p
+    paired = seeded([200, -60, 10, 150, -40], 100)
+    (comparison,) = comparisons(paired)
+    assert comparison.p < 0.05 < comparison.trainings.p
+    assert comparison.outcome == "unsure"
+    assert comparison.verdict.startswith("these networks of B are better by 5.2 points")
+    assert "the +5.2 is within the seed spread (sd 11.6 over 5 seeds, p = 0.37)" in comparison.verdict
+    assert comparison.p_both == comparison.trainings.p
 
 
 def test_a_difference_beyond_both_kinds_of_chance_is_better() -> None:
-    (found,) = judged(seeded([200, 190, 210, 205], 100))
-    right = [[100 / 1000] * 4, [0.3, 0.29, 0.31, 0.305]]
-    assert found.trainings.p == pytest.approx(ttest_rel(right[1], right[0]).pvalue)
-    assert found.outcome == "better"
-    assert "the +20.1 is beyond the seed spread" in found.verdict
-    assert not any("randomness of training" in note for note in found.notes)
+    (comparison,) = comparisons(seeded([200, 190, 210, 205], 100))
+    accuracies = [[100 / 1000] * 4, [0.3, 0.29, 0.31, 0.305]]
+    assert comparison.trainings.p == pytest.approx(ttest_rel(accuracies[1], accuracies[0]).pvalue)
+    assert comparison.outcome == "better"
+    assert "the +20.1 is beyond the seed spread" in comparison.verdict
+    assert not any("randomness of training" in note for note in comparison.notes)
 
 
-def test_seeds_that_agree_do_not_make_up_for_too_few_pictures() -> None:
-    (found,) = judged(seeded([10, 11, 12, 10], 120))
-    assert found.trainings.p < 0.05 < found.p
-    assert found.outcome == "none"
-    assert found.verdict.startswith("no significant difference (1.1 points")
-    assert "beyond the seed spread" in found.verdict
+def test_seeds_that_agree_do_not_make_up_for_too_few_images() -> None:
+    (comparison,) = comparisons(seeded([10, 11, 12, 10], 120))
+    assert comparison.trainings.p < 0.05 < comparison.p
+    assert comparison.outcome == "none"
+    assert comparison.verdict.startswith("no significant difference (1.1 points")
+    assert "beyond the seed spread" in comparison.verdict
 
 
-def test_one_config_is_never_called_better_than_itself() -> None:
-    a, b = halves(10, 60, 930)
-    found = judged(pair(side(a), side(b)), pair(side(a, config={"seed": 0}), side(b, config={"seed": 1})))
-    assert [one.outcome for one in found] == ["unsure", "unsure"]
-    assert found[0].verdict.endswith("but this may not hold for another seed: both have the same config")
-    assert judged(others([a], [b]))[0].outcome == "better"
+def test_a_config_is_never_called_better_than_itself() -> None:
+    a, b = two_runs(10, 60, 930)
+    results = comparisons(
+        pair(side(a), side(b)), pair(side(a, config={"seed": 0}), side(b, config={"seed": 1}))
+    )
+    assert [comparison.outcome for comparison in results] == ["unsure", "unsure"]
+    assert results[0].verdict.endswith("but this may not hold for another seed: both have the same config")
+    assert comparisons(two_configs([a], [b]))[0].outcome == "better"
     person = pair(side(a, config={}), side(b))
-    assert judged(person)[0].outcome == "better"
+    assert comparisons(person)[0].outcome == "better"
 
 
 def test_comparisons_are_corrected_together_by_the_larger_p() -> None:
-    weak, strong = halves(10, 23, 967), halves(10, 60, 930)
-    pairs = [others([a], [b]) for a, b in (weak, strong)] + [seeded([200, -60, 10, 150, -40], 100)]
-    found = judged(*pairs)
-    assert judged(pairs[0])[0].outcome == "better"
-    assert [one.outcome for one in found] == ["none", "better", "unsure"]
-    expected = multipletests([worst(one) for one in found], method="holm")[1]
-    assert [one.p_both for one in found] == pytest.approx(expected.tolist())
-    assert found[2].p_holm == pytest.approx(2 * found[2].p)  # as if its seeds had agreed
-    assert found[0].verdict.startswith("no significant difference")
-    assert ", 0.07 by Holm over 3" in found[0].verdict
+    weak, strong = two_runs(10, 23, 967), two_runs(10, 60, 930)
+    pairs = [two_configs([a], [b]) for a, b in (weak, strong)] + [seeded([200, -60, 10, 150, -40], 100)]
+    compared = comparisons(*pairs)
+    assert comparisons(pairs[0])[0].outcome == "better"
+    assert [comparison.outcome for comparison in compared] == ["none", "better", "unsure"]
+    expected = multipletests([larger_p(comparison) for comparison in compared], method="holm")[1]
+    assert [comparison.p_both for comparison in compared] == pytest.approx(expected.tolist())
+    assert compared[2].p_holm == pytest.approx(2 * compared[2].p)  # as if its seeds had agreed
+    assert compared[0].verdict.startswith("no significant difference")
+    assert ", 0.07 by Holm over 3" in compared[0].verdict
 
 
-def worst(found: dict[str, Any]) -> float:
-    return max(found.p, found.trainings.p if found.trainings else 0.0)
+def larger_p(comparison: dict[str, Any]) -> float:
+    return max(comparison.p, comparison.trainings.p if comparison.trainings else 0.0)
 
 
-def test_a_verdict_that_holm_takes_back_asks_for_more_samples() -> None:
-    one = others(*([each] for each in halves(10, 23, 967)))
-    (alone,), many = judged(one), judged(*[one] * 4)
+def test_a_verdict_that_holm_overturns_asks_for_more_samples() -> None:
+    paired = two_configs(*([single] for single in two_runs(10, 23, 967)))
+    (alone,), repeated = comparisons(paired), comparisons(*[paired] * 4)
     assert alone.outcome == "better"
-    assert {found.outcome for found in many} == {"none"}
+    assert {comparison.outcome for comparison in repeated} == {"none"}
     needed = images_needed(0.013, 0.033, 1 - 0.05 / 4)
     assert needed is not None
-    assert {found.needed for found in many} == {needed - 1000}
+    assert {comparison.needed for comparison in repeated} == {needed - 1000}
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(0.05, "p = 0.05"), (0.0041, "p = 0.0041"), (0.6, "p = 0.6"), (9e-5, "p < 0.0001")]
 )
-def test_a_p_is_written_in_two_digits(value: float, text: str) -> None:
+def test_p_values_are_written_with_two_digits(value: float, text: str) -> None:
     assert verdict.chance(value) == text
 
 
@@ -325,9 +327,10 @@ def test_an_end_of_an_interval_that_is_not_zero_is_not_written_as_zero(
     assert verdict.digits_of(low, high) == digits
 
 
-def test_few_house_numbers_are_warned_of() -> None:
-    right = [[1, 0] * 20, [1, 1] * 20]
-    notes = judged(others(*([training(one, groups=[0, 1, 2, 3] * 10)] for one in right)))[0].notes
+def test_few_house_numbers_bring_a_warning() -> None:
+    outcomes = [[1, 0] * 20, [1, 1] * 20]
+    sides = ([run(correct, groups=[0, 1, 2, 3] * 10)] for correct in outcomes)
+    notes = comparisons(two_configs(*sides))[0].notes
     assert any("with only 4 house numbers" in note for note in notes)
 
 
@@ -336,7 +339,7 @@ def test_few_house_numbers_are_warned_of() -> None:
 
 def configured(**config: Any) -> Side:
     flat = {"lr": 0.1, "seed": 0, "model.name": "cnn", "model.width": 1.0, "reg.name": "light", "reg.l1": 0}
-    return side(training([1]), config={**flat, **{name.replace("__", "."): v for name, v in config.items()}})
+    return side(run([1]), config={**flat, **{name.replace("__", "."): v for name, v in config.items()}})
 
 
 CHANGES: dict[str, tuple[Side, list[str], str | None]] = {
@@ -360,17 +363,17 @@ CHANGES: dict[str, tuple[Side, list[str], str | None]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_changes_are_counted_one_a_key_or_one_a_choice(name: str) -> None:
+def test_every_changed_key_or_choice_counts_once(name: str) -> None:
     other, expected, warning = CHANGES[name]
     assert changes.changed(configured(), other) == expected
-    found = changes.warning(configured(), other)
-    assert (found is None) == (warning is None)
-    assert found is None or found.startswith(str(warning))
+    message = changes.warning(configured(), other)
+    assert (message is None) == (warning is None)
+    assert message is None or message.startswith(str(warning))
 
 
 def test_the_table_shows_a_choice_and_the_keys_that_all_choices_have() -> None:
     mlp = configured(model__name="mlp", model__width=2.0, model__widths=[5], lr=0.2)
-    person = side(training([1]), config={})
+    person = side(run([1]), config={})
     assert changes.differing_keys([configured(), mlp, person]) == [
         DifferingKey("lr", [0.1, 0.2, None], "config"),
         DifferingKey("model", ["cnn", "mlp", None], "config"),
@@ -379,7 +382,7 @@ def test_the_table_shows_a_choice_and_the_keys_that_all_choices_have() -> None:
     assert changes.warning(configured(), person) is None
 
 
-def test_names_go_on_after_z() -> None:
+def test_letters_continue_after_z() -> None:
     assert [letters(number) for number in (0, 25, 26, 27, 51, 52, 701, 702)] == [
         *("A", "Z", "AA", "AB", "AZ", "BA", "ZZ", "AAA")
     ]

@@ -1,4 +1,4 @@
-"""The command line: flags, verbs, and mistakes answered in a few lines."""
+"""The command line: flags, verbs, mistakes and their messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def svhn(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[st
     )
 
 
-# ----------------------------------------------------------------------------- taking a line apart
+# ----------------------------------------------------------------------------- parsing a command line
 
 
 def test_flags_may_stand_anywhere_and_leave_the_words_in_order() -> None:
@@ -146,7 +146,7 @@ def test_help_of_a_verb_lists_every_key_with_meaning_and_every_choice(
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_help_says_ranges_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_ranges_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["train", "--help"])
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "epochs 20 passes over the training set [int >= 1]" in lines
@@ -172,12 +172,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"svhn {__version__} (Python {python}, torch {torch})\n"
 
 
-def test_the_version_has_one_home() -> None:
+def test_the_version_is_defined_in_a_single_place() -> None:
     assert not re.search(r"^version", (REPO / "pyproject.toml").read_text(), re.MULTILINE)
     assert __version__ in (REPO / "svhncli" / "__init__.py").read_text()
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+def test_a_pipe_closed_by_its_reader_is_no_error() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "svhncli", "train", "--help"],
         env=ENV,
@@ -315,7 +315,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("words", MISTAKES)
-def test_a_mistake_is_answered_in_a_few_lines(
+def test_a_mistake_gets_a_message_of_a_few_lines(
     words: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
 ) -> None:
     message, hint = MISTAKES[words]
@@ -345,7 +345,7 @@ def test_a_bug_keeps_its_traceback_and_a_full_disk_does_not(capsys: pytest.Captu
     )
 
 
-def test_an_error_brings_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_kind_of_error_has_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     kinds = [kind for kind in SvhnError.__subclasses__() if kind.__name__ != "Interrupted"]
     assert sorted(cli.explain(kind("no"), debug=False) for kind in kinds) == [2, 3, 4, 5, 6, 7, 8]
     assert capsys.readouterr().err == "svhn: error: no\n" * 7
@@ -371,7 +371,7 @@ def test_changes_beside_resume_are_plain_values() -> None:
 
 
 @pytest.mark.parametrize("word", ["+lr=1", "~model", "hydra.verbose=true", "epoch=3"])
-def test_resume_refuses_what_is_not_a_known_key(word: str) -> None:
+def test_resume_refuses_anything_but_known_keys(word: str) -> None:
     with pytest.raises(UsageError):
         dispatch.changes(hydra_app.parse([word], "train"), "train")
 
@@ -389,21 +389,21 @@ def test_resume_without_a_run_is_a_checkpoint_error(
 # ----------------------------------------------------------------------------- run directories
 
 
-def test_starts_in_the_same_instant_get_folders_of_their_own() -> None:
-    made: list[Path] = []
+def test_runs_started_in_the_same_instant_get_folders_of_their_own() -> None:
+    reserved: list[Path] = []
     moment = datetime(2026, 11, 23, 14, 5, 9, 999_990)
-    starts = [threading.Thread(target=lambda: made.append(reserve("train", moment))) for _ in range(40)]
+    starts = [threading.Thread(target=lambda: reserved.append(reserve("train", moment))) for _ in range(40)]
     for start in starts:
         start.start()
     for start in starts:
         start.join()
-    assert len(set(made)) == 40
-    assert min(made).name == "2026-11-23_14-05-09-999990"
-    assert max(made).name == "2026-11-23_14-05-10-000029"
-    assert all(path.is_dir() for path in made)
+    assert len(set(reserved)) == 40
+    assert min(reserved).name == "2026-11-23_14-05-09-999990"
+    assert max(reserved).name == "2026-11-23_14-05-10-000029"
+    assert all(path.is_dir() for path in reserved)
 
 
-def test_an_unused_run_directory_is_removed_and_a_used_one_stays(empty_folder: Path) -> None:
+def test_an_unused_run_directory_is_removed_and_a_used_directory_stays(empty_folder: Path) -> None:
     used, unused = reserve("train"), reserve("train")
     (used / "config.yaml").write_text("")
     (unused / ".hydra").mkdir()

@@ -1,4 +1,4 @@
-"""What Tab offers, asked in the real shells; a shell that is not installed is skipped."""
+"""What Tab offers, checked in real shells; a shell that is not installed is skipped."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def svhn_on_path(tmp_path: Path) -> dict[str, str]:
 
 
 def needs(shell: str) -> str:
-    found = shutil.which(shell)
-    if found is None:
+    path = shutil.which(shell)
+    if path is None:
         pytest.skip(f"{shell} is not installed")
-    return found
+    return path
 
 
 def after_tab(command: list[str], typed: str, wanted: str, env: dict[str, str], cwd: Path, ready: str) -> str:
@@ -69,7 +69,7 @@ def read_until(terminal: int, wanted: str) -> str:
     return shown
 
 
-# ----------------------------------------------------------------------------- the answers
+# ----------------------------------------------------------------------------- the candidates
 
 
 def test_first_word_is_a_verb() -> None:
@@ -101,12 +101,12 @@ def test_a_sweep_completes_after_the_comma() -> None:
     assert offered("train", "-m", "model=cnn,m") == ["model=cnn,mlp"]
 
 
-def test_values_of_keys_that_list_them() -> None:
+def test_the_listed_values_of_a_key_are_offered() -> None:
     assert offered("train", "metric=") == ["metric=val_accuracy", "metric=val_loss"]
     assert offered("train", "test=") == ["test=true", "test=false"]
 
 
-def test_values_of_flags() -> None:
+def test_the_values_of_a_flag_are_offered() -> None:
     assert offered("train", "--cfg", "") == ["job", "hydra", "all"]
     assert offered("train", "-c", "j") == ["job"]
 
@@ -165,14 +165,14 @@ def test_zsh_at_a_terminal(svhn_on_path: dict[str, str], tmp_path: Path) -> None
 
 def test_fish(svhn_on_path: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    asked = [
+    typed = [
         "svhn tr",
         "svhn train model=wi",
         "svhn train batch",
         "svhn train --resu",
         "svhn train data.root=pho",
     ]
-    program = "svhn completion fish | source;" + ";".join(f"complete -C '{line}'" for line in asked)
+    program = "svhn completion fish | source;" + ";".join(f"complete -C '{line}'" for line in typed)
     done = subprocess.run(
         [needs("fish"), "--no-config", "-c", program],
         env=svhn_on_path,

@@ -1,4 +1,4 @@
-"""Paths on the command line mean the same from every folder later on."""
+"""Paths on the command line keep their meaning when a run is used from another folder."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_every_key_that_names_an_input_of_a_run_is_a_path_key() -> None:
     for group in CHOICES:
         for kind in CHOICES[group].values():
             keys |= {key.path: key for key in catalog.walk(kind, f"{group}.")}
-    marked = {path for path, key in keys.items() if key.rule["path"]}
-    assert marked == {"cache", "data.root", "data.exclude", "data.world", "data.fonts", "split.file"}
+    path_keys = {path for path, key in keys.items() if key.rule["path"]}
+    assert path_keys == {"cache", "data.root", "data.exclude", "data.world", "data.fonts", "split.file"}
 
 
 def test_a_run_with_its_own_world_is_resumed_and_evaluated_from_another_folder(
@@ -52,7 +52,7 @@ def test_a_run_with_its_own_world_is_resumed_and_evaluated_from_another_folder(
     assert cli.main(["train", "--resume", "../run", "epochs=2", "--json"]) == 0
 
 
-def test_a_run_that_was_saved_with_a_relative_path_is_still_resumed_in_its_folder(
+def test_a_run_saved_with_a_relative_path_is_still_resumed_in_its_folder(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "world.yaml").write_text("plain_one:\n  chance: 0.5\n")

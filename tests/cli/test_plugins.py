@@ -1,4 +1,4 @@
-"""A module of the user's own brings a model and a metric, without a change to svhn."""
+"""A user's module adds a model and a metric without a change to svhn."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ MINE = ["plugins=[my_parts]", "model=tiny_net", "model.side=3", "metric=val_cert
 
 @pytest.fixture(autouse=True)
 def my_parts(plugin: Callable[[str, str], None]) -> None:
-    """A folder in which `plugins=[my_parts]` is found."""
+    """A folder from which `plugins=[my_parts]` is imported."""
     plugin("my_parts", PLUGIN)
 
 
@@ -100,7 +100,7 @@ def test_a_key_that_a_plugin_declares_as_a_plain_field_is_listed_too(
         (["metric=val_certainty"], "must be val_accuracy or val_loss"),
     ],
 )
-def test_a_mistake_in_a_part_of_a_plugin_is_answered_like_any_other(
+def test_a_mistake_in_a_part_of_a_plugin_gets_the_usual_message(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", *words, "--cfg", "job"]) == 2

@@ -1,4 +1,4 @@
-"""`svhn train -m`: a folder a job, failures survived and reported at once, only unfinished jobs run again."""
+"""`svhn train -m`: a folder per job, failures reported at once, only unfinished jobs run again."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def the_sweep() -> Path:
+def sweep_folder() -> Path:
     (folder,) = Path("outputs/sweep").iterdir()
     return folder
 
@@ -64,7 +64,7 @@ def test_different_overrides_have_different_folders(words: list[str], data: st.D
     assert sweep.slug(words) != sweep.slug(other)
 
 
-def test_a_folder_name_says_what_was_swept() -> None:
+def test_a_folder_name_holds_the_swept_values() -> None:
     assert sweep.slug(["lr=0.001", "model=cnn"]) == "lr-0.001_model-cnn"
     assert re.fullmatch(r"data.root--a-b-[0-9a-f]{8}", sweep.slug(["data.root=/a/b"]))
 
@@ -107,9 +107,11 @@ def test_the_highest_accuracy_and_the_lowest_loss_come_first() -> None:
 # ----------------------------------------------------------------------------- whole sweeps
 
 
-def test_a_failed_job_stops_no_other_and_only_it_runs_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_go_on_after_a_failure_and_only_the_failed_jobs_run_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert cli.main(["train", "-m", *SMALL, "init_from=start,null", "lr=1e-2,1e-3"]) == 1
-    first, folder = capsys.readouterr(), the_sweep()
+    first, folder = capsys.readouterr(), sweep_folder()
     assert "job 1/4 init_from=start lr=0.01 failed: " in first.err
     assert first.err.index("job 1/4 init_from=start lr=0.01 failed") < first.err.index("job 2/4")  # at once
     assert f"2 of 4 jobs failed; run them again with: svhn train --resume {folder}" in first.err
@@ -124,10 +126,10 @@ def test_a_failed_job_stops_no_other_and_only_it_runs_again(capsys: pytest.Captu
 
     with (folder / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [each["status"] for each in rows] == ["done", "done", "failed", "failed"]
+    assert [row["status"] for row in rows] == ["done", "done", "failed", "failed"]
     assert float(rows[0]["score"]) >= float(rows[1]["score"])
-    assert all(each["test_accuracy"] and Path(each["run_dir"], "best.pt").is_file() for each in rows[:2])
-    assert [each["lr"] for each in rows[2:]] == ["0.01", "0.001"]
+    assert all(row["test_accuracy"] and Path(row["run_dir"], "best.pt").is_file() for row in rows[:2])
+    assert [row["lr"] for row in rows[2:]] == ["0.01", "0.001"]
     assert "start" in rows[2]["reason"]
 
     shutil.copytree(folder / "init_from-null_lr-0.01", "start")
@@ -138,10 +140,10 @@ def test_a_failed_job_stops_no_other_and_only_it_runs_again(capsys: pytest.Captu
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
     result = json.loads(second.out)
     assert Path(result["sweep_dir"]) == folder
-    assert [each["status"] for each in result["jobs"]] == ["done"] * 4
+    assert [row["status"] for row in result["jobs"]] == ["done"] * 4
 
 
-def test_a_mistake_that_all_jobs_share_is_refused_before_any(
+def test_a_mistake_that_all_jobs_share_is_refused_before_any_job_starts(
     capsys: pytest.CaptureFixture[str], empty_folder: Path
 ) -> None:
     for words in (["lr=1e-3,1e-2", "nonsense=1"], ["model=cnn,cnnn"], ["lr=1e-3,1e-3"]):
@@ -153,7 +155,7 @@ def test_a_mistake_that_all_jobs_share_is_refused_before_any(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_the_whole_sweep_and_says_how_to_go_on(
+def test_a_signal_stops_the_whole_sweep_and_the_hint_names_the_resume_command(
     number: signal.Signals, code: int, empty_folder: Path, spawn: Callable[..., Forked]
 ) -> None:
     process = spawn("train", "-m", *SMALL, "epochs=1000000", "reg.patience=0", "lr=1e-3,1e-4")
@@ -165,16 +167,16 @@ def test_a_signal_stops_the_whole_sweep_and_says_how_to_go_on(
         if line.startswith("job 2/2"):
             process.kill()
     assert process.wait() == code, lines[-5:]
-    assert lines[-1] == f"  hint: resume with: svhn train --resume {the_sweep()}\n"
+    assert lines[-1] == f"  hint: resume with: svhn train --resume {sweep_folder()}\n"
     assert "Traceback" not in "".join(lines)
 
 
-# ----------------------------------------------------------------------------- going on
+# ----------------------------------------------------------------------------- resuming
 
 
 @pytest.fixture
-def recorded(empty_folder: Path) -> Path:
-    """A sweep whose jobs are all done, by its files alone."""
+def finished_sweep(empty_folder: Path) -> Path:
+    """A sweep whose jobs are all done, made from its files alone."""
     folder = empty_folder / "outputs/sweep/2026-01-01_00-00-00-000000"
     for lr, accuracy in (("0.01", 0.25), ("0.001", 0.75)):
         (folder / f"lr-{lr}").mkdir(parents=True)
@@ -183,37 +185,40 @@ def recorded(empty_folder: Path) -> Path:
     return folder
 
 
-def test_a_finished_sweep_prints_its_table_again(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["train", "--resume", str(recorded)]) == 0
+def test_a_finished_sweep_prints_its_table_again(
+    finished_sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--resume", str(finished_sweep)]) == 0
     table = capsys.readouterr().out
     assert 0 < table.index(" 75.00% ") < table.index(" 25.00% ")
-    with (recorded / "summary.csv").open(newline="") as file:
-        assert [each["lr"] for each in csv.DictReader(file)] == ["0.001", "0.01"]
+    with (finished_sweep / "summary.csv").open(newline="") as file:
+        assert [row["lr"] for row in csv.DictReader(file)] == ["0.001", "0.01"]
 
 
 @pytest.mark.parametrize("words", [["--resume"], ["-m", "--resume"], ["resume=latest"]])
-def test_resume_without_a_value_finds_the_sweep_where_it_is_the_latest(
-    words: list[str], recorded: Path, capsys: pytest.CaptureFixture[str]
+def test_resume_without_a_value_resumes_the_sweep_if_it_is_the_latest(
+    words: list[str], finished_sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (Path("outputs/train") / "2025-12-31_00-00-00-000000").mkdir(parents=True)
     assert cli.main(["train", *words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["sweep_dir"] == str(recorded.relative_to(Path.cwd()))
+    assert json.loads(capsys.readouterr().out)["sweep_dir"] == str(finished_sweep.relative_to(Path.cwd()))
 
 
-def test_the_latest_of_runs_and_sweeps_is_the_one_that_began_last(recorded: Path) -> None:
+def test_the_run_or_sweep_that_began_last_is_the_latest(finished_sweep: Path) -> None:
     run = Path("outputs/train/2026-01-02_00-00-00-000000")
     run.mkdir(parents=True)
-    assert locate.resumable("", sweeps_only=False) == recorded.relative_to(
-        Path.cwd()
-    )  # nothing was begun in `run` yet
+    newest = locate.resumable("", sweeps_only=False)
+    assert newest == finished_sweep.relative_to(Path.cwd())  # no run has begun in `run` yet
     (run / "config.yaml").write_text("")
     assert locate.resumable("", sweeps_only=False) == run
-    assert locate.resumable("", sweeps_only=True) == recorded.relative_to(Path.cwd())
+    assert locate.resumable("", sweeps_only=True) == finished_sweep.relative_to(Path.cwd())
 
 
-def test_a_sweep_goes_on_as_it_was_given(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["train", "--resume", str(recorded), "epochs=3"]) == 2
-    assert cli.main(["train", "-m", "lr=1,2", f"hydra.sweep.dir={recorded}"]) == 2
+def test_a_resumed_sweep_keeps_its_overrides(
+    finished_sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--resume", str(finished_sweep), "epochs=3"]) == 2
+    assert cli.main(["train", "-m", "lr=1,2", f"hydra.sweep.dir={finished_sweep}"]) == 2
     printed = capsys.readouterr().err
     assert "'epochs=3': a resumed sweep keeps its overrides" in printed
     assert "already holds a different sweep" in printed
@@ -230,13 +235,13 @@ def test_a_sweep_goes_on_as_it_was_given(recorded: Path, capsys: pytest.CaptureF
         "+model@hydra.launcher=cnn",
     ],
 )
-def test_a_sweeps_record_cannot_name_code_to_run(word: str, recorded: Path) -> None:
-    files.write_json(recorded / "sweep.json", {"overrides": ["lr=1e-2,1e-3", word]})
+def test_a_sweeps_record_cannot_name_code_to_run(word: str, finished_sweep: Path) -> None:
+    files.write_json(finished_sweep / "sweep.json", {"overrides": ["lr=1e-2,1e-3", word]})
     with pytest.raises(CheckpointError, match="asks for plugins or Hydra settings"):
-        sweep.resume(recorded, [], [], as_json=False, debug=False)
+        sweep.resume(finished_sweep, [], [], as_json=False, debug=False)
 
 
-def test_resume_of_what_is_not_a_sweep_says_so(
+def test_resuming_a_folder_without_a_sweep_is_refused(
     empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", "-m", "--resume", str(empty_folder)]) == 2

@@ -38,14 +38,14 @@ def hydra() -> Iterator[None]:
 
 @functools.cache
 def composed(verb: str, *words: str) -> Any:
-    """The config dataclass that a command line makes."""
+    """The config dataclass that a command line composes."""
     values = OmegaConf.to_container(compose(verb, list(words)), resolve=True)
     config = from_dict(VERBS[verb].config, values)
     rules.validate(config)
     return config
 
 
-def named(path: Path) -> str:
+def name_of(path: Path) -> str:
     return path.relative_to(CONF).with_suffix("").as_posix()
 
 
@@ -56,7 +56,7 @@ def test_every_choice_composes_and_has_the_defaults_of_its_dataclass(group: str,
         assert getattr(config, group) == CHOICES[group][choice]()
 
 
-def test_reg_none_is_the_dataclass_of_regularisation() -> None:
+def test_reg_none_has_the_defaults_of_its_dataclass() -> None:
     assert asdict(composed("train", "reg=none").reg) == asdict(RegConfig()) | {"name": "none"}
 
 
@@ -77,7 +77,7 @@ def test_each_optimizer_has_its_default_lr(optim: str, lr: float) -> None:
     assert composed("train", f"optim={optim}").lr == lr
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_every_key_is_explained_beside_it(path: Path) -> None:
     in_defaults = False
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -86,8 +86,8 @@ def test_every_key_is_explained_beside_it(path: Path) -> None:
         assert in_defaults or not key or re.search(r"\s# \w", line), line
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
-def test_every_file_says_what_it_is(path: Path) -> None:
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_file_begins_with_a_description(path: Path) -> None:
     comments = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
     assert any("@package" not in line for line in comments[:2])
 
@@ -102,17 +102,19 @@ def keys_of_choice(path: Path) -> tuple[set[str], set[str]]:
     return written, {key.path for key in catalog.walk(kind)}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name in CHOICES], ids=named)
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name in CHOICES], ids=name_of)
 def test_a_choice_file_writes_out_every_key_of_its_dataclass(path: Path) -> None:
     written, declared = keys_of_choice(path)
     assert written == declared
 
 
-def test_a_choice_file_without_one_of_its_keys_is_noticed(tmp_path: Path) -> None:
-    short = tmp_path / "model" / "cnn.yaml"
-    short.parent.mkdir()
-    short.write_text(re.sub("^depth:.*\n", "", (CONF / "model/cnn.yaml").read_text(), flags=re.MULTILINE))
-    written, declared = keys_of_choice(short)
+def test_a_choice_file_that_lacks_a_key_is_detected(tmp_path: Path) -> None:
+    incomplete = tmp_path / "model" / "cnn.yaml"
+    incomplete.parent.mkdir()
+    incomplete.write_text(
+        re.sub("^depth:.*\n", "", (CONF / "model/cnn.yaml").read_text(), flags=re.MULTILINE)
+    )
+    written, declared = keys_of_choice(incomplete)
     assert declared - written == {"depth"}
 
 

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says about the layout is true."""
+"""CONTRIBUTING.md describes the layout as it is."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ FILES = generate.generated()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(REPO).as_posix())
-def test_a_generated_file_is_what_make_docs_writes(path: Path) -> None:
+def test_every_generated_file_is_up_to_date(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == FILES[path]
 
 
@@ -76,8 +76,8 @@ def test_the_reference_has_every_verb_choice_and_key() -> None:
 
 def test_every_key_has_a_meaning_in_plain_ascii_and_no_full_stop() -> None:
     for verb in VERBS:
-        for path, found in catalog.keys(verb).items():
-            meaning = found.rule["meaning"]
+        for path, declared in catalog.keys(verb).items():
+            meaning = declared.rule["meaning"]
             assert meaning.isascii(), path
             assert not meaning.endswith("."), path
 
@@ -101,7 +101,7 @@ def test_a_new_choice_is_declared_by_its_dataclass_alone(monkeypatch: pytest.Mon
         del BUILDS[NewConfig]
 
 
-def test_every_choice_says_what_it_builds_except_the_presets() -> None:
+def test_every_choice_except_the_presets_declares_its_implementation() -> None:
     declared = {kind for group, kinds in CHOICES.items() if group != "reg" for kind in kinds.values()}
     assert {kind for kind in declared if kind.__module__.startswith("svhncli.")} == {*BUILDS}
     assert all(item.metadata["meaning"] for kind in declared for item in fields(kind))

@@ -42,7 +42,7 @@ OUTER = st.builds(
 
 
 @given(OUTER)
-def test_what_is_written_is_read_back(outer: Outer) -> None:
+def test_a_written_value_is_read_back_unchanged(outer: Outer) -> None:
     assert from_plain(Outer, json.loads(json.dumps(to_plain(outer)))) == outer
 
 
@@ -65,7 +65,7 @@ def test_an_inlined_field_puts_its_keys_among_the_others_and_is_read_back() -> N
         from_plain(Around, {"name": "a", "class": "x"})
 
 
-def test_a_key_of_a_later_version_is_passed_over() -> None:
+def test_a_key_of_a_later_version_is_ignored() -> None:
     assert from_plain(Inner, {"low": 1, "class": "x", "new": []}) == Inner(1.0, "x")
 
 
@@ -81,6 +81,6 @@ def test_a_key_of_a_later_version_is_passed_over() -> None:
         ([], r"'' is \[\], not Outer"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_its_key(value: object, message: str) -> None:
+def test_a_missing_key_or_a_wrong_type_is_refused_with_the_key(value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         from_plain(Outer, value)

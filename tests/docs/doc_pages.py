@@ -10,7 +10,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 REFERENCE = REPO / "docs" / "reference.md"
 PAGES = [REPO / "README.md", *sorted(page for page in (REPO / "docs").glob("*.md") if page != REFERENCE)]
-"""Those that people write; the reference is generated."""
+"""The pages that are written by hand; the reference is generated."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -32,7 +32,7 @@ def name(page: Path) -> str:
 
 def examples(page: Path) -> list[Example]:
     """Every command of the page's `sh` blocks, from top to bottom, without comments."""
-    text, found = page.read_text(encoding="utf-8"), []
+    text, commands = page.read_text(encoding="utf-8"), []
     for block in FENCE.finditer(text):
         if block[1] != "sh":
             continue
@@ -40,8 +40,8 @@ def examples(page: Path) -> list[Example]:
         for number, line in enumerate(block[2].splitlines(), first):
             if words := shlex.split(line, comments=True):
                 assert words[0] == "svhn", f"{name(page)}:{number}: sh blocks hold svhn commands alone"
-                found.append(Example(name(page), number, words[1:]))
-    return found
+                commands.append(Example(name(page), number, words[1:]))
+    return commands
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -57,14 +57,14 @@ def prose(page: Path) -> str:
 
 
 def code_spans(page: Path) -> list[str]:
-    """What stands between backticks in the page's prose."""
+    """The texts between backticks in the page's prose."""
     return [span.replace("\n", " ") for span in re.findall(r"`([^`]+)`", prose(page))]
 
 
 def table_names(page: Path, head: str) -> list[str]:
     """The names in the first column of the table whose head is `head=`."""
     rows = page.read_text(encoding="utf-8").split(f"| `{head}=`")[1].split("\n\n")[0].splitlines()[2:]
-    return [found for row in rows for found in re.findall(r"`(\w+)`", row.split("|")[1])]
+    return [choice for row in rows for choice in re.findall(r"`(\w+)`", row.split("|")[1])]
 
 
 def links(page: Path) -> list[str]:
@@ -75,22 +75,22 @@ def links(page: Path) -> list[str]:
 
 def broken(page: Path) -> list[str]:
     """The links of a page that lead to no file, to no heading, or away from the repository."""
-    found = []
+    broken_links = []
     for link in links(page):
         target, _, anchor = link.partition("#")
         file = (page.parent / target).resolve() if target else page
         if "://" in link or not file.exists() or (anchor and anchor not in anchors(file)):
-            found.append(link)
-    return found
+            broken_links.append(link)
+    return broken_links
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link to a heading of the page may be called, as GitHub names headings."""
+    """The anchors of the headings of a page, as GitHub forms them."""
     seen: dict[str, int] = {}
-    found = set()
+    slugs = set()
     for heading in re.findall(r"^#{1,6} (.+)$", prose(page), re.MULTILINE):
         slug = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
         again = seen.get(slug, 0)
         seen[slug] = again + 1
-        found.add(f"{slug}-{again}" if again else slug)
-    return found
+        slugs.add(f"{slug}-{again}" if again else slug)
+    return slugs

@@ -35,7 +35,7 @@ def smaller(words: list[str]) -> list[str]:
         own = ["model.hidden=16"] if "experiment=tianchi" in words else []
         return [*words, *own, "epochs=1", "threads=1", "device=cpu"]
     shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]
-    # a network of two epochs doubts whole classes
+    # a network of two epochs suspects the labels of whole classes
     shrunk = [re.sub(r"^data\.exclude=.*", "data.exclude=few.txt", word) for word in shrunk]
     if "model=wide_resnet" in words:
         shrunk = [word for word in shrunk if not word.startswith("model.depth")]
@@ -58,7 +58,7 @@ def smaller(words: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def page_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which files of the official layout, and images, lie where the pages look for them."""
     (tmp_path / "data" / "svhn").mkdir(parents=True)
     draw = np.random.default_rng(0)
@@ -87,8 +87,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name)
-def test_every_example_of_a_page_runs_in_its_order(
-    place: Path, capsys: pytest.CaptureFixture[str], page: Path
+def test_the_examples_of_a_page_run_in_order(
+    page_folder: Path, capsys: pytest.CaptureFixture[str], page: Path
 ) -> None:
     for example in examples(page):
         codes = (0, 8) if example.words[0] == "check" else (0,)  # so little data cannot pass every check
@@ -96,9 +96,9 @@ def test_every_example_of_a_page_runs_in_its_order(
         assert code in codes, f"{example}\nexit code {code}\n{capsys.readouterr().err}"
 
 
-def test_there_are_examples_of_everything() -> None:
+def test_every_feature_has_an_example() -> None:
     lines = [" ".join(example.words) for page in PAGES for example in examples(page)]
-    for what in (
+    for command in (
         "train model=cnn optim=adam lr=3e-4",
         "train -m",
         "--resume",
@@ -111,7 +111,7 @@ def test_there_are_examples_of_everything() -> None:
         "export",
         "experiment=tianchi",
     ):
-        assert any(what in line for line in lines), what
+        assert any(command in line for line in lines), command
 
 
 def test_every_verb_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,10 +119,10 @@ def test_every_verb_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     verbs = re.findall(r"^  ([a-z-]+)(?: |$)", capsys.readouterr().out.split("examples")[0], re.MULTILINE)
     shown = {example.words[0] for page in PAGES for example in examples(page)}
     assert len(verbs) > 15
-    assert set(verbs) - shown == {"help", "completion"}  # they print text, and are spoken of in words
+    assert set(verbs) - shown == {"help", "completion"}  # they only print text and are described in prose
 
 
-def test_no_svhn_command_stands_in_a_block_that_is_not_run() -> None:
+def test_every_svhn_command_is_in_a_block_that_is_run() -> None:
     for page in PAGES:
         for kind, text in blocks(page):
             assert kind == "sh" or not re.search(r"^\s*(\$ )?svhn ", text, re.MULTILINE), name(page)

@@ -28,7 +28,7 @@ for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
     if shell.user_ns["_exit_code"]:
         sys.exit(f"exit code {shell.user_ns['_exit_code']} of: {source}")
 """
-"""What a kernel does, in one process: IPython runs cell after cell, magics and shell lines included."""
+"""A kernel's work in a single process: IPython runs cell after cell, also magics and shell lines."""
 
 
 def commands(cell: dict[str, object]) -> list[str]:
@@ -54,7 +54,7 @@ def test_every_cell_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "!svhn nonsense", "%nonsense", "if:"])
-def test_a_cell_that_fails_is_noticed(tmp_path: Path, source: str) -> None:
+def test_a_failing_cell_is_detected(tmp_path: Path, source: str) -> None:
     sources = ["print('be' + 'fore')", source, "print('af' + 'ter')"]
     cells = [{"cell_type": "code", "source": [text]} for text in sources]
     (tmp_path / "bad.ipynb").write_text(json.dumps({"cells": cells}))
@@ -64,17 +64,17 @@ def test_a_cell_that_fails_is_noticed(tmp_path: Path, source: str) -> None:
     assert "after" not in done.stdout
 
 
-def test_the_exit_code_of_every_command_is_seen() -> None:
+def test_a_cell_holds_at_most_one_command_whose_exit_code_is_checked() -> None:
     assert all(len(commands(cell)) <= 1 for cell in CELLS if cell["cell_type"] == "code")
 
 
-def test_it_shows_every_step() -> None:
+def test_the_notebook_shows_every_step() -> None:
     shown = " ".join(line for cell in CELLS if cell["cell_type"] == "code" for line in commands(cell))
-    for what in ("render", "check", "train", "eval", "predict", "--resume", "train -m", "compare"):
-        assert f"svhn {what}" in shown or f"svhn train {what}" in shown, what
+    for command in ("render", "check", "train", "eval", "predict", "--resume", "train -m", "compare"):
+        assert f"svhn {command}" in shown or f"svhn train {command}" in shown, command
 
 
-def test_it_installs_only_where_svhn_is_missing() -> None:
+def test_the_notebook_installs_svhn_only_if_it_is_missing() -> None:
     first = "".join(next(cell["source"] for cell in CELLS if cell["cell_type"] == "code"))
     guard, _, install = first.partition('if importlib.util.find_spec("svhncli") is None:')
     assert "%pip install" in install
@@ -82,7 +82,7 @@ def test_it_installs_only_where_svhn_is_missing() -> None:
     assert all(line.startswith("    ") for line in install.strip("\n").splitlines())
 
 
-def test_it_is_stored_as_version_4_5_without_outputs() -> None:
+def test_the_notebook_is_stored_as_version_4_5_without_outputs() -> None:
     notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"

@@ -1,4 +1,4 @@
-"""What the README and docs/ say of files, choices, keys and make targets is there."""
+"""The files, choices, keys and make targets that the README and docs/ name exist."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def choices(group: str) -> set[str]:
 
 
 def flat(keys: dict[str, Any], head: str) -> set[str]:
-    found = set()
+    names = set()
     for key, value in keys.items():
-        found.add(f"{head}.{key}")
+        names.add(f"{head}.{key}")
         if isinstance(value, dict):
-            found |= flat(value, f"{head}.{key}")
-    return found
+            names |= flat(value, f"{head}.{key}")
+    return names
 
 
 def keys() -> set[str]:
     """Every key of every group, and `check`'s, written with dots."""
-    found = set()
+    names = set()
     for group in GROUPS:
         for file in (CONF / group).glob("*.yaml"):
-            found |= flat(yaml.safe_load(file.read_text(encoding="utf-8")), group)
-    return found | flat(yaml.safe_load((CONF / "check.yaml").read_text(encoding="utf-8"))["check"], "check")
+            names |= flat(yaml.safe_load(file.read_text(encoding="utf-8")), group)
+    return names | flat(yaml.safe_load((CONF / "check.yaml").read_text(encoding="utf-8"))["check"], "check")
 
 
 def test_the_readme_is_short() -> None:
@@ -49,7 +49,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert broken(page) == []
 
 
-def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+def test_broken_links_are_detected(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text("# One `two`: three-4\n\n# Again\n\n# Again\n")
     page = tmp_path / "page.md"
     page.write_text(
@@ -74,13 +74,13 @@ def test_a_table_names_every_choice(page: str, group: str) -> None:
     assert sorted(table_names(DOCS / f"{page}.md", group)) == sorted(choices(group))
 
 
-def test_the_recipes_are_all_named() -> None:
+def test_every_recipe_is_named() -> None:
     experiments = {file.stem for file in (CONF / "experiment").glob("*.yaml")} - {"none"}
     assert set(table_names(DOCS / "recipes.md", "experiment")) == experiments
 
 
 @pytest.mark.parametrize("group", ["optim", "schedule", "reg"])
-def test_the_page_about_training_names_every_choice_of(group: str) -> None:
+def test_the_training_page_names_every_choice(group: str) -> None:
     named = {span.removeprefix(f"{group}=") for span in code_spans(DOCS / "train.md")}
     assert named >= choices(group)
 

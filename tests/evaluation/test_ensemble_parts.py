@@ -1,4 +1,4 @@
-"""Snapshots of a run, and how probabilities are mixed: the parts of an ensemble."""
+"""The parts of an ensemble: snapshots of a run, and the mixture of probabilities."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from svhncli.models.ensemble import Ensemble, Member
 from svhncli.runs import checkpoint
 from svhncli.stats.scores import fit_weights
 
-# ----------------------------------------------------------------------------- how they are mixed
+# ----------------------------------------------------------------------------- the mixture
 
 
-class Says(nn.Module):
-    """A network that gives these logits, whatever it sees."""
+class Constant(nn.Module):
+    """A network that outputs these logits for any images."""
 
     def __init__(self, logits: np.ndarray) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class Says(nn.Module):
 
 
 def mixed(logits: np.ndarray, shares: list[float], vote: bool = False) -> np.ndarray:
-    """What an ensemble of members that say `logits` (M, B, L, K) makes of them."""
-    members = [Member(Says(one), [0.0], [1.0]) for one in logits]
+    """The probabilities of an ensemble whose members output `logits` (M, B, L, K)."""
+    members = [Member(Constant(member_logits), [0.0], [1.0]) for member_logits in logits]
     images = torch.zeros(len(logits[0]), 1, 2, 2)
     return Ensemble(members, shares, vote)(images).softmax(-1).numpy()
 
@@ -49,38 +49,38 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 LOGITS = arrays(np.int64, (3, 2, 3, 11), elements=st.integers(-480, 480)).map(lambda eighths: eighths / 8)
-"""Apart so far that no rounding makes two of them the same probability."""
+"""So far apart that no rounding makes two probabilities equal."""
 
 
 @given(LOGITS)
-def test_probabilities_of_numbers_are_mixed_by_shares_at_each_position(logits: np.ndarray) -> None:
+def test_probabilities_are_averaged_by_shares_at_each_position(logits: np.ndarray) -> None:
     shares = [0.2, 0.5, 0.3]
     expected = np.tensordot(shares, softmax(logits), 1)
     np.testing.assert_allclose(mixed(logits, shares), expected, atol=1e-6)
 
 
 @given(LOGITS)
-def test_no_mean_outdoes_a_vote(logits: np.ndarray) -> None:
+def test_the_mean_never_overrules_the_vote(logits: np.ndarray) -> None:
     votes = (logits.argmax(-1)[..., None] == np.arange(11)).sum(0)
-    found = mixed(logits, [1 / 3] * 3, vote=True)
-    read = found.argmax(-1)[..., None]
-    assert (np.take_along_axis(votes, read, -1)[..., 0] == votes.max(-1)).all()
-    np.testing.assert_allclose(found, (votes + softmax(logits).mean(0)) / 4, atol=1e-6)
+    probabilities = mixed(logits, [1 / 3] * 3, vote=True)
+    predicted = probabilities.argmax(-1)[..., None]
+    assert (np.take_along_axis(votes, predicted, -1)[..., 0] == votes.max(-1)).all()
+    np.testing.assert_allclose(probabilities, (votes + softmax(logits).mean(0)) / 4, atol=1e-6)
 
 
-def test_of_as_many_votes_the_larger_mean_is_read() -> None:
+def test_a_tie_of_votes_is_broken_by_the_larger_mean() -> None:
     probabilities = np.array([[0.50, 0.49, 0.01], [0.01, 0.60, 0.39], [0.45, 0.35, 0.20], [0.30, 0.40, 0.30]])
     logits = np.log(probabilities)[:, None, None]
     assert mixed(logits, [0.25] * 4, vote=True).argmax() == 1  # two votes each
     assert mixed(logits[:3], [1 / 3] * 3, vote=True).argmax() == 0 != mixed(logits[:3], [1 / 3] * 3).argmax()
 
 
-def test_a_member_without_a_share_says_nothing() -> None:
+def test_a_member_without_a_share_has_no_effect() -> None:
     logits = np.random.default_rng(0).normal(size=(2, 5, 1, 10))
     np.testing.assert_allclose(mixed(logits, [0.0, 1.0]), softmax(logits[1]), atol=1e-6)
 
 
-# ----------------------------------------------------------------------------- what each counts
+# ----------------------------------------------------------------------------- the weights
 
 
 def loss(weights: np.ndarray, likely: np.ndarray) -> float:
@@ -89,9 +89,9 @@ def loss(weights: np.ndarray, likely: np.ndarray) -> float:
 
 @pytest.mark.parametrize("models", [2, 3, 5])
 @pytest.mark.parametrize("seed", range(3))
-def test_fitted_weights_are_scipy_s(models: int, seed: int) -> None:
+def test_fitted_weights_are_scipys(models: int, seed: int) -> None:
     likely = np.random.default_rng(seed).beta(np.arange(1, models + 1), 1, (400, models))
-    found = fit_weights(likely)
+    weights = fit_weights(likely)
     best = minimize(
         loss,
         np.full(models, 1 / models),
@@ -101,8 +101,8 @@ def test_fitted_weights_are_scipy_s(models: int, seed: int) -> None:
         constraints=LinearConstraint(np.ones(models), 1, 1),
         options={"ftol": 1e-12},
     )
-    assert loss(found, likely) == pytest.approx(best.fun, abs=1e-5)
-    np.testing.assert_allclose(found, best.x, atol=0.02)
+    assert loss(weights, likely) == pytest.approx(best.fun, abs=1e-5)
+    np.testing.assert_allclose(weights, best.x, atol=0.02)
 
 
 def test_fitted_weights_are_those_of_a_grid() -> None:
@@ -114,13 +114,15 @@ def test_fitted_weights_are_those_of_a_grid() -> None:
 
 
 @given(arrays(np.float32, (20, 3), elements=st.floats(0, 1, width=32)))
-def test_fitted_weights_are_convex_and_no_worse_than_equal_ones_or_any_one(likely: np.ndarray) -> None:
-    found = fit_weights(likely)
+def test_fitted_weights_are_convex_and_no_worse_than_equal_weights_or_a_single_model(
+    likely: np.ndarray,
+) -> None:
+    fitted = fit_weights(likely)
     clipped = np.maximum(likely.astype(np.float64), np.finfo(np.float32).tiny)
-    assert (found >= 0).all()
-    assert found.sum() == pytest.approx(1)
+    assert (fitted >= 0).all()
+    assert fitted.sum() == pytest.approx(1)
     others = [np.full(3, 1 / 3), *np.eye(3)]
-    assert loss(found, clipped) <= min(loss(one, clipped) for one in others) + 1e-3
+    assert loss(fitted, clipped) <= min(loss(weights, clipped) for weights in others) + 1e-3
 
 
 # ----------------------------------------------------------------------------- snapshots
@@ -160,9 +162,9 @@ def test_snapshots_are_the_weights_at_the_ends_of_equal_stretches(
     capsys.readouterr()
     for number, words in enumerate((["run/snapshots"], ["run/snapshots/*.pt"], [*map(str, files("run"))])):
         assert cli.main(["ensemble", *words, f"out=joined{number}", "device=cpu", "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)
-        assert [one["checkpoint"] for one in found["members"]] == [*map(str, files("run"))]
-    assert cli.main(["eval", "joined0", "part=val"]) == 0  # they validated on the same pictures
+        result = json.loads(capsys.readouterr().out)
+        assert [member["checkpoint"] for member in result["members"]] == [*map(str, files("run"))]
+    assert cli.main(["eval", "joined0", "part=val"]) == 0  # they validated on the same images
 
 
 def files(run: str) -> list[Path]:
@@ -170,7 +172,7 @@ def files(run: str) -> list[Path]:
 
 
 @pytest.mark.e2e
-def test_a_killed_run_ends_with_the_snapshots_of_one_that_was_not(
+def test_a_killed_and_resumed_run_has_the_snapshots_of_an_undisturbed_run(
     data: Path, spawn: Callable[..., Any]
 ) -> None:
     assert cli.main(["train", *RUN, "epochs=4", "hydra.run.dir=whole"]) == 0
@@ -187,7 +189,7 @@ def test_a_killed_run_ends_with_the_snapshots_of_one_that_was_not(
 
 
 @pytest.mark.engine
-def test_more_epochs_keep_what_was_kept_and_have_ends_of_their_own(data: Path) -> None:
+def test_more_epochs_keep_the_old_snapshots_and_add_their_own(data: Path) -> None:
     assert cli.main(["train", *RUN, "epochs=2", "hydra.run.dir=run"]) == 0
     before = digests("run")
     assert list(before) == ["epoch001.pt", "epoch002.pt"]
@@ -198,6 +200,6 @@ def test_more_epochs_keep_what_was_kept_and_have_ends_of_their_own(data: Path) -
 
 
 @pytest.mark.engine
-def test_a_short_run_keeps_each_epoch_once(data: Path) -> None:
+def test_a_short_run_keeps_every_epoch_once(data: Path) -> None:
     assert cli.main(["train", *RUN, "epochs=2", "snapshots=9", "hydra.run.dir=run"]) == 0
     assert list(digests("run")) == ["epoch001.pt", "epoch002.pt"]

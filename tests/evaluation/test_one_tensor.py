@@ -1,5 +1,5 @@
-"""The well-known trap of street-number projects: validation resized differently from test. Here a photograph
-takes one tensor everywhere; and sources of photographs work from the command line to the end."""
+"""A well-known trap of street-number projects: validation images are resized differently from test images.
+Here a photograph becomes the same tensor everywhere, and sources of photographs work end to end."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def svhn(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 @pytest.fixture
 def full(folder: Path) -> dict[str, list[Row]]:
     """A data set of SVHN's full layout, whose parts share one photograph, 1.png."""
-    found = {part: write_svhn_full(folder / "full", part, n, n) for part, n in PARTS.items()}
-    for part, listed in found.items():
-        write_images(folder / "full" / part, [found["train"][0]], 0)
-        listed[0] = found["train"][0]
-        write_digit_struct(folder / "full" / part / "digitStruct.mat", listed)
-    return found
+    labels_of = {part: write_svhn_full(folder / "full", part, n, n) for part, n in PARTS.items()}
+    for part, labels in labels_of.items():
+        write_images(folder / "full" / part, [labels_of["train"][0]], 0)
+        labels[0] = labels_of["train"][0]
+        write_digit_struct(folder / "full" / part / "digitStruct.mat", labels)
+    return labels_of
 
 
-class Reader:
+class Predictor:
     """A trained network and its preprocessing, for single files."""
 
     def __init__(self, run: Path) -> None:
@@ -82,10 +82,10 @@ class Reader:
     def logits(self, path: Path, boxes: Any) -> torch.Tensor:
         return self.network(self.tensor(path, boxes))[0]
 
-    def loss(self, folder: Path, found: list[Row]) -> float:
-        """The mean over pictures and positions, of files that are read one by one."""
+    def loss(self, folder: Path, rows: list[Row]) -> float:
+        """The mean over images and positions, of files that are loaded one by one."""
         losses = []
-        for name, label, boxes in found:
+        for name, label, boxes in rows:
             target = torch.tensor([*label, *[10] * (self.positions - len(label))])
             losses.append(functional.cross_entropy(self.logits(folder / name, boxes), target).item())
         return float(np.mean(losses))
@@ -96,42 +96,42 @@ def tensor_of(digits: Digits, index: int, preprocess: Preprocess) -> torch.Tenso
 
 
 @pytest.mark.parametrize("crop", ["whole", "boxes"])
-def test_a_photograph_takes_the_same_tensor_in_training_validation_test_and_alone(
+def test_a_photograph_becomes_the_same_tensor_in_every_part_and_alone(
     folder: Path, full: dict[str, list[Row]], capsys: pytest.CaptureFixture[str], crop: str
 ) -> None:
     size = [f"data.crop={crop}", "data.height=12", "data.width=20"]
     run = folder / svhn(capsys, "train", *FULL, *SMALL, *size)["run_dir"]
-    reader = Reader(run)
+    predictor = Predictor(run)
     cache = Cache(default_root())
-    data = load(folder / "full", reader.preprocess.framing, extra="val", cache=cache)
-    alone = reader.tensor(folder / "full" / "test" / "1.png", full["test"][0][2])
+    data = load(folder / "full", predictor.preprocess.framing, extra="val", cache=cache)
+    alone = predictor.tensor(folder / "full" / "test" / "1.png", full["test"][0][2])
     assert alone.shape == (1, 3, 12, 20)
     for part in (data.train, data.val, data.test):
-        assert torch.equal(tensor_of(part, 0, reader.preprocess), alone)
+        assert torch.equal(tensor_of(part, 0, predictor.preprocess), alone)
 
     with (run / "val_predictions.csv").open(newline="") as file:
         predicted = list(csv.DictReader(file))
     assert [row["name"] for row in predicted] == [f"extra/{name}" for name, _, _ in full["extra"]]
     for row, (name, _, boxes) in zip(predicted, full["extra"], strict=True):
-        expected = reader.logits(folder / "full" / "extra" / name, boxes).softmax(-1)
-        found = [float(row[f"p{i}_{k}"]) for i in range(reader.positions) for k in range(11)]
-        np.testing.assert_allclose(found, expected.ravel().numpy(), atol=2e-6)
+        expected = predictor.logits(folder / "full" / "extra" / name, boxes).softmax(-1)
+        actual = [float(row[f"p{i}_{k}"]) for i in range(predictor.positions) for k in range(11)]
+        np.testing.assert_allclose(actual, expected.ravel().numpy(), atol=2e-6)
 
 
-def test_validation_test_and_eval_score_what_single_files_score(
+def test_the_losses_of_train_and_eval_are_those_of_single_files(
     folder: Path, full: dict[str, list[Row]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = svhn(capsys, "train", *FULL, *SMALL, "data.height=12", "data.width=20")
     run = folder / summary["run_dir"]
-    reader = Reader(run)
+    predictor = Predictor(run)
     for part, name in (("val", "extra"), ("test", "test"), ("train", "train")):
-        expected = pytest.approx(reader.loss(folder / "full" / name, full[name]), rel=1e-5)
+        expected = pytest.approx(predictor.loss(folder / "full" / name, full[name]), rel=1e-5)
         assert summary[part]["loss"] == expected
         assert svhn(capsys, "eval", str(run), f"part={part}")[part]["loss"] == expected
 
 
 @pytest.mark.parametrize("other", ["data.height=30", "data.crop=whole", "data.widen=1", "data.jitter=0.5"])
-def test_other_data_is_framed_as_the_checkpoint_says_not_as_its_config_does(
+def test_other_data_is_framed_by_the_checkpoint_and_not_by_its_own_config(
     folder: Path, full: dict[str, list[Row]], capsys: pytest.CaptureFixture[str], other: str
 ) -> None:
     run = svhn(capsys, "train", *FULL, *SMALL, "data.height=12", "data.width=20")["run_dir"]
@@ -143,7 +143,9 @@ def test_other_data_is_framed_as_the_checkpoint_says_not_as_its_config_does(
 # ----------------------------------------------------------------------------- from the command line
 
 
-def test_mchar_trains_is_scored_and_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_mchar_run_is_trained_evaluated_and_resumed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for part, n in (("train", 40), ("val", 10)):
         write_mchar(folder / "data" / "mchar", part, n, n)
     words = ["data=mchar", "split=official", "data.height=16", "data.width=32", *SMALL, "model=cnn"]
@@ -159,7 +161,7 @@ def test_mchar_trains_is_scored_and_goes_on(folder: Path, capsys: pytest.Capture
 
 
 def test_folds_hold_numbers_of_every_length(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = write_mchar(folder / "data" / "mchar", "train", 60, 0)
+    labels = write_mchar(folder / "data" / "mchar", "train", 60, 0)
     summary = svhn(
         capsys,
         "train",
@@ -172,7 +174,7 @@ def test_folds_hold_numbers_of_every_length(folder: Path, capsys: pytest.Capture
         "data.width=16",
     )
     assert len(summary["folds"]) == 3
-    lengths = np.array([len(label) for _, label, _ in found])
+    lengths = np.array([len(label) for _, label, _ in labels])
     counts = []
     for fold in range(3):
         split = json.loads((folder / summary["run_dir"] / f"fold{fold}" / "split.json").read_text())
@@ -181,10 +183,10 @@ def test_folds_hold_numbers_of_every_length(folder: Path, capsys: pytest.Capture
 
 
 def write_folder(root: Path, labels: list[str]) -> None:
-    found = [(f"{i}.png", tuple(map(int, label)), ((1.0, 1.0, 9.0, 9.0),)) for i, label in enumerate(labels)]
-    for name, label, boxes in found:
+    rows = [(f"{i}.png", tuple(map(int, label)), ((1.0, 1.0, 9.0, 9.0),)) for i, label in enumerate(labels)]
+    for name, label, boxes in rows:
         write_images(root, [(name, label[:1], boxes)], 0)
-    lines = [f"{name},{label}" for (name, _, _), label in zip(found, labels, strict=True)]
+    lines = [f"{name},{label}" for (name, _, _), label in zip(rows, labels, strict=True)]
     (root / "labels.csv").write_text("\n".join(["file,label", *lines, ""]))
 
 
@@ -199,11 +201,11 @@ def test_shorter_numbers_are_padded_and_longer_ones_refused(
     assert "numbers of 5 digits; the network predicts at most 3" in capsys.readouterr().err
 
 
-def damage_picture(root: Path) -> None:
+def damage_image(root: Path) -> None:
     (root / "mchar_train" / "000003.png").write_bytes(b"x")
 
 
-def remove_picture(root: Path) -> None:
+def remove_image(root: Path) -> None:
     (root / "mchar_train" / "000003.png").unlink()
 
 
@@ -216,7 +218,7 @@ def remove_labels(root: Path) -> None:
     (root / "mchar_train.json").unlink()
 
 
-@pytest.mark.parametrize("damage", [damage_picture, remove_picture, cut_labels, remove_labels])
+@pytest.mark.parametrize("damage", [damage_image, remove_image, cut_labels, remove_labels])
 def test_bad_data_ends_the_command_with_one_message_and_code_3(
     folder: Path, spawn: Callable[..., Forked], damage: Callable[[Path], None]
 ) -> None:
@@ -232,11 +234,9 @@ def test_bad_data_ends_the_command_with_one_message_and_code_3(
     assert not list(folder.glob("outputs/train/*/config.yaml"))
 
 
-def test_broken_pictures_are_left_out_where_that_was_asked_for(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_broken_images_are_skipped_on_request(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_mchar(folder / "data" / "mchar", "train", 30, 0)
-    damage_picture(folder / "data" / "mchar")
+    damage_image(folder / "data" / "mchar")
     words = ["data=mchar", "data.skip_broken=true", *SMALL, "data.height=8", "data.width=16"]
     assert cli.main(["train", *words]) == 0
     err = capsys.readouterr().err
@@ -245,6 +245,6 @@ def test_broken_pictures_are_left_out_where_that_was_asked_for(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_trained_network_computes_in_the_precision_that_its_training_asked_for(precision: str) -> None:
+def test_a_trained_network_computes_in_the_precision_of_its_run(precision: str) -> None:
     config = TrainConfig(device="cpu", precision=precision)
-    assert [trained.machine(where, config).precision for where in ("auto", "cpu")] == [precision] * 2
+    assert [trained.machine(device, config).precision for device in ("auto", "cpu")] == [precision] * 2

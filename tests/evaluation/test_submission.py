@@ -1,4 +1,4 @@
-"""Submissions: what is valid passes, and every way to break one is refused in clear words."""
+"""Submissions: valid files pass, and every kind of broken file is refused with a clear message."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def without(line: int) -> list[str]:
     return [row for place, row in enumerate(ROWS) if place != line]
 
 
-def swapped(one: int, other: int) -> list[str]:
+def swapped(first: int, second: int) -> list[str]:
     rows = list(ROWS)
-    rows[one], rows[other] = rows[other], rows[one]
+    rows[first], rows[second] = rows[second], rows[first]
     return rows
 
 
@@ -78,20 +78,20 @@ BROKEN: dict[str, tuple[list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("how", BROKEN)
-def test_a_broken_submission_is_refused_in_clear_words(tmp_path: Path, how: str) -> None:
-    rows, says = BROKEN[how]
+@pytest.mark.parametrize("breakage", BROKEN)
+def test_a_broken_submission_is_refused_with_a_clear_message(tmp_path: Path, breakage: str) -> None:
+    rows, message = BROKEN[breakage]
     path = tmp_path / "broken.csv"
     path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
     with pytest.raises(DataError) as caught:
         submission.check(path, NAMES)
     assert caught.value.message.startswith(f"'{path}' is not a valid submission: ")
-    assert says in caught.value.message
+    assert message in caught.value.message
     assert caught.value.hint
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
-def test_a_valid_submission_passes_however_its_lines_end(tmp_path: Path, end: str) -> None:
+def test_a_valid_submission_passes_with_any_line_ending(tmp_path: Path, end: str) -> None:
     path = tmp_path / "valid.csv"
     path.write_bytes((end or "\n").join(ROWS).encode() + end.encode())
     submission.check(path, NAMES)
@@ -100,7 +100,7 @@ def test_a_valid_submission_passes_however_its_lines_end(tmp_path: Path, end: st
 @pytest.mark.parametrize(
     "content", [b"\xff\xfe\x00", b"file_name,file_code\n\x00,1\n", b"file_name,file_code\n\xff,1\n"]
 )
-def test_bytes_that_are_no_text_are_a_data_error(tmp_path: Path, content: bytes) -> None:
+def test_bytes_that_are_not_text_are_a_data_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "odd.csv").write_bytes(content)
     with pytest.raises(DataError):
         submission.check(tmp_path / "odd.csv", NAMES)
@@ -112,7 +112,7 @@ def test_a_file_that_is_not_there_is_a_data_error(tmp_path: Path) -> None:
 
 
 @given(names_of_files, st.data())
-def test_whatever_is_written_for_any_names_and_codes_passes(
+def test_a_written_submission_of_any_names_and_codes_passes(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"
@@ -149,10 +149,10 @@ def test_no_change_of_names_or_codes_passes(
 
 
 def test_the_command_counts_the_rows_or_refuses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "my pictures, [all]").mkdir()
+    (folder / "my images, [all]").mkdir()
     for name in NAMES:
-        Image.new("RGB", (4, 4)).save(folder / "my pictures, [all]" / name)
-    words = ["submission", "sub=1.csv", "my pictures, [all]"]
+        Image.new("RGB", (4, 4)).save(folder / "my images, [all]" / name)
+    words = ["submission", "sub=1.csv", "my images, [all]"]
     (folder / "sub=1.csv").write_text("".join(f"{row}\n" for row in ROWS))
     assert cli.main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 5

@@ -1,4 +1,4 @@
-"""The commands whose results are pinned, and what is seen of each: exit code, standard output, files."""
+"""The commands whose results are pinned, and the recorded results: exit code, standard output, files."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ HERE = Path(__file__).resolve().parent
 class Case:
     """A command, run in the folder in which those before it ran.
 
-    words: what is written after `svhn`. {seed} is a number, another one for another recording.
-    look: the file or folder that is looked at afterwards.
-    keys: typed on a terminal, one whenever `when` has been shown on it once more.
+    words: the command line after `svhn`. {seed} is a number, a different one in each recording.
+    look: the file or folder that is recorded afterwards.
+    keys: typed on a terminal, the next key whenever `when` has been shown once more.
     """
 
     name: str
@@ -59,7 +59,7 @@ def sweep(name: str, words: str) -> Case:
 
 
 CASES = [
-    # one training
+    # single runs
     train("single", f"{DIGITS} snapshots=1"),
     Case("train-finished", "train --resume single"),
     train("early", f"{DIGITS} {LESS} test=false lr=1e-30 epochs=9 reg.patience=1"),
@@ -68,7 +68,7 @@ CASES = [
     train("numbers", f"{NUMBERS} {LESS}"),
     train("failed", f"{DIGITS} optim=sgd lr=1e30"),
     train("interrupted", f"{DIGITS} epochs=99999 reg.patience=0", when="epoch     1/99999", keys="\x03"),
-    # several
+    # several runs
     train("kfold", f"{DIGITS} split=kfold split.k=2"),
     train("kfold-untested", f"{DIGITS} {LESS} split=kfold split.k=2 test=false", look=False),
     train("kfold-numbers", f"{NUMBERS} {LESS} split=kfold split.k=2"),
@@ -77,7 +77,7 @@ CASES = [
     sweep("sweep", f"{DIGITS} {LESS} lr=0.01,0.001 init_from=single,missing report=true"),
     sweep("sweep-folds", f"{DIGITS} {LESS} split=kfold split.k=2 split.fold=0,1"),
     Case("gather", "gather sweep-folds out=gathered", "gathered"),
-    # look back
+    # evaluating and comparing
     Case("eval", "eval single", "single/eval"),
     Case("eval-l0", "eval l0"),
     Case("eval-val", "eval single part=val tta=3 out=val", "val"),
@@ -114,7 +114,7 @@ CASES = [
     Case("render-mat", "render layout=mat data.n_train=80 data.n_test=20 out=mat"),
     Case("render-mchar", "render layout=mchar data.n_train=20 data.n_test=20 out=mchar", "mchar"),
     train("mix", f"data=mix {MAT} {LESS} data.n_rendered=60"),
-    # use what was trained
+    # using trained networks
     Case("predict", "predict single mat/test_32x32.mat single/summary.json out=read.csv", "read.csv"),
     Case("predict-printed", "predict single mat/test_32x32.mat", json=False),
     Case(
@@ -127,7 +127,7 @@ CASES = [
     Case("ensemble-weights", "ensemble single early how=weights out=weights"),
     Case("ensemble-numbers", "ensemble kfold-numbers out=mean-numbers"),
     Case("export-l0", "export l0 out=export", "export"),
-    # a run that version 0.1 left, of model=linear grey=true epochs=3 on the pictures of data-0.1
+    # a run that version 0.1 left, of model=linear grey=true epochs=3 on the images of data-0.1
     Case("old-report", "report old"),
     Case("old-finished", "train --resume old"),
     Case("old-eval", f"eval old data=svhn {OLD}"),
@@ -140,7 +140,7 @@ CASES = [
 
 
 def observed(server: Server, folder: Path, seed: int = 0) -> dict[str, Any]:
-    """Run the cases in an empty folder. Of each {"command", "exit", "stdout", "files"}."""
+    """Run the cases in an empty folder; {"command", "exit", "stdout", "files"} of every case."""
     for name in ("old", "old-copy"):
         shutil.copytree(HERE / "run-0.1", folder / name)
     shutil.copytree(HERE / "data-0.1", folder / "old-data")
@@ -173,7 +173,7 @@ def _run(server: Server, case: Case, folder: Path, words: str) -> tuple[int, str
     return process.returncode, out
 
 
-# ----------------------------------------------------------------------------- what is seen
+# ----------------------------------------------------------------------------- the recorded results
 
 
 def _of_text(text: str) -> Any:
@@ -187,13 +187,13 @@ def _of_text(text: str) -> Any:
 def _of_files(folder: Path, place: Path) -> dict[str, Any]:
     """Path -> the shape of a JSON file, the header of a CSV, "file" for others.
 
-    Folders that differ in a number, such as those of folds, are taken together. Pictures are left out, since
-    many are drawn only where there is something to show, and so is what Hydra keeps.
+    Folders that differ in a number, such as those of folds, are merged. Images are left out, since many are
+    drawn only if there is something to show, and so are Hydra's own files.
     """
-    found: dict[str, list[Any]] = {}
+    shapes_of: dict[str, list[Any]] = {}
     for path in [place] if place.is_file() else sorted(place.rglob("*")):
         if path.is_file() and path.suffix != ".png" and "/." not in str(path):
             name = re.sub(r"\d+(?=[^/]*/)", "*", path.relative_to(folder).as_posix())
             is_text = path.suffix in (".json", ".csv")
-            found.setdefault(name, []).append(_of_text(path.read_text()) if is_text else "file")
-    return {name: merged(shapes) for name, shapes in found.items()}
+            shapes_of.setdefault(name, []).append(_of_text(path.read_text()) if is_text else "file")
+    return {name: merged(shapes) for name, shapes in shapes_of.items()}

@@ -1,7 +1,7 @@
 """Write the golden files anew: python tests/golden/record.py
 
-Do so after a change that is meant, and read the diff. Several seeds are run, since some values are null only
-by chance, such as the precision of a digit that was never read.
+Do so after an intended change, and read the diff. Several seeds are run, since some values are null only by
+chance, such as the precision of a digit that was never predicted.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ def text(value: Any, indent: str = "") -> str:
         return line
     more = f"{indent} "
     if isinstance(value, list):
-        parts, ends = [text(one, more) for one in value], "[]"
+        parts, ends = [text(item, more) for item in value], "[]"
     else:
-        parts, ends = [f"{json.dumps(key)}: {text(one, more)}" for key, one in value.items()], "{}"
+        parts, ends = [f"{json.dumps(key)}: {text(item, more)}" for key, item in value.items()], "{}"
     return ends[0] + ",".join(f"\n{more}{part}" for part in parts) + f"\n{indent}{ends[1]}"
 
 
 def record() -> None:
-    each = []
+    recordings = []
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder, Server() as server:
             os.environ["SVHN_CACHE"] = f"{folder}/cache"
-            each.append(observed(server, Path(folder), seed))
+            recordings.append(observed(server, Path(folder), seed))
     for old in HERE.glob("*.json"):
         old.unlink()
-    for name in each[0]:
-        (HERE / f"{name}.json").write_text(text(merged(one[name] for one in each)) + "\n")
+    for name in recordings[0]:
+        (HERE / f"{name}.json").write_text(text(merged(recording[name] for recording in recordings)) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The shape of a JSON value: its keys and types without what is data.
+"""The shape of a JSON value: its keys and types without the data.
 
 A leaf is the name of its type, such as "float". A dict has its keys, in their order; where the keys are
 numbers, which are data, it is {"*": the shape of all its values}. A list has one element, the shape of all
-its elements, or none where it is empty. A list of several shapes means one of them: ["null", "float"]. A key
+its elements, or none where it is empty. A list of several shapes means any of them: ["null", "float"]. A key
 that only some of several dicts have ends with "?".
 """
 
@@ -23,7 +23,7 @@ def shape(value: Any) -> Any:
     if isinstance(value, dict):
         if value and all(re.fullmatch(r"\d+(\.png)?", key) for key in value):
             return {"*": merged(map(shape, value.values()))}
-        return {key: shape(one) for key, one in value.items()}
+        return {key: shape(item) for key, item in value.items()}
     if isinstance(value, list):
         return [merged(map(shape, value))] if value else NOTHING
     return LEAVES[type(value)]
@@ -33,47 +33,47 @@ def merged(shapes: Iterable[Any]) -> Any:
     """The shape of all values that have one of these shapes."""
     kinds: dict[type, Any] = {}
     leaves: set[str] = set()
-    for one in (kind for each in shapes for kind in _kinds(each)):
-        if isinstance(one, str):
-            leaves.add(one)
+    for kind in (kind for allowed in shapes for kind in _kinds(allowed)):
+        if isinstance(kind, str):
+            leaves.add(kind)
         else:
-            kinds[type(one)] = _joined(kinds[type(one)], one) if type(one) in kinds else one
-    found = [*sorted(leaves, key=lambda name: (name != "null", name)), *kinds.values()]
-    return found[0] if len(found) == 1 else found
+            kinds[type(kind)] = _joined(kinds[type(kind)], kind) if type(kind) in kinds else kind
+    alternatives = [*sorted(leaves, key=lambda name: (name != "null", name)), *kinds.values()]
+    return alternatives[0] if len(alternatives) == 1 else alternatives
 
 
 def differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
-    """What of `now` is not as `was` says, with the path of the key.
+    """The differences of `now` from `was`, each with the path of its key.
 
-    Where `was` knows several types, or keys that only some have, it is enough that `now` has some of them.
+    Where `was` allows several types, or keys that only some dicts have, `now` may have any of them.
     """
     if isinstance(was, dict) and isinstance(now, dict):
         yield from _of_keys(was, now, path)
         return
-    known, found = _kinds(was), _kinds(now)
-    for one in found:
-        alike = [kind for kind in known if type(kind) is type(one)]
-        if isinstance(one, str):
-            if one not in known:
-                yield f"{path or '.'}: was {_told(was)}, is {_told(one)}"
+    allowed, present = _kinds(was), _kinds(now)
+    for shape_now in present:
+        alike = [kind for kind in allowed if type(kind) is type(shape_now)]
+        if isinstance(shape_now, str):
+            if shape_now not in allowed:
+                yield f"{path or '.'}: was {_text(was)}, is {_text(shape_now)}"
         elif not alike:
-            yield f"{path or '.'}: was {_told(was)}, is {_told(one)}"
-        elif isinstance(one, dict):
-            yield from _of_keys(alike[0], one, path)
-        elif one and not alike[0]:
-            yield f"{path}[]: the list was always empty, has {_told(one[0])}"
-        elif one:
-            yield from differences(alike[0][0], one[0], f"{path}[]")
+            yield f"{path or '.'}: was {_text(was)}, is {_text(shape_now)}"
+        elif isinstance(shape_now, dict):
+            yield from _of_keys(alike[0], shape_now, path)
+        elif shape_now and not alike[0]:
+            yield f"{path}[]: the list was always empty, has {_text(shape_now[0])}"
+        elif shape_now:
+            yield from differences(alike[0][0], shape_now[0], f"{path}[]")
 
 
 def _of_keys(was: Mapping[str, Any], now: Mapping[str, Any], path: str) -> Iterator[str]:
-    before = {key.removesuffix("?"): one for key, one in was.items()}
-    after = {key.removesuffix("?"): one for key, one in now.items()}
+    before = {key.removesuffix("?"): value for key, value in was.items()}
+    after = {key.removesuffix("?"): value for key, value in now.items()}
     for key in [key for key in before if key not in after]:
         if f"{key}?" not in was:
             yield f"{path}.{key}: the key is missing"
     for key in [key for key in after if key not in before]:
-        yield f"{path}.{key}: a new key, {_told(after[key])}"
+        yield f"{path}.{key}: a new key, {_text(after[key])}"
     for key in before.keys() & after.keys():
         if key in was and key not in now:
             yield f"{path}.{key}: the key is missing in some"
@@ -84,30 +84,30 @@ def _of_keys(was: Mapping[str, Any], now: Mapping[str, Any], path: str) -> Itera
         yield from differences(before[key], after[key], f"{path}.{key}")
 
 
-def _kinds(one: Any) -> list[Any]:
+def _kinds(value: Any) -> list[Any]:
     """The shapes that a shape allows."""
-    return one if isinstance(one, list) and len(one) > 1 else [one]
+    return value if isinstance(value, list) and len(value) > 1 else [value]
 
 
-def _joined(one: Any, other: Any) -> Any:
-    """Two dicts or two lists."""
-    if isinstance(one, list):
-        return [merged([*one, *other])] if one or other else NOTHING
-    before, after = ({key.removesuffix("?"): key for key in each} for each in (one, other))
+def _joined(a: Any, b: Any) -> Any:
+    """The shape of all values of two dicts or of two lists."""
+    if isinstance(a, list):
+        return [merged([*a, *b])] if a or b else NOTHING
+    before, after = ({key.removesuffix("?"): key for key in value} for value in (a, b))
     order, place = [*before], 0
-    for key in after:  # a key that is new stands behind the one that it came after
+    for key in after:  # a new key is put behind the key that it follows
         if key in before:
             place = order.index(key)
         else:
             order.insert(place, key)
         place += 1
-    found: dict[str, Any] = {}
+    joined: dict[str, Any] = {}
     for key in order:
-        shapes = [each[names[key]] for each, names in ((one, before), (other, after)) if key in names]
+        shapes = [value[names[key]] for value, names in ((a, before), (b, after)) if key in names]
         always = before.get(key) == after.get(key) == key
-        found[key if always else f"{key}?"] = merged(shapes)
-    return found
+        joined[key if always else f"{key}?"] = merged(shapes)
+    return joined
 
 
-def _told(one: Any) -> str:
-    return one if isinstance(one, str) else json.dumps(one)
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,6 +1,6 @@
-"""What --json prints and what run folders hold keeps its keys, their order and their types.
+"""The output of --json and the files of run folders keep their keys, their order and their types.
 
-They are recorded in tests/golden/. A change that is meant is recorded with:
+They are recorded in tests/golden/. An intended change is recorded with:
 
     python tests/golden/record.py
 """
@@ -22,14 +22,14 @@ RECORDED = {path.stem: json.loads(path.read_text()) for path in sorted(GOLDEN.gl
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("golden")
 
 
 @pytest.fixture(scope="module")
-def now(server: Server, place: Path) -> dict[str, Any]:
-    """What all commands print and leave, run once in `place`."""
-    return observed(server, place)
+def now(server: Server, workspace: Path) -> dict[str, Any]:
+    """The output and files of all commands, run once in `workspace`."""
+    return observed(server, workspace)
 
 
 def test_every_command_is_recorded(now: dict[str, Any]) -> None:
@@ -44,25 +44,25 @@ def test_keys_and_types_are_those_recorded(name: str, now: dict[str, Any]) -> No
         pytest.fail("\n".join([f"svhn {RECORDED[name]['command']}", *changed]), pytrace=False)
 
 
-def test_a_run_of_version_0_1_is_read_and_trained_further(now: dict[str, Any], place: Path) -> None:
-    assert {one["exit"] for name, one in now.items() if name.startswith("old-")} == {"0"}
+def test_a_run_of_version_0_1_is_evaluated_and_resumed(now: dict[str, Any], workspace: Path) -> None:
+    assert {result["exit"] for name, result in now.items() if name.startswith("old-")} == {"0"}
     test = json.loads((GOLDEN / "run-0.1" / "summary.json").read_text())["test"]
-    read = json.loads((place / "old" / "eval" / "svhn-test" / "results.json").read_text())
-    assert (read["n"], read["accuracy"]) == (test["n"], test["accuracy"])
-    assert read["loss"] == pytest.approx(test["loss"], rel=1e-4)
+    evaluated = json.loads((workspace / "old" / "eval" / "svhn-test" / "results.json").read_text())
+    assert (evaluated["n"], evaluated["accuracy"]) == (test["n"], test["accuracy"])
+    assert evaluated["loss"] == pytest.approx(test["loss"], rel=1e-4)
     before = (GOLDEN / "run-0.1" / "metrics.csv").read_text()
-    after = (place / "old" / "metrics.csv").read_text()
+    after = (workspace / "old" / "metrics.csv").read_text()
     assert after.startswith(before)
     assert len(after.splitlines()) == len(before.splitlines()) + 1
 
 
-# ----------------------------------------------------------------------------- what counts as a change
+# ----------------------------------------------------------------------------- changes
 
 ROW = {"n": 1, "interval": {"low": 0.1, "high": 0.2}, "test": None}
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ({"n": 1, "interval": {"low": 0.1}, "test": None}, ".interval.high: the key is missing"),
         (ROW | {"more": "x"}, ".more: a new key, str"),
@@ -73,21 +73,21 @@ ROW = {"n": 1, "interval": {"low": 0.1, "high": 0.2}, "test": None}
         ({"interval": ROW["interval"], "n": 1, "test": None}, "the order of keys was n, interval, test, is"),
     ],
 )
-def test_a_change_is_told_with_its_key(value: Any, told: str) -> None:
+def test_a_change_is_reported_with_its_key(value: Any, message: str) -> None:
     (line,) = differences(shape(ROW), shape(value))
-    assert told in line
+    assert message in line
     (line,) = differences(shape({"folds": [ROW]}), shape({"folds": [value]}))
     assert line.startswith(".folds[]")
 
 
-def test_a_renamed_key_is_one_that_is_missing_and_a_new_one() -> None:
+def test_a_renamed_key_is_reported_as_a_missing_key_and_a_new_key() -> None:
     assert [*differences(shape({"best": 1}), shape({"top": 1}))] == [
         ".best: the key is missing",
         ".top: a new key, int",
     ]
 
 
-def test_what_only_some_have_may_be_there_or_not() -> None:
+def test_a_key_that_only_some_dicts_have_is_optional() -> None:
     some = shape([{"a": 1, "b": None, "c": 1}, {"a": 1, "c": 1, "b": 0.5}, {"a": 1, "extra": [], "b": 0.5}])
     assert some == [{"a": "int", "extra?": [], "b": ["null", "float"], "c?": "int"}]
     assert not [*differences(some, shape([{"a": 1, "b": 0.5}]))]

@@ -1,4 +1,4 @@
-"""Prediction dynamics: the same pictures after every epoch, through a resume too, and how much they jump."""
+"""Prediction dynamics: the same images after every epoch, also across a resume, and how much they jump."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from svhncli.runs.results import Movement
 WORDS = ["data=tiny", "data.n_train=200", "data.n_test=0", "model=linear", "reg=none", "threads=1"]
 
 
-def readings(*epochs: list[int]) -> np.ndarray:
-    """Sure probabilities (epochs, N, 1, 10) of one digit a picture."""
+def certain(*epochs: list[int]) -> np.ndarray:
+    """Probabilities (epochs, N, 1, 10) that are 1 for a digit of each image."""
     return np.eye(10)[np.array(epochs)][:, :, None]
 
 
-def test_jumps_counts_the_readings_that_change_in_the_last_quarter() -> None:
-    found = jumps(readings([1, 1], [2, 2], [3, 3], [4, 4], [5, 5], [5, 5], [5, 5], [5, 5], [5, 6]))
-    assert found == Movement(pictures=2, epochs=2, changed=0.25, moved=0.25)
+def test_jumps_count_the_predictions_that_change_in_the_last_quarter() -> None:
+    movement = jumps(certain([1, 1], [2, 2], [3, 3], [4, 4], [5, 5], [5, 5], [5, 5], [5, 5], [5, 6]))
+    assert movement == Movement(pictures=2, epochs=2, changed=0.25, moved=0.25)
 
 
-def test_jumps_measures_the_total_variation_where_no_reading_changes() -> None:
+def test_jumps_measure_the_total_variation_where_no_prediction_changes() -> None:
     watched = np.full((2, 1, 1, 10), 0.05)
     watched[0, 0, 0, 3], watched[1, 0, 0, 3] = 0.55, 0.55
     watched[1, 0, 0, 4], watched[1, 0, 0, 5] = 0.0, 0.1
-    found = jumps(watched)
-    assert found is not None
-    assert found.changed == 0
-    assert found.moved == pytest.approx(0.05)
+    movement = jumps(watched)
+    assert movement is not None
+    assert movement.changed == 0
+    assert movement.moved == pytest.approx(0.05)
 
 
-def test_one_epoch_has_no_jumps() -> None:
-    assert jumps(readings([1])) is None
+def test_a_single_epoch_has_no_jumps() -> None:
+    assert jumps(certain([1])) is None
 
 
-def test_a_cell_is_blue_where_the_reading_is_right_and_red_where_not(tmp_path: Path) -> None:
-    watched = readings([3, 7], [4, 7])
+def test_a_cell_is_blue_if_the_prediction_is_correct_and_red_if_not(tmp_path: Path) -> None:
+    watched = certain([3, 7], [4, 7])
     draw_film(tmp_path / "film.png", np.zeros((2, 3, 8, 8), np.uint8), ["4", "7"], watched)
     pixels = np.asarray(Image.open(tmp_path / "film.png")).astype(int)
     step, top = 15 + 2, 12 + 2
@@ -58,10 +58,10 @@ def test_a_cell_is_blue_where_the_reading_is_right_and_red_where_not(tmp_path: P
 
 
 @pytest.mark.engine
-def test_a_run_follows_the_same_validation_pictures_and_keeps_their_predictions(
+def test_a_run_follows_the_same_validation_images_and_keeps_their_predictions(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    many = ["data.n_train=1200", "split.fraction=0.5"]  # more than are validated at once
+    many = ["data.n_train=1200", "split.fraction=0.5"]  # more images than a validation batch holds
     words = [*WORDS, *many, "watch=40", "epochs=3", "hydra.run.dir=run"]
     assert cli.main(["train", "--json", *words]) == 0
     summary = json.loads(capsys.readouterr().out)
@@ -72,7 +72,7 @@ def test_a_run_follows_the_same_validation_pictures_and_keeps_their_predictions(
     with (folder / "run" / "val_predictions.csv").open(newline="") as file:
         rows = np.array([[float(row[f"p{digit}"]) for digit in range(10)] for row in csv.DictReader(file)])
     assert len(rows) > EVAL_BATCH
-    places = [int(np.abs(rows - one).sum(1).argmin()) for one in best]
+    places = [int(np.abs(rows - distribution).sum(1).argmin()) for distribution in best]
     assert places == sorted(places)
     assert places[-1] >= EVAL_BATCH
     np.testing.assert_allclose(rows[places], best, atol=1e-5)
@@ -80,7 +80,9 @@ def test_a_run_follows_the_same_validation_pictures_and_keeps_their_predictions(
 
 
 @pytest.mark.engine
-def test_a_resumed_run_has_watched_all_epochs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_run_has_the_predictions_of_all_epochs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     start = ["train", *WORDS, "schedule=constant"]
     assert cli.main([*start, "hydra.run.dir=whole", "epochs=3"]) == 0
     assert cli.main([*start, "hydra.run.dir=again", "epochs=1"]) == 0
@@ -104,7 +106,7 @@ def test_a_checkpoint_of_a_version_that_watched_nothing_is_refused(
 
 
 @pytest.mark.engine
-def test_nothing_is_watched_where_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_watch_0_switches_watching_off(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--json", *WORDS, "watch=0", "epochs=2", "hydra.run.dir=run"]) == 0
     assert json.loads(capsys.readouterr().out)["watch"] is None
     assert not (folder / "run" / "plots" / "watch.png").exists()

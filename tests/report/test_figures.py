@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from svhncli.core.errors import DiskError
 from svhncli.engine.lr_range import Point, suggest
@@ -45,12 +45,12 @@ def test_a_failed_write_leaves_the_old_figure(
     before = path.read_bytes()
     assert before.startswith(b"\x89PNG")
 
-    def fill_the_disk(figure: Figure, file: Any, **more: Any) -> None:
+    def fill_the_disk(canvas: FigureCanvasAgg, file: Any, **more: Any) -> None:
         with file.open("wb") if isinstance(file, Path) else nullcontext(file) as target:
             target.write(b"half a figure")
         raise OSError(ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", fill_the_disk)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", fill_the_disk)
     with pytest.raises(DiskError):
         draw(tmp_path)
     assert path.read_bytes() == before

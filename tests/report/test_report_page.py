@@ -1,4 +1,4 @@
-"""`svhn report`: one page that needs nothing else, says what the run's files say, and never costs a run."""
+"""`svhn report`: a self-contained page that agrees with the run's files and never makes a run fail."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ HOSTILE = """</title><script>alert(1)</script>'"><img src=//x.y/z onerror=alert(
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page: its elements, and its text without those of style."""
+    """A page as a browser parses it: its elements, and its text without style sheets."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -67,26 +67,26 @@ class Page(HTMLParser):
         if self.elements and self.elements[-1][0] != "style":
             self.text += f" {data}"
 
-    def said(self) -> str:
+    def visible_text(self) -> str:
         return " ".join(self.text.split())
 
     def sections(self) -> list[str]:
-        return [found["id"] for tag, found in self.elements if tag == "section"]
+        return [attrs["id"] for tag, attrs in self.elements if tag == "section"]
 
     def refers_to(self) -> list[str]:
         """Everything that a browser might fetch."""
         names = ("src", "href", "srcset", "data", "action", "poster", "xlink:href")
-        urls = [value for _, found in self.elements for name, value in found.items() if name in names]
+        urls = [value for _, attrs in self.elements for name, value in attrs.items() if name in names]
         return urls + re.findall(r"url\(([^)]*)\)|@import (\S+)", self.source)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the runs `one`, `folds` (two) and `numbers`, and a sweep with failed jobs."""
+    """A folder with the runs `single`, `folds` (two) and `numbers`, and a sweep with failed jobs."""
     folder, before = tmp_path_factory.mktemp("report"), Path.cwd()
     os.chdir(folder)
     try:
-        assert cli.main(["train", *SMALL, "hydra.run.dir=one"]) == 0
+        assert cli.main(["train", *SMALL, "hydra.run.dir=single"]) == 0
         assert cli.main(["train", *SMALL, "split=kfold", "jobs=1", "split.k=2", "hydra.run.dir=folds"]) == 0
         sweep = ["lr=1e-2,1e-3", "init_from=null,nowhere", "hydra.sweep.dir=sweep"]
         assert cli.main(["train", "-m", *SMALL, *sweep]) == 1
@@ -106,102 +106,104 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def copy(made: Path, tmp_path: Path) -> Path:
-    """A copy of the run `one`, to be spoiled."""
-    return Path(shutil.copytree(made / "one", tmp_path / "one"))
+    """A copy of the run `single`, to be damaged."""
+    return Path(shutil.copytree(made / "single", tmp_path / "single"))
 
 
 # ----------------------------------------------------------------------------- the page
 
 
-@pytest.mark.parametrize("name", ["one", "folds", "numbers", "sweep"])
-def test_every_run_and_sweep_ends_with_a_page_that_refers_to_nothing_outside(made: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["single", "folds", "numbers", "sweep"])
+def test_every_run_and_sweep_ends_with_a_self_contained_page(made: Path, name: str) -> None:
     page = Page(made / name / "report.html")
-    ids = {found["id"] for _, found in page.elements if "id" in found}
+    ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
     for url in page.refers_to():
         assert url.startswith("data:") or (url[:1] == "#" and url[1:] in ids), url
     assert not {"script", "iframe", "object", "form"} & {tag for tag, _ in page.elements}
     assert page.sections() == [*(["jobs"] if name == "sweep" else []), *SECTIONS]
 
 
-@pytest.mark.parametrize("name", ["one", "folds", "numbers", "sweep"])
-def test_the_page_can_be_heard_as_well_as_seen(made: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["single", "folds", "numbers", "sweep"])
+def test_the_page_is_accessible_to_screen_readers(made: Path, name: str) -> None:
     page = Page(made / name / "report.html")
     assert page.elements[0] == ("html", {"lang": "en"})
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-    assert all(found.get("alt") for tag, found in page.elements if tag == "img")
-    assert all(found.get("scope") for tag, found in page.elements if tag == "th")
-    assert all(found.get("aria-label") for tag, found in page.elements if tag == "svg")
+    assert all(attrs.get("alt") for tag, attrs in page.elements if tag == "img")
+    assert all(attrs.get("scope") for tag, attrs in page.elements if tag == "th")
+    assert all(attrs.get("aria-label") for tag, attrs in page.elements if tag == "svg")
 
 
-def test_the_figures_of_the_summary_are_those_of_summary_json(made: Path) -> None:
-    said, summary = Page(made / "one" / "report.html").said(), read_json(made / "one" / "summary.json")
+def test_the_numbers_of_the_page_are_those_of_summary_json(made: Path) -> None:
+    text = Page(made / "single" / "report.html").visible_text()
+    summary = read_json(made / "single" / "summary.json")
     for part in ("val", "test"):
         bounds = summary[part]["interval"]
         interval = f"[{percent(bounds['low'])}, {percent(bounds['high'])}] at 95%"
         name = {"val": "validation", "test": "test"}[part]
-        told = f"{name} accuracy {percent(summary[part]['accuracy'])} {interval}, {summary[part]['n']} images"
-        assert told in said
-    assert f"{summary['parameters']:,} parameters" in said
-    assert f"trained on {summary['n_train']} images" in said
-    assert f"{summary['images_per_second']:,.0f} images/s" in said
-    assert f"status done {summary['reason']}" in said
-    assert f"{summary['diagnosis']['verdict']} : {summary['diagnosis']['why']}" in said
-    labels = Run.of(made / "one").val_outputs[1][:, 0]  # type: ignore[index]
-    assert f"majority baseline {percent(np.bincount(labels).max() / len(labels))}" in said
+        line = f"{name} accuracy {percent(summary[part]['accuracy'])} {interval}, {summary[part]['n']} images"
+        assert line in text
+    assert f"{summary['parameters']:,} parameters" in text
+    assert f"trained on {summary['n_train']} images" in text
+    assert f"{summary['images_per_second']:,.0f} images/s" in text
+    assert f"status done {summary['reason']}" in text
+    assert f"{summary['diagnosis']['verdict']} : {summary['diagnosis']['why']}" in text
+    labels = Run.of(made / "single").val_outputs[1][:, 0]  # type: ignore[index]
+    assert f"majority baseline {percent(np.bincount(labels).max() / len(labels))}" in text
 
 
-def test_the_matrix_holds_every_validation_picture_in_its_place(made: Path) -> None:
-    source = (made / "one" / "report.html").read_text()
+def test_the_confusion_matrix_counts_every_validation_image(made: Path) -> None:
+    source = (made / "single" / "report.html").read_text()
     table = source[source.index('<table class="matrix">') :].split("</table>")[0]
     rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in table.split("<tr>")[2:]]
     counts = np.array([[int(cell.replace("·", "0")) for cell in row] for row in rows])
     expected = np.zeros((10, 10), int)
-    for line in (made / "one" / "val_predictions.csv").read_text().splitlines()[1:]:
-        true, read = line.split(",")[3:5]
-        expected[int(true), int(read)] += 1
+    for line in (made / "single" / "val_predictions.csv").read_text().splitlines()[1:]:
+        true, predicted = line.split(",")[3:5]
+        expected[int(true), int(predicted)] += 1
     assert (counts == expected).all()
 
 
-def test_names_reasons_and_labels_are_texts_whatever_they_hold(copy: Path) -> None:
+def test_hostile_names_reasons_and_labels_are_escaped(copy: Path) -> None:
     summary = read_json(copy / "summary.json")
     write_json(copy / "summary.json", {**summary, "reason": HOSTILE})
     sheet = read_json(copy / "data.json")
     write_json(copy / "data.json", {**sheet, "name": HOSTILE})
     mistakes = read_json(copy / "plots" / "mistakes.json")
-    for one in mistakes["mistakes"]:
-        one |= {"name": HOSTILE, "label": HOSTILE, "prediction": HOSTILE}
+    for mistake in mistakes["mistakes"]:
+        mistake |= {"name": HOSTILE, "label": HOSTILE, "prediction": HOSTILE}
     write_json(copy / "plots" / "mistakes.json", mistakes)
     config = (copy / "config.yaml").read_text().replace("name: linear", f"name: {json.dumps(HOSTILE)}")
     (copy / "config.yaml").write_text(config)
     (copy / ".hydra" / "overrides.yaml").write_text(json.dumps([f"data.root={HOSTILE}"]))
     page = Page(write_report(copy))
     assert "script" not in {tag for tag, _ in page.elements}
-    assert not [found for _, found in page.elements if "onerror" in found]
+    assert not [attrs for _, attrs in page.elements if "onerror" in attrs]
     assert all(url[:1] == "#" or url.startswith("data:") for url in page.refers_to())
-    assert page.said().count("<script>alert(1)</script>") > 5  # as a text, where it is meant to be read
-    assert sum(found.get("title") == HOSTILE for _, found in page.elements) == len(mistakes["mistakes"])
+    assert page.visible_text().count("<script>alert(1)</script>") > 5  # as visible text
+    assert sum(attrs.get("title") == HOSTILE for _, attrs in page.elements) == len(mistakes["mistakes"])
 
 
 # ----------------------------------------------------------------------------- every kind of run
 
 
-def test_a_run_of_folds_has_a_row_a_fold_and_their_mean(made: Path) -> None:
-    said, summary = Page(made / "folds" / "report.html").said(), read_json(made / "folds" / "summary.json")
+def test_a_run_of_folds_has_a_row_for_every_fold_and_their_mean(made: Path) -> None:
+    text = Page(made / "folds" / "report.html").visible_text()
+    summary = read_json(made / "folds" / "summary.json")
     mean = summary["val_accuracy"]
-    assert f"validation accuracy {percent(mean['mean'])} [{percent(mean['low'])}" in said
+    assert f"validation accuracy {percent(mean['mean'])} [{percent(mean['low'])}" in text
     for fold in summary["folds"]:
         digest = Run.of(made / "folds" / fold["name"]).split.digest[:12]  # type: ignore[union-attr]
         row = (
             f"{fold['name']} done {fold['best']['epoch']} {fold['n_val']} {percent(fold['val']['accuracy'])}"
         )
-        assert re.search(rf"{re.escape(row)} .{{20,60}} {digest}", said)
+        assert re.search(rf"{re.escape(row)} .{{20,60}} {digest}", text)
     assert not (made / "folds" / "fold0" / "report.html").exists()
 
 
-def test_a_fold_has_a_report_of_its_own_on_wish(
+def test_a_fold_has_a_report_of_its_own_on_request(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "new" / "fold.html"
@@ -211,35 +213,35 @@ def test_a_fold_has_a_report_of_its_own_on_wish(
         "report": str(out),
     }
     val = read_json(made / "folds" / "fold1" / "summary.json")["val"]
-    assert f"validation accuracy {percent(val['accuracy'])}" in Page(out).said()
+    assert f"validation accuracy {percent(val['accuracy'])}" in Page(out).visible_text()
 
 
-def test_a_sweep_is_ranked_and_says_why_a_job_failed(made: Path) -> None:
+def test_a_sweep_is_ranked_and_the_reasons_of_failed_jobs_are_shown(made: Path) -> None:
     page = Page(made / "sweep" / "report.html")
-    said = page.said()
-    assert "2 of 4 jobs are done" in said
-    assert said.count("init_from=nowhere) failed: there is no run 'nowhere'") == 2
+    text = page.visible_text()
+    assert "2 of 4 jobs are done" in text
+    assert text.count("init_from=nowhere) failed: there is no run 'nowhere'") == 2
     scores = [
         read_json(path)["score"]["value"]
         for path in (made / "sweep").glob("*/summary.json")
         if read_json(path)["status"] == "done"
     ]
-    places = [said.index(f" {percent(score)} ") for score in sorted(scores, reverse=True)]
+    places = [text.index(f" {percent(score)} ") for score in sorted(scores, reverse=True)]
     assert places == sorted(places)
-    assert f"validation accuracy {percent(max(scores))}" in said
-    dots = [found for tag, found in page.elements if tag == "circle" and found["r"] == "4"]
+    assert f"validation accuracy {percent(max(scores))}" in text
+    dots = [attrs for tag, attrs in page.elements if tag == "circle" and attrs["r"] == "4"]
     assert len(dots) == 2, "a chart for lr, none for init_from, of which one value alone was done"
 
 
-def test_a_sweep_that_was_stopped_shows_what_its_folders_hold(made: Path, tmp_path: Path) -> None:
+def test_a_stopped_sweep_shows_the_jobs_of_its_folders(made: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(made / "sweep", tmp_path / "sweep"))
     (copy / "summary.csv").unlink()
-    said = Page(write_report(copy)).said()
-    assert "2 of 4 jobs are done" in said
-    assert "failed: there is no run 'nowhere'" in said
+    text = Page(write_report(copy)).visible_text()
+    assert "2 of 4 jobs are done" in text
+    assert "failed: there is no run 'nowhere'" in text
     summaries = [read_json(path) for path in copy.glob("*/summary.json")]
-    best = max(one["score"]["value"] for one in summaries if one["status"] == "done")
-    assert f"validation accuracy {percent(best)}" in said
+    best = max(summary["score"]["value"] for summary in summaries if summary["status"] == "done")
+    assert f"validation accuracy {percent(best)}" in text
     ranks = sweep_jobs(copy)
     assert [job.status for job in ranks] == ["done", "done", "failed", "failed"]
     assert ranks[0].score is not None
@@ -247,7 +249,7 @@ def test_a_sweep_that_was_stopped_shows_what_its_folders_hold(made: Path, tmp_pa
     assert ranks[0].score == best >= ranks[1].score
 
 
-def test_a_command_with_another_choice_leaves_out_the_keys_of_the_old_one(copy: Path) -> None:
+def test_a_command_with_another_choice_leaves_out_the_keys_of_the_old_choice(copy: Path) -> None:
     words = ["model=cnn", "model.width=2", "lr=0.1", "reg.l2=1e-3"]
     OmegaConf.save(OmegaConf.create(words), copy / ".hydra" / "overrides.yaml")
     run = Run.of(copy)
@@ -255,17 +257,17 @@ def test_a_command_with_another_choice_leaves_out_the_keys_of_the_old_one(copy: 
     assert train_command(run, "lr=1") == "svhn train model=cnn model.width=2 reg.l2=1e-3 lr=1"
 
 
-def test_a_failed_run_says_why_and_what_to_turn(folder: Path) -> None:
+def test_a_failed_run_shows_the_reason_and_the_setting_to_change(folder: Path) -> None:
     assert cli.main(["train", *SMALL, "lr=1e30", "model=mlp", "hydra.run.dir=run"]) == 7
     page = Page(folder / "run" / "report.html")
-    assert "The run failed: the training loss became" in page.said()
-    assert "optim.clip=1" in page.said()
-    assert "svhn train data=tiny" in page.said()
+    assert "The run failed: the training loss became" in page.visible_text()
+    assert "optim.clip=1" in page.visible_text()
+    assert "svhn train data=tiny" in page.visible_text()
     assert page.sections() == SECTIONS
 
 
 @pytest.mark.parametrize("status", ["interrupted", "running"])
-def test_a_run_that_has_not_ended_shows_what_there_is(copy: Path, status: str) -> None:
+def test_an_unfinished_run_shows_its_finished_epochs(copy: Path, status: str) -> None:
     for name in (
         "summary.json",
         "val_predictions.csv",
@@ -278,7 +280,8 @@ def test_a_run_that_has_not_ended_shows_what_there_is(copy: Path, status: str) -
     if status == "interrupted":
         write_json(copy / "summary.json", {"status": status, "reason": "stopped in epoch 3", "hint": "go on"})
     page = Page(write_report(copy))
-    assert {"interrupted": "stopped in epoch 3", "running": "2026-01-02T03:04:05"}[status] in page.said()
+    expected = {"interrupted": "stopped in epoch 3", "running": "2026-01-02T03:04:05"}[status]
+    assert expected in page.visible_text()
     assert page.sections() == SECTIONS
     assert sum(tag == "svg" for tag, _ in page.elements) == 3, "the curves of the epochs that there are"
 
@@ -290,11 +293,11 @@ def test_a_damaged_file_is_named_and_its_section_left_out(copy: Path, name: str)
     path = copy / name
     path.write_bytes(b"\x00{" + path.read_bytes()[: path.stat().st_size // 2])
     page = Page(write_report(copy))
-    assert f"left out: {name}" in page.said()
+    assert f"left out: {name}" in page.visible_text()
     assert page.sections() == SECTIONS
 
 
-def test_what_another_command_found_is_shown_for_the_same_data_alone(copy: Path, tmp_path: Path) -> None:
+def test_results_of_other_commands_are_shown_only_for_the_same_data(copy: Path, tmp_path: Path) -> None:
     fingerprint = read_json(copy / "env.json")["data"]["fingerprint"]
     split = Run.of(copy).split.digest  # type: ignore[union-attr]
     beside = Beside(*(tmp_path / name for name in ("human", "check", "inspect")))
@@ -310,23 +313,24 @@ def test_what_another_command_found_is_shown_for_the_same_data_alone(copy: Path,
         "seconds": 9.0,
         "checks": [{**check, "passed": True, "mend": None, "sheet": None}],
     }
-    finding = {"name": "blurred", "title": "Blurred pictures", "measure": "sharpness", "count": 7}
+    finding = {"name": "blurred", "title": "Blurred images", "measure": "sharpness", "count": 7}
     findings = {"findings": [{**finding, "level": "look", "sheet": "blurred.png", "mend": None}]}
-    told = ("a person 81.23%", "1 of 1 checks passed (cnn", "Blurred pictures: 7")
+    expected = ("a person 81.23%", "1 of 1 checks passed (cnn", "Blurred images: 7")
 
-    def said(fingerprint: str, **more: Any) -> tuple[list[bool], int]:
-        for path, found in ((beside.human, quiz | more), (beside.check, checks), (beside.inspect, findings)):
-            write_json(path / "result.json", {**found, "fingerprint": fingerprint})
+    def shown_for(fingerprint: str, **more: Any) -> tuple[list[bool], int]:
+        for path, new in ((beside.human, quiz | more), (beside.check, checks), (beside.inspect, findings)):
+            write_json(path / "result.json", {**new, "fingerprint": fingerprint})
         page = Page(write_report(copy, beside=beside))
-        return [one in page.said() for one in told], sum(tag == "img" for tag, _ in page.elements)
+        text = page.visible_text()
+        return [line in text for line in expected], sum(tag == "img" for tag, _ in page.elements)
 
-    shown, pictures = said(fingerprint)
+    shown, n_images = shown_for(fingerprint)
     assert shown == [True, True, True]
-    assert said("0" * 64) == ([False, False, False], pictures - 1)
-    assert said(fingerprint, split="0" * 64)[0] == [False, True, True]
+    assert shown_for("0" * 64) == ([False, False, False], n_images - 1)
+    assert shown_for(fingerprint, split="0" * 64)[0] == [False, True, True]
 
 
-def test_what_inspect_and_check_wrote_themselves_is_shown(folder: Path) -> None:
+def test_results_written_by_inspect_and_check_are_shown(folder: Path) -> None:
     data = [word for word in SMALL if word.startswith("data")]
     assert (
         cli.main(["train", *SMALL, "split=kfold", "jobs=1", "split.k=2", "report=false", "hydra.run.dir=run"])
@@ -336,28 +340,28 @@ def test_what_inspect_and_check_wrote_themselves_is_shown(folder: Path) -> None:
     assert cli.main(["inspect", "run"]) == 0
 
     assert cli.main(["check", *SMALL, "check.steps=20"]) == 8  # so little data cannot pass
-    said = Page(write_report(folder / "run")).said()
-    found = read_json(folder / "outputs" / "check" / "result.json")
-    passed = sum(one["passed"] for one in found["checks"])
-    assert f"{passed} of {len(found['checks'])} checks passed ({found['of']})" in said
-    failed = next(one for one in found["checks"] if one["name"] == "validation size")
-    assert failed["mend"] in said
-    for one in read_json(folder / "outputs" / "inspect" / "result.json")["findings"]:
-        assert f"{one['title']}: {one['count']}" in said
-    assert "likely label errors: " in said
+    text = Page(write_report(folder / "run")).visible_text()
+    result = read_json(folder / "outputs" / "check" / "result.json")
+    passed = sum(entry["passed"] for entry in result["checks"])
+    assert f"{passed} of {len(result['checks'])} checks passed ({result['of']})" in text
+    failed = next(entry for entry in result["checks"] if entry["name"] == "validation size")
+    assert failed["mend"] in text
+    for entry in read_json(folder / "outputs" / "inspect" / "result.json")["findings"]:
+        assert f"{entry['title']}: {entry['count']}" in text
+    assert "likely label errors: " in text
 
 
-def test_scores_of_svhn_eval_are_taken_in(made: Path, copy: Path) -> None:
+def test_scores_of_svhn_eval_are_included(made: Path, copy: Path) -> None:
     assert cli.main(["eval", str(copy), "tta=3", "part=val"]) == 0
     (results,) = copy.glob("eval/*/results.json")
     accuracy = read_json(results)["accuracy"]
-    assert re.search(rf"synth val 3 \d+ {percent(accuracy)}", Page(write_report(copy)).said())
+    assert re.search(rf"synth val 3 \d+ {percent(accuracy)}", Page(write_report(copy)).visible_text())
 
 
-# ----------------------------------------------------------------------------- what it costs
+# ----------------------------------------------------------------------------- failures and costs
 
 
-def test_no_report_where_none_is_asked_for(folder: Path) -> None:
+def test_no_report_is_written_if_none_is_requested(folder: Path) -> None:
     assert cli.main(["train", *SMALL, "report=false", "hydra.run.dir=run"]) == 0
     assert cli.main(["train", "-m", *SMALL, "report=false", "seed=1,2", "hydra.sweep.dir=sweep"]) == 0
     assert not list(folder.rglob("report.html"))
@@ -381,7 +385,7 @@ def test_a_report_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_what_is_no_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_of_anything_but_a_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "empty").mkdir()
     assert cli.main(["report", "nowhere"]) == 4
     assert cli.main(["report", "empty"]) == 4
@@ -390,7 +394,7 @@ def test_what_is_no_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_file_means_the_run_around_it(made: Path, tmp_path: Path) -> None:
-    assert reported_folder(str(made / "one" / "best.pt")) == made / "one"
+    assert reported_folder(str(made / "single" / "best.pt")) == made / "single"
     assert reported_folder(str(made / "folds" / "fold0" / "best.pt")) == made / "folds" / "fold0"
     assert reported_folder(str(made / "sweep" / "summary.csv")) == made / "sweep"
     copy = Path(shutil.copytree(made / "folds", tmp_path / "folds"))
@@ -402,7 +406,7 @@ def test_a_file_means_the_run_around_it(made: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 9, 14), (3, 64, 128)])
-def test_pictures_of_mistakes_come_back_from_their_sheet_bit_by_bit(
+def test_images_of_mistakes_are_restored_exactly_from_their_sheet(
     tmp_path: Path, shape: tuple[int, int, int]
 ) -> None:
     draw = np.random.default_rng(0)
@@ -415,31 +419,31 @@ def test_pictures_of_mistakes_come_back_from_their_sheet_bit_by_bit(
     assert len(kept) == 64
     sure = [mistake.confidence for mistake, _ in kept]
     assert sure == sorted(sure, reverse=True)
-    for one, picture in kept:
-        pixels = images[one.index].transpose(1, 2, 0)
-        assert (np.asarray(picture) == pixels).all()
-        assert one.label != one.prediction
+    for mistake, image in kept:
+        pixels = images[mistake.index].transpose(1, 2, 0)
+        assert (np.asarray(image) == pixels).all()
+        assert mistake.label != mistake.prediction
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(3, 8))
 def test_ticks_are_few_and_span_the_values(low: float, span: float, most: int) -> None:
     high = low + span
-    found = ticks(low, high, most)
+    values = ticks(low, high, most)
     room = 1e-6 * max(abs(low), abs(high), span)
-    assert found[0] <= low + room
-    assert found[-1] >= high - room
-    assert 2 <= len(found) <= most + 3
+    assert values[0] <= low + room
+    assert values[-1] >= high - room
+    assert 2 <= len(values) <= most + 3
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
-def test_every_tick_says_its_own_value(low: float, span: float) -> None:
-    found = ticks(low, low + span)
-    texts = tick_texts(found)
-    assert len({*texts}) == len(found)
-    assert [float(text) for text in texts] == pytest.approx(found, rel=0, abs=(found[1] - found[0]) / 50)
+def test_every_tick_is_labelled_with_its_own_value(low: float, span: float) -> None:
+    values = ticks(low, low + span)
+    texts = tick_texts(values)
+    assert len({*texts}) == len(values)
+    assert [float(text) for text in texts] == pytest.approx(values, rel=0, abs=(values[1] - values[0]) / 50)
 
 
-def test_texts_of_an_axis_are_short() -> None:
+def test_tick_labels_are_short() -> None:
     assert tick_texts([0, 0.0001, 0.0002]) == ["0", "0.0001", "0.0002"]
     assert tick_texts([0, 0.5, 1], share=True) == ["0%", "50%", "100%"]
     assert tick_texts([0.9, 0.925, 0.95], share=True) == ["90%", "92.5%", "95%"]
@@ -454,15 +458,15 @@ def test_a_line_is_drawn_to_scale() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_leaves_a_chart_of_the_others(value: float) -> None:
+def test_a_loss_that_is_not_finite_is_left_out_of_the_chart(value: float) -> None:
     drawn = line_chart([Line("val", [(1, 0.5), (2, value)])], "label")
     assert "nan" not in drawn
     assert "inf" not in drawn
 
 
 @pytest.mark.parametrize("verdict", TRY)
-def test_what_to_try_is_a_change_of_the_config(made: Path, verdict: str) -> None:
-    config = Run.of(made / "one").config
+def test_every_piece_of_advice_is_a_valid_change_of_the_config(made: Path, verdict: str) -> None:
+    config = Run.of(made / "single").config
     words = [word for _, word in turns(verdict, config) if word]
     assert words
     assert cli.main(["train", *SMALL, *words, "--cfg", "job"]) == 0
@@ -479,12 +483,12 @@ def test_a_browser_shows_it_without_a_request_an_error_or_a_sideways_scroll(
 ) -> None:
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    for name in ("one", "folds", "numbers", "sweep"):
+    for name in ("single", "folds", "numbers", "sweep"):
         browser.get((made / name / "report.html").as_uri())
         page, window = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
         assert window == width
         assert page <= width, name
-        broken = "return [...document.images].filter(one => !one.naturalWidth).length"
+        broken = "return [...document.images].filter(image => !image.naturalWidth).length"
         assert browser.execute_script(broken) == 0
     assert browser.get_log("browser") == []
     assert requests_of(browser) == []

@@ -1,4 +1,4 @@
-"""Checkpoints are whole, verified, plain; and two with one digest hold the same bits."""
+"""Checkpoints are complete, verified and plain; two with the same digest hold the same bits."""
 
 import pickle
 
@@ -20,28 +20,28 @@ CONTENT = {
 }
 
 
-def test_what_was_saved_is_what_is_loaded(tmp_path):
+def test_a_loaded_checkpoint_equals_the_saved_content(tmp_path):
     checkpoint.save(tmp_path / "a.pt", CONTENT)
-    found = checkpoint.load(tmp_path / "a.pt")
-    assert checkpoint.digest(found) == checkpoint.digest(CONTENT)
-    assert torch.equal(found["state"]["weights"], CONTENT["state"]["weights"])
-    assert found["meta"] == CONTENT["meta"]
+    loaded = checkpoint.load(tmp_path / "a.pt")
+    assert checkpoint.digest(loaded) == checkpoint.digest(CONTENT)
+    assert torch.equal(loaded["state"]["weights"], CONTENT["state"]["weights"])
+    assert loaded["meta"] == CONTENT["meta"]
 
 
-def test_anyone_can_read_it_with_torch_alone(tmp_path):
+def test_a_checkpoint_can_be_loaded_with_torch_alone(tmp_path):
     checkpoint.save(tmp_path / "a.pt", CONTENT)
     whole = torch.load(tmp_path / "a.pt", weights_only=True)
     assert whole["sha256"] == checkpoint.digest(whole["content"])
 
 
-def test_a_flipped_bit_in_the_content_is_found(tmp_path):
+def test_a_flipped_bit_in_the_content_is_detected(tmp_path):
     path = tmp_path / "a.pt"
     checkpoint.save(path, {"weights": torch.zeros(50_000)})
     raw = bytearray(path.read_bytes())
     middle = len(raw) // 2
     raw[middle] ^= 1
     path.write_bytes(raw)
-    torch.load(path, weights_only=True)  # torch itself takes it without a word
+    torch.load(path, weights_only=True)  # torch itself loads it without a complaint
     with pytest.raises(CheckpointError, match="damaged"):
         checkpoint.load(path)
 
@@ -71,7 +71,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path):
     assert not (tmp_path / "pwned").exists()
 
 
-def test_a_file_of_someone_else_is_refused(tmp_path):
+def test_a_file_of_another_program_is_refused(tmp_path):
     torch.save({"weights": torch.zeros(2)}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match="not written by svhn"):
         checkpoint.load(tmp_path / "a.pt")
@@ -100,7 +100,7 @@ def test_memory_layout_does_not_change_the_digest():
     assert checkpoint.digest(plain) == checkpoint.digest(plain.contiguous(memory_format=torch.channels_last))
 
 
-def test_what_a_checkpoint_may_not_hold_is_refused_before_anything_is_written(tmp_path):
+def test_values_that_are_not_plain_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(TypeError, match="plain values"):
         checkpoint.save(tmp_path / "a.pt", {"path": tmp_path})
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What a word for a run means, whoever asks: its folder, a file in it, a fold, a sweep, `latest`."""
+"""The run that an argument names: by its folder, a file in it, a fold, a sweep or `latest`."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def make_run(path: Path) -> Path:
     return path
 
 
-def test_latest_is_the_newest_stamp(folder: Path) -> None:
+def test_latest_is_the_newest_timestamp(folder: Path) -> None:
     make_run(Path("outputs/train/2026-01-02_00-00-00-000001"))
     newest = make_run(Path("outputs/train/2026-01-02_00-00-00-000002"))
     Path("outputs/train/2027-01-01_00-00-00-000000").mkdir()  # never began
-    make_run(Path("outputs/train/zzz"))  # not a stamp
+    make_run(Path("outputs/train/zzz"))  # not a timestamp
     assert run_folder(None) == run_folder("latest") == newest
     assert reported_folder(None) == reported_folder("latest") == newest
 
 
-def test_a_run_is_found_by_its_folder_a_file_or_a_fold(folder: Path) -> None:
+def test_a_run_is_located_by_its_folder_a_file_or_a_fold(folder: Path) -> None:
     run = make_run(Path("r"))
     (run / "fold0").mkdir()
     for name in ("last.pt", "fold0/best.pt"):
@@ -56,7 +56,7 @@ def test_latest_may_be_a_finished_run_of_several_folds(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("word", [None, "latest", "nowhere", "elsewhere.pt"])
-def test_what_is_no_run_is_refused(folder: Path, word: str | None) -> None:
+def test_anything_but_a_run_is_refused(folder: Path, word: str | None) -> None:
     Path("elsewhere.pt").write_bytes(b"")
     with pytest.raises(CheckpointError):
         run_folder(word)
@@ -64,7 +64,7 @@ def test_what_is_no_run_is_refused(folder: Path, word: str | None) -> None:
         reported_folder(word)
 
 
-def test_a_report_is_of_a_fold_or_a_sweep_where_the_word_means_one(folder: Path) -> None:
+def test_a_report_is_of_the_fold_or_sweep_that_the_argument_names(folder: Path) -> None:
     touch(
         "run/config.yaml", "run/fold0/split.json", "run/fold0/best.pt", "sweep/sweep.json", "sweep/a/best.pt"
     )
@@ -73,12 +73,14 @@ def test_a_report_is_of_a_fold_or_a_sweep_where_the_word_means_one(folder: Path)
     assert reported_folder("sweep/sweep.json") == Path("sweep")
 
 
-def test_a_word_means_the_checkpoints_of_all_folds_but_not_of_the_fit_on_all_data(folder: Path) -> None:
-    touch("one/config.yaml", "one/best.pt", "one/last.pt", "one/snapshots/epoch002.pt")
+def test_a_run_has_the_checkpoints_of_all_folds_but_not_of_the_fit_on_all_data(folder: Path) -> None:
+    touch("single/config.yaml", "single/best.pt", "single/last.pt", "single/snapshots/epoch002.pt")
     touch("run/config.yaml", "run/boot0/best.pt", "run/boot1/best.pt", "run/all/best.pt", "new/config.yaml")
     assert checkpoint_files("run") == [Path("run/boot0/best.pt"), Path("run/boot1/best.pt")]
-    assert checkpoint_files("one") == [checkpoint_file("one")] == [Path("one/best.pt")]
-    assert checkpoint_files("one/last.pt") == [checkpoint_file("one/last.pt")] == [Path("one/last.pt")]
+    assert checkpoint_files("single") == [checkpoint_file("single")] == [Path("single/best.pt")]
+    assert (
+        checkpoint_files("single/last.pt") == [checkpoint_file("single/last.pt")] == [Path("single/last.pt")]
+    )
     assert checkpoint_files("run/all") == [checkpoint_file("run/all")] == [Path("run/all/best.pt")]
     with pytest.raises(CheckpointError, match=r"no best\.pt yet"):
         checkpoint_files("new")
@@ -86,16 +88,16 @@ def test_a_word_means_the_checkpoints_of_all_folds_but_not_of_the_fit_on_all_dat
         checkpoint_file("run")
 
 
-def test_a_folder_of_checkpoints_is_members_of_an_ensemble_unless_it_is_a_run(folder: Path) -> None:
+def test_a_folder_of_checkpoints_gives_the_members_of_an_ensemble_unless_it_is_a_run(folder: Path) -> None:
     touch(
-        "one/config.yaml",
-        "one/best.pt",
-        "one/last.pt",
-        "one/snapshots/epoch002.pt",
-        "one/snapshots/epoch001.pt",
+        "single/config.yaml",
+        "single/best.pt",
+        "single/last.pt",
+        "single/snapshots/epoch002.pt",
+        "single/snapshots/epoch001.pt",
     )
-    assert member_files("one") == [Path("one/best.pt")]
-    assert member_files("one/snapshots") == [Path(f"one/snapshots/epoch00{n}.pt") for n in (1, 2)]
+    assert member_files("single") == [Path("single/best.pt")]
+    assert member_files("single/snapshots") == [Path(f"single/snapshots/epoch00{n}.pt") for n in (1, 2)]
 
 
 def test_the_run_or_sweep_that_began_last_is_resumed(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The run directory: found by the words that people type, held by one process, exact where it says so."""
+"""The run directory: it is held by a single process, and its files are exact."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from svhncli.runs.results import BestEpoch, Summary, failure
 from svhncli.runs.run_dir import METRICS, RunDir, Timing
 
 
-def test_one_process_holds_a_run(tmp_path: Path) -> None:
+def test_a_run_is_held_by_a_single_process(tmp_path: Path) -> None:
     with RunDir(tmp_path / "r").held(), pytest.raises(BusyError), RunDir(tmp_path / "r").held():
         pass
     with RunDir(tmp_path / "r").held():
@@ -54,14 +54,14 @@ def test_metrics_csv_has_the_built_in_columns_and_those_that_every_epoch_has(tmp
     }
 
 
-def test_the_clock_s_rows_of_epochs_that_are_run_again_are_dropped(tmp_path: Path) -> None:
+def test_timings_of_epochs_that_are_run_again_are_dropped(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     for epoch in (1, 2, 3):
         run.add_timing(Timing(epoch, 2.0, 100.0 * epoch))
-    again = RunDir(tmp_path)
-    again.load_timing(2)
-    again.add_timing(Timing(3, 4.0, 50.0))
-    assert again.speed() == (8.0, 100.0)
+    resumed = RunDir(tmp_path)
+    resumed.load_timing(2)
+    resumed.add_timing(Timing(3, 4.0, 50.0))
+    assert resumed.speed() == (8.0, 100.0)
 
 
 def test_json_with_nan_is_refused(tmp_path: Path) -> None:
@@ -81,16 +81,16 @@ def test_csv_has_its_columns_even_without_rows(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == "x,y\n"
 
 
-def test_files_are_readable_by_others_as_the_umask_says(tmp_path: Path) -> None:
+def test_files_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "x")
     (tmp_path / "plain").write_text("x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_status_says_which_process(tmp_path: Path) -> None:
+def test_the_status_file_has_the_status_and_the_epoch(tmp_path: Path) -> None:
     RunDir(tmp_path).write_status(Status.now("running", epoch=3))
-    found = json.loads((tmp_path / "status.json").read_text())
-    assert (found["status"], found["epoch"]) == ("running", 3)
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert (status["status"], status["epoch"]) == ("running", 3)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"status": "done"}', '{"folds": 1}'])
@@ -111,6 +111,6 @@ def test_a_damaged_summary_is_named(tmp_path: Path, text: str) -> None:
         failure(KeyboardInterrupt(), Path("run")),
     ],
 )
-def test_a_summary_is_read_back_as_it_was_written(tmp_path: Path, summary: Summary) -> None:
+def test_a_written_summary_is_read_back_unchanged(tmp_path: Path, summary: Summary) -> None:
     RunDir(tmp_path).write_summary(summary)
     assert RunDir(tmp_path).summary() == summary

@@ -29,7 +29,7 @@ share = st.integers(0, 1000).map(lambda whole: whole / 1000)
 
 
 def house_numbers(many: int, seed: int, stick: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
-    """0/1 scores float (N,) and groups int (N,) of 1 to 5 images, of which `stick` score as their first."""
+    """0/1 scores float (N,) and groups int (N,) of 1 to 5 images, a share `stick` like the first."""
     draw = numpy_generator(seed, "house numbers")
     groups = np.repeat(np.arange(many) * 7 - 50, draw.integers(1, 6, many))
     scores = (draw.random(len(groups)) < 0.8).astype(float)
@@ -48,62 +48,64 @@ def house_numbers(many: int, seed: int, stick: float = 0.7) -> tuple[np.ndarray,
     st.sampled_from([0.5, 0.95, 0.999]),
     st.randoms(use_true_random=False),
 )
-def test_without_groups_it_is_wilson_to_the_last_digit(trials: tuple[int, int], level: float, order) -> None:
-    right, n = trials
+def test_clustered_wilson_without_groups_is_wilson_to_the_last_digit(
+    trials: tuple[int, int], level: float, order
+) -> None:
+    correct, n = trials
     groups = list(range(n))
     order.shuffle(groups)
-    found = clustered_wilson(np.arange(n) < right, np.array(groups), level)
-    plain = wilson(right, n, level)
-    assert (found.low, found.high, found.level) == (plain.low, plain.high, level)
-    assert found.method == "clustered wilson"
+    clustered = clustered_wilson(np.arange(n) < correct, np.array(groups), level)
+    plain = wilson(correct, n, level)
+    assert (clustered.low, clustered.high, clustered.level) == (plain.low, plain.high, level)
+    assert clustered.method == "clustered wilson"
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_its_variance_is_statsmodels_cluster_robust_one(seed: int) -> None:
+def test_the_variance_is_statsmodels_cluster_robust_variance(seed: int) -> None:
     scores, groups = house_numbers(60, seed)
     fit = OLS(scores, np.ones(len(scores))).fit(
         cov_type="cluster", cov_kwds={"groups": groups - groups.min()}
     )
-    mean, n, many = scores.mean(), len(scores), len(np.unique(groups))
+    mean, n, n_groups = scores.mean(), len(scores), len(np.unique(groups))
     effect = fit.bse[0] ** 2 / (mean * (1 - mean) / (n - 1))
     assert effect > 1.3
-    effect *= (t.ppf(0.975, many - 1) / t.ppf(0.975, n - 1)) ** 2
+    effect *= (t.ppf(0.975, n_groups - 1) / t.ppf(0.975, n - 1)) ** 2
     ends = proportion_confint(mean * n / effect, n / effect, method="wilson")
-    found = clustered_wilson(scores, groups)
-    assert (found.low, found.high) == pytest.approx(ends, rel=1e-9)
+    interval = clustered_wilson(scores, groups)
+    assert (interval.low, interval.high) == pytest.approx(ends, rel=1e-9)
 
 
-def test_images_that_are_there_twice_count_once() -> None:
+def test_duplicated_images_count_once() -> None:
     once = house_numbers(300, 0)[0]
     n = len(once)
-    found = clustered_wilson(np.tile(once, 2), np.tile(np.arange(n), 2))
+    clustered = clustered_wilson(np.tile(once, 2), np.tile(np.arange(n), 2))
     plain = wilson(once.sum(), n)
-    assert (found.low, found.high) == pytest.approx((plain.low, plain.high), abs=1e-4)
+    assert (clustered.low, clustered.high) == pytest.approx((plain.low, plain.high), abs=1e-4)
 
 
 def test_the_effect_is_never_below_1() -> None:
-    # each group has one right and one wrong: over groups the mean does not vary at all
-    found, plain = clustered_wilson(np.tile([0.0, 1.0], 50), np.repeat(np.arange(50), 2)), wilson(50, 100)
-    assert found.low == pytest.approx(plain.low, abs=2e-3)
-    assert found.high - found.low >= plain.high - plain.low
+    # each group has a correct and a wrong image: the mean does not vary over groups at all
+    clustered, plain = clustered_wilson(np.tile([0.0, 1.0], 50), np.repeat(np.arange(50), 2)), wilson(50, 100)
+    assert clustered.low == pytest.approx(plain.low, abs=2e-3)
+    assert clustered.high - clustered.low >= plain.high - plain.low
     shares = clustered_wilson(np.full(100, 0.5), np.arange(100))
     assert (shares.low, shares.high) == (plain.low, plain.high)
 
 
 @pytest.mark.parametrize("all_alike", [0.0, 1.0])
-def test_perfect_scores_are_as_good_as_independent_ones(all_alike: float) -> None:
-    found = clustered_wilson(np.full(400, all_alike), np.repeat(np.arange(200), 2))
+def test_equal_scores_count_as_independent_images(all_alike: float) -> None:
+    clustered = clustered_wilson(np.full(400, all_alike), np.repeat(np.arange(200), 2))
     plain = wilson(int(400 * all_alike), 400)
-    assert (found.low, found.high) == pytest.approx((plain.low, plain.high), abs=1e-4)
+    assert (clustered.low, clustered.high) == pytest.approx((plain.low, plain.high), abs=1e-4)
 
 
 @pytest.mark.parametrize("many", [15, 100])
-def test_it_covers_where_wilson_does_not(many: int) -> None:
+def test_clustered_wilson_covers_where_wilson_does_not(many: int) -> None:
     covered = {"clustered": 0, "plain": 0}
     for seed in range(500):
         scores, groups = house_numbers(many, seed, stick=1.0)
-        found, plain = clustered_wilson(scores, groups), wilson(scores.sum(), len(scores))
-        covered["clustered"] += found.low <= 0.8 <= found.high
+        clustered, plain = clustered_wilson(scores, groups), wilson(scores.sum(), len(scores))
+        covered["clustered"] += clustered.low <= 0.8 <= clustered.high
         covered["plain"] += plain.low <= 0.8 <= plain.high
     assert covered["clustered"] / 500 > 0.92  # 0.95, with a standard error of 0.01
     assert covered["plain"] / 500 < 0.82
@@ -118,7 +120,7 @@ def test_it_covers_where_wilson_does_not(many: int) -> None:
         ([1], [0, 1], "belong"),
     ],
 )
-def test_it_refuses_what_has_no_interval(scores: list[float], groups: list[int], message: str) -> None:
+def test_scores_without_an_interval_are_refused(scores: list[float], groups: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         clustered_wilson(np.array(scores), np.array(groups))
     with pytest.raises(ValueError, match="level"):
@@ -128,8 +130,8 @@ def test_it_refuses_what_has_no_interval(scores: list[float], groups: list[int],
 # ----------------------------------------------------------------------------- out of bag
 
 
-def test_leave_one_out_averages_images_and_not_readings() -> None:
-    # shares wrong: 1/1, 0/4, 1/2; the third was never out of bag. Over readings it would be 2/7
+def test_leave_one_out_averages_over_images_and_not_over_predictions() -> None:
+    # shares wrong: 1/1, 0/4, 1/2; the third was never out of bag. Over predictions it would be 2/7
     assert leave_one_out(np.array([1, 0, 0, 1]), np.array([1, 4, 0, 2])) == 0.5
     with pytest.raises(ValueError, match="out of bag"):
         leave_one_out(np.zeros(3), np.zeros(3, int))
@@ -147,42 +149,43 @@ def test_no_information_rate_by_hand() -> None:
 @relaxed
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=60))
 def test_no_information_rate_is_the_chance_part_of_cohens_kappa(pairs: list[tuple[int, int]]) -> None:
-    labels, read = np.array(pairs).T
+    labels, predicted = np.array(pairs).T
     assume(len(np.unique(pairs)) > 1)
-    agreed, kappa = np.mean(labels == read), cohen_kappa_score(labels, read)
+    agreed, kappa = np.mean(labels == predicted), cohen_kappa_score(labels, predicted)
     assume(agreed < 1)  # else kappa hides it
-    assert no_information_rate(labels, read) == pytest.approx(1 - (agreed - kappa) / (1 - kappa), abs=1e-12)
+    by_chance = 1 - (agreed - kappa) / (1 - kappa)
+    assert no_information_rate(labels, predicted) == pytest.approx(by_chance, abs=1e-12)
 
 
 # ----------------------------------------------------------------------------- .632 and .632+
 
 
-def test_labels_that_mean_nothing_are_efron_and_tibshiranis_example() -> None:
+def test_random_labels_give_efron_and_tibshiranis_example() -> None:
     # a nearest neighbour, two classes, labels by a coin: training error 0, every other 0.5
     assert point632(0, 0.5).value == pytest.approx(0.316)
-    found = point632plus(0, 0.5, 0.5)
-    assert (found.value, found.R, found.weight) == (pytest.approx(0.5), 1, pytest.approx(1))
+    estimate = point632plus(0, 0.5, 0.5)
+    assert (estimate.value, estimate.R, estimate.weight) == (pytest.approx(0.5), 1, pytest.approx(1))
 
 
 def test_632plus_by_hand() -> None:
-    found = point632plus(0.1, 0.3, 0.9)
+    estimate = point632plus(0.1, 0.3, 0.9)
     by_hand = (0.1 + 0.2 * 0.632 / 0.908, 0.25, 0.632 / 0.908)
-    assert (found.value, found.R, found.weight) == pytest.approx(by_hand)
+    assert (estimate.value, estimate.R, estimate.weight) == pytest.approx(by_hand)
     assert point632(0.1, 0.3).value == pytest.approx(0.0368 + 0.1896)
     assert (point632(0.1, 0.3).R, point632(0.1, 0.3).weight) == (0, 0.632)
 
 
 @relaxed
 @given(share, share, share)
-def test_632plus_is_632_and_what_overfitting_adds(train: float, oob: float, gamma: float) -> None:
-    found, capped = point632plus(train, oob, gamma), min(oob, gamma)
-    added = (capped - train) * 0.368 * 0.632 * found.R / (1 - 0.368 * found.R)
-    assert found.value == pytest.approx(point632(train, capped).value + added, abs=1e-12)
-    assert 0 <= found.R <= 1
-    assert 0.632 <= found.weight <= 1 + 1e-12
-    assert min(train, capped) - 1e-12 <= found.value <= max(train, capped) + 1e-12
+def test_632plus_is_632_plus_a_term_for_overfitting(train: float, oob: float, gamma: float) -> None:
+    estimate, capped = point632plus(train, oob, gamma), min(oob, gamma)
+    added = (capped - train) * 0.368 * 0.632 * estimate.R / (1 - 0.368 * estimate.R)
+    assert estimate.value == pytest.approx(point632(train, capped).value + added, abs=1e-12)
+    assert 0 <= estimate.R <= 1
+    assert 0.632 <= estimate.weight <= 1 + 1e-12
+    assert min(train, capped) - 1e-12 <= estimate.value <= max(train, capped) + 1e-12
     if capped <= train:
-        assert found.R == 0
+        assert estimate.R == 0
 
 
 def test_an_out_of_bag_error_above_guessing_counts_as_guessing() -> None:
@@ -194,44 +197,46 @@ def test_an_out_of_bag_error_above_guessing_counts_as_guessing() -> None:
 # ----------------------------------------------------------------------------- their intervals
 
 
-def pictures(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Out-of-bag errors float (n,), labels and readings int (n,)"""
+def images(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Out-of-bag errors float (n,), labels and predictions int (n,)"""
     draw = numpy_generator(seed, "pictures")
     labels = draw.integers(0, 5, n)
-    read = np.where(draw.random(n) < 0.15, draw.integers(0, 5, n), labels)
-    return draw.choice([0, 0.25, 0.5, 1], n, p=[0.5, 0.2, 0.2, 0.1]), labels, read
+    predicted = np.where(draw.random(n) < 0.15, draw.integers(0, 5, n), labels)
+    return draw.choice([0, 0.25, 0.5, 1], n, p=[0.5, 0.2, 0.2, 0.1]), labels, predicted
 
 
 def test_intervals_without_groups_are_scipys_of_the_same_resamples() -> None:
-    oob, labels, read = pictures(120, 0)
-    found = resampled_intervals(oob, labels, read, np.arange(120), seed=5, resamples=2000, level=0.9)["oob"]
-    assert found.bca is not None
-    for ours, method in ((found.percentile, "percentile"), (found.bca, "BCa")):
+    oob, labels, predicted = images(120, 0)
+    estimates = resampled_intervals(oob, labels, predicted, np.arange(120), seed=5, resamples=2000, level=0.9)
+    estimate = estimates["oob"]
+    assert estimate.bca is not None
+    for ours, method in ((estimate.percentile, "percentile"), (estimate.bca, "BCa")):
         rng = numpy_generator(5, "resampled intervals")
         theirs = bootstrap(
             (1 - oob,), np.mean, n_resamples=2000, confidence_level=0.9, method=method, rng=rng
         )
         assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval), rel=1e-12)
         assert (ours.level, ours.method) == (0.9, f"{method} bootstrap")
-    assert found.value == pytest.approx(1 - oob.mean())
+    assert estimate.value == pytest.approx(1 - oob.mean())
 
 
 @pytest.mark.parametrize("names", [False, True])
-def test_intervals_of_house_numbers_are_those_of_the_estimates_one_by_one(names: bool) -> None:
+def test_intervals_of_house_numbers_are_those_of_estimates_computed_singly(names: bool) -> None:
     groups = house_numbers(25, 1)[1]
-    oob, labels, read = pictures(len(groups), 1)
-    oob[groups == -50] = np.nan  # of one house number no image was ever out of bag
+    oob, labels, predicted = images(len(groups), 1)
+    oob[groups == -50] = np.nan  # a house number of which no image was ever out of bag
 
     def estimate(ids: np.ndarray, which: int) -> float:
-        rows = np.concatenate([np.flatnonzero(groups == one) for one in ids])
+        rows = np.concatenate([np.flatnonzero(groups == house) for house in ids])
         out = ~np.isnan(oob[rows])
         error = leave_one_out(np.nan_to_num(oob[rows]), out.astype(int))
-        train, gamma = np.mean(labels[rows] != read[rows]), no_information_rate(labels[rows], read[rows])
+        train = np.mean(labels[rows] != predicted[rows])
+        gamma = no_information_rate(labels[rows], predicted[rows])
         both = point632(train, error).value, point632plus(train, error, gamma).value
         return 1 - (error, *both)[which]
 
-    texts = [labels.astype(str), read.astype(str)] if names else [labels, read]
-    found = resampled_intervals(oob, *texts, groups, seed=5, resamples=300)
+    texts = [labels.astype(str), predicted.astype(str)] if names else [labels, predicted]
+    estimates = resampled_intervals(oob, *texts, groups, seed=5, resamples=300)
     for which, name in enumerate(("oob", "632", "632plus")):
         rng = numpy_generator(5, "resampled intervals")
         theirs = bootstrap(
@@ -242,7 +247,7 @@ def test_intervals_of_house_numbers_are_those_of_the_estimates_one_by_one(names:
             method="BCa",
             rng=rng,
         )
-        ours = found[name]
+        ours = estimates[name]
         assert ours.value == pytest.approx(estimate(np.unique(groups), which), rel=1e-12)
         ends = np.percentile(theirs.bootstrap_distribution, [2.5, 97.5])
         assert (ours.percentile.low, ours.percentile.high) == pytest.approx(tuple(ends), rel=1e-9)
@@ -251,7 +256,7 @@ def test_intervals_of_house_numbers_are_those_of_the_estimates_one_by_one(names:
 
 
 def test_batches_change_nothing_and_seeds_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = (*pictures(80, 2), np.arange(80) // 2)
+    data = (*images(80, 2), np.arange(80) // 2)
     whole = resampled_intervals(*data, seed=1, resamples=500)
     assert whole != resampled_intervals(*data, seed=2, resamples=500)
     monkeypatch.setattr("svhncli.stats.estimates.CELLS", 200)
@@ -259,26 +264,26 @@ def test_batches_change_nothing_and_seeds_do(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_too_many_groups_have_the_percentile_interval_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = (*pictures(80, 2), np.arange(80))
+    data = (*images(80, 2), np.arange(80))
     monkeypatch.setattr("svhncli.stats.estimates.MOST_GROUPS", 80)
     with_bca = resampled_intervals(*data, seed=1, resamples=200)
     monkeypatch.setattr("svhncli.stats.estimates.MOST_GROUPS", 79)
     without = resampled_intervals(*data, seed=1, resamples=200)
-    for name, found in without.items():
-        assert found.bca is None
+    for name, estimate in without.items():
+        assert estimate.bca is None
         assert with_bca[name].bca is not None
-        assert found.percentile == with_bca[name].percentile
+        assert estimate.percentile == with_bca[name].percentile
 
 
 def test_no_error_at_all_is_a_point_without_a_bca_interval() -> None:
     labels = np.arange(20) % 3
-    for found in resampled_intervals(
-        np.zeros(20), labels, labels, np.arange(20), seed=0, resamples=99
-    ).values():
-        assert (found.value, found.percentile.low, found.percentile.high, found.bca) == (1, 1, 1, None)
+    estimates = resampled_intervals(np.zeros(20), labels, labels, np.arange(20), seed=0, resamples=99)
+    for estimate in estimates.values():
+        interval = estimate.percentile
+        assert (estimate.value, interval.low, interval.high, estimate.bca) == (1, 1, 1, None)
 
 
-def test_intervals_refuse_what_cannot_be_resampled() -> None:
+def test_images_that_cannot_be_resampled_are_refused() -> None:
     labels = np.zeros(4, int)
     few = np.array([0.5, math.nan, math.nan, math.nan])
     for oob, groups, level, message in (

@@ -40,21 +40,22 @@ def test_wilson_of_a_perfect_score_is_not_empty() -> None:
 def test_fold_interval_by_hand() -> None:
     # mean 0.9; s² = (0.02² + 0 + 0.02²) / 2 = 0.0004; with 2 degrees of freedom t has a closed form
     half = 0.95 * math.sqrt(2 / (4 * 0.975 * 0.025)) * math.sqrt(0.0004 * (1 / 3 + 100 / 200))
-    found = fold_interval([0.88, 0.90, 0.92], 200, 100)
-    assert (found.low, found.high) == pytest.approx((0.9 - half, 0.9 + half), rel=1e-12)
-    assert (found.level, found.method) == (0.95, "corrected resampled t")
+    interval = fold_interval([0.88, 0.90, 0.92], 200, 100)
+    assert (interval.low, interval.high) == pytest.approx((0.9 - half, 0.9 + half), rel=1e-12)
+    assert (interval.level, interval.method) == (0.95, "corrected resampled t")
 
 
 def test_fold_interval_of_independent_samples_is_students() -> None:
     values = numpy_generator(0, "values").normal(size=12)
-    found = fold_interval(values.tolist(), 10**12, 1, level=0.9)
+    interval = fold_interval(values.tolist(), 10**12, 1, level=0.9)
     half = 1.795884818704044 * values.std(ddof=1) / math.sqrt(12)  # t(0.95; 11)
-    assert (found.low, found.high) == pytest.approx((values.mean() - half, values.mean() + half), rel=1e-9)
+    ends = (values.mean() - half, values.mean() + half)
+    assert (interval.low, interval.high) == pytest.approx(ends, rel=1e-9)
 
 
 def test_fold_interval_of_equal_scores_is_a_point() -> None:
-    found = fold_interval([0.5, 0.5, 0.5], 2, 1)
-    assert (found.low, found.high) == (0.5, 0.5)
+    interval = fold_interval([0.5, 0.5, 0.5], 2, 1)
+    assert (interval.low, interval.high) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 2), (0, -1)])
@@ -71,7 +72,7 @@ def test_a_level_outside_0_to_1_is_refused(level: float) -> None:
         fold_interval([0.1, 0.2], 2, 1, level)
 
 
-def test_fold_interval_refuses_one_score_and_empty_parts() -> None:
+def test_fold_interval_refuses_a_single_score_and_empty_parts() -> None:
     with pytest.raises(ValueError, match="2 or more"):
         fold_interval([0.9], 200, 100)
     with pytest.raises(ValueError, match="above 0"):

@@ -1,4 +1,4 @@
-"""A metric says by itself which direction is better and how it is shown."""
+"""A metric declares which direction is better and how it is shown."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_metric_that_cannot_be_computed_is_refused() -> None:
         metrics.register(Metric("val_recall", higher_is_better=True))
 
 
-def test_only_metrics_that_every_row_has_are_added_ones() -> None:
+def test_added_metrics_are_those_that_every_row_has() -> None:
     metrics.register(Metric("val_b", higher_is_better=True, format="percent", compute=zero))
     rows = [{"epoch": 1, "val_loss": 1.0, "val_accuracy": 0.5, "val_a": 1.0, "val_b": 0.5} for _ in range(2)]
     assert [(metric.name, metric.format) for metric in metrics.added_metrics(rows)] == [

@@ -1,4 +1,4 @@
-"""The law through a learning curve: exact where the data follow one, honest where they scatter."""
+"""The power law through a learning curve: exact if the data follow it, with an interval if they scatter."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ SIZES = [400, 800, 1600, 4000, 8000]
     share=st.floats(0.05, 0.5),
     exponent=st.floats(0.15, 1.2),
 )
-def test_a_curve_that_is_a_power_law_is_found_and_continued(
-    floor: float, share: float, exponent: float
-) -> None:
+def test_a_power_law_is_recovered_and_extrapolated(floor: float, share: float, exponent: float) -> None:
     true = PowerLaw(floor, share * 400**exponent, exponent)
-    found = fit(SIZES, true.at(SIZES).tolist())
-    assert found.at(16_000) == pytest.approx(float(true.at(16_000)), rel=0.02)
-    assert found.at(SIZES) == pytest.approx(true.at(SIZES), rel=1e-3)
+    fitted = fit(SIZES, true.at(SIZES).tolist())
+    assert fitted.at(16_000) == pytest.approx(float(true.at(16_000)), rel=0.02)
+    assert fitted.at(SIZES) == pytest.approx(true.at(SIZES), rel=1e-3)
 
 
 def test_a_flat_curve_stays_flat() -> None:
     assert fit(SIZES, [0.2] * 5).at(80_000) == pytest.approx(0.2, rel=1e-3)
 
 
-def test_an_error_of_nothing_is_taken_for_half_an_image() -> None:
+def test_an_error_of_0_is_taken_for_half_an_image() -> None:
     assert 0 <= float(fit(SIZES, [0.1, 0.05, 0.02, 0.01, 0.0]).at(16_000)) < 0.01
 
 
@@ -42,15 +40,15 @@ def test_two_sizes_are_too_few() -> None:
 
 @pytest.mark.engine
 @pytest.mark.full
-def test_the_interval_holds_the_truth_about_as_often_as_the_docstring_says() -> None:
-    """10 simulated curves of 3 draws at each of 5 sizes; 87 of 100 are expected to hold it."""
+def test_the_interval_covers_the_truth_about_as_often_as_documented() -> None:
+    """10 simulated curves of 3 draws at each of 5 sizes; 87 of 100 are expected to cover it."""
     true, n = PowerLaw(0.03, 3.0, 0.5), np.repeat(SIZES, 3)
-    held = 0
+    covered = 0
     for seed in range(10):
         noise = np.exp(np.random.default_rng(seed).normal(0, 0.04, len(n)))
         low, high = predicted(n.tolist(), (true.at(n) * noise).tolist(), [16_000], seed)
-        held += bool(low[0] <= true.at(16_000) <= high[0])
-    assert held >= 6
+        covered += bool(low[0] <= true.at(16_000) <= high[0])
+    assert covered >= 6
 
 
 def test_without_scatter_the_interval_is_a_point() -> None:

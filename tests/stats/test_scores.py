@@ -1,4 +1,4 @@
-"""Scores of readings, against scikit-learn, against cases worked out by hand, and at the edges."""
+"""Scores of predictions, against scikit-learn, against cases worked out by hand, and at the edges."""
 
 from __future__ import annotations
 
@@ -23,45 +23,48 @@ def drawn(seed: int, n: int, positions: int, classes: int) -> tuple[np.ndarray, 
     return probabilities.astype(np.float32), labels.astype(np.int64)
 
 
-def bins_of(confidences: list[float], right: list[bool]) -> list[scores.Bin]:
-    return scores.reliability(np.array(confidences), np.array(right))
+def bins_of(confidences: list[float], correct: list[bool]) -> list[scores.Bin]:
+    return scores.reliability(np.array(confidences), np.array(correct))
 
 
 @given(st.integers(0, 2**31), st.integers(1, 60), st.integers(1, 3), st.integers(2, 11))
-def test_confusion_and_class_scores_are_scikit_learn_s(
+def test_confusion_and_class_scores_are_scikit_learns(
     seed: int, n: int, positions: int, classes: int
 ) -> None:
-    draw = np.random.default_rng(seed)  # few pictures, so classes are missing, and positions too
-    labels, read = draw.integers(0, classes, (2, n, positions))
-    matrix = scores.confusion(read, labels, classes)
+    draw = np.random.default_rng(seed)  # few images, so classes are missing, and positions too
+    labels, predicted = draw.integers(0, classes, (2, n, positions))
+    matrix = scores.confusion(predicted, labels, classes)
     assert matrix.dtype == np.int64
     names = range(classes)
-    assert (matrix == confusion_matrix(labels.ravel(), read.ravel(), labels=names)).all()
+    assert (matrix == confusion_matrix(labels.ravel(), predicted.ravel(), labels=names)).all()
     expected = precision_recall_fscore_support(
-        labels.ravel(), read.ravel(), labels=names, zero_division=np.nan
+        labels.ravel(), predicted.ravel(), labels=names, zero_division=np.nan
     )
-    for one, *theirs in zip(scores.by_class(matrix), *expected, strict=True):
+    for score, *theirs in zip(scores.by_class(matrix), *expected, strict=True):
         for name, value in zip(("precision", "recall", "f1", "support"), theirs, strict=True):
-            assert getattr(one, name) == (None if np.isnan(value) else pytest.approx(value, rel=1e-15)), name
-        assert one.read == (read == one.label).sum()
+            close = None if np.isnan(value) else pytest.approx(value, rel=1e-15)
+            assert getattr(score, name) == close, name
+        assert score.read == (predicted == score.label).sum()
 
 
-def test_a_reading_is_right_as_a_string_wherever_its_blanks_stand() -> None:
+def test_a_prediction_is_correct_as_a_string_wherever_its_blanks_are() -> None:
     labels = np.array([[1, 2, BLANK], [1, 2, BLANK], [1, 2, BLANK], [0, BLANK, BLANK], [7, 7, 7]])
-    read = np.array([[1, 2, BLANK], [BLANK, 1, 2], [2, BLANK, 1], [0, 0, BLANK], [7, 7, BLANK]])
-    assert scores.is_right(read, labels, BLANK).tolist() == [True, True, False, False, False]
+    predicted = np.array([[1, 2, BLANK], [BLANK, 1, 2], [2, BLANK, 1], [0, 0, BLANK], [7, 7, BLANK]])
+    assert scores.is_right(predicted, labels, BLANK).tolist() == [True, True, False, False, False]
 
 
 @given(
     arrays(np.int64, (7, 4), elements=st.integers(8, 10)),
     arrays(np.int64, (7, 4), elements=st.integers(8, 10)),
 )
-def test_two_readings_are_equal_if_and_only_if_their_texts_are(read: np.ndarray, labels: np.ndarray) -> None:
+def test_two_predictions_are_equal_if_and_only_if_their_texts_are(
+    predicted: np.ndarray, labels: np.ndarray
+) -> None:
     def texts(rows: np.ndarray) -> list[str]:
         return ["".join(str(k) for k in row if k != BLANK) for row in rows]
 
-    expected = [a == b for a, b in zip(texts(read), texts(labels), strict=True)]
-    assert scores.is_right(read, labels, BLANK).tolist() == expected
+    expected = [a == b for a, b in zip(texts(predicted), texts(labels), strict=True)]
+    assert scores.is_right(predicted, labels, BLANK).tolist() == expected
 
 
 def test_confidence_is_the_product_over_the_positions() -> None:
@@ -71,7 +74,7 @@ def test_confidence_is_the_product_over_the_positions() -> None:
 
 def test_bins_and_their_error_are_those_worked_out_by_hand() -> None:
     bins = bins_of([0.9, 0.9, 0.8, 0.35, 0.0], [True, False, True, True, False])
-    assert [one.count for one in bins] == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 2, 0]
+    assert [bin_.count for bin_ in bins] == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 2, 0]
     assert bins[13] == scores.Bin(low=13 / 15, high=14 / 15, count=2, confidence=0.9, accuracy=0.5)
     assert (bins[1].confidence, bins[1].accuracy) == (None, None)
     assert scores.calibration_error(bins) == pytest.approx((2 * 0.4 + 0.2 + 0.65 + 0) / 5)
@@ -80,23 +83,23 @@ def test_bins_and_their_error_are_those_worked_out_by_hand() -> None:
 def test_the_upper_edge_belongs_to_a_bin_and_the_lower_does_not() -> None:
     edge = 6 / 15
     bins = bins_of([edge, np.nextafter(edge, 1), 1.0], [True, True, True])
-    assert [i for i, one in enumerate(bins) if one.count] == [5, 6, 14]
+    assert [i for i, bin_ in enumerate(bins) if bin_.count] == [5, 6, 14]
 
 
 @given(st.integers(0, 2**31), st.integers(1, 200))
-def test_bins_hold_every_reading_once_and_the_error_is_a_share(seed: int, n: int) -> None:
+def test_bins_count_every_prediction_once_and_the_error_is_a_share(seed: int, n: int) -> None:
     draw = np.random.default_rng(seed)
-    sure, right = draw.random(n), draw.random(n) < 0.5
-    bins = scores.reliability(sure, right)
-    assert sum(one.count for one in bins) == n
-    assert sum(one.count * (one.accuracy or 0) for one in bins) == pytest.approx(right.sum())
-    assert all(one.low <= one.confidence <= one.high for one in bins if one.count)
+    sure, correct = draw.random(n), draw.random(n) < 0.5
+    bins = scores.reliability(sure, correct)
+    assert sum(bin_.count for bin_ in bins) == n
+    assert sum(bin_.count * (bin_.accuracy or 0) for bin_ in bins) == pytest.approx(correct.sum())
+    assert all(bin_.low <= bin_.confidence <= bin_.high for bin_ in bins if bin_.count)
     assert 0 <= scores.calibration_error(bins) <= 1
 
 
-@pytest.mark.parametrize(("right", "error"), [(True, 0.25), (False, 0.75)])
-def test_all_right_or_all_wrong_errs_by_the_whole_gap(right: bool, error: float) -> None:
-    assert scores.calibration_error(bins_of([0.75], [right])) == error
+@pytest.mark.parametrize(("correct", "error"), [(True, 0.25), (False, 0.75)])
+def test_all_correct_or_all_wrong_has_the_whole_gap_as_error(correct: bool, error: float) -> None:
+    assert scores.calibration_error(bins_of([0.75], [correct])) == error
 
 
 @pytest.mark.parametrize("positions", [1, 3])
@@ -108,12 +111,12 @@ def test_the_temperature_undoes_a_known_sharpening(positions: int, sharpened: fl
     powers = probabilities.astype(np.float64) ** sharpened
     changed = powers / powers.sum(-1, keepdims=True)
     assert scores.fit_temperature(changed, labels) == pytest.approx(true * sharpened, rel=1e-3)
-    sure, right = scores.confidence(changed), scores.is_right(changed.argmax(-1), labels, BLANK)
+    sure, correct = scores.confidence(changed), scores.is_right(changed.argmax(-1), labels, BLANK)
     back = scores.confidence(scores.reshaped(changed, sharpened))
-    after = scores.calibration_error(scores.reliability(back, right))
+    after = scores.calibration_error(scores.reliability(back, correct))
     assert after < 0.03
     if sharpened != 1:
-        assert after < scores.calibration_error(scores.reliability(sure, right)) / 3
+        assert after < scores.calibration_error(scores.reliability(sure, correct)) / 3
 
 
 @given(st.integers(0, 2**31), st.integers(1, 30), st.floats(0.05, 20))
@@ -130,7 +133,7 @@ def test_temperature_2_takes_the_square_roots() -> None:
     assert made[0, 0] == pytest.approx([0.8 / 1.4, 0.6 / 1.4], rel=1e-7)
 
 
-def test_temperature_1_changes_nothing_and_its_inverse_undoes_one() -> None:
+def test_temperature_1_changes_nothing_and_the_inverse_undoes_a_temperature() -> None:
     probabilities, _ = drawn(1, 50, 2, 10)
     assert scores.reshaped(probabilities, 1) == pytest.approx(probabilities, rel=1e-6)
     assert scores.reshaped(scores.reshaped(probabilities, 3), 1 / 3) == pytest.approx(probabilities, rel=1e-5)
@@ -138,7 +141,7 @@ def test_temperature_1_changes_nothing_and_its_inverse_undoes_one() -> None:
 
 @pytest.mark.parametrize("n", [1, 5])
 @pytest.mark.parametrize(("label", "edge"), [(0, scores.COLDEST), (1, scores.HOTTEST)])
-def test_where_all_is_right_or_wrong_the_temperature_is_beside_an_end(
+def test_the_temperature_is_at_an_end_of_its_range_if_all_are_correct_or_wrong(
     n: int, label: int, edge: float
 ) -> None:
     probabilities = np.tile(np.array([0.5, 0.25, 0.25], np.float32), (n, 1, 1))
@@ -149,9 +152,9 @@ def test_where_all_is_right_or_wrong_the_temperature_is_beside_an_end(
 def test_a_probability_of_exactly_0_gives_finite_results(label: int) -> None:
     probabilities = np.zeros((3, 1, 10), np.float32)
     probabilities[..., 0] = 1
-    temperature = scores.fit_temperature(probabilities, np.full((3, 1), label))
-    assert scores.COLDEST <= temperature <= scores.HOTTEST
-    for each in (scores.COLDEST, temperature, scores.HOTTEST):
-        made = scores.reshaped(probabilities, each)
+    fitted = scores.fit_temperature(probabilities, np.full((3, 1), label))
+    assert scores.COLDEST <= fitted <= scores.HOTTEST
+    for temperature in (scores.COLDEST, fitted, scores.HOTTEST):
+        made = scores.reshaped(probabilities, temperature)
         assert np.isfinite(made).all()
         assert (made.argmax(-1) == 0).all()

@@ -26,11 +26,11 @@ from svhncli.stats.significance import (
 
 relaxed = settings(max_examples=100, deadline=None)
 differences_of_runs = st.lists(st.integers(-100, 100), min_size=2, max_size=30).map(
-    lambda whole: [each / 128 for each in whole]  # exact, so equal ones are equal
+    lambda whole: [number / 128 for number in whole]  # exact, so equal ones are equal
 )
 
 
-def rights(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+def correctness(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
     counts = [both, only_a, only_b, neither]
     return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
 
@@ -46,9 +46,9 @@ def differences_of(n: int, seed: int) -> np.ndarray:
 @relaxed
 @given(st.integers(0, 50), st.integers(0, 400), st.integers(0, 400), st.integers(0, 50))
 def test_mcnemar_is_statsmodels_to_the_last_digit(both: int, only_a: int, only_b: int, neither: int) -> None:
-    found = mcnemar(*rights(both, only_a, only_b, neither))
-    assert (found.only_a, found.only_b) == (only_a, only_b)
-    assert found.p == statsmodels_mcnemar([[both, only_a], [only_b, neither]], exact=True).pvalue
+    result = mcnemar(*correctness(both, only_a, only_b, neither))
+    assert (result.only_a, result.only_b) == (only_a, only_b)
+    assert result.p == statsmodels_mcnemar([[both, only_a], [only_b, neither]], exact=True).pvalue
 
 
 @relaxed
@@ -56,13 +56,13 @@ def test_mcnemar_is_statsmodels_to_the_last_digit(both: int, only_a: int, only_b
 def test_mcnemar_is_scipys_binomial_test_of_the_discordant_images(only_a: int, only_b: int) -> None:
     if only_a + only_b:
         theirs = binomtest(only_a, only_a + only_b).pvalue
-        assert mcnemar(*rights(1, only_a, only_b, 1)).p == pytest.approx(theirs, rel=1e-10)
+        assert mcnemar(*correctness(1, only_a, only_b, 1)).p == pytest.approx(theirs, rel=1e-10)
 
 
 def test_mcnemar_by_hand() -> None:
-    assert mcnemar(*rights(7, 1, 5, 2)).p == 2 * (1 + 6) / 2**6
-    assert mcnemar(*rights(7, 0, 0, 2)).p == 1
-    assert mcnemar(*rights(7, 3, 3, 2)).p == 1
+    assert mcnemar(*correctness(7, 1, 5, 2)).p == 2 * (1 + 6) / 2**6
+    assert mcnemar(*correctness(7, 0, 0, 2)).p == 1
+    assert mcnemar(*correctness(7, 3, 3, 2)).p == 1
 
 
 def test_mcnemar_refuses_models_on_different_images() -> None:
@@ -113,15 +113,15 @@ def test_bootstrap_of_groups_is_scipys_of_the_ratio_of_their_sums(many_kinds: bo
     ours = paired_bootstrap(data[shuffled], groups[shuffled], seed=0, resamples=20_000)
     ends = (theirs.confidence_interval.low, theirs.confidence_interval.high)
     assert (ours.interval.low, ours.interval.high) == pytest.approx(ends, abs=0.1 * theirs.standard_error)
-    # images of one group are alike here, so taking each for itself would give a much shorter interval
+    # images of one group are alike here, so treating them as independent would give a much shorter interval
     naive = paired_bootstrap(data, seed=0).interval
     assert naive.high - naive.low < 0.7 * (ours.interval.high - ours.interval.low)
 
 
 def test_bootstrap_of_two_images_is_the_binomial_of_two_draws() -> None:
-    found = paired_bootstrap(np.array([-1.0, 1.0]), seed=0, resamples=40_000, level=0.4)
-    assert (found.interval.low, found.interval.high) == (0, 0)  # means -1, 0, 1 with 1/4, 1/2, 1/4
-    assert found.p == 1
+    two_sided = paired_bootstrap(np.array([-1.0, 1.0]), seed=0, resamples=40_000, level=0.4)
+    assert (two_sided.interval.low, two_sided.interval.high) == (0, 0)  # means -1, 0, 1 with 1/4, 1/2, 1/4
+    assert two_sided.p == 1
     one_sided = paired_bootstrap(np.array([0.0, 1.0]), seed=0, resamples=40_000)
     assert one_sided.p == pytest.approx(2 / 4, abs=0.02)  # only two draws of the 0 do not exceed 0
 
@@ -139,7 +139,7 @@ def test_p_is_never_0() -> None:
     assert paired_bootstrap(np.zeros(5), seed=0, resamples=99).p == 1
 
 
-def test_one_seed_gives_one_answer_and_memory_is_drawn_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_depends_on_the_seed_and_not_on_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     data = numpy_generator(0, "loss").normal(size=300)
     whole = paired_bootstrap(data, seed=3, resamples=500)
     assert whole != paired_bootstrap(data, seed=4, resamples=500)
@@ -158,7 +158,7 @@ def test_one_seed_gives_one_answer_and_memory_is_drawn_in_batches(monkeypatch: p
         (np.zeros(4), np.zeros(3, int), "belong"),
     ],
 )
-def test_bootstrap_refuses_what_it_cannot_resample(
+def test_bootstrap_refuses_images_that_cannot_be_resampled(
     data: np.ndarray, groups: np.ndarray | None, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -194,15 +194,17 @@ def test_corrected_t_by_hand() -> None:
     # mean 0.02; s² = 0.0004; the corrected error is the root of 0.0004 (1/3 + 1/2); with 2 degrees of freedom
     # t has the closed form p = 1 - t / √(2 + t²)
     t = 0.02 / math.sqrt(0.0004 * (1 / 3 + 100 / 200))
-    found = corrected_t([0.00, 0.02, 0.04], 200, 100)
-    assert found.p == pytest.approx(1 - t / math.sqrt(2 + t * t), rel=1e-12)
-    assert found.mean == pytest.approx(0.02, rel=1e-12)
-    assert found.interval == fold_interval([0.00, 0.02, 0.04], 200, 100)
+    result = corrected_t([0.00, 0.02, 0.04], 200, 100)
+    assert result.p == pytest.approx(1 - t / math.sqrt(2 + t * t), rel=1e-12)
+    assert result.mean == pytest.approx(0.02, rel=1e-12)
+    assert result.interval == fold_interval([0.00, 0.02, 0.04], 200, 100)
 
 
 @relaxed
 @given(differences_of_runs, st.floats(0.01, 10))
-def test_corrected_t_widens_the_paired_one_by_the_overlap(differences: list[float], overlap: float) -> None:
+def test_corrected_t_widens_the_paired_interval_by_the_overlap(
+    differences: list[float], overlap: float
+) -> None:
     plain, corrected = paired_t(differences), corrected_t(differences, 1, overlap)
     ratio = math.sqrt(1 + overlap * len(differences))
     half = corrected.interval.high - corrected.mean
@@ -211,13 +213,13 @@ def test_corrected_t_widens_the_paired_one_by_the_overlap(differences: list[floa
     assert (corrected.p < 0.05) == (not corrected.interval.low <= 0 <= corrected.interval.high)
 
 
-def test_equal_differences_have_no_doubt() -> None:
+def test_equal_differences_give_p_0_or_1() -> None:
     assert paired_t([0.25, 0.25]).p == 0
     assert paired_t([0.0, 0.0, 0.0]).p == 1
     assert corrected_t([0.25, 0.25], 4, 1).interval.low == 0.25
 
 
-def test_t_tests_refuse_one_run_and_empty_parts() -> None:
+def test_t_tests_refuse_a_single_run_and_empty_parts() -> None:
     with pytest.raises(ValueError, match="2 or more"):
         paired_t([0.1])
     with pytest.raises(ValueError, match="above 0"):
@@ -243,7 +245,7 @@ def test_holm_by_hand() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, math.nan])
-def test_holm_refuses_what_is_no_p_value(wrong: float) -> None:
+def test_holm_refuses_values_outside_0_to_1(wrong: float) -> None:
     with pytest.raises(ValueError, match="within 0 and 1"):
         holm([0.5, wrong])
 

@@ -1,4 +1,4 @@
-"""`svhn check`: every check catches the training that was broken for it; one that is whole passes all."""
+"""`svhn check`: every check catches its breakage, and intact training passes every check."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Patch = pytest.MonkeyPatch
 
 def bars(count: int, seed: int) -> Digits:
     """A short bar, whose row shows the class; as it is brighter or darker than the noise, no linear model
-    reads it."""
+    learns it."""
     draw = np.random.default_rng(seed)
     labels = draw.integers(0, 10, count)
     images = draw.integers(96, 160, (count, 3, 32, 32)).astype(np.uint8)
@@ -51,7 +51,7 @@ def bars(count: int, seed: int) -> Digits:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: Patch) -> None:
-    """These pictures are learned sooner than photographs."""
+    """These images are learned sooner than photographs."""
     monkeypatch.setattr(learning, "MEMORY", 200)
     monkeypatch.setattr(learning, "SHUFFLED_STEPS", 200)
     monkeypatch.setattr(bench, "ROUNDS", 1)
@@ -78,7 +78,7 @@ def config() -> CheckConfig:
 def failing(
     config: CheckConfig, folder: Path, fold: Fold | None = None, names: Collection[str] = tuple(CHECKS)
 ) -> set[str]:
-    """Those of some checks that do not pass, on 1,000 training and 600 validation images."""
+    """The checks of `names` that fail, on 1,000 training and 600 validation images."""
     machine = device.resolve("cpu", "fp32", 1)
     fold = fold or Fold("holdout", np.arange(1000), np.arange(1000, 1600))
     data = DataSet("bars", bars(1600, 0), "bars")
@@ -97,7 +97,7 @@ def with_neighbors(caught: Collection[str]) -> list[str]:
 
 
 class Wrapped(nn.Module):
-    """A network with something done to its pictures and its logits."""
+    """A network with changed images and changed logits."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -144,16 +144,15 @@ class Forgetful(Wrapped):
 
 def of_network(change: Callable[[nn.Module], nn.Module]) -> Callable[[Patch], None]:
     def sabotage(patch: Patch) -> None:
-        whole = registry.model
-        patch.setattr(registry, "model", lambda *words, **more: change(whole(*words, **more)))
+        original = registry.model
+        patch.setattr(registry, "model", lambda *words, **more: change(original(*words, **more)))
 
     return sabotage
 
 
 def freeze_a_layer(network: nn.Module) -> nn.Module:
-    next((one for one in network.modules() if isinstance(one, nn.Conv2d)), nn.Identity()).requires_grad_(
-        False
-    )
+    layers = (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    next(layers, nn.Identity()).requires_grad_(False)
     return network
 
 
@@ -164,18 +163,18 @@ def start_anywhere(network: nn.Module) -> nn.Module:
 
 
 def resize_val(patch: Patch) -> None:
-    whole = forward.logits
+    original = forward.logits
 
     def small(model: nn.Module, images: torch.Tensor, *more: object) -> torch.Tensor:
-        return whole(model, nn.functional.avg_pool2d(images.float(), 2).to(torch.uint8), *more)
+        return original(model, nn.functional.avg_pool2d(images.float(), 2).to(torch.uint8), *more)
 
     patch.setattr(forward, "logits", small)
 
 
 def sum_the_loss(patch: Patch) -> None:
-    whole = step.objective
+    original = step.objective
     patch.setattr(
-        step, "objective", lambda logits, *more: (1 + torch.is_grad_enabled()) * whole(logits, *more)
+        step, "objective", lambda logits, *more: (1 + torch.is_grad_enabled()) * original(logits, *more)
     )
 
 
@@ -199,11 +198,11 @@ def train_the_head_alone(patch: Patch) -> None:
     )
 
 
-def write_labels_into_pictures(patch: Patch) -> None:
-    whole = Batches.take
+def write_labels_into_images(patch: Patch) -> None:
+    original = Batches.take
 
     def take(self: Batches, positions: np.ndarray) -> Batch:
-        images, labels = whole(self, positions)
+        images, labels = original(self, positions)
         for image, (label,) in zip(images, labels.tolist(), strict=True):
             image[:, 0, 3 * label : 3 * label + 3] = 255
         return images, labels
@@ -212,32 +211,32 @@ def write_labels_into_pictures(patch: Patch) -> None:
 
 
 def labels_of_others(patch: Patch) -> None:
-    whole = Batches.take
+    original = Batches.take
 
     def take(self: Batches, positions: np.ndarray) -> Batch:
-        images, labels = whole(self, positions)
+        images, labels = original(self, positions)
         return images, labels.roll(1, 0)
 
     patch.setattr(Batches, "take", take)
 
 
-ALSO = {"labels of other pictures": {"capacity", "augmentation"}}
-"""Checks that the same breakage may fail, as chance has it."""
+ALSO = {"labels of other images": {"capacity", "augmentation"}}
+"""Checks that the same breakage may fail by chance."""
 
 BREAKAGES: dict[str, tuple[Callable[[Patch], None], set[str]]] = {
     "logits that cannot be large": (of_network(Clipped), {"one batch"}),
     "logits multiplied by 8": (of_network(Sure), {"loss at start"}),
     "the loss counts twice": (sum_the_loss, {"loss at start"}),
-    "validation is resized otherwise": (resize_val, {"one preprocessing"}),
-    "the network looks at the whole batch": (of_network(Mixing), {"independent samples"}),
+    "validation is resized differently": (resize_val, {"one preprocessing"}),
+    "the network sees the whole batch": (of_network(Mixing), {"independent samples"}),
     "a frozen layer": (of_network(freeze_a_layer), {"gradients"}),
     "start weights without a seed": (of_network(start_anywhere), {"one seed"}),
     "state beside the state dict": (of_network(Forgetful), {"resume"}),
-    "labels of other pictures": (labels_of_others, {"learns", "one batch", "averages"}),
+    "labels of other images": (labels_of_others, {"learns", "one batch", "averages"}),
     "the mean of batch means": (mean_of_batch_means, {"averages"}),
-    "the optimiser has the head alone": (train_the_head_alone, {"capacity"}),
-    "the label is written into the picture": (
-        write_labels_into_pictures,
+    "the optimizer has the head alone": (train_the_head_alone, {"capacity"}),
+    "the label is written into the image": (
+        write_labels_into_images,
         {"blank images", "shuffled labels"},
     ),
 }
@@ -255,7 +254,7 @@ def test_a_breakage_fails_its_checks_and_not_their_neighbors(
 
 @pytest.mark.full
 @pytest.mark.parametrize("breakage", BREAKAGES)
-def test_a_breakage_fails_its_checks_and_no_other(
+def test_a_breakage_fails_its_checks_and_no_others(
     breakage: str, config: CheckConfig, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     sabotage, caught = BREAKAGES[breakage]
@@ -270,7 +269,7 @@ def test_logits_divided_by_100_are_caught(config: CheckConfig, tmp_path: Path, m
     assert caught <= {"one batch", "learns", "capacity"}
 
 
-def test_what_is_whole_passes_every_check(config: CheckConfig, tmp_path: Path) -> None:
+def test_intact_training_passes_every_check(config: CheckConfig, tmp_path: Path) -> None:
     assert not failing(config, tmp_path)
 
 
@@ -281,13 +280,13 @@ def test_what_is_whole_passes_every_check(config: CheckConfig, tmp_path: Path) -
         ({"augment": AugmentConfig(rotate=180)}, {"augmentation"}),
     ],
 )
-def test_a_change_that_makes_other_digits_is_caught(
+def test_an_augmentation_that_changes_digits_is_caught(
     breakage: dict[str, AugmentConfig], caught: set[str], config: CheckConfig, tmp_path: Path
 ) -> None:
     assert failing(replace(config, reg=RegConfig(**breakage)), tmp_path) == caught
 
 
-def test_pictures_on_both_sides_are_caught(config: CheckConfig, tmp_path: Path) -> None:
+def test_images_on_both_sides_of_a_split_are_caught(config: CheckConfig, tmp_path: Path) -> None:
     both = Fold("holdout", np.arange(1600), np.arange(1000, 1600))
     assert failing(config, tmp_path, both) == {"shuffled labels"}
 
@@ -302,26 +301,26 @@ def test_a_validation_part_that_cannot_show_the_difference_is_caught(
 
 @pytest.fixture
 def words(folder: Path) -> list[str]:
-    """`svhn check` on a few pictures in the current folder."""
+    """`svhn check` on a few images in the current folder."""
     for part, count, seed in (("train", 300, 0), ("test", 60, 1)):
         write_mat(folder / "d", part, count, seed)
     data = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
     return ["check", *data, "check.steps=20", "threads=1", "precision=fp32"]
 
 
-def test_the_command_writes_what_it_found_and_exits_8_where_a_check_fails(
+def test_the_command_writes_its_results_and_exits_8_if_a_check_fails(
     folder: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([*words, "model.width=0.25", "batch_size=32", "check.delta=0.001"]) == 8
-    told = capsys.readouterr().err
-    found = json.loads((folder / "outputs/check" / RESULT).read_text())
-    assert [one["name"] for one in found["checks"]] == list(CHECKS)
-    assert not found["passed"]
-    assert "FAIL  validation size" in told
-    assert "Traceback" not in told
+    err = capsys.readouterr().err
+    result = json.loads((folder / "outputs/check" / RESULT).read_text())
+    assert [check["name"] for check in result["checks"]] == list(CHECKS)
+    assert not result["passed"]
+    assert "FAIL  validation size" in err
+    assert "Traceback" not in err
     assert (folder / "outputs/check/augmented.png").is_file()
-    assert found["data"] == "svhn"
-    assert found["fingerprint"]
+    assert result["data"] == "svhn"
+    assert result["fingerprint"]
 
 
 def test_a_loss_that_is_not_finite_fails_a_check_and_not_the_command(
@@ -329,8 +328,8 @@ def test_a_loss_that_is_not_finite_fails_a_check_and_not_the_command(
 ) -> None:
     assert cli.main([*words, "optim=sgd", "lr=1e30"]) == 8
     assert "Traceback" not in capsys.readouterr().err
-    found = json.loads((folder / "outputs/check" / RESULT).read_text())
-    assert "finite" in next(one for one in found["checks"] if one["name"] == "one batch")["expected"]
+    result = json.loads((folder / "outputs/check" / RESULT).read_text())
+    assert "finite" in next(check for check in result["checks"] if check["name"] == "one batch")["expected"]
 
 
 def test_every_check_has_a_breakage_that_it_catches() -> None:
@@ -338,8 +337,8 @@ def test_every_check_has_a_breakage_that_it_catches() -> None:
     assert {*CHECKS} - caught == {"validation size", "augmentation"}  # whose breakages are configs, below
 
 
-def test_guessing_is_that_of_all_positions(config: CheckConfig, tmp_path: Path) -> None:
-    """Of whole numbers most last places are blank: they alone would be guessed far too well."""
+def test_the_guessing_baseline_is_over_all_positions(config: CheckConfig, tmp_path: Path) -> None:
+    """Most last positions of whole numbers are blank: alone, they would be guessed far too well."""
     digits = bars(400, 1)
     labels = np.concatenate([digits.labels, np.full_like(digits.labels, 10)], 1)
     fold = Fold("holdout", np.arange(300), np.arange(300, 400))

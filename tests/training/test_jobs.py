@@ -1,4 +1,4 @@
-"""Folds and seeds side by side: the bits of one after another, whatever happens to the processes."""
+"""Folds and seeds in parallel end with the bits of a sequential run, also after a process is killed."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ FOLDS = [*SMALL, "split=kfold", "split.k=4"]
 
 
 def bits(run: Path, *names: str) -> dict[str, str]:
-    """Hashes of everything that a run's trainings made and that must not differ."""
-    found = {"oof": hashlib.sha256((run / "oof_predictions.csv").read_bytes()).hexdigest()}
+    """Hashes of everything in a run's folds that must not differ."""
+    hashes = {"oof": hashlib.sha256((run / "oof_predictions.csv").read_bytes()).hexdigest()}
     for name in names:
         folder = run / name
-        found[f"{name} best"] = checkpoint.digest(checkpoint.load(folder / "best.pt")["weights"])
-        found[f"{name} last"] = checkpoint.digest(checkpoint.load(folder / "last.pt")["state"])
+        hashes[f"{name} best"] = checkpoint.digest(checkpoint.load(folder / "best.pt")["weights"])
+        hashes[f"{name} last"] = checkpoint.digest(checkpoint.load(folder / "last.pt")["state"])
         for file in ("metrics.csv", "val_predictions.csv", "split.json"):
-            found[f"{name} {file}"] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-    return found
+            hashes[f"{name} {file}"] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    return hashes
 
 
 def four(run: Path) -> dict[str, str]:
@@ -58,9 +58,9 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def in_turn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four folds, one after another in this process."""
-    run = tmp_path_factory.mktemp("in_turn") / "run"
+def sequential_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four folds, trained sequentially in this process."""
+    run = tmp_path_factory.mktemp("sequential_run") / "run"
     assert cli.main(["train", f"hydra.run.dir={run}", *FOLDS, "jobs=1"]) == 0
     return run
 
@@ -77,8 +77,8 @@ def seen_until(process: Forked, pattern: str) -> str:
 
 def children(process: Forked) -> list[int]:
     """Processes that train: those of the parent's children which are not multiprocessing's helper."""
-    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def gone(pids: list[int]) -> bool:
@@ -90,15 +90,15 @@ def gone(pids: list[int]) -> bool:
 
 
 @pytest.mark.parametrize("at_once", [2, 3])
-def test_folds_side_by_side_have_the_bits_of_folds_in_turn(
-    in_turn: Path, tmp_path: Path, at_once: int
+def test_parallel_folds_have_the_bits_of_sequential_folds(
+    sequential_run: Path, tmp_path: Path, at_once: int
 ) -> None:
     run = tmp_path / "run"
     assert cli.main(["train", f"hydra.run.dir={run}", *FOLDS, f"jobs={at_once}"]) == 0
-    assert four(run) == four(in_turn)
-    one, other = summary_of(run), summary_of(in_turn)
+    assert four(run) == four(sequential_run)
+    parallel, sequential = summary_of(run), summary_of(sequential_run)
     for key in ("val_accuracy", "val_loss", "test_accuracy", "score"):
-        assert one[key] == other[key], key
+        assert parallel[key] == sequential[key], key
     log = (run / "train.log").read_text()
     for fold in range(4):  # every line of the log names its fold
         assert re.findall(rf"fold{fold} +epoch (\d)/3", log) == ["1", "2", "3"]
@@ -106,15 +106,15 @@ def test_folds_side_by_side_have_the_bits_of_folds_in_turn(
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_folds_are_saved_and_go_on_to_the_same_bits(
-    spawn: Spawn, tmp_path: Path, in_turn: Path, number: signal.Signals, exit_code: int
+def test_stopped_folds_are_saved_and_resumed_to_the_same_bits(
+    spawn: Spawn, tmp_path: Path, sequential_run: Path, number: signal.Signals, exit_code: int
 ) -> None:
     run = tmp_path / "run"
     process = spawn("train", f"hydra.run.dir={run}", *FOLDS, "jobs=2", start_new_session=True)
     seen_until(process, "epoch 2/3")
     workers = children(process)
     assert len(workers) == 2
-    os.killpg(process.pid, number)  # as a terminal does it: the workers are asked, too
+    os.killpg(process.pid, number)  # as a terminal does: the workers get the signal, too
     _, err = process.communicate(timeout=120)
     assert process.returncode == exit_code, err
     assert f"svhn train --resume {run}" in err
@@ -122,13 +122,13 @@ def test_stopped_folds_are_saved_and_go_on_to_the_same_bits(
     assert gone(workers)
     assert summary_of(run)["status"] == "interrupted"
     states = [json.loads(path.read_text())["status"] for path in run.glob("fold*/status.json")]
-    assert "interrupted" in states, "a training was let save its state"
+    assert "interrupted" in states, "a fold was given time to save its state"
     assert cli.main(["train", "--resume", str(run), "jobs=1"]) == 0
-    assert four(run) == four(in_turn)
+    assert four(run) == four(sequential_run)
 
 
 def test_no_process_outlives_a_killed_parent_and_the_run_goes_on(
-    spawn: Spawn, tmp_path: Path, in_turn: Path
+    spawn: Spawn, tmp_path: Path, sequential_run: Path
 ) -> None:
     run = tmp_path / "run"
     process = spawn("train", f"hydra.run.dir={run}", *FOLDS, "jobs=2")
@@ -139,7 +139,7 @@ def test_no_process_outlives_a_killed_parent_and_the_run_goes_on(
     assert workers
     assert gone(workers)
     assert cli.main(["train", "--resume", str(run), "jobs=3"]) == 0
-    assert four(run) == four(in_turn)
+    assert four(run) == four(sequential_run)
 
 
 IN_STEP_5 = """
@@ -175,9 +175,9 @@ def second():
 
 
 def test_a_process_that_is_killed_is_named_and_the_others_are_saved(
-    spawn: Spawn, folder: Path, in_turn: Path
+    spawn: Spawn, folder: Path, sequential_run: Path
 ) -> None:
-    """As the kernel does where memory runs out; a plugin does it, so the plugin is there, too."""
+    """As the kernel does when memory runs out; a plugin does it, so plugins are loaded there, too."""
     (folder / "kills.py").write_text(KILLED)
     process = spawn("train", "hydra.run.dir=run", *FOLDS, "jobs=2", "plugins=[kills]")
     _, err = process.communicate(timeout=120)
@@ -186,7 +186,7 @@ def test_a_process_that_is_killed_is_named_and_the_others_are_saved(
     assert "svhn train --resume run jobs=1" in err
     assert "Traceback" not in err
     assert cli.main(["train", "--resume", "run", "jobs=1"]) == 0
-    assert four(folder / "run") == four(in_turn)
+    assert four(folder / "run") == four(sequential_run)
 
 
 def test_a_fold_that_fails_ends_the_run_with_its_own_message_and_code(
@@ -243,7 +243,7 @@ registry.register("model", Broken, make)
 def test_a_bug_in_another_process_is_shown_with_its_traceback(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a plugin that was named here is there, too."""
+    """And the process has loaded the plugin that was named here."""
     (folder / "broken_parts.py").write_text(BROKEN)
     words = ["data=tiny", "epochs=1", "split=kfold", "plugins=[broken_parts]", "model=broken", "jobs=2"]
     assert cli.main(["train", *words]) == 1
@@ -267,30 +267,30 @@ if __name__ == "__main__":
 """
 
 
-def test_in_a_process_of_joblib_pictures_are_rendered_and_folds_trained(folder: Path) -> None:
-    """As its launcher for Hydra runs jobs: its processes have a start method that new ones do not know."""
+def test_images_are_rendered_and_folds_trained_in_a_process_of_joblib(folder: Path) -> None:
+    """As Hydra's joblib launcher runs jobs: its processes have a start method that new ones do not know."""
     (folder / "launch.py").write_text(IN_JOBLIB)
     link_faces(folder / "cache")
-    found = subprocess.run([sys.executable, "launch.py"], capture_output=True, text=True, timeout=120)
-    assert "codes [0]" in found.stdout, found.stderr
+    done = subprocess.run([sys.executable, "launch.py"], capture_output=True, text=True, timeout=120)
+    assert "codes [0]" in done.stdout, done.stderr
     assert (folder / "run" / "oof_predictions.csv").is_file()
 
 
 # ----------------------------------------------------------------------------- seeds
 
 
-def test_a_repeat_is_the_run_of_its_seed_on_the_split_of_the_first(folder: Path) -> None:
+def test_a_repeat_equals_a_run_with_its_seed_on_the_same_split(folder: Path) -> None:
     assert cli.main(["train", "hydra.run.dir=run", *SMALL, "seed=5", "repeats=3", "jobs=2"]) == 0
     assert cli.main(["train", "hydra.run.dir=alone", *SMALL, "seed=6", "split.seed=5"]) == 0
     for file in ("metrics.csv", "val_predictions.csv"):
         assert (folder / "run" / "seed6" / file).read_bytes() == (folder / "alone" / file).read_bytes()
-    one, other = (checkpoint.load(folder / name / "best.pt") for name in ("run/seed6", "alone"))
-    assert checkpoint.digest(one["weights"]) == checkpoint.digest(other["weights"])
+    repeat, alone = (checkpoint.load(folder / name / "best.pt") for name in ("run/seed6", "alone"))
+    assert checkpoint.digest(repeat["weights"]) == checkpoint.digest(alone["weights"])
     summary = summary_of(folder / "run")
-    assert [(one["name"], one["seed"], one["fold"]) for one in summary["folds"]] == [
+    assert [(fold["name"], fold["seed"], fold["fold"]) for fold in summary["folds"]] == [
         (f"seed{seed}", seed, "holdout") for seed in (5, 6, 7)
     ]
-    accuracies = [one["best"]["val_accuracy"] for one in summary["folds"]]
+    accuracies = [fold["best"]["val_accuracy"] for fold in summary["folds"]]
     assert summary["seeds"] == {
         "n": 3,
         "mean": pytest.approx(np.mean(accuracies)),
@@ -298,17 +298,17 @@ def test_a_repeat_is_the_run_of_its_seed_on_the_split_of_the_first(folder: Path)
     }
 
 
-def test_more_seeds_can_be_added_and_those_that_are_done_stay(folder: Path) -> None:
+def test_more_seeds_can_be_added_and_finished_seeds_are_kept(folder: Path) -> None:
     words = [*SMALL[:2], "epochs=1", "threads=1", "model=linear", "jobs=1"]
     assert cli.main(["train", "hydra.run.dir=run", *words, "repeats=2"]) == 0
     before = (folder / "run" / "seed0" / "last.pt").stat().st_mtime_ns
     assert cli.main(["train", "--resume", "run", "repeats=3"]) == 0
     assert (folder / "run" / "seed0" / "last.pt").stat().st_mtime_ns == before
-    assert [one["seed"] for one in summary_of(folder / "run")["folds"]] == [0, 1, 2]
+    assert [fold["seed"] for fold in summary_of(folder / "run")["folds"]] == [0, 1, 2]
     assert cli.main(["train", "--resume", "run", "repeats=2"]) == 2
 
 
-def test_a_run_of_one_seed_cannot_become_one_of_several(folder: Path, capsys: Any) -> None:
+def test_a_run_of_a_single_seed_cannot_become_a_run_of_several(folder: Path, capsys: Any) -> None:
     assert cli.main(["train", "hydra.run.dir=run", "data=tiny", "epochs=1", "model=linear"]) == 0
     capsys.readouterr()
     assert cli.main(["train", "--resume", "run", "repeats=3"]) == 2
@@ -321,15 +321,15 @@ CONFIG = TrainConfig(lr=0.1, split=KfoldConfig(k=2), seed=3)
 TWO = [Fold(f"fold{i}", np.arange(5) + 5 * (1 - i), np.arange(5) + 5 * i) for i in range(2)]
 
 
-def test_one_fold_with_one_seed_is_one_job_with_the_config_as_it_is() -> None:
+def test_a_single_fold_and_seed_is_a_single_job_with_an_unchanged_config() -> None:
     (job,) = jobs.plan(CONFIG, TWO[:1])
     assert (job.name, job.config) == ("fold0", CONFIG)
 
 
-def test_seeds_times_folds_are_named_by_both_and_keep_the_split_s_seed() -> None:
-    found = jobs.plan(replace(CONFIG, repeats=2), TWO)
-    assert [job.name for job in found] == ["seed3-fold0", "seed3-fold1", "seed4-fold0", "seed4-fold1"]
-    assert [(job.config.seed, job.config.split.seed, job.config.repeats) for job in found] == [
+def test_jobs_are_named_by_seed_and_fold_and_keep_the_seed_of_the_split() -> None:
+    planned = jobs.plan(replace(CONFIG, repeats=2), TWO)
+    assert [job.name for job in planned] == ["seed3-fold0", "seed3-fold1", "seed4-fold0", "seed4-fold1"]
+    assert [(job.config.seed, job.config.split.seed, job.config.repeats) for job in planned] == [
         (3, 3, 1),
         (3, 3, 1),
         (4, 3, 1),
@@ -342,7 +342,7 @@ def test_repeats_of_a_bootstrap_are_refused() -> None:
         jobs.plan(replace(CONFIG, split=BootstrapConfig(n=2), repeats=2), TWO)
 
 
-def test_as_many_at_once_as_keep_all_cpus_busy_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_jobs_keeps_all_cpus_busy_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     for (cpus, wanted, count, threads), expected in {
         (2, "auto", 5, 0): 3,  # 3 + 2
         (2, "auto", 6, 0): 2,
@@ -360,10 +360,10 @@ def test_as_many_at_once_as_keep_all_cpus_busy_to_the_end(monkeypatch: pytest.Mo
         assert jobs.how_many(wanted, count, on_gpu=False, threads=threads) == expected
 
 
-# ----------------------------------------------------------------------------- what is seen
+# ----------------------------------------------------------------------------- progress
 
 
-def test_the_board_shows_who_trains_how_far_and_what_is_left() -> None:
+def test_the_board_shows_the_progress_of_each_fold_and_the_folds_left() -> None:
     console = Console(force_terminal=True, width=80, height=24, record=True)
     show = Show()
     show.console = console
@@ -388,9 +388,9 @@ def test_the_board_shows_who_trains_how_far_and_what_is_left() -> None:
     assert "0 of 3 done, 2 under way, 1 waiting; at most" in text
 
 
-def test_a_relay_sends_what_a_voice_would_say() -> None:
+def test_a_relay_sends_messages_and_progress() -> None:
     sent: list[tuple[Any, ...]] = []
-    relay = Relay(lambda *told: sent.append(told))
+    relay = Relay(lambda *message: sent.append(message))
     relay.say("hello")
     relay.warn("careful")
     relay.tell("prose")

@@ -1,4 +1,4 @@
-"""In real processes: a run that was killed or stopped and resumed ends with the bits of one that was not."""
+"""In real processes: a run that is killed or stopped and resumed ends with the bits of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def bits(run: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run that nothing happens to; made in this process: which process it is does not matter."""
+    """A run that is never interrupted; it is made in this process, since the process does not matter."""
     run = tmp_path_factory.mktemp("undisturbed") / "run"
     threads = torch.get_num_threads()
     assert cli.main(["train", f"hydra.run.dir={run}", *RUN]) == 0
@@ -69,7 +69,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def signal_at(process: Forked, text: str, number: signal.Signals) -> str:
-    """Send a signal as soon as a line of the progress says `text`; what was printed until then."""
+    """Send a signal as soon as a line of the progress contains `text`; the output until then."""
     assert process.stderr is not None
     seen = ""
     for line in process.stderr:
@@ -88,7 +88,7 @@ def test_a_killed_run_is_resumed_to_the_same_bits(spawn: Spawn, tmp_path: Path, 
     process = spawn("train", "--resume", str(run))
     signal_at(process, "epoch 3/4", signal.SIGKILL)
     finish(process)
-    (run / f"{TEMP_PREFIX}1-last.pt").write_bytes(b"what a kill within a save leaves behind")
+    (run / f"{TEMP_PREFIX}1-last.pt").write_bytes(b"left behind by a kill within a save")
     code, out, err = finish(spawn("train", "--resume", str(run), "--json"))
     assert (code, json.loads(out)["status"]) == (0, "done"), err
     assert bits(run) == bits(undisturbed)
@@ -96,7 +96,7 @@ def test_a_killed_run_is_resumed_to_the_same_bits(spawn: Spawn, tmp_path: Path, 
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_stopped_run_saves_within_the_epoch_and_says_how_to_go_on(
+def test_a_stopped_run_saves_within_the_epoch_and_names_the_resume_command(
     spawn: Spawn, tmp_path: Path, undisturbed: Path, number: signal.Signals, exit_code: int
 ) -> None:
     run = tmp_path / "run"
@@ -130,7 +130,7 @@ torch.nn.modules.module.register_module_forward_pre_hook(count)
 """
 
 
-def test_a_signal_within_an_epoch_is_acted_on_at_the_step_s_end(
+def test_a_signal_within_an_epoch_takes_effect_at_the_end_of_the_step(
     spawn: Spawn, folder: Path, undisturbed: Path
 ) -> None:
     """A plugin sends the signal from within the 17th step, the 5th of the second epoch."""
@@ -147,10 +147,10 @@ def test_a_signal_within_an_epoch_is_acted_on_at_the_step_s_end(
 
 
 @pytest.mark.parametrize(("data", "fresh"), [("synth", "true"), ("mix", "false"), ("mix", "true")])
-def test_pictures_that_are_mixed_in_or_new_are_met_again_after_a_stop_within_an_epoch(
+def test_mixed_in_or_fresh_images_are_the_same_after_a_stop_within_an_epoch(
     spawn: Spawn, folder: Path, data: str, fresh: str
 ) -> None:
-    """As above: 17 steps are one epoch of 12 (or 13) and a part of the next, whose pictures are new."""
+    """As above: 17 steps are an epoch of 12 (or 13) and a part of the next, whose images are new."""
     (folder / "stop_at.py").write_text(STOP_IN_STEP_17)
     words = [*RUN[:2], f"data.fresh={fresh}", "epochs=2", *RUN[3:]]
     if data == "mix":
@@ -174,7 +174,7 @@ def test_pictures_that_are_mixed_in_or_new_are_met_again_after_a_stop_within_an_
 def test_a_split_that_comes_out_differently_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Else pictures that trained would validate, after an update of the tool for instance."""
+    """Otherwise training images would be validated on, for instance after an update of svhn."""
     run = tmp_path / "run"
     assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
     content = checkpoint.load(run / "last.pt")
@@ -194,7 +194,7 @@ def test_a_resume_that_fails_leaves_the_summary_of_the_finished_run(tmp_path: Pa
     assert json.loads((run / "status.json").read_text())["status"] == "failed"
 
 
-def test_a_kfold_run_picks_up_where_it_was(spawn: Spawn, tmp_path: Path) -> None:
+def test_a_kfold_run_is_resumed_at_the_fold_where_it_stopped(spawn: Spawn, tmp_path: Path) -> None:
     words = ["split=kfold", "split.k=3", "epochs=2", "jobs=1"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert finish(train(spawn, whole, *words))[0] == 0
@@ -214,11 +214,11 @@ def test_a_kfold_run_picks_up_where_it_was(spawn: Spawn, tmp_path: Path) -> None
 def test_another_seed_gives_other_bits(tmp_path: Path, undisturbed: Path) -> None:
     run = tmp_path / "run"
     assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "seed=1"]) == 0
-    found, reference = bits(run), bits(undisturbed)
-    assert all(found[name] != reference[name] for name in found)
+    hashes, reference = bits(run), bits(undisturbed)
+    assert all(hashes[name] != reference[name] for name in hashes)
 
 
-def test_a_finished_run_says_so_and_is_not_touched(
+def test_resuming_a_finished_run_changes_nothing_and_is_reported(
     undisturbed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {p.name: p.stat().st_mtime_ns for p in undisturbed.iterdir() if p.is_file()}
@@ -239,7 +239,7 @@ def test_a_changed_key_is_refused_by_name(undisturbed: Path, capsys: pytest.Capt
     assert "optim.momentum" in capsys.readouterr().err
 
 
-def test_more_epochs_stretch_the_schedule_and_that_is_said(
+def test_more_epochs_stretch_the_schedule_and_the_new_lr_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -256,7 +256,7 @@ def test_a_file_of_the_run_means_the_run(undisturbed: Path, capsys: pytest.Captu
     assert "is finished" in capsys.readouterr().err
 
 
-def test_resuming_what_is_not_there_is_exit_code_4(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resuming_a_missing_run_is_exit_code_4(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--resume"]) == 4
     assert cli.main(["train", "--resume", "nowhere"]) == 4
     (folder / "best.pt").write_bytes(b"x")
@@ -291,7 +291,7 @@ def test_a_run_directory_is_held_against_a_second_process(
 
 
 def test_data_that_changed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A checkpoint names its data by a fingerprint: a run never goes on with other pictures unnoticed."""
+    """A checkpoint names its data by a fingerprint: a run is never resumed on other images unnoticed."""
     run = tmp_path / "run"
     assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
     content = checkpoint.load(run / "last.pt")

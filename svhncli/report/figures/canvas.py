@@ -11,20 +11,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+DPI = 110
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, sizes in inches; without pyplot, so it needs no display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
-def save(path: Path, figure: Figure, dpi: int = 110) -> None:
+def save(path: Path, figure: Figure) -> None:
     """Write a PNG.
 
     Raises:
         DiskError: the disk is full or read-only; the old file is untouched.
     """
-    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=dpi))
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    write_atomic(path, canvas.print_png)  # figure.savefig would draw it twice

@@ -57,4 +57,4 @@ def draw_learning_curve(
     axes.set_ylabel("error")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    save(file, figure, dpi=100)
+    save(file, figure)
