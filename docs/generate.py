@@ -42,7 +42,8 @@ def generated() -> dict[Path, str]:
     for folder, text in (("data", preset), ("reg", preset), ("experiment", recipe), ("debug", recipe)):
         by_hand = [path for path in sorted((CONF / folder).glob("*.yaml")) if path not in files]
         files |= {path: text(path) for path in by_hand}
-    return files | {REPO / "docs" / "reference.md": reference(CONF)}
+    presets = {path.stem: text for path, text in files.items() if path.parent == CONF / "reg"}
+    return files | {REPO / "docs" / "reference.md": reference(presets)}
 
 
 # ----------------------------------------------------------------------------- YAML
@@ -106,9 +107,9 @@ def training_file() -> str:
 
 def preset(path: Path) -> str:
     """Other values for the keys of a dataclass, written by hand; keys that are missing get their defaults."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    header = [line for line in lines if line.startswith("#")]
-    own = values(path)
+    text = path.read_text(encoding="utf-8")
+    header = [line for line in text.splitlines() if line.startswith("#")]
+    own = values(text)
     kind = CHOICES[path.parent.name]["custom" if path.parent.name == "reg" else own["name"]]
     name = (0, f"name: {own['name']}", name_meaning(kind))
     return "\n".join([*header, *aligned([name, *key_lines(own_first(kind), own)]), ""])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 
 from svhncli.cli import catalog, helptext, overview
 from svhncli.cli.main import FLAGS, SHORT
@@ -16,10 +15,10 @@ KEY = re.compile(r"( *)([\w.]+):(?: +(\S.*?))?(?: +#.*)?$")
 """A line of YAML: its indent, its key, its value without a comment."""
 
 
-def reference(conf: Path) -> str:
+def reference(presets: Mapping[str, str]) -> str:
     """docs/reference.md.
 
-    conf: the folder of the presets.
+    presets: name of a choice of reg -> its YAML file.
     """
     letters = {flag: letter for letter, flag in SHORT.items()}
     flags = {f"`{', '.join(filter(None, (letters.get(flag), flag)))}`": text for flag, text in FLAGS.items()}
@@ -54,7 +53,7 @@ def reference(conf: Path) -> str:
     for verb in VERBS.values():
         lines += verb_section(verb)
     for group in catalog.defaults("train"):
-        lines += group_section(group, conf)
+        lines += group_section(group, presets)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -82,7 +81,7 @@ def verb_section(verb: Verb) -> list[str]:
     ]
 
 
-def group_section(group: str, conf: Path) -> list[str]:
+def group_section(group: str, presets: Mapping[str, str]) -> list[str]:
     """The choices of a group and their keys."""
     kinds = CHOICES.get(group, {})
     names = ((f"`{group}={name}`", text) for name, text in catalog.choices(group).items())
@@ -94,7 +93,7 @@ def group_section(group: str, conf: Path) -> list[str]:
         *table(("choice", "what it is"), names),
     ]
     if group == "reg":
-        return [*lines, *preset_table(list(catalog.walk(kinds["custom"], "reg.")), conf)]
+        return [*lines, *preset_table(list(catalog.walk(kinds["custom"], "reg.")), presets)]
     keys = {name: list(catalog.walk(kind, f"{group}.")) for name, kind in kinds.items()}
     shared = [key for key in next(iter(keys.values()), []) if all(key in own for own in keys.values())]
     if shared:
@@ -105,26 +104,26 @@ def group_section(group: str, conf: Path) -> list[str]:
     return lines
 
 
-def preset_table(keys: Sequence[catalog.Key], conf: Path) -> list[str]:
+def preset_table(keys: Sequence[catalog.Key], presets: Mapping[str, str]) -> list[str]:
     """The keys of the regularization, with their values in each preset."""
-    presets = {path.stem: values(path) for path in sorted((conf / "reg").glob("*.yaml"))}
+    by_preset = {name: values(text) for name, text in presets.items()}
     rows = (
         (
             f"`{key.path}`",
-            *(f"`{preset[key.path.removeprefix('reg.')]}`" for preset in presets.values()),
+            *(f"`{preset[key.path.removeprefix('reg.')]}`" for preset in by_preset.values()),
             f"`{helptext.type_and_range(key)}`",
             key.rule["meaning"],
         )
         for key in keys
     )
-    return table(("key", *presets, "type", "meaning"), rows)
+    return table(("key", *by_preset, "type", "meaning"), rows)
 
 
-def values(path: Path) -> dict[str, str]:
-    """Key -> value as text, of a YAML file without a defaults list."""
+def values(text: str) -> dict[str, str]:
+    """Key -> value as text, of YAML without a defaults list."""
     parents: list[str] = []
     by_path = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         if match := KEY.fullmatch(line):
             parents = [*parents[: len(match[1]) // 2], match[2]]
             by_path[".".join(parents)] = match[3] or ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -105,3 +106,16 @@ def test_every_choice_except_the_presets_declares_its_implementation() -> None:
     declared = {kind for group, kinds in CHOICES.items() if group != "reg" for kind in kinds.values()}
     assert {kind for kind in declared if kind.__module__.startswith("svhncli.")} == {*BUILDS}
     assert all(item.metadata["meaning"] for kind in declared for item in fields(kind))
+
+
+def test_a_key_that_no_preset_on_disk_has_yet_is_in_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it has just been declared."""
+    conf, reference = tmp_path / "conf", REPO / "docs" / "reference.md"
+    shutil.copytree(REPO / "conf", conf)
+    for preset in (conf / "reg").glob("*.yaml"):
+        lines = preset.read_text(encoding="utf-8").splitlines(keepends=True)
+        preset.write_text("".join(line for line in lines if not line.startswith("l0:")), encoding="utf-8")
+    monkeypatch.setattr(generate, "CONF", conf)
+    assert generate.generated()[reference] == FILES[reference]
