@@ -14,6 +14,9 @@ RESAMPLES = 200
 STEEPEST = 2.0
 """Largest exponent that is fitted: with it, four times as many images divide the error by sixteen."""
 
+BOUNDS = [0, 1e-9, 0], [1, 10, STEEPEST]
+"""Lowest and highest floor, scale and exponent."""
+
 
 @dataclass(frozen=True)
 class PowerLaw:
@@ -47,14 +50,20 @@ def fit(sizes: Sequence[int], errors: Sequence[float]) -> PowerLaw:
     unit = n.max()  # in units of the largest size, scale and floor have the same magnitude
     lowest = float(wrong.min())
 
+    relative, log_n, log_wrong = n / unit, np.log(n / unit), np.log(wrong)
+
     def deviations(x: np.ndarray) -> np.ndarray:
-        return np.log(x[0] + x[1] * (n / unit) ** -x[2]) - np.log(wrong)
+        return np.log(x[0] + x[1] * relative ** -x[2]) - log_wrong
+
+    def derivatives(x: np.ndarray) -> np.ndarray:
+        power = relative ** -x[2]
+        return np.stack([np.ones_like(n), power, -x[1] * power * log_n], 1) / (x[0] + x[1] * power)[:, None]
 
     starts = [
         (lowest * share, lowest * (1 - share), exponent) for share in (0.1, 0.8) for exponent in (0.3, 0.8)
     ]
     fits = [
-        least_squares(deviations, start, bounds=([0, 1e-9, 0], [1, 10, STEEPEST]), x_scale=(0.1, 0.1, 1))
+        least_squares(deviations, start, derivatives, bounds=BOUNDS, x_scale=(0.1, 0.1, 1))
         for start in starts
     ]
     floor, scale, exponent = min(fits, key=lambda result: result.cost).x
