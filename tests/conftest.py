@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -77,6 +78,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(getattr(pytest.mark, folder_tier(item)))
     # Long files first: otherwise a process could still be busy with one of them when the others are done.
     items.sort(key=lambda item: TIERS.index(folder_tier(item)), reverse=True)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported stays, so collections need not look through it
 
 
 @pytest.hookimpl(wrapper=True)

@@ -104,7 +104,7 @@ def _look(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show
         blocks.append((config.beside, _spread(_photographs(config.beside, cache), OVERVIEW)))
     draw_sheet(sheets[0], blocks)
     if config.sheet:
-        factors = list(load(spec).factors)
+        factors = [factor for factor in load(spec).factors if factor not in spec.without]
         with show.bars():
             for number, factor in enumerate(factors, 1):
                 sheets.append(out / f"{number:02d}-{factor}.png")

@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from svhncli.cli import main as cli
+from svhncli.data.render.world import STREET, load
 from svhncli.runs.contact_sheet import CAPTION, COLUMNS, GAP, draw_sheet
 
 
@@ -39,6 +40,16 @@ def test_the_world_is_drawn_beside_photographs(
     assert sheet.shape == (2 * (CAPTION + 8 * step), COLUMNS * step, 3)
     assert (sheet[-step:-GAP, :64] == 99).all()
     assert "world.yaml" in capsys.readouterr().err
+
+
+def test_each_factor_that_is_not_left_out_has_a_sheet(folder: Path) -> None:
+    left_out = ",".join(factor for factor in load(STREET).factors if factor not in ("shadow", "relief"))
+    assert cli.main(["render", "sheet=true", "out=there", "data.size=16", f"data.without=[{left_out}]"]) == 0
+    assert {path.name for path in Path("there").glob("*.png")} == {
+        "world.png",
+        "01-shadow.png",
+        "02-relief.png",
+    }
 
 
 @pytest.mark.parametrize(

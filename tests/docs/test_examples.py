@@ -14,17 +14,20 @@ from PIL import Image
 from scipy.io import savemat
 
 from svhncli.cli.main import main
+from svhncli.data.render.world import STREET, load
 
 TRAINS = ("train", "check", "lr-find", "learning-curve")
 ON_FILES = {"data=svhn", "data=mix", "data=folder", "experiment=finetune_small"}
 """Words that choose data lying in the page's folder, which is small already."""
+FACTORS = list(load(STREET).factors)
 
 
 def smaller(words: list[str]) -> list[str]:
     """The same command on little data, with one thread and a small network."""
     verb = words[0]
     if verb == "render":
-        return [*words, "data.size=16", "data.n_train=60", "data.n_test=30"]
+        few = [f"data.without=[{','.join(FACTORS[2:])}]"] if "sheet=true" in words else []  # a sheet for each
+        return [*words, *few, "data.size=16", "data.n_train=60", "data.n_test=30"]
     if verb == "inspect":
         return [*words, "data.check_md5=false"] if "data=svhn" in words else words
     if verb == "human":
@@ -50,6 +53,8 @@ def smaller(words: list[str]) -> list[str]:
         shrunk.append("data.n_test=30")
     if verb == "check":
         shrunk.append("check.steps=20")
+    if verb == "lr-find":
+        shrunk.append("steps=40")
     if verb in ("train", "learning-curve") and not any(word.startswith("jobs=") for word in words):
         shrunk.append("jobs=1")  # a process takes longer to start than such a run takes
     if not any(word.startswith("threads=") for word in words):
