@@ -219,11 +219,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """Write a module that `plugins=[name]` imports; what it declares is forgotten after the test."""
+@pytest.fixture(autouse=True)
+def _own_declarations() -> Iterator[None]:
+    """What a test's plugins declare is forgotten after it."""
     tables: list[dict[Any, Any]] = [*CHOICES.values(), BUILDS, ROOT_VALUES, BUILDERS, METRICS]
     before = [dict(table) for table in tables]
+    yield
+    for table, kept in zip(tables, before, strict=True):
+        if table != kept:
+            table.clear()
+            table.update(kept)
+
+
+@pytest.fixture
+def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Write a module that `plugins=[name]` imports."""
     monkeypatch.syspath_prepend(str(folder))
     written = set()
 
@@ -234,9 +244,6 @@ def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     yield write
     for name in written:
         sys.modules.pop(name, None)
-    for table, kept in zip(tables, before, strict=True):
-        table.clear()
-        table.update(kept)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
-"""Processes that do what `python -m svhncli` does, forked from one that has imported torch already.
+"""Processes that do what `python -m svhncli` does, forked from one that has imported all that they need.
 
-Importing it takes seconds, which is most of what a short command takes. A forked process is a real one, with
-its own pid, signals, files, folder and environment.
+Importing torch takes seconds, which is most of what a short command takes. A forked process is a real one,
+with its own pid, signals, files, folder and environment.
 """
 
 from __future__ import annotations
@@ -27,9 +27,15 @@ REPO = Path(__file__).resolve().parent.parent
 SLOW = (
     *("torch", "hydra", "jinja2", "rich.progress", "scipy.optimize", "scipy.stats"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+    *("svhncli.cli.hydra_app", "svhncli.commands.train", "svhncli.commands.eval", "svhncli.report.html.page"),
 )
-"""What takes long to import; nothing of svhncli."""
+"""What takes long to import."""
 PIPE = subprocess.PIPE
+
+
+def environment() -> dict[str, str]:
+    """That of this process, with this copy of svhncli."""
+    return {**os.environ, "PYTHONPATH": str(REPO)}
 
 
 class Server:
@@ -39,7 +45,9 @@ class Server:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, __file__, str(theirs.fileno())]
-            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)
+            self.process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], start_new_session=True, env=environment()
+            )
 
     def __enter__(self) -> Server:
         return self
@@ -65,7 +73,7 @@ class Server:
         request = {
             "words": words,
             "cwd": str(cwd or Path.cwd()),
-            "env": {**os.environ, "PYTHONPATH": str(REPO)},
+            "env": environment(),
             "start_new_session": start_new_session,
         }
         read_end, stdin = os.pipe() if stdin == PIPE else (stdin or 0, None)
