@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE  # else every process that the tests start would compile svhn anew
 .PHONY: help install train test test-fast test-all lint format docs bench clean
 
 help:  ## list the targets

@@ -146,7 +146,14 @@ def test_a_signal_within_an_epoch_takes_effect_at_the_end_of_the_step(
     assert bits(run) == bits(undisturbed)
 
 
-@pytest.mark.parametrize(("data", "fresh"), [("synth", "true"), ("mix", "false"), ("mix", "true")])
+@pytest.mark.parametrize(
+    ("data", "fresh"),
+    [
+        pytest.param("synth", "true", marks=pytest.mark.full),
+        pytest.param("mix", "false", marks=pytest.mark.full),
+        ("mix", "true"),
+    ],
+)
 def test_mixed_in_or_fresh_images_are_the_same_after_a_stop_within_an_epoch(
     spawn: Spawn, folder: Path, data: str, fresh: str
 ) -> None:

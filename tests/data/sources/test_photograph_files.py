@@ -174,7 +174,9 @@ for step in itertools.count(1):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("broken", [False, True], ids=["all whole", "two broken"])
+@pytest.mark.parametrize(
+    "broken", [pytest.param(False, marks=pytest.mark.full), True], ids=["all whole", "two broken"]
+)
 def test_after_a_kill_at_any_step_the_build_resumes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
 ) -> None:
