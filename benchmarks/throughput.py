@@ -209,7 +209,7 @@ def lightning_loop(setting: Setting) -> float:
 
         def training_step(self, batch, index: int):
             if index == WARM_UP:
-                self.started = time.perf_counter()
+                self.started = now(setting)
             x, y = batch
             return functional.cross_entropy(self.model(x).flatten(0, 1), y)
 
@@ -226,7 +226,7 @@ def lightning_loop(setting: Setting) -> float:
         enable_model_summary=False,
     )
     trainer.fit(module, make_loader(setting))
-    return setting.batch_size * STEPS / (time.perf_counter() - module.started)
+    return setting.batch_size * STEPS / (now(setting) - module.started)
 
 
 LOOPS = {

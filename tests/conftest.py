@@ -52,7 +52,8 @@ REAL = Path(os.environ.get("SVHN_TEST_DATA") or REPO.parent / "shared" / "data")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 if WORKER is not None and hasattr(os, "sched_setaffinity"):
-    # A CPU for each of pytest's processes: what one of them starts does not compete with the others.
+    # Each of pytest's processes keeps to one CPU, as on a machine with one: nothing waits for threads or
+    # processes of another test. Tests that need several processes ask for them.
     CPUS = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {CPUS[int(WORKER.removeprefix("gw")) % len(CPUS)]})
     torch.set_num_threads(1)
@@ -95,6 +96,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "__init__", refuse)
+        patch.setattr(Server, "start", refuse)
         patch.setattr("multiprocessing.process.BaseProcess.start", refuse)
         patch.setattr("svhncli.engine.loop.train_step", refuse)
         patch.setattr("svhncli.engine.range_test.train_step", refuse)
@@ -109,7 +111,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """
     before = {name: os.environ.get(name) for name in ("SVHN_CACHE", "COLUMNS")}
     base = tmp_path_factory.getbasetemp()
-    os.environ["SVHN_CACHE"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
+    os.environ["SVHN_CACHE"] = str((base if WORKER is None else base.parent) / "cache")
     os.environ["COLUMNS"] = "100"
     yield
     for name, value in before.items():

@@ -12,15 +12,18 @@ import gc
 import importlib
 import json
 import os
+import pty
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from threading import Timer
 from typing import IO, Any, NoReturn
 
 REPO = Path(__file__).resolve().parent.parent
@@ -39,7 +42,7 @@ def environment() -> dict[str, str]:
 
 
 class Server:
-    """The process from which others are forked. It ends with the block that uses it."""
+    """The process from which others are forked. It ends with the block that uses it; the others do not."""
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -66,7 +69,9 @@ class Server:
         stderr: int | None = None,
         start_new_session: bool = False,
     ) -> Forked:
-        """Run `svhn words`. A stream is PIPE, a descriptor or, by default, this process's own.
+        """Run `svhn words`.
+
+        A stream is PIPE or a descriptor; by default the input is empty and the outputs are this process's own.
 
         A standard input that is a terminal becomes the terminal of a new session, whose Ctrl-C arrives.
         """
@@ -76,8 +81,11 @@ class Server:
             "env": environment(),
             "start_new_session": start_new_session,
         }
-        read_end, stdin = os.pipe() if stdin == PIPE else (stdin or 0, None)
-        ours, theirs = socket.socketpair()
+        if stdin == PIPE:
+            read_end, stdin = os.pipe()
+        else:
+            read_end, stdin = os.open(os.devnull, os.O_RDONLY) if stdin is None else os.dup(stdin), None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         given, kept = [read_end], []
         for number, stream in ((1, stdout), (2, stderr)):
             own, other = os.pipe() if stream == PIPE else (None, number if stream is None else stream)
@@ -85,9 +93,10 @@ class Server:
             kept.append(own)
         socket.send_fds(self.socket, [json.dumps(request).encode()], [*given, theirs.fileno()])
         theirs.close()
-        for fd, pipe in zip(given, (stdin, *kept), strict=True):
+        os.close(read_end)
+        for descriptor, pipe in zip(given[1:], kept, strict=True):
             if pipe is not None:
-                os.close(fd)
+                os.close(descriptor)
         return Forked(ours, stdin, *kept)
 
 
@@ -97,23 +106,26 @@ class Forked:
     def __init__(
         self, status: socket.socket, stdin: int | None, stdout: int | None, stderr: int | None
     ) -> None:
-        with status:
-            self._status = status.makefile("r")
-        self.pid = int(self._status.readline())
+        self._status = status
+        self.pid = int(status.recv(20))
         self.returncode: int | None = None
         self.stdin = None if stdin is None else os.fdopen(stdin, "w")
         self.stdout, self.stderr = (None if fd is None else os.fdopen(fd) for fd in (stdout, stderr))
 
     def wait(self, timeout: float = 300) -> int:
-        """The exit code; a process that takes longer than `timeout` seconds is killed."""
+        """The exit code.
+
+        Raises:
+            TimeoutError: the process took longer than `timeout` seconds and was killed.
+        """
         if self.returncode is None:
-            guard = Timer(timeout, self.kill)
-            guard.start()
-            try:
-                with self._status:
-                    self.returncode = int(self._status.readline())
-            finally:
-                guard.cancel()
+            ready, _, _ = select.select([self._status], [], [], timeout)
+            if not ready:
+                self.kill()
+            with self._status:
+                self.returncode = int(self._status.recv(20))
+            if not ready:
+                raise TimeoutError
         return self.returncode
 
     def communicate(self, text: str = "", timeout: float = 300) -> tuple[str, str]:
@@ -127,11 +139,35 @@ class Forked:
         return out.result(), err.result()
 
     def send_signal(self, number: int) -> None:
-        if self.returncode is None:
-            os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # it has ended, but nobody has waited for it
+            if self.returncode is None:
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def type_keys(start: Callable[..., Forked], keys: str, when: str, **streams: int) -> tuple[Forked, str]:
+    """Start a command on a terminal and type a key whenever it has shown `when` once more.
+
+    start: called with the terminal as `stdin`, `stdout` and `stderr`. streams: others instead.
+
+    Returns:
+        The process, which has ended, and what the terminal showed.
+    """
+    terminal, follower = pty.openpty()
+    process = start(**{"stdin": follower, "stdout": follower, "stderr": follower, **streams})
+    os.close(follower)
+    screen, typed = b"", 0
+    with suppress(OSError):  # EIO, once nobody writes any more
+        while piece := os.read(terminal, 65536):
+            screen += piece
+            if typed < len(keys) and screen.count(when.encode()) > typed and screen.endswith(b"\n"):
+                os.write(terminal, keys[typed].encode())
+                typed += 1
+    os.close(terminal)
+    process.wait()
+    return process, screen.decode()
 
 
 def _drain(pipe: IO[str] | None) -> str:
@@ -155,7 +191,10 @@ def serve(requests: socket.socket) -> NoReturn:
         if not request:
             os._exit(0)
         if os.fork() == 0:
-            _keep(json.loads(request), descriptors, requests)
+            try:
+                _keep(json.loads(request), descriptors, requests)
+            finally:
+                os._exit(1)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -171,12 +210,10 @@ def _keep(request: dict[str, Any], descriptors: list[int], requests: socket.sock
         _become(request, streams)
     for stream in streams:
         os.close(stream)
-    os.write(status, f"{pid}\n".encode())
+    os.write(status, str(pid).encode())
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    try:
-        os.write(status, f"{code}\n".encode())
-    finally:
-        os._exit(0)
+    os.write(status, str(code).encode())
+    os._exit(0)
 
 
 def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
@@ -185,19 +222,19 @@ def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
         os.dup2(stream, number)
         os.close(stream)
     sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-    if request["start_new_session"] or os.isatty(0):
-        os.setsid()
-    if os.isatty(0):
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    os.chdir(request["cwd"])
-    os.environ.clear()
-    os.environ.update(request["env"])
-    sys.path[0:1] = [request["cwd"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    sys.argv = ["svhn", *request["words"]]
+    sys.stdout = os.fdopen(1, "w", buffering=1 if os.isatty(1) else -1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     code = 1
     try:
+        if request["start_new_session"] or os.isatty(0):
+            os.setsid()
+        if os.isatty(0):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["env"])
+        sys.path[0:1] = [request["cwd"], *filter(None, os.environ["PYTHONPATH"].split(os.pathsep))]
+        sys.argv = ["svhn", *request["words"]]
         runpy.run_module("svhncli", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = int(end.code or 0)

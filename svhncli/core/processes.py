@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -13,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import resource_tracker
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import SpawnContext
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -54,30 +53,15 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
 
 
 def spawning() -> SpawnContext:
-    """The context for spawning processes: forking after OpenMP was used (by torch) hangs forever."""
-    _forget_unknown_start_method()
-    return multiprocessing.get_context("spawn")
+    """The context for starting processes by spawning: forking after OpenMP was used (by torch) hangs forever.
 
-
-def forking(module: str) -> ForkServerContext | SpawnContext:
-    """The context for starting several processes that need this module, which takes seconds to import.
-
-    Where the system can, they are forked from a process that has done nothing but import it: it has started
-    no threads that would hang them. Elsewhere they are spawned and import it themselves.
+    In a process started by joblib the default is joblib's own start method, which new processes would inherit
+    without knowing it.
     """
-    if not sys.platform.startswith("linux"):
-        return spawning()
-    _forget_unknown_start_method()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([module])
-    return context
-
-
-def _forget_unknown_start_method() -> None:
-    """In a process started by joblib the default is joblib's own, which new processes would inherit."""
     default = multiprocessing.get_start_method(allow_none=True)
     if default not in (None, *multiprocessing.get_all_start_methods()):
         multiprocessing.set_start_method("spawn", force=True)
+    return multiprocessing.get_context("spawn")
 
 
 def _begin() -> None:

@@ -129,7 +129,7 @@ class PredictionRows:
         return self.label == self.prediction
 
     def by_image(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Each image's index (P,), ascending, the share of its rows that are correct, and its group."""
+        """Each image's index (M,), ascending, the share of its rows that are correct, and its group."""
         index, first, place, times = np.unique(
             self.index, return_index=True, return_inverse=True, return_counts=True
         )

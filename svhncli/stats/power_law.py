@@ -50,7 +50,8 @@ def fit(sizes: Sequence[int], errors: Sequence[float]) -> PowerLaw:
     unit = n.max()  # in units of the largest size, scale and floor have the same magnitude
     lowest = float(wrong.min())
 
-    relative, log_n, log_wrong = n / unit, np.log(n / unit), np.log(wrong)
+    relative, log_wrong = n / unit, np.log(wrong)
+    log_n = np.log(relative)
 
     def deviations(x: np.ndarray) -> np.ndarray:
         return np.log(x[0] + x[1] * relative ** -x[2]) - log_wrong

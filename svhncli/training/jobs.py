@@ -26,7 +26,7 @@ from svhncli.config.groups.split import BootstrapConfig
 from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.files import write_json
-from svhncli.core.processes import available_cpus, end_with_parent, forking, interrupts_held
+from svhncli.core.processes import available_cpus, end_with_parent, interrupts_held, spawning
 from svhncli.core.signals import noted
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
@@ -230,7 +230,7 @@ def _side_by_side(
 @contextmanager
 def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[dict[Any, _Worker]]:
     """Processes that wait for jobs, by their pipes; whatever happens in the block, none is left after it."""
-    context = forking(__name__)
+    context = spawning()
     started: list[_Worker] = []
     try:
         with interrupts_held():

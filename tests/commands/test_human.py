@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import pty
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import requests_of, write_mat
-from forked import Forked
+from forked import Forked, type_keys
 
 from svhncli.cli import main as cli
 from svhncli.commands.human import CLEAR
@@ -26,18 +24,8 @@ MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"
 
 def play(spawn: Callable[..., Forked], folder: Path, keys: str, *words: str) -> tuple[int, str]:
     """Type a key for each image of a quiz once it is drawn; return the exit code and the screen."""
-    leader, follower = pty.openpty()
-    process = spawn("human", *words, stdin=follower, stdout=follower, stderr=follower, cwd=folder)
-    os.close(follower)
-    screen, sent = b"", 0
-    with contextlib.suppress(OSError):  # EIO, once no process has the terminal open
-        while piece := os.read(leader, 65536):
-            screen += piece
-            if sent < len(keys) and screen.count(CLEAR.encode()) > sent and screen.endswith(b"\n"):
-                os.write(leader, keys[sent].encode())
-                sent += 1
-    os.close(leader)
-    return process.wait(), screen.decode()
+    process, screen = type_keys(partial(spawn, "human", *words, cwd=folder), keys, CLEAR)
+    return process.wait(), screen
 
 
 def test_each_digit_key_answers_an_image_and_the_result_is_saved(

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import shlex
 import shutil
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from forked import PIPE, Server
+from forked import PIPE, Server, type_keys
 from golden.shapes import merged, shape
 
 HERE = Path(__file__).resolve().parent
@@ -157,19 +155,15 @@ def observed(server: Server, folder: Path, seed: int = 0) -> dict[str, Any]:
 
 
 def _run(server: Server, case: Case, folder: Path, words: str) -> tuple[int, str]:
-    """The exit code and standard output. Where keys are typed, standard error is shown on a terminal."""
-    terminal, follower = pty.openpty() if case.keys else (-1, os.open(os.devnull, os.O_RDWR))
-    command = [*shlex.split(words), *["--json"] * case.json]
-    process = server.start(*command, cwd=folder, stdin=follower, stdout=PIPE, stderr=follower)
-    os.close(follower)
-    screen, typed = b"", 0
-    with suppress(OSError):  # once nobody writes any more
-        while case.keys and (piece := os.read(terminal, 65536)):
-            screen += piece
-            if typed < len(case.keys) and screen.count(case.when.encode()) > typed:
-                os.write(terminal, case.keys[typed].encode())
-                typed += 1
-    out, _ = process.communicate()
+    """The exit code and standard output; errors of a case without keys that fails are passed on."""
+    start = partial(server.start, *shlex.split(words), *["--json"] * case.json, cwd=folder)
+    if case.keys:
+        process, _ = type_keys(start, case.keys, case.when, stdout=PIPE)
+        return process.wait(), process.communicate()[0]
+    process = start(stdout=PIPE, stderr=PIPE)
+    out, err = process.communicate()
+    if process.returncode:
+        print(f"{case.name}: {err[-500:]}", file=sys.stderr)
     return process.returncode, out
 
 
