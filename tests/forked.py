@@ -71,7 +71,7 @@ class Server:
     ) -> Forked:
         """Run `svhn words`.
 
-        A stream is PIPE or a descriptor; by default the input is empty and the outputs are this process's own.
+        A stream is PIPE or a descriptor; else the input is empty and the outputs are this process's own.
 
         A standard input that is a terminal becomes the terminal of a new session, whose Ctrl-C arrives.
         """
