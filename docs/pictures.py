@@ -8,6 +8,7 @@ Everything is made with the command line alone, in a temporary folder.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -123,7 +124,7 @@ def terminal(text: str) -> str:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(record=True, width=80, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
+    console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True)
     console.print(Text.assemble(("$ ", "green"), ("svhn " + " ".join(TRAIN), "bold")))
     for line in text.rstrip("\n").split("\n"):
         console.print(Text.from_ansi(line.rstrip()), soft_wrap=True, highlight=False)

@@ -32,7 +32,7 @@ for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
 
 
 def commands(cell: dict[str, object]) -> list[str]:
-    return [line for line in cell["source"] if line.startswith("!")]  # type: ignore[attr-defined]
+    return [line for line in cell["source"] if line.startswith("!")]
 
 
 def run(notebook: Path, folder: Path) -> subprocess.CompletedProcess[str]:

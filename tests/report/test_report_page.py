@@ -17,20 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import requests_of
-from hypothesis import given
-from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from svhncli.cli import main as cli
 from svhncli.core.files import read_json, write_json
 from svhncli.core.text import percent
-from svhncli.data.digits import Digits
 from svhncli.report.diagnosis import TRY, turns
 from svhncli.report.html.facts import train_command
 from svhncli.report.html.page import Beside, write_report
-from svhncli.report.html.svg import Line, line_chart, tick_texts, ticks
 from svhncli.runs.locate import reported_folder
-from svhncli.runs.mistakes import keep_mistakes, kept_mistakes
 from svhncli.runs.reader import Run
 from svhncli.runs.sweeps import sweep_jobs
 
@@ -150,7 +145,7 @@ def test_the_numbers_of_the_page_are_those_of_summary_json(made: Path) -> None:
     assert f"{summary['images_per_second']:,.0f} images/s" in text
     assert f"status done {summary['reason']}" in text
     assert f"{summary['diagnosis']['verdict']} : {summary['diagnosis']['why']}" in text
-    labels = Run.of(made / "single").val_outputs[1][:, 0]  # type: ignore[index]
+    labels = Run.of(made / "single").val_outputs[1][:, 0]
     assert f"majority baseline {percent(np.bincount(labels).max() / len(labels))}" in text
 
 
@@ -195,7 +190,7 @@ def test_a_run_of_folds_has_a_row_for_every_fold_and_their_mean(made: Path) -> N
     mean = summary["val_accuracy"]
     assert f"validation accuracy {percent(mean['mean'])} [{percent(mean['low'])}" in text
     for fold in summary["folds"]:
-        digest = Run.of(made / "folds" / fold["name"]).split.digest[:12]  # type: ignore[union-attr]
+        digest = Run.of(made / "folds" / fold["name"]).split.digest[:12]
         row = (
             f"{fold['name']} done {fold['best']['epoch']} {fold['n_val']} {percent(fold['val']['accuracy'])}"
         )
@@ -299,7 +294,7 @@ def test_a_damaged_file_is_named_and_its_section_left_out(copy: Path, name: str)
 
 def test_results_of_other_commands_are_shown_only_for_the_same_data(copy: Path, tmp_path: Path) -> None:
     fingerprint = read_json(copy / "env.json")["data"]["fingerprint"]
-    split = Run.of(copy).split.digest  # type: ignore[union-attr]
+    split = Run.of(copy).split.digest
     beside = Beside(*(tmp_path / name for name in ("human", "check", "inspect")))
     for path in (beside.human, beside.check, beside.inspect):
         path.mkdir()
@@ -400,68 +395,6 @@ def test_a_file_means_the_run_around_it(made: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(made / "folds", tmp_path / "folds"))
     (copy / "fold0" / "summary.json").unlink()
     assert reported_folder(str(copy / "fold0")) == copy / "fold0", "a fold that has not ended"
-
-
-# ----------------------------------------------------------------------------- pieces
-
-
-@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 9, 14), (3, 64, 128)])
-def test_images_of_mistakes_are_restored_exactly_from_their_sheet(
-    tmp_path: Path, shape: tuple[int, int, int]
-) -> None:
-    draw = np.random.default_rng(0)
-    images = draw.integers(0, 256, (80, *shape), dtype=np.uint8)
-    labels = draw.integers(0, 10, (80, 1))
-    digits = Digits(images, labels, np.arange(80), [f"n{i}" for i in range(80)])
-    probabilities = draw.dirichlet(np.ones(10), (80, 1)).astype(np.float32)
-    keep_mistakes(tmp_path, digits, np.arange(80), probabilities)
-    kept = kept_mistakes(tmp_path)
-    assert len(kept) == 64
-    sure = [mistake.confidence for mistake, _ in kept]
-    assert sure == sorted(sure, reverse=True)
-    for mistake, image in kept:
-        pixels = images[mistake.index].transpose(1, 2, 0)
-        assert (np.asarray(image) == pixels).all()
-        assert mistake.label != mistake.prediction
-
-
-@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(3, 8))
-def test_ticks_are_few_and_span_the_values(low: float, span: float, most: int) -> None:
-    high = low + span
-    values = ticks(low, high, most)
-    room = 1e-6 * max(abs(low), abs(high), span)
-    assert values[0] <= low + room
-    assert values[-1] >= high - room
-    assert 2 <= len(values) <= most + 3
-
-
-@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
-def test_every_tick_is_labelled_with_its_own_value(low: float, span: float) -> None:
-    values = ticks(low, low + span)
-    texts = tick_texts(values)
-    assert len({*texts}) == len(values)
-    assert [float(text) for text in texts] == pytest.approx(values, rel=0, abs=(values[1] - values[0]) / 50)
-
-
-def test_tick_labels_are_short() -> None:
-    assert tick_texts([0, 0.0001, 0.0002]) == ["0", "0.0001", "0.0002"]
-    assert tick_texts([0, 0.5, 1], share=True) == ["0%", "50%", "100%"]
-    assert tick_texts([0.9, 0.925, 0.95], share=True) == ["90%", "92.5%", "95%"]
-
-
-def test_a_line_is_drawn_to_scale() -> None:
-    drawn = line_chart([Line("val", [(1, 0.0), (2, 0.25), (5, 1.0)])], "label")
-    (points,) = re.findall(r'<polyline[^>]*points="([^"]*)"', drawn)
-    (x0, y0), (x1, y1), (x2, y2) = (map(float, point.split(",")) for point in points.split())
-    assert (x1 - x0) / (x2 - x0) == pytest.approx(0.25, abs=1e-3)
-    assert (y0 - y1) / (y0 - y2) == pytest.approx(0.25, abs=1e-3)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_is_left_out_of_the_chart(value: float) -> None:
-    drawn = line_chart([Line("val", [(1, 0.5), (2, value)])], "label")
-    assert "nan" not in drawn
-    assert "inf" not in drawn
 
 
 @pytest.mark.parametrize("verdict", TRY)

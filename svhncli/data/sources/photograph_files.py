@@ -218,7 +218,7 @@ def _fill(
             kept = [photograph for photograph, error in zip(chunk, errors, strict=True) if error is None]
             _write(arrays, state["rows"], kept, images, sizes)
             for array in arrays.values():
-                array.flush()  # type: ignore[attr-defined]
+                array.flush()
             broken = [
                 photograph.name for photograph, error in zip(chunk, errors, strict=True) if error is not None
             ]
@@ -242,7 +242,7 @@ def _fill(
 
 def _begun(
     folder: Path, part: str, wanted: ArrayTypes, chunks: int
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+) -> tuple[dict[str, Any], dict[str, np.memmap[Any, Any]]]:
     """A part's progress, and its arrays: those that a killed process left, or new ones."""
     try:
         state = read_json(_state_file(folder, part))

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -32,7 +33,7 @@ def create(
 
 def create_arrays(
     folder: Path, part: str, wanted: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.memmap[Any, Any]]:
     """New memory-mapped files of a part, `{part}_{name}.npy`, by name; `load` says which names it reads.
 
     wanted: name -> dtype and shape.
@@ -42,7 +43,7 @@ def create_arrays(
     """
     size = sum(math.prod(dims) * np.dtype(kind).itemsize for kind, dims in wanted.values())
     require_space(folder.parent, size)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.memmap[Any, Any]] = {}
     for name, (kind, dims) in wanted.items():
         path = folder / f"{part}_{name}.npy"
         arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=dims)

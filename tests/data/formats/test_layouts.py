@@ -43,7 +43,7 @@ DigitStruct = dict[str, tuple[list[int], list[list[float]]]]
 def render_settings(**changes: object) -> RenderSettings:
     return RenderSettings(
         **{"seed": 0, "size": 32, "spec": STREET, "cache": shared_cache(), "workers": 1, **changes}
-    )  # type: ignore[arg-type]
+    )
 
 
 def read_digit_struct(path: Path) -> DigitStruct:

@@ -95,7 +95,7 @@ def test_only_a_few_results_are_held_in_memory() -> None:
     class Jobs(list[int]):
         started = 0
 
-        def __iter__(self):  # type: ignore[no-untyped-def]
+        def __iter__(self):
             for job in super().__iter__():
                 self.started += 1
                 yield job

@@ -194,7 +194,9 @@ def test_after_a_kill_at_any_step_the_build_resumes_to_the_same_bytes(
     for step in range(1, len(list((tmp_path / "killed").iterdir())) + 1):
         root = tmp_path / "killed" / str(step)
         calls: list[int] = []
-        load(root, parts, skip_broken=True, progress=lambda stage, done, total: calls.append(done))  # noqa: B023
+        load(
+            root, parts, skip_broken=True, progress=lambda stage, done, total, calls=calls: calls.append(done)
+        )
         assert content(root / "cache") == expected, step
         assert leftovers(root / "cache") == []
         first_counts.append(calls[0] if calls else N)
