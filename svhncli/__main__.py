@@ -1,6 +1,11 @@
-"""`python -m svhncli` is the same as `svhn`."""
+"""The process `svhn`; `python -m svhncli` is the same."""
+
+import atexit
+import gc
 
 from svhncli.cli.main import main
+
+atexit.register(gc.freeze)  # else Python's end looks through all that torch made, for a third of a second
 
 if __name__ == "__main__":
     raise SystemExit(main())

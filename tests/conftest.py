@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from forked import PIPE, Forked, Server
+from forked import PIPE, Forked, Server, serving
 from hypothesis import settings
 from scipy.io import savemat
 
@@ -250,7 +250,7 @@ def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    with Server() as started:
+    with serving() as started:
         yield started
 
 

@@ -20,9 +20,10 @@ import socket
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -36,29 +37,34 @@ SLOW = (
 PIPE = subprocess.PIPE
 
 
-def environment() -> dict[str, str]:
-    """That of this process, with this copy of svhncli."""
-    return {**os.environ, "PYTHONPATH": str(REPO)}
+def environment(*more: Path) -> dict[str, str]:
+    """That of this process, with this copy of svhncli, and modules of these folders."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (REPO, *more)))}
 
 
-class Server:
+@contextmanager
+def serving() -> Iterator[Server]:
     """The process from which others are forked. It ends with the block that uses it; the others do not."""
-
-    def __init__(self) -> None:
-        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
         with theirs:
             command = [sys.executable, __file__, str(theirs.fileno())]
-            self.process = subprocess.Popen(
+            process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], start_new_session=True, env=environment()
             )
+        yield Server(ours)
+    process.kill()
+    process.wait()
 
-    def __enter__(self) -> Server:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-        self.process.kill()
-        self.process.wait()
+@dataclass(frozen=True)
+class Server:
+    """A way to `serving`'s process.
+
+    requests: may be inherited by another process, which then starts some, too.
+    """
+
+    requests: socket.socket
 
     def start(
         self,
@@ -91,7 +97,7 @@ class Server:
             own, other = os.pipe() if stream == PIPE else (None, number if stream is None else stream)
             given.append(other)
             kept.append(own)
-        socket.send_fds(self.socket, [json.dumps(request).encode()], [*given, theirs.fileno()])
+        socket.send_fds(self.requests, [json.dumps(request).encode()], [*given, theirs.fileno()])
         theirs.close()
         os.close(read_end)
         for descriptor, pipe in zip(given[1:], kept, strict=True):
@@ -162,7 +168,7 @@ def type_keys(start: Callable[..., Forked], keys: str, when: str, **streams: int
     with suppress(OSError):  # EIO, once nobody writes any more
         while piece := os.read(terminal, 65536):
             screen += piece
-            if typed < len(keys) and screen.count(when.encode()) > typed and screen.endswith(b"\n"):
+            if typed < len(keys) and screen.count(when.encode()) > typed:
                 os.write(terminal, keys[typed].encode())
                 typed += 1
     os.close(terminal)

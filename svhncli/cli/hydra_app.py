@@ -118,21 +118,37 @@ def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -
 @contextlib.contextmanager
 def _process_state(argv: list[str]) -> Iterator[None]:
     """Set what Hydra reads from the process, and restore it afterwards."""
-    old_argv, old_full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    parser: Any = argparse.ArgumentParser
-    check = getattr(parser, "_check_help", None)
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, "1"  # re-raise instead of printing
-    if check is not None:
-        parser._check_help = lambda self, action: None  # Python 3.14 refuses a help text of Hydra 1.3
+    from hydra._internal.hydra import Hydra
+
+    old_full = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # re-raise instead of printing
     try:
-        yield
+        with (
+            _replaced(sys, "argv", argv),
+            # Python 3.14 refuses a help text of Hydra 1.3
+            _replaced(argparse.ArgumentParser, "_check_help", lambda *_: None),
+            # Hydra would compose everything, only to learn whether this is a sweep, which the flags say
+            _replaced(Hydra, "get_mode", lambda *_, **__: None),
+        ):
+            yield
     finally:
-        sys.argv = old_argv
         os.environ.pop("HYDRA_FULL_ERROR")
         if old_full is not None:
             os.environ["HYDRA_FULL_ERROR"] = old_full
-        if check is not None:
-            parser._check_help = check
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    """Another value of an attribute, if it has the attribute."""
+    if not hasattr(owner, name):
+        yield
+        return
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 # ----------------------------------------------------------------------------- a run

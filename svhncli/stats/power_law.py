@@ -34,10 +34,11 @@ class PowerLaw:
         return self.floor + self.scale * np.asarray(n, np.float64) ** -self.exponent
 
 
-def fit(sizes: Sequence[int], errors: Sequence[float]) -> PowerLaw:
+def fit(sizes: Sequence[int], errors: Sequence[float], near: PowerLaw | None = None) -> PowerLaw:
     """Fit the law by least squares of the logarithms, so that small errors weigh as much as large ones.
 
-    sizes, errors: one or more measurements at each of 3 or more sizes; errors in (0, 1].
+    sizes, errors: one or more measurements at each of 3 or more sizes; errors in (0, 1]. near: a law from
+    which the search starts; without it, it starts from several.
 
     Raises:
         ValueError: fewer than 3 sizes.
@@ -60,9 +61,10 @@ def fit(sizes: Sequence[int], errors: Sequence[float]) -> PowerLaw:
         power = relative ** -x[2]
         return np.stack([np.ones_like(n), power, -x[1] * power * log_n], 1) / (x[0] + x[1] * power)[:, None]
 
-    starts = [
-        (lowest * share, lowest * (1 - share), exponent) for share in (0.1, 0.8) for exponent in (0.3, 0.8)
-    ]
+    if near is None:
+        starts = [(lowest * share, lowest * (1 - share), c) for share in (0.1, 0.8) for c in (0.3, 0.8)]
+    else:
+        starts = [(near.floor, near.scale * unit**-near.exponent, near.exponent)]
     fits = [
         least_squares(deviations, start, derivatives, bounds=BOUNDS, x_scale=(0.1, 0.1, 1))
         for start in starts
@@ -90,6 +92,6 @@ def predicted(
     curves = []
     for _ in range(RESAMPLES):
         simulated = law.at(n) * np.exp(draw.normal(0, spread, len(n)))
-        curves.append(fit(sizes, np.minimum(simulated, 1).tolist()).at(np.asarray(wanted)))
+        curves.append(fit(sizes, np.minimum(simulated, 1).tolist(), near=law).at(np.asarray(wanted)))
     low, high = np.quantile(curves, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high

@@ -7,6 +7,8 @@ trains it, and beside however many others.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 import signal
@@ -295,6 +297,7 @@ class Elsewhere(Exception):
 def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str) -> None:
     """Train one job after another until there are none."""
     end_with_parent()
+    atexit.register(gc.freeze)  # as the command itself does
     if machine.device.type == "cuda":
         _take_gpu(slot)
     device.prepare(machine)

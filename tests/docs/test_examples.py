@@ -38,6 +38,8 @@ def smaller(words: list[str]) -> list[str]:
         own = ["model.hidden=16"] if "experiment=tianchi" in words else []
         return [*words, *own, "epochs=1", "threads=1", "device=cpu"]
     shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]
+    fewest = "repeats=1" if verb == "learning-curve" else "repeats=2"
+    shrunk = [re.sub(r"^repeats=\d+$", fewest, word) for word in shrunk]
     # a network of two epochs suspects the labels of whole classes
     shrunk = [re.sub(r"^data\.exclude=.*", "data.exclude=few.txt", word) for word in shrunk]
     if "model=wide_resnet" in words:
@@ -53,6 +55,8 @@ def smaller(words: list[str]) -> list[str]:
         shrunk.append("data.n_test=30")
     if verb == "check":
         shrunk.append("check.steps=20")
+        if not any(word.startswith("model=") for word in words):
+            shrunk.append("model.width=0.25")
     if verb == "lr-find":
         shrunk.append("steps=40")
     if verb in ("train", "learning-curve") and not any(word.startswith("jobs=") for word in words):

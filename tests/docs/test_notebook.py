@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forked import Server, environment
 
-REPO = Path(__file__).resolve().parents[2]
-NOTEBOOK = REPO / "docs" / "tutorial.ipynb"
+Run = Callable[[Path], subprocess.CompletedProcess[str]]
+
+TESTS = Path(__file__).resolve().parents[1]
+NOTEBOOK = TESTS.parent / "docs" / "tutorial.ipynb"
 CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 RUN = """
-import json, sys
+import json, shlex, socket, sys
 from IPython.core.interactiveshell import InteractiveShell
+from forked import Server
 
-shell = InteractiveShell.instance()
+shell, server = InteractiveShell.instance(), Server(socket.socket(fileno=int(sys.argv[2])))
+
+def system(command):
+    name, *words = shlex.split(shell.var_expand(command))
+    assert name == "svhn", f"not a command of svhn: {command}"
+    shell.user_ns["_exit_code"] = server.start(*words).wait()
+
+shell.system = system
 for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
     if cell["cell_type"] != "code":
         continue
@@ -28,37 +39,47 @@ for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
     if shell.user_ns["_exit_code"]:
         sys.exit(f"exit code {shell.user_ns['_exit_code']} of: {source}")
 """
-"""A kernel's work in a single process: IPython runs cell after cell, also magics and shell lines."""
+"""A kernel's work in a single process: IPython runs cell after cell, also magics.
+
+Shell lines, all of them commands of svhn, become forked processes.
+"""
 
 
 def commands(cell: dict[str, object]) -> list[str]:
     return [line for line in cell["source"] if line.startswith("!")]
 
 
-def run(notebook: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Execute every code cell of a notebook in `folder`."""
-    env = {
-        **os.environ,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(REPO),
-        "IPYTHONDIR": str(folder / "ipython"),
-    }
-    words = [sys.executable, "-c", RUN, str(notebook)]
-    return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
+@pytest.fixture
+def run(server: Server, tmp_path: Path) -> Run:
+    """Execute every code cell of a notebook in an empty folder."""
+
+    def start(notebook: Path) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "work").mkdir()
+        requests = server.requests.fileno()
+        return subprocess.run(
+            [sys.executable, "-c", RUN, str(notebook), str(requests)],
+            cwd=tmp_path / "work",
+            env=environment(TESTS) | {"IPYTHONDIR": str(tmp_path / "ipython")},
+            pass_fds=[requests],
+            capture_output=True,
+            text=True,
+        )
+
+    return start
 
 
-def test_every_cell_runs(tmp_path: Path) -> None:
-    done = run(NOTEBOOK, tmp_path)
+def test_every_cell_runs(run: Run) -> None:
+    done = run(NOTEBOOK)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.count(">>>") == sum(cell["cell_type"] == "code" for cell in CELLS)
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "!svhn nonsense", "%nonsense", "if:"])
-def test_a_failing_cell_is_detected(tmp_path: Path, source: str) -> None:
+def test_a_failing_cell_is_detected(run: Run, tmp_path: Path, source: str) -> None:
     sources = ["print('be' + 'fore')", source, "print('af' + 'ter')"]
     cells = [{"cell_type": "code", "source": [text]} for text in sources]
     (tmp_path / "bad.ipynb").write_text(json.dumps({"cells": cells}))
-    done = run(tmp_path / "bad.ipynb", tmp_path)
+    done = run(tmp_path / "bad.ipynb")
     assert done.returncode != 0
     assert "before" in done.stdout
     assert "after" not in done.stdout

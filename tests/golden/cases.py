@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shlex
 import shutil
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from forked import PIPE, Server, type_keys
 from golden.shapes import merged, shape
+
+from svhncli.cli.main import main
 
 HERE = Path(__file__).resolve().parent
 
@@ -155,16 +160,20 @@ def observed(server: Server, folder: Path, seed: int = 0) -> dict[str, Any]:
 
 
 def _run(server: Server, case: Case, folder: Path, words: str) -> tuple[int, str]:
-    """The exit code and standard output; errors of a case without keys that fails are passed on."""
-    start = partial(server.start, *shlex.split(words), *["--json"] * case.json, cwd=folder)
+    """The exit code and standard output. Only what is typed on a terminal needs a process of its own."""
+    command = [*shlex.split(words), *["--json"] * case.json]
     if case.keys:
-        process, _ = type_keys(start, case.keys, case.when, stdout=PIPE)
+        process, _ = type_keys(partial(server.start, *command, cwd=folder), case.keys, case.when, stdout=PIPE)
         return process.wait(), process.communicate()[0]
-    process = start(stdout=PIPE, stderr=PIPE)
-    out, err = process.communicate()
-    if process.returncode:
-        print(f"{case.name}: {err[-500:]}", file=sys.stderr)
-    return process.returncode, out
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as out:
+            code = main(command)
+            out.seek(0)
+            return code, out.read()
+    finally:
+        os.chdir(before)
 
 
 # ----------------------------------------------------------------------------- the recorded results

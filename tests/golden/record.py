@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from forked import Server
+from forked import serving
 from golden.cases import HERE, observed
 from golden.shapes import merged
 
@@ -39,7 +39,7 @@ def text(value: Any, indent: str = "") -> str:
 def record() -> None:
     recordings = []
     for seed in SEEDS:
-        with tempfile.TemporaryDirectory() as folder, Server() as server:
+        with tempfile.TemporaryDirectory() as folder, serving() as server:
             os.environ["SVHN_CACHE"] = f"{folder}/cache"
             recordings.append(observed(server, Path(folder), seed))
     for old in HERE.glob("*.json"):

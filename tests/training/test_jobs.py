@@ -89,12 +89,9 @@ def gone(pids: list[int]) -> bool:
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-@pytest.mark.parametrize("at_once", [2, 3])
-def test_parallel_folds_have_the_bits_of_sequential_folds(
-    sequential_run: Path, tmp_path: Path, at_once: int
-) -> None:
+def test_parallel_folds_have_the_bits_of_sequential_folds(sequential_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert cli.main(["train", f"hydra.run.dir={run}", *FOLDS, f"jobs={at_once}"]) == 0
+    assert cli.main(["train", f"hydra.run.dir={run}", *FOLDS, "jobs=3"]) == 0
     assert four(run) == four(sequential_run)
     parallel, sequential = summary_of(run), summary_of(sequential_run)
     for key in ("val_accuracy", "val_loss", "test_accuracy", "score"):
@@ -105,7 +102,10 @@ def test_parallel_folds_have_the_bits_of_sequential_folds(
         assert len(re.findall(rf"fold{fold} +done: val \d", log)) == 1
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "exit_code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full)],
+)
 def test_stopped_folds_are_saved_and_resumed_to_the_same_bits(
     spawn: Spawn, tmp_path: Path, sequential_run: Path, number: signal.Signals, exit_code: int
 ) -> None:
@@ -280,7 +280,7 @@ def test_images_are_rendered_and_folds_trained_in_a_process_of_joblib(folder: Pa
 
 
 def test_a_repeat_equals_a_run_with_its_seed_on_the_same_split(folder: Path) -> None:
-    assert cli.main(["train", "hydra.run.dir=run", *SMALL, "seed=5", "repeats=3", "jobs=2"]) == 0
+    assert cli.main(["train", "hydra.run.dir=run", *SMALL, "seed=5", "repeats=2", "jobs=1"]) == 0
     assert cli.main(["train", "hydra.run.dir=alone", *SMALL, "seed=6", "split.seed=5"]) == 0
     for file in ("metrics.csv", "val_predictions.csv"):
         assert (folder / "run" / "seed6" / file).read_bytes() == (folder / "alone" / file).read_bytes()
@@ -288,11 +288,11 @@ def test_a_repeat_equals_a_run_with_its_seed_on_the_same_split(folder: Path) -> 
     assert checkpoint.digest(repeat["weights"]) == checkpoint.digest(alone["weights"])
     summary = summary_of(folder / "run")
     assert [(fold["name"], fold["seed"], fold["fold"]) for fold in summary["folds"]] == [
-        (f"seed{seed}", seed, "holdout") for seed in (5, 6, 7)
+        (f"seed{seed}", seed, "holdout") for seed in (5, 6)
     ]
     accuracies = [fold["best"]["val_accuracy"] for fold in summary["folds"]]
     assert summary["seeds"] == {
-        "n": 3,
+        "n": 2,
         "mean": pytest.approx(np.mean(accuracies)),
         "sd": pytest.approx(np.std(accuracies, ddof=1)),
     }

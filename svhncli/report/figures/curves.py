@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from svhncli.engine.lr_range import GROWN, Point, Suggestion
-from svhncli.report.figures.canvas import new_figure, save
+from svhncli.report.figures.canvas import new_figure, new_panels, save
 from svhncli.stats.metrics import added_metrics
 
 
@@ -24,27 +24,29 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
     best = next(row for row in rows if row["epoch"] == best_epoch)
     added = added_metrics(rows)
 
-    figure = new_figure(4 * (3 + len(added)), 3.6)
-    loss, accuracy, rate, *others = figure.subplots(1, 3 + len(added))
+    figure, (loss, accuracy, rate, *others) = new_panels(3 + len(added), 4, 3.6)
+    titles = {
+        loss: "loss",
+        accuracy: f"accuracy (best epoch {best['epoch']:.0f}: {best['val_accuracy']:.2%})",
+        rate: "learning rate at the epoch's start",
+    }
+    marker = "." if len(rows) < 40 else ""
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         for part, color in (("train", "tab:blue"), ("val", "tab:orange")):
             values = [row[f"{part}_{name}"] for row in rows]
-            axes.plot(epochs, values, color, label=part, marker="." if len(rows) < 40 else "")
-        axes.axvline(best["epoch"], color="gray", linewidth=0.8, linestyle=":")
-        axes.set_title(name)
+            axes.plot(epochs, values, color, label=part, marker=marker)
         axes.legend(frameon=False)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
-    accuracy.set_title(f"accuracy (best epoch {best['epoch']:.0f}: {best['val_accuracy']:.2%})")
-    rate.plot(epochs, [row["lr"] for row in rows], "tab:green", marker="." if len(rows) < 40 else "")
-    rate.set_title("learning rate at the epoch's start")
+    rate.plot(epochs, [row["lr"] for row in rows], "tab:green", marker=marker)
     for axes, metric in zip(others, added, strict=True):
-        values = [row[metric.name] for row in rows]
-        axes.plot(epochs, values, "tab:orange", marker="." if len(rows) < 40 else "")
-        axes.axvline(best["epoch"], color="gray", linewidth=0.8, linestyle=":")
-        axes.set_title(f"{metric.title} (best epoch: {metric.text(best[metric.name])})")
+        titles[axes] = f"{metric.title} (best epoch: {metric.text(best[metric.name])})"
+        axes.plot(epochs, [row[metric.name] for row in rows], "tab:orange", marker=marker)
         if metric.format == "percent":
             axes.yaxis.set_major_formatter(PercentFormatter(1))
-    for axes in (loss, accuracy, rate, *others):
+    for axes, title in titles.items():
+        if axes is not rate:
+            axes.axvline(best["epoch"], color="gray", linewidth=0.8, linestyle=":")
+        axes.set_title(title, y=1)  # a fixed place: looking for a free one takes a while
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def write_report(folder: Path, out: Path | None = None, beside: Beside = Beside(
     return out
 
 
+@cache
 def _environment() -> jinja2.Environment:
     """Names, labels and reasons come from outside, so everything is escaped; missing values are left out."""
     made = jinja2.Environment(

@@ -115,20 +115,18 @@ def test_a_kill_while_rendering_costs_nothing_but_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("args", [["lr=0.001"], ["-m", "lr=0.001,0.002"]], ids=["a run", "a sweep"])
-def test_a_command_that_waits_logs_the_reason_once(
-    folder: Path, spawn: Callable[..., Forked], args: list[str]
-) -> None:
+def test_a_command_that_waits_logs_the_reason_once(folder: Path, spawn: Callable[..., Forked]) -> None:
     link_faces(folder / "cache")
     small = "data.n_train=200", "data.n_test=50", "epochs=1", "model=linear", "threads=1", "cache=cache"
     first = spawn("train", *small, "-q")
     assert first.wait() == 0, first.stderr.read()
     [prepared] = (folder / "cache").glob("synth-train-*/")
-    (prepared / META).unlink()
-    with FileLock(f"{prepared}.lock"):
-        process = spawn("train", *small, "-q", *args)
-        assert select.select([process.stderr], [], [], 60)[0], "no message was printed"
-        assert prepared.name in process.stderr.readline()
-    _, output = process.communicate()
-    assert process.returncode == 0
-    assert "waiting" not in output
+    for more in (["lr=0.001"], ["-m", "lr=0.001,0.002"]):  # a run and a sweep
+        (prepared / META).unlink()
+        with FileLock(f"{prepared}.lock"):
+            process = spawn("train", *small, "-q", *more)
+            assert select.select([process.stderr], [], [], 60)[0], "no message was printed"
+            assert prepared.name in process.stderr.readline()
+        _, output = process.communicate()
+        assert process.returncode == 0
+        assert "waiting" not in output
