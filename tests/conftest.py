@@ -21,6 +21,7 @@ import torch
 from forked import PIPE, Forked, Server, serving
 from hypothesis import settings
 from scipy.io import savemat
+from threadpoolctl import threadpool_limits
 
 from svhncli import registry
 from svhncli.config import rules
@@ -57,6 +58,7 @@ if WORKER is not None and hasattr(os, "sched_setaffinity"):
     CPUS = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {CPUS[int(WORKER.removeprefix("gw")) % len(CPUS)]})
     torch.set_num_threads(1)
+    threadpool_limits(1)  # numpy's and scipy's BLAS counted the CPUs when it was imported
 settings.register_profile("shared cores", deadline=None)
 settings.load_profile("shared cores")
 

@@ -41,7 +41,7 @@ def test_every_key_that_names_an_input_of_a_run_is_a_path_key() -> None:
 def test_a_run_with_its_own_world_is_resumed_and_evaluated_from_another_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "world.yaml").write_text("plain_one:\n  chance: 0.5\n")
+    (folder / "world.yaml").write_text("plate:\n  chance: 0.5\n")
     words = [*SMALL, "data.world=world.yaml", "epochs=1", "hydra.run.dir=run", "--json"]
     assert cli.main(["train", *words]) == 0
     before = json.loads(capsys.readouterr().out)
@@ -55,7 +55,7 @@ def test_a_run_with_its_own_world_is_resumed_and_evaluated_from_another_folder(
 def test_a_run_saved_with_a_relative_path_is_still_resumed_in_its_folder(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "world.yaml").write_text("plain_one:\n  chance: 0.5\n")
+    (folder / "world.yaml").write_text("plate:\n  chance: 0.5\n")
     words = [*SMALL, "data.world=world.yaml", "epochs=1", "hydra.run.dir=run"]
     assert cli.main(["train", *words]) == 0
     saved = RunDir(folder / "run").config()
