@@ -103,11 +103,11 @@ def test_parallel_folds_have_the_bits_of_sequential_folds(sequential_run: Path, 
 
 
 @pytest.mark.parametrize(
-    ("number", "exit_code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full)],
+    ("number", "exit_code", "at_once"),
+    [(signal.SIGINT, 130, 1), pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.full)],
 )
 def test_stopped_folds_are_saved_and_resumed_to_the_same_bits(
-    spawn: Spawn, tmp_path: Path, sequential_run: Path, number: signal.Signals, exit_code: int
+    spawn: Spawn, tmp_path: Path, sequential_run: Path, number: signal.Signals, exit_code: int, at_once: int
 ) -> None:
     run = tmp_path / "run"
     process = spawn("train", f"hydra.run.dir={run}", *FOLDS, "jobs=2", start_new_session=True)
@@ -123,7 +123,7 @@ def test_stopped_folds_are_saved_and_resumed_to_the_same_bits(
     assert summary_of(run)["status"] == "interrupted"
     states = [json.loads(path.read_text())["status"] for path in run.glob("fold*/status.json")]
     assert "interrupted" in states, "no fold saved its state"
-    assert cli.main(["train", "--resume", str(run), "jobs=1"]) == 0
+    assert cli.main(["train", "--resume", str(run), f"jobs={at_once}"]) == 0
     assert four(run) == four(sequential_run)
 
 
@@ -138,7 +138,7 @@ def test_no_process_outlives_a_killed_parent_and_the_run_goes_on(
     process.communicate(timeout=60)
     assert workers
     assert gone(workers)
-    assert cli.main(["train", "--resume", str(run), "jobs=2"]) == 0
+    assert cli.main(["train", "--resume", str(run), "jobs=1"]) == 0
     assert four(run) == four(sequential_run)
 
 
@@ -267,6 +267,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.full
 def test_images_are_rendered_and_folds_trained_in_a_process_of_joblib(folder: Path) -> None:
     """As Hydra's joblib launcher runs jobs: its processes have a start method that new ones do not know."""
     (folder / "launch.py").write_text(IN_JOBLIB)
