@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 DPI = 110
 LEFT, RIGHT, BOTTOM, TOP = 0.7, 0.15, 0.5, 0.35
-"""The margins of a panel in inches: room for the labels of ticks and of the x axis, and for a title."""
+"""The margins around axes in inches: room for the labels of ticks and of the x axis, and for a title."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -24,26 +25,31 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
-def new_panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` axes side by side, each in a panel of this size in inches with fixed margins.
+def new_panels(
+    width: float, height: float, columns: int = 1, rows: Sequence[int] = (1,)
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its axes, from left to right and from top to bottom, with fixed margins.
 
     To find the margins that just suffice, as `new_figure` does, takes as long as drawing the curves of a run.
+
+    width: of a column, its margins included, in inches. height: of the figure, in inches. rows: their relative
+    heights; they share their x axis.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(count * width, height), dpi=DPI)
-    axes = [
-        figure.add_axes(
-            (
-                (panel * width + LEFT) / (count * width),
-                BOTTOM / height,
-                (width - LEFT - RIGHT) / (count * width),
-                (height - BOTTOM - TOP) / height,
-            )
-        )
-        for panel in range(count)
-    ]
-    return figure, axes
+    figure = Figure(figsize=(columns * width, height), dpi=DPI)
+    margins = {
+        "left": LEFT / (columns * width),
+        "right": 1 - RIGHT / (columns * width),
+        "bottom": BOTTOM / height,
+        "top": 1 - TOP / height,
+        "wspace": (LEFT + RIGHT) / (width - LEFT - RIGHT),
+        "hspace": 0.1,
+    }
+    axes = figure.subplots(
+        len(rows), columns, sharex="col", squeeze=False, height_ratios=rows, gridspec_kw=margins
+    )
+    return figure, list(axes.flat)
 
 
 def save(path: Path, figure: Figure) -> None:

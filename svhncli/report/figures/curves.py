@@ -16,7 +16,7 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
 
     The best epoch is marked.
     """
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import PercentFormatter
 
     with (run / "metrics.csv").open(newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
@@ -24,7 +24,7 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
     best = next(row for row in rows if row["epoch"] == best_epoch)
     added = added_metrics(rows)
 
-    figure, (loss, accuracy, rate, *others) = new_panels(3 + len(added), 4, 3.6)
+    figure, (loss, accuracy, rate, *others) = new_panels(4, 3.6, columns=3 + len(added))
     titles = {
         loss: "loss",
         accuracy: f"accuracy (best epoch {best['epoch']:.0f}: {best['val_accuracy']:.2%})",
@@ -48,7 +48,8 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
             axes.axvline(best["epoch"], color="gray", linewidth=0.8, linestyle=":")
         axes.set_title(title, y=1)  # a fixed place: looking for a free one takes a while
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.locator_params(nbins=6)  # fewer ticks than usual, each of which takes time to draw
+        axes.locator_params("x", integer=True)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     target = run / "plots" / "curves.png"

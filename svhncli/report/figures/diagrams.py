@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from svhncli.report.figures.canvas import new_figure, save
+from svhncli.report.figures.canvas import new_panels, save
 from svhncli.stats.scores import Calibration, filled
 
 
 def draw_confusion(path: Path, matrix: np.ndarray, blank: int) -> None:
     """Draw counts int64 (K, K), a row for each true class, colored by share of the row; `blank` is named."""
-    figure = new_figure(7, 6.4)
-    axes = figure.subplots()
+    figure, [axes] = new_panels(7, 5.9)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (true, predicted), count in np.ndenumerate(matrix):
@@ -39,8 +38,7 @@ def draw_reliability(path: Path, calibration: Calibration) -> None:
     if calibration.bins_after is not None:
         label = f"temperature {calibration.fit.temperature:.2f}: ECE {calibration.ece_after:.2%}"
         kinds.append((label, calibration.bins_after, "tab:orange", "s"))
-    figure = new_figure(6, 7)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    figure, [upper, lower] = new_panels(6, 7, rows=(3, 1))
     upper.plot([0, 1], [0, 1], color="gray", linewidth=0.8, linestyle=":", label="perfectly calibrated")
     for place, (label, bins, color, marker) in enumerate(kinds):
         sure, accuracies, _ = zip(*filled(bins), strict=True)
