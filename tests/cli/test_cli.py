@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPO
+from hydra._internal.hydra import Hydra
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -245,6 +246,18 @@ def test_hydra_leaves_the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> 
     cli.main(["train", "--cfg", "job", "nonsense=1"])
     assert sys.argv == ["before"]
     assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_hydra_composes_a_command_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compose, composed = Hydra.compose_config, []
+
+    def counted(self: Hydra, **words: object) -> object:
+        composed.append(words["config_name"])
+        return compose(self, **words)
+
+    monkeypatch.setattr(Hydra, "compose_config", counted)
+    assert cli.main(["eval", "nowhere"]) == 4  # the run does not exist
+    assert composed == ["eval"]
 
 
 # ----------------------------------------------------------------------------- mistakes

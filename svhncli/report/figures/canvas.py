@@ -32,8 +32,8 @@ def new_panels(
 
     To find the margins that just suffice, as `new_figure` does, takes as long as drawing the curves of a run.
 
-    width: of a column, its margins included, in inches. height: of the figure, in inches. rows: their relative
-    heights; they share their x axis.
+    width: of a column, its margins included, in inches. height: of the figure, in inches. rows: their
+    relative heights; they share their x axis.
     """
     from matplotlib.figure import Figure
 
