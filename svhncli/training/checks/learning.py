@@ -132,11 +132,11 @@ def blank_images(bench: Bench) -> CheckResult:
     reached = last["train_loss"], last["val_loss"]
     passed = all(bool(loss >= (1 - PRIOR) * floor) for loss, floor in zip(reached, floors, strict=True))
     return CheckResult(
-        "is nothing but the class frequencies learned from blanked images?",
+        "do blank images teach nothing but the class frequencies?",
         f"loss {reached[0]:.3f} on train, {reached[1]:.3f} on val",
         f"not below guessing, {floors[0]:.3f} and {floors[1]:.3f}, by more than {PRIOR:.0%}",
         passed,
-        "the label reaches the network in another way than through the image",
+        "the label reaches the network other than through the image",
     )
 
 
