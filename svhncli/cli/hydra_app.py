@@ -74,16 +74,6 @@ def load_plugins(overrides: Sequence[Override]) -> None:
             ) from error
 
 
-def quote(text: str) -> str:
-    """Text as one value of an override, whatever it contains."""
-    out = ""
-    for place, char in enumerate(text):
-        rest = text[place:].lstrip("\\")
-        before_special = char == "\\" and (not rest or rest.startswith(("'", "${")))
-        out += f"\\{char}" if before_special or char == "'" or text.startswith("${", place) else char
-    return f"'{out}'"
-
-
 # ----------------------------------------------------------------------------- Hydra
 
 

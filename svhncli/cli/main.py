@@ -175,7 +175,8 @@ def plain_words(words: list[str], verb: str) -> tuple[list[str], dict[str, list[
         The words as overrides, and the values of a last key that takes many: these bypass Hydra, whose parser
         takes a minute for the thousands of files that a shell's `*` can expand to.
     """
-    from svhncli.cli import catalog, hydra_app
+    from svhncli.cli import catalog
+    from svhncli.config.words import quote
 
     keys, last = catalog.plain_keys(verb), catalog.many_key(verb)
     left = [key for key in keys if not any(word.startswith(f"{key}=") for word in words)]
@@ -187,7 +188,7 @@ def plain_words(words: list[str], verb: str) -> tuple[list[str], dict[str, list[
         elif last is not None and left[:1] == [last]:
             many.setdefault(last, []).append(word)
         else:
-            overrides.append(f"{left.pop(0)}={hydra_app.quote(word)}" if left else word)
+            overrides.append(f"{left.pop(0)}={quote(word)}" if left else word)
     return overrides, many
 
 

@@ -27,6 +27,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from svhncli.cli import catalog, hydra_app
+from svhncli.config.words import quote
 from svhncli.core import files
 from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.plain import to_plain
@@ -203,7 +204,7 @@ def _run(
         raise UsageError("two jobs of this sweep are the same", "give each value once")
     files.write_json(folder / SWEEP, {"overrides": words})
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
-    where = [f"hydra.sweep.dir={hydra_app.quote(str(folder))}", _subdir_override(swept)]
+    where = [f"hydra.sweep.dir={quote(str(folder))}", _subdir_override(swept)]
     try:
         hydra_app.launch(VERB, JobTask(len(jobs), swept, debug), [*flags, "-m", *extras, *where, *words])
     except (Stopped, KeyboardInterrupt) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +24,7 @@ from svhncli.evaluation import joining, trained
 from svhncli.evaluation.joining import Unit
 from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
+from svhncli.report.next_commands import after_joining
 from svhncli.report.score_rows import score_rows
 from svhncli.report.terminal import Show, facts, labeled, next_steps
 from svhncli.runs import checkpoint
@@ -99,9 +99,7 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
             rules.to_dict(joined.config) | {"resume": None}, Environment.of(MachineUsed(), data)
         )
         RunDir(folder).write_summary(result)
-    where = shlex.quote(str(out))
-    words = ("eval {}", "predict {} PATHS...", "export {}")
-    return replace(result, next=[f"svhn {word.format(where)}" for word in words])
+    return replace(result, next=after_joining(out, scored.part))
 
 
 def _members(units: list[Unit], shares: list[float], scores: list[Score]) -> list[MemberSummary]:

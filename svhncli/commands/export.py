@@ -118,7 +118,8 @@ def _agreement(model: Trained, path: Path, images: np.ndarray, source: str) -> A
     same = np.array_equal(probabilities.argmax(-1), expected.argmax(-1))
     if not (same and difference <= TOLERANCE):
         raise SvhnError(
-            f"the ONNX file and PyTorch differ by up to {difference:.1e} in a probability, over {len(images)} images",
+            f"the ONNX file and PyTorch differ by up to {difference:.1e} in a probability "
+            f"(over {len(images)} images)",
             "nothing is exported; try other versions of torch and onnxruntime",
         )
     return Agreement(source, len(images), difference)

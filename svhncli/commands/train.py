@@ -27,11 +27,13 @@ from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
 from svhncli.report.html.page import write_report
+from svhncli.report.next_commands import after_training
 from svhncli.report.run_table import train_table
 from svhncli.report.terminal import Show, class_balance
 from svhncli.runs import checkpoint
 from svhncli.runs.environment import DataUsed, Environment, MachineUsed, Status, version
 from svhncli.runs.locate import checkpoint_file, run_folder
+from svhncli.runs.reader import Run
 from svhncli.runs.results import (
     BestEpoch,
     EnsembleSummary,
@@ -69,7 +71,7 @@ def run(config: TrainConfig, run_dir: Path) -> TrainResult:
             _refuse_changes(rules.to_dict(saved), rules.to_dict(config), run_dir)
         if isinstance(summary, (FoldSummary, RunSummary)) and is_finished(summary, config):
             show.say(f"'{run_dir}' is finished: {summary.reason}")
-            return TrainResult(summary=summary, next=_next(run_dir, summary))
+            return TrainResult(summary=summary, next=after_training(Run.of(run_dir), summary))
         try:
             summary = _train(config, record, show)
         except BaseException as error:
@@ -80,7 +82,7 @@ def run(config: TrainConfig, run_dir: Path) -> TrainResult:
                     _report(config, record, show)
             raise
         report = _report(config, record, show)
-        return TrainResult(summary=summary, next=_next(run_dir, summary), report=report)
+        return TrainResult(summary=summary, next=after_training(Run.of(run_dir), summary), report=report)
 
 
 def table(result: TrainResult) -> Iterator[RenderableType]:
@@ -311,11 +313,3 @@ def _say_diagnosis(summaries: list[FoldSummary], show: Show) -> None:
             show.tell(f"{name}{fold.diagnosis.verdict}: {fold.diagnosis.why}")
     for advice in folds[-1].diagnosis.advice:
         show.tell(f"  try {advice}")
-
-
-def _next(path: Path, summary: FoldSummary | RunSummary) -> list[str]:
-    """Commands to copy. A run that stopped early would stop again at once, so they start a new run."""
-    name = shlex.quote(str(path))
-    if isinstance(summary, FoldSummary) and summary.last.epoch < summary.epochs:
-        return [f"svhn eval {name}", f"svhn train init_from={name} lr=..."]
-    return [f"svhn eval {name}", f"svhn train --resume {name} epochs={2 * summary.epochs}"]

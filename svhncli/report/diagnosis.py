@@ -32,12 +32,14 @@ def _times(name: str, factor: float) -> Change:
 
 
 def _larger(config: Mapping[str, Any]) -> str | None:
-    return None if str(config["model"]["name"]).startswith(("resnet", "wide")) else "model=resnet18"
+    large = str(config["model"]["name"]).startswith(("resnet", "wide"))
+    return None if large or config.get("init_from") else "model=resnet18"
 
 
 def _smaller(config: Mapping[str, Any]) -> str | None:
     model = config["model"]
-    return f"model.width={model['width'] / 2:g}" if model["name"] == "cnn" else None
+    cut = model["name"] == "cnn" and not config.get("init_from")  # whose weights fit no other network
+    return f"model.width={model['width'] / 2:g}" if cut else None
 
 
 def _more_images(config: Mapping[str, Any]) -> str | None:

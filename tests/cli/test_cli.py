@@ -27,6 +27,7 @@ from svhncli.cli import main as cli
 from svhncli.config.groups.model import CnnConfig, MlpConfig
 from svhncli.config.loading import from_dict
 from svhncli.config.verbs import VERBS, TrainConfig
+from svhncli.config.words import quote
 from svhncli.core.errors import SvhnError, UsageError
 from svhncli.runs.locate import reserve
 
@@ -97,7 +98,7 @@ def test_resume_takes_a_path_with_an_equals_sign_where_it_exists(tmp_path: Path)
     st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.text(alphabet="\\'${}\"=,[] a", max_size=12)
 )
 def test_a_quoted_path_comes_back_whatever_it_contains(text: str) -> None:
-    (word,) = hydra_app.parse([f"run={hydra_app.quote(text)}"], "eval")
+    (word,) = hydra_app.parse([f"run={quote(text)}"], "eval")
     assert OmegaConf.to_container(OmegaConf.create({"run": word.value()}), resolve=True) == {"run": text}
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from svhncli.cli import catalog
@@ -21,7 +24,8 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.groups.data import SvhnConfig
 from svhncli.config.groups.reg import RegConfig
 from svhncli.config.loading import from_dict
-from svhncli.config.verbs import VERBS
+from svhncli.config.verbs import VERBS, TrainConfig
+from svhncli.config.words import overrides, word
 
 CONF = catalog.conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -140,3 +144,28 @@ def test_the_default_choices_are_those_of_the_defaults_list() -> None:
     for group, choice in catalog.defaults("train").items():
         if group in ("data", "split", "model", "optim", "schedule", "reg"):
             assert getattr(config, group).name == choice
+
+
+@pytest.mark.parametrize("experiment", catalog.choices("experiment"))
+def test_the_words_of_a_config_compose_it_without_its_recipe(experiment: str) -> None:
+    config = rules.to_dict(composed("train", f"experiment={experiment}"))
+    words = overrides(config, "train", [*catalog.defaults("train"), *TrainConfig.__dataclass_fields__])
+    assert not any(text.startswith("experiment") for text in words)
+    again = rules.to_dict(composed("train", *words))
+    assert again["reg"].pop("name") == "none"
+    del config["reg"]["name"]
+    assert again == config
+
+
+@given(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.lists(st.text(), max_size=3)
+    | st.text()
+)
+def test_a_value_comes_back_from_its_word(value: Any) -> None:
+    (override,) = OverridesParser.create().parse_overrides([word("key", value)])
+    assert override.value() == value
+    assert type(override.value()) is type(value)

@@ -22,8 +22,8 @@ from omegaconf import OmegaConf
 from svhncli.cli import main as cli
 from svhncli.core.files import read_json, write_json
 from svhncli.core.text import percent
+from svhncli.report import next_commands
 from svhncli.report.diagnosis import TRY, turns
-from svhncli.report.html.facts import train_command
 from svhncli.report.html.page import Beside, write_report
 from svhncli.runs.locate import reported_folder
 from svhncli.runs.reader import Run
@@ -248,8 +248,18 @@ def test_a_command_with_another_choice_leaves_out_the_keys_of_the_old_choice(cop
     words = ["model=cnn", "model.width=2", "lr=0.1", "reg.l2=1e-3"]
     OmegaConf.save(OmegaConf.create(words), copy / ".hydra" / "overrides.yaml")
     run = Run.of(copy)
-    assert train_command(run, "model=resnet18") == "svhn train lr=0.1 reg.l2=1e-3 model=resnet18"
-    assert train_command(run, "lr=1") == "svhn train model=cnn model.width=2 reg.l2=1e-3 lr=1"
+    assert next_commands.train(run, "model=resnet18") == "svhn train lr=0.1 reg.l2=1e-3 model=resnet18"
+    assert next_commands.train(run, "lr=1") == "svhn train model=cnn model.width=2 reg.l2=1e-3 lr=1"
+
+
+def test_another_choice_is_not_mixed_with_what_a_recipe_sets(copy: Path) -> None:
+    OmegaConf.save(OmegaConf.create(["experiment=numbers"]), copy / ".hydra" / "overrides.yaml")
+    run = Run.of(copy)
+    run.config["reg"]["dropout"] = 0.2
+    words = next_commands.train(run, "reg=none").split()
+    assert words[-1] == "reg=none"
+    assert not [word for word in words if word.startswith(("experiment", "reg."))]
+    assert next_commands.train(run, "lr=1") == "svhn train experiment=numbers lr=1"
 
 
 def test_a_failed_run_shows_the_reason_and_the_setting_to_change(folder: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.labels import as_text
 from svhncli.core.text import bounds, count_range, duration, ordinal, percent
+from svhncli.report import next_commands
 from svhncli.report.diagnosis import turns
 from svhncli.report.run_table import bootstrap_accuracies, counted, made_of
 from svhncli.runs.reader import Run
@@ -207,7 +208,7 @@ def hint(run: Run) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def next_commands(run: Run) -> list[tuple[str, str | None]]:
+def turns_of(run: Run) -> list[tuple[str, str | None]]:
     """What to try for the folds' most frequent verdict: words, and the whole command if one can be given."""
     names = [verdict.diagnosis.verdict for verdict in verdicts(run)]
     if isinstance(run.summary, Failure) and run.summary.exit_code == NotFiniteError.exit_code:
@@ -215,39 +216,7 @@ def next_commands(run: Run) -> list[tuple[str, str | None]]:
     if not names or not run.config:
         return []
     verdict = Counter(names).most_common(1)[0][0]
-    return [(text, word and train_command(run, word)) for text, word in turns(verdict, run.config)]
-
-
-def train_command(run: Run, change: str | None = None) -> str:
-    """The command of the run, with one key or group changed."""
-    words = {_key(word): word for word in run.words}  # if a key is given twice, the last word counts
-    if change:
-        group = _key(change)  # the other words of this group belong to the old choice
-        words = {key: word for key, word in words.items() if not f"{key}.".startswith(f"{group}.")}
-        words[group] = change
-    return " ".join(["svhn train", shlex.join(words.values())]).rstrip()
-
-
-TRAINS = (
-    "experiment",
-    "data",
-    "split",
-    "model",
-    "optim",
-    "lr",
-    "schedule",
-    "reg",
-    "batch_size",
-    "seed",
-    "grey",
-)
-"""Keys with which `svhn check` checks the same config as the run."""
-
-
-def same_data(run: Run, verb: str, *groups: str) -> str:
-    """A command of another verb, with the run's own overrides of these keys or groups."""
-    words = [word for word in run.words if word.partition("=")[0].partition(".")[0] in groups]
-    return " ".join([f"svhn {verb}", shlex.join(words)]).rstrip()
+    return [(text, word and next_commands.train(run, word)) for text, word in turns(verdict, run.config)]
 
 
 @dataclass(frozen=True)
@@ -388,10 +357,6 @@ def _epochs(summary: FoldSummary) -> str:
 
 def _best(row: BestEpoch | EpochRow) -> str:
     return f"validation accuracy {percent(row.val_accuracy)}, loss {row.val_loss:.4f}"
-
-
-def _key(word: str) -> str:
-    return word.lstrip("+").partition("=")[0]
 
 
 def _command(words: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from svhncli.core.errors import DiskError
 from svhncli.core.files import read_json, write_text
 from svhncli.core.plain import to_plain
 from svhncli.core.text import percent
+from svhncli.report import next_commands
 from svhncli.report.html import facts, svg
 from svhncli.report.html.svg import Dot, Line
 from svhncli.runs.contact_sheet import data_url
@@ -73,7 +74,7 @@ def _environment() -> jinja2.Environment:
     forms: dict[str, Callable[..., str]]
     forms = {"percent": percent, "score": _score, "interval": facts.interval, "commas": "{:,}".format}
     made.filters |= {name: _where_there_is(form) for name, form in forms.items()}
-    made.globals |= {"facts": facts}
+    made.globals |= {"facts": facts, "next": next_commands}
     return made
 
 

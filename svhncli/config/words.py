@@ -1,0 +1,81 @@
+"""A config as words of a command line, in Hydra's grammar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from typing import Any
+
+from svhncli.config.choices import CHOICES
+from svhncli.config.declare import ROOT_VALUES
+from svhncli.config.groups.reg import RegConfig
+from svhncli.config.rules import flat, to_dict
+from svhncli.config.verbs import VERBS
+
+PLAIN = re.compile(r"(?!(null|true|false|inf|nan)$)[A-Za-z/_][\w./-]*", re.ASCII | re.IGNORECASE)
+"""Text that Hydra takes as it is."""
+
+
+def quote(text: str) -> str:
+    """Text as one value of an override, whatever it contains."""
+    out = ""
+    for place, char in enumerate(text):
+        rest = text[place:].lstrip("\\")
+        before_special = char == "\\" and (not rest or rest.startswith(("'", "${")))
+        out += f"\\{char}" if before_special or char == "'" or text.startswith("${", place) else char
+    return f"'{out}'"
+
+
+def word(key: str, value: Any) -> str:
+    """`key=value`."""
+    return f"{key}={_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    if isinstance(value, str):
+        return value if PLAIN.fullmatch(value) else quote(value)
+    return f"{value!r}"
+
+
+def overrides(config: Mapping[str, Any], verb: str, names: Collection[str]) -> list[str]:
+    """The words with which a verb has a saved config's values of these keys and groups.
+
+    Keys that the verb lacks, and values that it has without any word, are left out.
+    """
+    known, words = VERBS[verb], []
+    root = {item.name: item.default for item in fields(known.config)}
+    for name in names:
+        if name not in root or name not in config:
+            continue
+        if name in known.groups:
+            words += _group(name, config[name], known.groups[name])
+        elif config[name] != _root_default(name, root[name], config) and config[name] not in ([], None):
+            words.append(word(name, config[name]))
+    return words
+
+
+def _group(group: str, values: Mapping[str, Any], default: str | None) -> list[str]:
+    """A choice, and its keys that differ from what the choice has."""
+    # the presets of reg are files; the one of them whose values are those of the dataclass is `none`
+    choice = "none" if group == "reg" else values["name"]
+    kind = RegConfig if group == "reg" else CHOICES[group].get(choice)
+    own = flat(to_dict(kind())) if kind else {}
+    words = [] if choice == default else [word(group, choice)]
+    return words + [
+        word(f"{group}.{key}", value)
+        for key, value in flat(values).items()
+        if key != "name" and (key not in own or own[key] != value)
+    ]
+
+
+def _root_default(name: str, default: Any, config: Mapping[str, Any]) -> Any:
+    """Of a key at the root; that of lr comes from the optimizer."""
+    kind = CHOICES["optim"].get(config["optim"]["name"]) if "optim" in config else None
+    return ROOT_VALUES.get(kind, {}).get(name, default) if kind else default

@@ -1,0 +1,95 @@
+"""The commands that a run suggests, on the terminal and in its report. Each works as it is printed."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from svhncli.config.choices import CHOICES
+from svhncli.config.verbs import GROUPS, TrainConfig
+from svhncli.config.words import overrides, word
+from svhncli.runs.reader import Run
+from svhncli.runs.results import FoldSummary, RunSummary
+
+DATA = ("data", "split", "seed", "cache", "plugins")
+"""Keys and groups that say which images a run trained and validated on."""
+CHECKED = (
+    *("experiment", "data", "split", "model", "optim", "lr", "schedule", "reg"),
+    *("batch_size", "seed", "grey", "cache", "plugins"),
+)
+"""Keys and groups with which `svhn check` checks the same config as the run."""
+
+
+def after_training(run: Run, summary: FoldSummary | RunSummary) -> list[str]:
+    """Commands to go on with after a run has finished.
+
+    A run that stopped early would stop again at once, so a new run starts from its weights.
+    """
+    commands = [f"svhn eval {_quoted(run.path)}" if summary.has_test else evaluate_val(run.path)]
+    if isinstance(summary, FoldSummary) and not summary.has_test:
+        commands.append(predict(run.path))
+    if isinstance(summary, FoldSummary) and summary.last.epoch < summary.epochs:
+        lr = float(f"{run.config['lr'] / 10:.3g}")
+        commands.append(train(run, word("init_from", str(run.path)), word("lr", lr)))
+    else:
+        commands.append(f"svhn train --resume {_quoted(run.path)} epochs={2 * summary.epochs}")
+    return commands
+
+
+def after_joining(path: Path, part: str) -> list[str]:
+    """Commands to go on with after members were joined and scored on a part, "" where on none."""
+    scored = {"test": [f"svhn eval {_quoted(path)}"], "val": [evaluate_val(path)]}
+    return [*scored.get(part, []), predict(path), f"svhn export {_quoted(path)}"]
+
+
+def evaluate_val(path: Path) -> str:
+    return f"svhn eval {_quoted(path)} part=val"
+
+
+def predict(path: Path) -> str:
+    return f"svhn predict {_quoted(path)} PATHS..."
+
+
+def train(run: Run, *changes: str) -> str:
+    """The command of the run, with some keys or groups changed."""
+    own = [_settled(run, text) for text in run.words]
+    if any(change.partition("=")[0] in CHOICES for change in changes) and any(map(_is_recipe, own)):
+        # a recipe's keys of the old choice would still apply, so the command does without it
+        own = overrides(run.config, "train", [*GROUPS, *TrainConfig.__dataclass_fields__])
+    words = {_key(text): text for text in own}  # if a key is given twice, the last word counts
+    for change in changes:
+        group = _key(change)  # the other words of this group belong to the old choice
+        words = {key: text for key, text in words.items() if not f"{key}.".startswith(f"{group}.")}
+        words[group] = change
+    return _command("train", list(words.values()))
+
+
+def on_same_data(run: Run, verb: str) -> str:
+    """A command of another verb for the run's images and its split."""
+    return _command(verb, overrides(run.config, verb, DATA))
+
+
+def check(run: Run) -> str:
+    """`svhn check` of the run's config."""
+    return _command("check", [text for text in run.words if _key(text).partition(".")[0] in CHECKED])
+
+
+def _is_recipe(text: str) -> bool:
+    return _key(text) == "experiment" and text != "experiment=none"
+
+
+def _settled(run: Run, text: str) -> str:
+    """A word of the run; `init_from=latest` as the file that it meant when the run started."""
+    return word("init_from", run.config["init_from"]) if _key(text) == "init_from" else text
+
+
+def _key(text: str) -> str:
+    return text.lstrip("+").partition("=")[0]
+
+
+def _command(verb: str, words: list[str]) -> str:
+    return " ".join([f"svhn {verb}", shlex.join(words)]).rstrip()
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
