@@ -32,7 +32,7 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.loading import from_dict
 from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
-from svhncli.runs.locate import reserve
+from svhncli.runs import locate
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
 VERSION_BASE = {"version_base": "1.3"} if IS_HYDRA_1_3 else {}  # deprecated in 1.4
@@ -152,10 +152,38 @@ def execute(verb: str, composed: DictConfig, many: Mapping[str, list[str]] = Map
     Raises:
         SvhnError: the config is wrong, or the command failed.
     """
-    config = rules.with_absolute_paths(checked(verb, composed, many))
+    config = _with_runs(rules.with_absolute_paths(checked(verb, composed, many)))
     if catalog.is_trainer(verb):
         return command(verb).run(config, run_dir())
     return command(verb).run(config)
+
+
+def _with_runs(config: Any) -> Any:
+    """The config with the newest run's folder for `latest`, after saying which it is.
+
+    Raises:
+        CheckpointError: there is no such run. Its verb would say so, too, but only after it imported torch.
+    """
+    if getattr(config, "paths", None) == []:
+        return config  # the verb says first that it has nothing to do
+    changed: dict[str, Any] = {}
+    for name in ("run", "init_from"):
+        if isinstance(value := getattr(config, name, None), str):
+            changed[name] = _run(value)
+    if isinstance(values := getattr(config, "runs", None), list):
+        changed["runs"] = [_run(value) for value in values]
+    return replace(config, **changed)
+
+
+def _run(word: str) -> str:
+    if word != locate.LATEST:
+        if not Path(word).expanduser().exists():
+            locate.run_folder(word)
+        return word
+    path = str(locate.latest_run())
+    if not os.environ.get("SVHN_QUIET"):
+        print(f"latest: {path}", file=sys.stderr)
+    return path
 
 
 def checked(
@@ -263,7 +291,7 @@ def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[
     if not catalog.is_trainer(verb):
         words = ["hydra.run.dir=.", "hydra.output_subdir=null", *words]
     elif not any(word.startswith("hydra.run.dir=") for word in words):
-        folder = reserve(verb)
+        folder = locate.reserve(verb)
         words = [f"hydra.run.dir={folder}", *words]
     try:
         launch(verb, task, [*flags, *words])

@@ -66,7 +66,7 @@ def run(config: PredictConfig) -> Predictions:
 
     Raises:
         UsageError: no images are named, or the words do not fit the format or the network.
-        DataError: there are no such images; with `strict`, one that cannot be decoded.
+        DataError: there are no such images, or none can be decoded; with `strict`, one that cannot.
         CheckpointError: no such run, or a damaged file.
         DiskError: the file cannot be written.
     """
@@ -177,6 +177,8 @@ def _predicted(
                 yield name, next(probabilities)
         done = counts.read + len(counts.broken)
         show.step("predict", done, max(done, total))
+    if not counts.read:
+        raise DataError("none of the images can be decoded, so nothing is predicted", "look at the warnings")
 
 
 def _rows(named: Iterator[Named], fold: Trained) -> tuple[list[str], Iterator[dict[str, str]]]:

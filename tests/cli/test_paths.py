@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from forked import environment
 
 from svhncli.cli import catalog
 from svhncli.cli import main as cli
@@ -62,3 +65,25 @@ def test_a_run_saved_with_a_relative_path_is_still_resumed_in_its_folder(
     saved["data"]["world"] = "world.yaml"
     RunDir(folder / "run").write_settings(saved)
     assert cli.main(["train", "--resume", "run", "epochs=2"]) == 0, capsys.readouterr().err
+
+
+def test_latest_is_named_and_a_missing_run_is_found_missing_before_torch_is_imported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL, "epochs=1"]) == 0
+    (run,) = (folder / "outputs" / "train").iterdir()
+    shown = run.relative_to(folder)
+    capsys.readouterr()
+    for words in (["eval", "latest"], ["report", "latest"], ["compare", "latest", "latest"]):
+        cli.main(words)
+        assert f"latest: {shown}\n" in capsys.readouterr().err, words
+    monkeypatch.setenv("SVHN_QUIET", "1")  # as -q does
+    cli.main(["eval", "latest"])
+    assert "latest:" not in capsys.readouterr().err
+    probe = f"import sys; {TYPED}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, env=environment())
+    assert done.stdout == "4\nFalse\n"
+    assert "there is no run 'nowhere'" in done.stderr
+
+
+TYPED = "from svhncli.cli.main import main; print(main(['eval', 'nowhere']))"

@@ -254,3 +254,20 @@ def test_resuming_a_folder_without_a_sweep_is_refused(
 def test_a_job_can_be_sent_to_another_process() -> None:
     job = sweep.JobTask(4, ["lr"], debug=False)
     assert pickle.loads(pickle.dumps(job)) == job
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lr=1e-3,abc"], "lr=abc has the wrong type"),
+        (["lr=1e-3,-1"], "lr=-1.0: must be above 0"),
+        (["model=linear,mpl"], "unknown model 'mpl'"),
+        (["lr=1e-3,1e-2", "model=cnn,mlp", "model.width=0.5"], "'model.width' belongs to"),
+    ],
+)
+def test_a_mistake_in_any_value_is_refused_before_the_first_job(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert cli.main(["train", "-m", *SMALL, *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(Path().glob("outputs/sweep/*"))

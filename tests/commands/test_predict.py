@@ -289,6 +289,16 @@ def test_a_broken_file_is_named_counted_and_skipped(
     assert list(csv.DictReader(io.StringIO(Path("new/read.csv").read_text()))) == rows
 
 
+def test_without_any_image_that_can_be_decoded_nothing_is_predicted(
+    numbers: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "text.png").write_text("no image")
+    (folder / "old.csv").write_text("kept")
+    assert cli.main(["predict", "run", "text.png", "out=old.csv"]) == 3
+    assert "none of the images can be decoded" in capsys.readouterr().err
+    assert (folder / "old.csv").read_text() == "kept"
+
+
 def test_strict_stops_at_a_broken_file_and_leaves_no_output(
     numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
