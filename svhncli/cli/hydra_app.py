@@ -152,34 +152,35 @@ def execute(verb: str, composed: DictConfig, many: Mapping[str, list[str]] = Map
     Raises:
         SvhnError: the config is wrong, or the command failed.
     """
-    config = _with_runs(rules.with_absolute_paths(checked(verb, composed, many)))
+    config = _with_runs(verb, rules.with_absolute_paths(checked(verb, composed, many)))
     if catalog.is_trainer(verb):
         return command(verb).run(config, run_dir())
     return command(verb).run(config)
 
 
-def _with_runs(config: Any) -> Any:
+def _with_runs(verb: str, config: Any) -> Any:
     """The config with the newest run's folder for `latest`, after saying which it is.
 
     Raises:
-        CheckpointError: there is no such run. Its verb would say so, too, but only after it imported torch.
+        CheckpointError: there is no such run. The verb would say so, too, but only after it imported torch.
     """
-    if getattr(config, "paths", None) == []:
-        return config  # the verb says first that it has nothing to do
+    words = VERBS[verb].words.lower().split()
+    if getattr(config, "paths", None) == [] or ("[run]" in words and config.data is not None):
+        return config  # the verb refuses it for another reason
     changed: dict[str, Any] = {}
     for name in ("run", "init_from"):
-        if isinstance(value := getattr(config, name, None), str):
-            changed[name] = _run(value)
-    if isinstance(values := getattr(config, "runs", None), list):
-        changed["runs"] = [_run(value) for value in values]
+        value = getattr(config, name, None)
+        if value == locate.LATEST:
+            changed[name] = _latest()
+        elif value is not None and name in words and not Path(value).expanduser().exists():
+            locate.run_folder(value)
+    if locate.LATEST in (runs := getattr(config, "runs", None) or ()):
+        newest = _latest()
+        changed["runs"] = [newest if value == locate.LATEST else value for value in runs]
     return replace(config, **changed)
 
 
-def _run(word: str) -> str:
-    if word != locate.LATEST:
-        if not Path(word).expanduser().exists():
-            locate.run_folder(word)
-        return word
+def _latest() -> str:
     path = str(locate.latest_run())
     if not os.environ.get("SVHN_QUIET"):
         print(f"latest: {path}", file=sys.stderr)
