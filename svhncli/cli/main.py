@@ -132,13 +132,12 @@ def run(line: CommandLine) -> int:
     if not verb:
         return _print_help(_overview(), asked="--help" in line.flags)
 
-    from svhncli.config import rules
     from svhncli.config.verbs import VERBS
 
     if verb not in VERBS:
-        near = rules.closest(verb, [*VERBS, "help", "completion"])
-        hint = f"did you mean '{near}'?" if near else f"the verbs are: {', '.join(VERBS)}"
-        raise UsageError(f"unknown verb '{verb}'", hint)
+        from svhncli.cli import suggest
+
+        raise suggest.unknown_verb(verb)
     if "--help" in line.flags:
         from svhncli.cli import helptext
 

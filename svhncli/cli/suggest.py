@@ -24,7 +24,39 @@ ALIASES = {
     "dataset": "data",
     "network": "model",
     "early_stopping": "reg.patience",
+    "amp": "precision",
+    "gpu": "device",
+    "gpus": "device",
+    "num_workers": "threads",
+    "workers": "threads",
+    "imgsz": "data.size",
+    "out": "hydra.run.dir",
+    "output_dir": "hydra.run.dir",
 }
+"""What other tools call a key -> its name here."""
+VERB_ALIASES = {
+    "fit": "train",
+    "finetune": "train init_from=RUN",
+    "sweep": "train -m",
+    "tune": "train -m",
+    "resume": "train --resume",
+    "test": "eval",
+    "validate": "eval",
+    "score": "eval",
+    "infer": "predict",
+    "classify": "predict",
+    "ls": "compare outputs/train/*",
+    "list": "compare outputs/train/*",
+    "plot": "report",
+    "show": "report",
+}
+"""What other tools call a verb -> the words that do it here."""
+
+
+def unknown_verb(word: str) -> UsageError:
+    meant = VERB_ALIASES.get(word) or rules.closest(word, [*VERBS, "help", "completion"])
+    hint = f"did you mean '{meant}'?" if meant else f"the verbs are: {', '.join(VERBS)}"
+    return UsageError(f"unknown verb '{word}'", hint)
 
 
 def did_you_mean(word: str, words: Sequence[str], suffix: str = "") -> str:
@@ -105,7 +137,10 @@ def wrong_type(path: str, value: str, verb: str) -> UsageError:
     """A value of another type than the key's."""
     key = catalog.keys(verb).get(path)
     if key is None:
-        return UsageError(f"{path}={value} has the wrong type")
+        group = path.partition(".")[0]  # reg.augment=strong
+        is_choice = group in catalog.defaults(verb) and value in catalog.choices(group)
+        hint = f"did you mean '{group}={value}'?" if is_choice else ""
+        return UsageError(f"{path}={value} has the wrong type", hint)
     hint = f"{path}: {key.rule['meaning']}"
     if rules.type_text(key.hint).startswith("list"):
         hint = f"write a list as {path}=[{value}]"
@@ -124,11 +159,14 @@ def composition(error: Exception, verb: str) -> UsageError:
     """An exception from Hydra or OmegaConf as a UsageError."""
     text, cause = str(error), str(error.__cause__ or "")
     if (file := getattr(error, "missing_cfg_file", None)) and "/" in str(file):
-        group, _, name = str(file).rpartition("/")
+        group, _, name = str(file).partition("/")
+        if group not in catalog.defaults(verb):  # one of Hydra's own, such as hydra/launcher
+            group, _, name = str(file).rpartition("/")
         options = list(getattr(error, "options", None) or [])
-        return UsageError(
-            f"unknown {group} '{name}'; choose from: {', '.join(options)}", did_you_mean(name, options)
-        )
+        hint = did_you_mean(name, options)
+        if group == "data" and "/" in name:
+            hint = f"images in class folders: data=folder data.root={name}; other layouts have names, too"
+        return UsageError(f"unknown {group} '{name}'; choose from: {', '.join(options)}", hint)
     if match := re.match(r"Could not override '([^'@]+)", text):
         inner = re.search(r"full_key: (\S+)", cause)
         written = match[1]

@@ -123,8 +123,11 @@ def validate(config: Any, incomplete: bool = False) -> None:
 
 
 def closest(word: str, words: typing.Iterable[str]) -> str | None:
-    """The word that was probably meant."""
-    return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)), None)
+    """The word that was probably meant: in other case, beginning with it, or looking like it."""
+    known = list(words)
+    same = [other for other in known if other.lower() == word.lower()]
+    longer = [other for other in known if len(word) > 2 and other.startswith(word.lower())]
+    return next(iter(same or longer or difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
 
 
 # ----------------------------------------------------------------------------- paths

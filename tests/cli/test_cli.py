@@ -265,6 +265,14 @@ def test_hydra_composes_a_command_once(folder: Path, monkeypatch: pytest.MonkeyP
 
 MISTAKES = {
     "trian": ("unknown verb 'trian'", "did you mean 'train'?"),
+    "validate": ("unknown verb 'validate'", "did you mean 'eval'?"),
+    "sweep": ("unknown verb 'sweep'", "did you mean 'train -m'?"),
+    "train data=/some/photos": ("unknown data '/some/photos'", "data=folder data.root=/some/photos"),
+    "train data=some/photos": ("unknown data 'some/photos'", "data=folder data.root=some/photos"),
+    "train model=CNN": ("unknown model 'CNN'", "did you mean 'cnn'?"),
+    "train model=resnet": ("unknown model 'resnet'", "did you mean 'resnet18'?"),
+    "train reg.augment=strong": ("has the wrong type", "did you mean 'reg=strong'?"),
+    "train num_workers=4": ("unknown key 'num_workers'", "did you mean 'threads'?"),
     "frobnicate": ("unknown verb", "the verbs are: train, inspect, check"),
     "train --jsn": ("unknown flag --jsn", "did you mean --json?"),
     "train --cfg jib": ("--cfg jib", "job or hydra or all"),
