@@ -228,15 +228,27 @@ def show(verb: str, flags: Sequence[str], words: Sequence[str]) -> None:
         UsageError: the config is wrong.
     """
     if "--cfg" in flags:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            launch(verb, Single(verb), ["--cfg", "job", *_config_dir(flags), *words])
-        values = yaml.load(printed.getvalue(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        checked(verb, cast(DictConfig, OmegaConf.create(values)), incomplete=True)
+        text = accepted(verb, flags, words, incomplete=True)
         if list(flags) == ["--cfg", "job"]:
-            sys.stdout.write(printed.getvalue())
+            sys.stdout.write(text)
             return
     launch(verb, Single(verb), [*flags, *words])
+
+
+def accepted(verb: str, flags: Sequence[str], words: Sequence[str], incomplete: bool = False) -> str:
+    """The composed config as YAML, if a run would accept it.
+
+    incomplete: whether required keys may be missing.
+
+    Raises:
+        UsageError: the config is wrong.
+    """
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        launch(verb, Single(verb), ["--cfg", "job", *_config_dir(flags), *words])
+    values = yaml.load(printed.getvalue(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    checked(verb, cast(DictConfig, OmegaConf.create(values)), incomplete=incomplete)
+    return printed.getvalue()
 
 
 def _config_dir(flags: Sequence[str]) -> Sequence[str]:

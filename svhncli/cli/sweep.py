@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,7 +26,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from svhncli.cli import catalog, hydra_app, suggest
+from svhncli.cli import catalog, hydra_app
 from svhncli.config.words import quote
 from svhncli.core import files
 from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
@@ -202,7 +202,7 @@ def _run(
     names = [slug(swept_words(job, swept)) for job in jobs]
     if len(set(names)) < len(names):
         raise UsageError("two jobs of this sweep are the same", "give each value once")
-    _refuse_mistakes(jobs, swept)
+    _refuse_mistakes(flags, extras, jobs, swept)
     files.write_json(folder / SWEEP, {"overrides": words})
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
     where = [f"hydra.sweep.dir={quote(str(folder))}", _subdir_override(swept)]
@@ -227,24 +227,20 @@ def _run(
     return 1 if unfinished else 0
 
 
-def _refuse_mistakes(jobs: Sequence[Sequence[str]], swept: Sequence[str]) -> None:
+def _refuse_mistakes(
+    flags: Sequence[str], extras: Sequence[str], jobs: Sequence[Sequence[str]], swept: Sequence[str]
+) -> None:
     """Check the config of the first job with each value: what is mistyped must not wait for its turn.
 
     Raises:
         UsageError: a config is wrong.
     """
     seen: set[str] = set()
-    hydra_app.register()
-    with initialize_config_dir(str(catalog.conf_dir()), **hydra_app.VERSION_BASE):
-        for job in jobs:
-            values = {*swept_words(list(job), swept)}
-            if values <= seen:
-                continue
+    for job in jobs:
+        values = {*swept_words(list(job), swept)}
+        if not values <= seen:
             seen |= values
-            try:
-                hydra_app.checked(VERB, compose(VERB, list(job)))
-            except HydraException as error:
-                raise suggest.composition(error, VERB) from error
+            hydra_app.accepted(VERB, flags, [*extras, *job])
 
 
 def _values(words: list[str], swept: Sequence[str]) -> dict[str, str]:

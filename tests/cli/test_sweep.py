@@ -271,3 +271,9 @@ def test_a_mistake_in_any_value_is_refused_before_the_first_job(
     assert cli.main(["train", "-m", *SMALL, *words]) == 2
     assert message in capsys.readouterr().err
     assert not list(Path().glob("outputs/sweep/*"))
+
+
+def test_a_choice_of_the_user_s_own_folder_can_be_swept(empty_folder: Path) -> None:
+    (empty_folder / "own" / "model").mkdir(parents=True)
+    (empty_folder / "own" / "model" / "mine.yaml").write_text("name: mlp\nwidths: [8]\n")
+    assert cli.main(["train", "-m", "--config-dir", "own", *SMALL, "model=mine,linear"]) == 0
