@@ -32,6 +32,7 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.loading import from_dict
 from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
+from svhncli.core.files import matches
 from svhncli.runs import locate
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
@@ -145,7 +146,7 @@ def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
 
 
 def execute(verb: str, composed: DictConfig, many: Mapping[str, list[str]] = MappingProxyType({})) -> object:
-    """Check a composed config and hand it to its command.
+    """Check a composed config and its inputs, then load its command, which may import torch, and run it.
 
     many: values that are not composed by Hydra.
 
@@ -153,6 +154,10 @@ def execute(verb: str, composed: DictConfig, many: Mapping[str, list[str]] = Map
         SvhnError: the config is wrong, or the command failed.
     """
     config = _with_runs(verb, rules.with_absolute_paths(checked(verb, composed, many)))
+    rules.require_paths(config)
+    for word in getattr(config, "paths", ()):
+        if word != "-":
+            matches(word)
     if catalog.is_trainer(verb):
         return command(verb).run(config, run_dir())
     return command(verb).run(config)
@@ -164,15 +169,12 @@ def _with_runs(verb: str, config: Any) -> Any:
     Raises:
         CheckpointError: there is no such run. The verb would say so, too, but only after it imported torch.
     """
-    words = VERBS[verb].words.lower().split()
-    if getattr(config, "paths", None) == [] or ("[run]" in words and config.data is not None):
-        return config  # the verb refuses it for another reason
     changed: dict[str, Any] = {}
     for name in ("run", "init_from"):
         value = getattr(config, name, None)
         if value == locate.LATEST:
             changed[name] = _latest()
-        elif value is not None and name in words and not Path(value).expanduser().exists():
+        elif value is not None and not Path(value).expanduser().exists():
             locate.run_folder(value)
     if locate.LATEST in (runs := getattr(config, "runs", None) or ()):
         newest = _latest()

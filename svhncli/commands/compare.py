@@ -30,8 +30,6 @@ def run(config: CompareConfig) -> ComparisonResult:
         CheckpointError: a run that is missing, not finished, or was not evaluated on its test part.
         DiskError: the result cannot be written.
     """
-    if not config.runs:
-        raise UsageError("no runs are named", "svhn compare A B, or the folder of a sweep")
     folders, unfinished = sides.find(config.runs, config.baseline)
     show, out = Show(), place(config.out)
     for job in unfinished:

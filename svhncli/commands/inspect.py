@@ -44,19 +44,11 @@ def run(config: InspectConfig) -> Inspection:
     """Inspect a data set, or the labels of a run's training part; write the findings into a folder.
 
     Raises:
-        UsageError: neither data nor a run is named, or both; a split with a run; the run has one fold;
-            `out` holds other things.
+        UsageError: the run has one fold, or `out` holds other things.
         DataError: the data is missing, or is not the run's.
         CheckpointError: there is no such run, or its predictions are damaged.
         DiskError: as for training.
     """
-    if config.run is not None and config.split is not None:
-        raise UsageError("a run has its own split", "leave split out")
-    if (config.run is None) == (config.data is None):
-        what = "nothing to inspect is named" if config.run is None else "a run has its own data"
-        raise UsageError(
-            what, "svhn inspect data=NAME for a data set, svhn inspect RUN for the labels of a run"
-        )
     return _of_data(config) if config.run is None else _of_run(config, config.run)
 
 

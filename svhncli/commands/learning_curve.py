@@ -48,13 +48,11 @@ def run(config: LearningCurveConfig) -> LearningCurve:
     smaller draws are parts of the larger ones.
 
     Raises:
-        UsageError: fewer than 3 sizes, or `out` holds another curve.
+        UsageError: `out` holds another curve.
         Interrupted: a signal came; the same command resumes.
         SvhnError: as for training.
     """
     fractions = sorted(set(config.sizes))
-    if len(fractions) < 3:
-        raise UsageError(f"sizes={config.sizes}: a curve needs 3 or more", "such as sizes=[0.1,0.3,1]")
     record, show = RunDir(Path(config.out).expanduser()), Show()
     with record.held():
         if record.started:

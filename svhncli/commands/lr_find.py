@@ -9,7 +9,7 @@ from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config.verbs import LrFindConfig
-from svhncli.core.errors import NotFiniteError, UsageError
+from svhncli.core.errors import NotFiniteError
 from svhncli.core.files import new_folder, place, write_csv
 from svhncli.engine import device
 from svhncli.engine.batches import batch_bounds, training_images
@@ -44,12 +44,10 @@ def run(config: LrFindConfig) -> RangeTest:
     """Train the network of the first fold while lr rises, and write the curve into a folder.
 
     Raises:
-        UsageError: low is not below high, or `out` holds other things.
+        UsageError: `out` holds other things.
         NotFiniteError: the loss is not finite from the start.
         DataError, DiskError: as for training.
     """
-    if config.low >= config.high:
-        raise UsageError(f"low={config.low:g} is not below high={config.high:g}", "lr rises from low to high")
     show, out = Show(), place(config.out)
     machine = device.resolve(config.device, config.precision, config.threads)
     device.prepare(machine)

@@ -65,13 +65,13 @@ def run(config: PredictConfig) -> Predictions:
     """Predict images; the probabilities of several folds are averaged.
 
     Raises:
-        UsageError: no images are named, or the words do not fit the format or the network.
+        UsageError: the network needs boxes, which plain images do not have.
         DataError: there are no such images, or none can be decoded; with `strict`, one that cannot.
         CheckpointError: no such run, or a damaged file.
         DiskError: the file cannot be written.
     """
     show, counts = Show(), Counts()
-    files = _files(config)
+    files = inputs.find(config.paths, sys.stdin.buffer)
     folds = [trained.load(path) for path in checkpoint_files(config.run)]
     framing = _framing(config, folds[0].preprocess.framing)
     folds = [fold.with_framing(framing) for fold in folds]
@@ -123,20 +123,6 @@ def table(result: Predictions) -> Iterator[RenderableType]:
         rows.append(("views", f"{result.tta} of each image, their probabilities averaged"))
     rows.append(("time", f"{result.seconds:.0f} s, {result.images_per_second:,.0f} images/s"))
     yield facts(rows)
-
-
-def _files(config: PredictConfig) -> list[str]:
-    if not config.paths:
-        raise UsageError(
-            "no images are named",
-            "svhn predict RUN PATHS..., where PATHS are files, folders, globs, a .mat, or -",
-        )
-    if config.format == "tianchi":
-        if config.out is None:
-            raise UsageError("format=tianchi needs a file to write to", "give out=FILE")
-        if len(config.paths) != 1 or not os.path.isdir(os.path.expanduser(config.paths[0])):
-            raise UsageError("format=tianchi takes one folder", "name the folder of the contest's images")
-    return inputs.find(config.paths, sys.stdin.buffer)
 
 
 def _framing(config: PredictConfig, trained_on: Framing) -> Framing:

@@ -49,24 +49,14 @@ def run(config: RenderConfig) -> Rendering:
     """Draw a sheet of the world, and with `sheet` one of each factor; or with `layout` write a data set.
 
     Raises:
-        UsageError: the data is not rendered, a factor does not exist, words do not go together, or there is
-            already something where the data set would go.
+        UsageError: a factor does not exist, or there is already something where the data set would go.
         DataError: the world, its fonts, or the files `beside` or `labels` are invalid.
         DiskError: the folder cannot be written.
     """
-    if not isinstance(config.data, SynthConfig):
-        raise UsageError(
-            f"data={config.data.name} cannot be rendered",
-            "leave it out: layout says whether crops or whole photographs are drawn",
-        )
     show, out = Show(), Path(config.out).expanduser()
     cache = Cache(Path(config.cache).expanduser() if config.cache else default_root())
     if config.layout == "none":
-        if config.labels is not None or config.part != "all":
-            raise UsageError("labels and part are for data sets", "give layout=mchar or another layout")
         return _look(config, config.data, out, cache, show)
-    if config.sheet or config.beside is not None:
-        raise UsageError("sheets are drawn without a layout", "leave out layout, or sheet and beside")
     return _write(config, config.data, out, cache, show)
 
 

@@ -14,7 +14,7 @@ from dataclasses import Field, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from svhncli.core.errors import UsageError
+from svhncli.core.errors import DataError, UsageError
 
 UNIONS = (typing.Union, types.UnionType)
 
@@ -32,11 +32,13 @@ def key(
     below: float | None = None,
     choices: Collection[str] = (),
     path: bool = False,
+    needed: str = "",
 ) -> Any:
     """A config key: its default, its meaning and its allowed values (low <= x <= high, above < x < below).
 
     choices: the allowed words; a table may still grow, as that of the metrics does.
     path: whether it is the path of an input, which a run keeps as an absolute one.
+    needed: what to do where nothing is at that path; empty where it may be missing.
     """
     rule = {
         "meaning": meaning,
@@ -46,6 +48,7 @@ def key(
         "below": below,
         "choices": choices,
         "path": path,
+        "needed": needed,
     }
     if isinstance(default, (list, type)):
         make = default if isinstance(default, type) else default.copy
@@ -116,10 +119,12 @@ def validate(config: Any, incomplete: bool = False) -> None:
     """Refuse a config with values out of range or, unless it may be incomplete, not set.
 
     Raises:
-        UsageError: naming every such key, its value and what is allowed.
+        UsageError: naming every such key, its value and what is allowed; or keys that contradict each other.
     """
     if wrong := list(problems(config, incomplete=incomplete)):
         raise UsageError("\n".join(wrong), "the verb's --help lists every range")
+    if not incomplete and (refuse := getattr(config, "refuse_conflicts", None)) is not None:
+        refuse()
 
 
 def closest(word: str, words: typing.Iterable[str]) -> str | None:
@@ -143,6 +148,21 @@ def with_absolute_paths(config: Any) -> Any:
         elif item.metadata.get("path") and value:
             changed[item.name] = str(Path(value).expanduser().absolute())
     return replace(config, **changed)
+
+
+def require_paths(config: Any, path: str = "") -> None:
+    """Refuse a config that names an input which does not exist.
+
+    Raises:
+        DataError: naming the first such key.
+    """
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            require_paths(value, f"{path}{item.name}.")
+        elif value and (hint := rule_of(item)["needed"]) and not Path(value).expanduser().exists():
+            where = Path(value).expanduser().absolute()
+            raise DataError(f"{path}{item.name}: there is no '{where}'", hint)
 
 
 # ----------------------------------------------------------------------------- types and plain forms

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from svhncli.config.declare import VERBS, verb
+from svhncli.config.groups.data import SynthConfig
 from svhncli.config.rules import UNSET, key
+from svhncli.core.errors import UsageError
 from svhncli.stats.metrics import METRICS
 
 __all__ = ["VERBS"]
@@ -124,6 +127,15 @@ class InspectConfig:
         "how validation images are chosen; null: official if the data has a validation part, else holdout",
     )
 
+    def refuse_conflicts(self) -> None:
+        if self.run is not None and self.split is not None:
+            raise UsageError("a run has its own split", "leave split out")
+        if (self.run is None) == (self.data is None):
+            raise UsageError(
+                "nothing to inspect is named" if self.run is None else "a run has its own data",
+                "svhn inspect data=NAME for a data set, svhn inspect RUN for the labels of a run",
+            )
+
 
 @dataclass
 class MeasuresConfig:
@@ -155,6 +167,10 @@ class LrFindConfig(TrainingConfig):
     steps: int = key(200, "number of steps from low to high", low=20)
     out: str = key("outputs/lr-find", "folder for the curve")
 
+    def refuse_conflicts(self) -> None:
+        if self.low >= self.high:
+            raise UsageError(f"low={self.low:g} is not below high={self.high:g}", "lr rises from low to high")
+
 
 @verb("learning-curve", **GROUPS)
 @dataclass
@@ -170,6 +186,10 @@ class LearningCurveConfig(TrainingConfig):
     out: str = key(
         "outputs/learning-curve", "folder for the runs and the curve; an existing one is continued"
     )
+
+    def refuse_conflicts(self) -> None:
+        if len({*self.sizes}) < 3:
+            raise UsageError(f"sizes={self.sizes}: a curve needs 3 or more", "such as sizes=[0.1,0.3,1]")
 
 
 @verb("human", data="synth", split="holdout")
@@ -222,6 +242,10 @@ class CompareConfig:
     )
     level: float = key(0.95, "confidence level of intervals and verdicts", above=0, below=1)
     out: str = key("outputs/compare", "folder for result.json and the plot of the differences")
+
+    def refuse_conflicts(self) -> None:
+        if not self.runs:
+            raise UsageError("no runs are named", "svhn compare A B, or the folder of a sweep")
 
 
 @verb("gather", "DIR")
@@ -287,6 +311,19 @@ class PredictConfig:
     device: str = _device()
     plugins: list[str] = _plugins()
 
+    def refuse_conflicts(self) -> None:
+        if not self.paths:
+            raise UsageError(
+                f"no images are named: '{self.run}' is taken as the run",
+                "svhn predict RUN PATHS..., where RUN is a run's folder, a .pt file, or latest, "
+                "and PATHS are files, folders, globs, a .mat, or -",
+            )
+        if self.format == "tianchi":
+            if self.out is None:
+                raise UsageError("format=tianchi needs a file to write to", "give out=FILE")
+            if len(self.paths) != 1 or not Path(self.paths[0]).expanduser().is_dir():
+                raise UsageError("format=tianchi takes one folder", "name the folder of the contest's images")
+
 
 @verb("submission", "FILE FOLDER")
 @dataclass
@@ -331,3 +368,14 @@ class RenderConfig:
     cache: str | None = _cache()
     plugins: list[str] = _plugins()
     data: Any = key(UNSET, "what to render")
+
+    def refuse_conflicts(self) -> None:
+        if not isinstance(self.data, SynthConfig):
+            raise UsageError(
+                f"data={self.data.name} cannot be rendered",
+                "leave it out: layout says whether crops or whole photographs are drawn",
+            )
+        if self.layout == "none" and (self.labels is not None or self.part != "all"):
+            raise UsageError("labels and part are for data sets", "give layout=mchar or another layout")
+        if self.layout != "none" and (self.sheet or self.beside is not None):
+            raise UsageError("sheets are drawn without a layout", "leave out layout, or sheet and beside")

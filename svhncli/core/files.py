@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import io
 import json
 import os
@@ -12,9 +13,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from svhncli.core.errors import DiskError, SvhnError, UsageError, disk_error
+from svhncli.core.errors import DataError, DiskError, SvhnError, UsageError, disk_error
 
 TEMP_PREFIX = ".writing-"
+
+
+def matches(word: str) -> list[str]:
+    """The file or folder that a word names, or the matches of a glob, sorted by name.
+
+    Raises:
+        DataError: there are none.
+    """
+    path = os.path.expanduser(word)
+    found = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
+    if not found:
+        raise DataError(f"no file, folder or glob matches '{word}'", "check the path")
+    return found
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:

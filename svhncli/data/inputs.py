@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import itertools
 import os
 from collections import deque
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from svhncli.core.errors import DataError
+from svhncli.core.files import matches
 from svhncli.core.processes import available_cpus
 from svhncli.data.formats import cropped_mat
 from svhncli.data.formats.images import SUFFIXES, decode
@@ -42,11 +42,7 @@ def find(words: Sequence[str], listed: Iterable[bytes]) -> list[str]:
         if word == "-":
             files += filter(None, (os.fsdecode(line.rstrip(b"\r\n")) for line in listed))
         else:
-            path = os.path.expanduser(word)
-            matches = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
-            if not matches:
-                raise DataError(f"no file, folder or glob matches '{word}'", "check the path")
-            for match in matches:
+            for match in matches(word):
                 files += in_folder(match) if os.path.isdir(match) else [match]
     if not files:
         raise DataError("there are no images: the list is empty", "list one file per line")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from svhncli.config import rules
 from svhncli.config.groups.data import PhotographsConfig, RenderedConfig, SourceConfig, SvhnConfig
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.dataset import DataSet
@@ -58,6 +59,7 @@ def data(
         raise UsageError(
             "split.file is for data=svhn and data=mix", "leave split.file out, or use another split"
         )
+    rules.require_paths(config, "data.")
     folder = Path(cache).expanduser() if cache else default_root()
     val_path = Path(val_file).expanduser() if val_file else None
     loaded = _load(config, Sources(Cache(folder), progress, val_path, framing, test_only))

@@ -65,3 +65,43 @@ def test_a_verb_imports_the_heavy_packages_that_it_uses_and_no_others(
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     assert {*json.loads(process.stderr.splitlines()[-1])} == expected
+
+
+REFUSED = {
+    "predict photos/000000.png": (2, "'photos/000000.png' is taken as the run"),
+    "predict run nowhere": (3, "no file, folder or glob matches 'nowhere'"),
+    "predict nowhere photos": (4, "there is no run 'nowhere'"),
+    "predict run photos format=tianchi": (2, "needs a file to write to"),
+    "eval nowhere": (4, "there is no run 'nowhere'"),
+    "train init_from=nowhere": (4, "there is no run 'nowhere'"),
+    "train data=mchar data.root=nowhere": (3, "svhn render layout=mchar"),
+    "train data=folder data.root=nowhere": (3, "set data.root to the folder of your images"),
+    "train data.exclude=nowhere": (3, "data.exclude: there is no '"),
+    "train data.world=nowhere": (3, "data.world: there is no '"),
+    "train data.fonts=nowhere": (3, "data.fonts: there is no '"),
+    "train data=svhn split.file=nowhere split=official": (3, "split.file: there is no '"),
+    "train -m lr=1e-3,abc": (2, "lr=abc has the wrong type"),
+    "inspect": (2, "nothing to inspect is named"),
+    "inspect run data=tiny": (2, "a run has its own data"),
+    "inspect run split=kfold": (2, "a run has its own split"),
+    "compare": (2, "no runs are named"),
+    "lr-find low=1 high=0.1": (2, "low=1 is not below high=0.1"),
+    "learning-curve sizes=[0.5,1]": (2, "a curve needs 3 or more"),
+    "render layout=mchar sheet=true": (2, "sheets are drawn without a layout"),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_command_that_cannot_start_is_refused_before_torch_is_imported(
+    inputs: Path, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(inputs)
+    monkeypatch.setitem(sys.modules, "torch", None)  # so that an import fails
+    for module in [
+        name for name in sys.modules if name.startswith(("svhncli.commands.", "svhncli.registry"))
+    ]:
+        monkeypatch.delitem(sys.modules, module)
+    code, message = REFUSED[words]
+    assert cli.main(words.split()) == code
+    assert message in capsys.readouterr().err
+    assert not Path("outputs").exists()

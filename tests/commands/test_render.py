@@ -57,7 +57,7 @@ def test_each_factor_that_is_not_left_out_has_a_sheet(folder: Path) -> None:
     [
         (["data=svhn"], 2, "data=svhn cannot be rendered"),
         (["data.without=[plates]"], 2, "no factor 'plates'"),
-        (["data.world=none.yaml"], 3, "cannot read the world"),
+        (["data.world=none.yaml"], 3, "data.world: there is no"),
         (["data.fonts=."], 3, "no fonts"),
         (["beside=none.mat"], 3, "no file"),
     ],

@@ -8,6 +8,12 @@ from typing import Any
 from svhncli.config.declare import choice
 from svhncli.config.rules import key
 
+MISTYPED = "check the path"
+NO_CONTEST_FILES = (
+    "set data.root to the folder of mchar_train.json and mchar_train/; "
+    "to render a practice set in this layout: svhn render layout=mchar out=data/mchar"
+)
+
 
 def _crop(default: str) -> Any:
     meaning = "what the network sees: the whole photograph, or the bounding box of its digits"
@@ -28,7 +34,10 @@ class SourceConfig:
     """Keys that all data sources share."""
 
     exclude: str | None = key(
-        None, "a file with the names of training or validation images to leave out, one per line", path=True
+        None,
+        "a file with the names of training or validation images to leave out, one per line",
+        path=True,
+        needed=MISTYPED,
     )
 
 
@@ -37,11 +46,17 @@ class RenderedConfig(SourceConfig):
     """Keys that all rendered data shares."""
 
     world: str | None = key(
-        None, "a YAML file that changes the renderer's distributions (see svhn render)", path=True
+        None,
+        "a YAML file that changes the renderer's distributions (see svhn render)",
+        path=True,
+        needed=MISTYPED,
     )
     without: list[str] = key([], "factors of the renderer to leave out, such as [shadow, plate]")
     fonts: str | None = key(
-        None, "a folder of your own fonts, used in addition to the installed ones", path=True
+        None,
+        "a folder of your own fonts, used in addition to the installed ones",
+        path=True,
+        needed=MISTYPED,
     )
 
 
@@ -141,7 +156,7 @@ class McharConfig(FilesConfig):
     """The Tianchi street-character contest: mchar_train/, mchar_train.json, mchar_val/, mchar_val.json."""
 
     name: str = key("mchar", "the data source")
-    root: str = key("data/mchar", "folder of the contest's files", path=True)
+    root: str = key("data/mchar", "folder of the contest's files", path=True, needed=NO_CONTEST_FILES)
 
 
 @choice("data", builds="svhncli.data.sources.folder:load")
@@ -150,6 +165,8 @@ class FolderConfig(FilesConfig):
     """Your own images: class folders 0 to 9 or a labels.csv, optionally in train/, test/ and val/."""
 
     name: str = key("folder", "the data source")
-    root: str = key("data/folder", "folder of the images", path=True)
+    root: str = key(
+        "data/folder", "folder of the images", path=True, needed="set data.root to the folder of your images"
+    )
     height: int = key(32, "height of the network's input in pixels", low=8, high=1024)
     width: int = key(32, "width of the network's input in pixels", low=8, high=1024)

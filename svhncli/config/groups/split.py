@@ -52,7 +52,10 @@ class OfficialConfig:
 
     name: str = key("official", "the split")
     file: str | None = key(
-        None, "a .mat file in the cropped-digits layout to validate on (data=svhn)", path=True
+        None,
+        "a .mat file in the cropped-digits layout to validate on (data=svhn)",
+        path=True,
+        needed="check the path",
     )
 
 

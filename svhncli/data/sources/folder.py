@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from functools import partial
 from pathlib import Path
 
@@ -44,10 +43,6 @@ def load(
         DataError: no such layout, or a file that is damaged.
         DiskError: the cache cannot be written.
     """
-    if not root.is_dir():
-        raise DataError(
-            f"there is no folder '{os.path.abspath(root)}'", "set data.root to the images' folder"
-        )
     parts = {"train": _part(root)}
     if test_only and (root / "test").is_dir():
         parts = {"test": _part(root / "test")}
