@@ -113,8 +113,9 @@ def keys(verb: str) -> dict[str, Key]:
 def walk(kind: type, path: str = "") -> Iterator[Key]:
     """The keys of one dataclass, in its order, with those of the dataclasses inside it."""
     hints = typing.get_type_hints(kind)
+    is_choice = any(kind in kinds.values() for kinds in CHOICES.values())
     for item in fields(kind):
-        if item.name == "name":  # says which choice it is; chosen by group=choice
+        if is_choice and item.name == "name":  # says which choice it is; chosen by group=choice
             continue
         if is_dataclass(hints[item.name]):
             yield from walk(hints[item.name], f"{path}{item.name}.")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
 
 from svhncli.cli import catalog, hydra_app, suggest
+from svhncli.config.loading import UnknownKey
+from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import to_plain
 from svhncli.runs import locate
@@ -45,22 +50,26 @@ def run(
     if {"--cfg", "--info", "--hydra-help"} & {*flags}:
         if multirun:
             raise UsageError(f"{flags[0]} shows one config", "leave -m out and give each key one value")
-        hydra_app.show(verb, flags, words)
+        with _named_file(flags):
+            hydra_app.show(verb, flags, words)
         return 0
 
     from svhncli.cli import sweep
 
     if catalog.is_trainer(verb):
         resume, overrides = _resume_key(resume, overrides)
+        overrides = _out_key(overrides, multirun)
     if resume is not None:
         target = locate.resumable(resume, multirun)
         if target is not None and locate.is_sweep(target):
             return sweep.resume(target, flags, overrides, as_json, debug)
         result = hydra_app.command(verb).resume(str(target) if target else None, changes(overrides, verb))
     elif multirun:
-        return sweep.start(flags, overrides, as_json, debug)
+        with _named_file(flags):
+            return sweep.start(flags, overrides, as_json, debug)
     else:
-        result = hydra_app.single(verb, flags, [str(word.input_line) for word in overrides], many)
+        with _named_file(flags):
+            result = hydra_app.single(verb, flags, [str(word.input_line) for word in overrides], many)
     if as_json:
         print(json.dumps(to_plain(result), allow_nan=False))
         return 0
@@ -77,6 +86,24 @@ def _resume_key(resume: str | None, overrides: list[Override]) -> tuple[str | No
             resume = str(word.value())
     rest = [word for word in overrides if word.key_or_group != "resume"]
     return "" if resume == "latest" else resume, rest
+
+
+def _out_key(overrides: list[Override], multirun: bool) -> list[Override]:
+    """`out=DIR` as Hydra's own key for the folder of a run or a sweep."""
+    key = f"hydra.{'sweep' if multirun else 'run'}.dir"
+    given = [word for word in overrides if word.key_or_group == "out"]
+    folders = [str(Path(str(word.value())).expanduser()) for word in given if word.value() is not None]
+    rest = [word for word in overrides if word not in given]
+    return rest + hydra_app.parse([f"{key}={quote(folder)}" for folder in folders], "train")
+
+
+@contextlib.contextmanager
+def _named_file(flags: list[str]) -> Iterator[None]:
+    """Name the file of an unknown key."""
+    try:
+        yield
+    except UnknownKey as error:
+        raise suggest.in_file(error, [Path(folder) for folder in hydra_app.config_dir(flags)[1:]]) from error
 
 
 def changes(overrides: list[Override], verb: str) -> dict[str, Any]:

@@ -247,13 +247,13 @@ def accepted(verb: str, flags: Sequence[str], words: Sequence[str], incomplete: 
     """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        launch(verb, Single(verb), ["--cfg", "job", *_config_dir(flags), *words])
+        launch(verb, Single(verb), ["--cfg", "job", *config_dir(flags), *words])
     values = yaml.load(printed.getvalue(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     checked(verb, cast(DictConfig, OmegaConf.create(values)), incomplete=incomplete)
     return printed.getvalue()
 
 
-def _config_dir(flags: Sequence[str]) -> Sequence[str]:
+def config_dir(flags: Sequence[str]) -> Sequence[str]:
     """The flag of the user's own choices, which a config may need."""
     if "--config-dir" not in flags:
         return []

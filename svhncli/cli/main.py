@@ -81,12 +81,14 @@ def parse(argv: list[str]) -> CommandLine:
         if name in REFUSED:
             raise UsageError(f"{name} is not supported", REFUSED[name])
         if name not in FLAGS:
-            from svhncli.cli import catalog
+            from svhncli.cli import catalog, suggest
             from svhncli.config import rules
 
             key = written.lstrip("-")
             if key in {*catalog.keys("train"), *catalog.defaults("train")}:
                 raise UsageError(f"unknown flag {written}", f"write {key}={value or '...'}, without dashes")
+            if name in ("--config", "--conf") and suggest.is_config(file := value or "".join(rest[:1])):
+                raise UsageError(f"unknown flag {name}", suggest.own_config(file))
             near = rules.closest(name, FLAGS)
             raise UsageError(f"unknown flag {name}", f"did you mean {near}?" if near else "see: svhn --help")
         if name == "--resume":
@@ -100,7 +102,17 @@ def parse(argv: list[str]) -> CommandLine:
                 is_value = bool(rest) and not rest[0].startswith("-") and (not allowed or rest[0] in allowed)
                 value = rest.pop(0) if is_value else "all" if name == "--info" else rest[0] if rest else ""
             if not value or (allowed and value not in allowed):
-                raise UsageError(f"{name} {value}".rstrip(), f"it takes {' or '.join(allowed) or 'a value'}")
+                from svhncli.cli import suggest
+
+                wanted = " or ".join(allowed) or "a value"
+                hint = (
+                    suggest.own_config(value)
+                    if suggest.is_config(value)
+                    else f"such as {name} {(*allowed, 'DIR')[0]}"
+                )
+                raise UsageError(
+                    f"{name} takes {wanted}, not '{value}'" if value else f"{name} takes {wanted}", hint
+                )
             line.hydra += [name, value]
         elif joined:
             raise UsageError(f"{name} takes no value", f"write {name} alone")

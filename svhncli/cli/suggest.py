@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 from svhncli.cli import catalog
 from svhncli.config import rules
+from svhncli.config.loading import UnknownKey
 from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
 
@@ -24,16 +26,25 @@ ALIASES = {
     "dataset": "data",
     "network": "model",
     "early_stopping": "reg.patience",
-    "amp": "precision",
-    "gpu": "device",
-    "gpus": "device",
-    "num_workers": "threads",
     "workers": "threads",
     "imgsz": "data.size",
-    "out": "hydra.run.dir",
-    "output_dir": "hydra.run.dir",
+    "output_dir": "out",
+    "run_name": "name",
 }
 """What other tools call a key -> its name here."""
+_GPU = "device=cuda; the variable CUDA_VISIBLE_DEVICES=1 chooses another GPU than the first"
+_TRACKER = "nothing is sent to a tracker: metrics.csv, summary.json and report.html lie in the run's folder"
+ANSWERS = {
+    "amp": "mixed precision is precision=bf16; precision=auto uses it where the machine gains from it",
+    "fp16": "mixed precision is precision=bf16; precision=auto uses it where the machine gains from it",
+    "gpu": _GPU,
+    "gpus": _GPU,
+    "num_workers": "images are prepared in memory, without worker processes; CPU threads are threads=N",
+    "wandb": _TRACKER,
+    "tensorboard": _TRACKER,
+    "mlflow": _TRACKER,
+}
+"""What other tools call a key -> what there is here in its place."""
 VERB_ALIASES = {
     "fit": "train",
     "finetune": "train init_from=RUN",
@@ -51,6 +62,9 @@ VERB_ALIASES = {
     "show": "report",
 }
 """What other tools call a verb -> the words that do it here."""
+
+
+_ABSENT = object()
 
 
 def unknown_verb(word: str) -> UsageError:
@@ -75,10 +89,42 @@ def grammar(word: str, verb: str) -> UsageError:
     for group in catalog.defaults(verb):
         if word in catalog.choices(group):
             return UsageError(f"'{word}' is not key=value", f"did you mean '{group}={word}'?")
+    if is_config(word):
+        return UsageError(f"'{word}' is not key=value", own_config(word))
     known = [*catalog.defaults(verb), *catalog.keys(verb)]
     return UsageError(
         f"'{word}' is not key=value", did_you_mean(word, known, "=...") or f"see: svhn {verb} --help"
     )
+
+
+def is_config(word: str) -> bool:
+    """Whether a word looks like a config file."""
+    return word.endswith((".yaml", ".yml"))
+
+
+def own_config(file: str) -> str:
+    """How a config file of the user's own is used."""
+    path = PurePath(file)
+    return (
+        f"a config of your own is a recipe: move it to MINE/experiment/{path.name}, with the first line "
+        f"# @package _global_, and: svhn train --config-dir MINE experiment={path.stem}"
+    )
+
+
+def in_file(error: UnknownKey, folders: Sequence[Path]) -> UsageError:
+    """The same error with the file of the user's own, in one of these folders, that holds the key."""
+    import yaml
+
+    for file in sorted(file for folder in folders for file in folder.rglob("*.yaml")):
+        group = file.parent.name
+        inner = error.path.removeprefix(f"{group}.")
+        key = error.path if "@package _global_" in file.read_text(encoding="utf-8") else inner
+        value: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for name in key.split("."):
+            value = value.get(name, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if value is not _ABSENT:
+            return UsageError(f"{error.message} in '{file}'", error.hint)
+    return error
 
 
 def refuse_several(overrides: Sequence[Override], verb: str) -> None:
@@ -118,6 +164,8 @@ def unknown_key(path: str, verb: str) -> UsageError:
     if path in keys and keys[path].owners:
         owners = " or ".join(f"{group}={name}" for name in keys[path].owners)
         return UsageError(f"'{path}' belongs to {owners}, which is not chosen here", f"add {owners}")
+    if answer := ANSWERS.get(group):
+        return UsageError(f"unknown key '{path}'", answer)
     meant = ALIASES.get(path) or _near(path, [*keys, *groups])
     hint = f"did you mean '{meant}'?" if meant else f"see every key with: svhn {verb} --help"
     return UsageError(f"unknown key '{path}'", hint)

@@ -309,6 +309,10 @@ def _print(summary: SweepSummary, swept: Sequence[str]) -> None:
         console.print(f"report: {summary.report}", soft_wrap=True)
     if jobs[0].is_done:
         console.print(f"best:  {jobs[0].run_dir}", soft_wrap=True)
+    if sum(job.is_done for job in jobs) > 1:
+        from svhncli.report import next_commands
+
+        console.print(f"differ by more than chance? {next_commands.compare(folder)}", soft_wrap=True)
     if {*swept} <= {"split.fold", "seed"} and all(job.is_done for job in jobs):
         console.print(f"as one run: svhn gather {shlex.quote(str(folder))}", soft_wrap=True)
 

@@ -74,4 +74,6 @@ def letters(number: int) -> str:
 def _facts(name: str, side: sides.Side) -> ComparedRun:
     index, scores, _ = side.by_image
     trainings = len(side.trainings) if side.config else 0
-    return ComparedRun(name, str(side.path), side.data, trainings, len(index), float(scores.mean()))
+    return ComparedRun(
+        name, str(side.path), side.data, trainings, len(index), float(scores.mean()), side.label
+    )

@@ -95,9 +95,7 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
     with new_folder(out, FILES) as folder:
         checkpoint.save(folder / "best.pt", {"meta": joined.meta, "weights": joined.network.state_dict()})
         data = DataUsed(scored.data, joined.meta["fingerprint"])
-        RunDir(folder).write_config(
-            rules.to_dict(joined.config) | {"resume": None}, Environment.of(MachineUsed(), data)
-        )
+        RunDir(folder).write_config(rules.to_dict(joined.config), Environment.of(MachineUsed(), data))
         RunDir(folder).write_summary(result)
     return replace(result, next=after_joining(out, scored.part))
 

@@ -91,7 +91,10 @@ def table(result: Export) -> Iterator[RenderableType]:
         f"on {agreement.pictures} images ({agreement.of}) ONNX and PyTorch give the same predictions; their "
         f"probabilities differ by {agreement.difference:.1e} at most"
     )
-    yield facts([*rows, ("agreement", text), ("written", result.out)])
+    card = Path(result.out) / CARD
+    yield facts(
+        [*rows, ("agreement", text), ("written", result.out), ("to use it", f"the code is in {card}")]
+    )
 
 
 def _images(model: Trained, config: ExportConfig, show: Show) -> tuple[np.ndarray, str]:

@@ -19,6 +19,7 @@ from svhncli.config.verbs import GatherConfig, TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import new_folder, place, read_json
 from svhncli.data.split import ALL
+from svhncli.report.diagnosis import diagnose_together
 from svhncli.report.html.page import write_report
 from svhncli.report.run_table import train_table
 from svhncli.runs.results import FoldSummary, TrainResult
@@ -69,7 +70,8 @@ def run(config: GatherConfig) -> TrainResult:
     made = {"summary.json", "status.json", "oof_predictions.csv", "report.html", ".lock"}
     with new_folder(out, own | made) as temp:
         record = RunDir(temp)
-        record.write_settings(rules.to_dict(_joined(parts[0].config, seeds)))
+        joined = rules.to_dict(_joined(parts[0].config, seeds))
+        record.write_settings(joined)
         for file in ("env.json", "data.json"):
             if (shared := parts[0].run.path / file).is_file():
                 shutil.copy2(shared, temp)
@@ -81,7 +83,8 @@ def run(config: GatherConfig) -> TrainResult:
             _take(part.run.path, temp / name)
             RunDir(temp / name).write_summary(own_summary)
             summaries.append(own_summary)
-        summary = write_run_summary(record, summaries, out)
+        diagnosis = diagnose_together(temp, summaries, joined)
+        summary = write_run_summary(record, summaries, diagnosis, out)
     return TrainResult(summary=summary, report=str(write_report(out)) if config.report else None)
 
 

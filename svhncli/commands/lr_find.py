@@ -18,7 +18,8 @@ from svhncli.engine.lr_range import suggest
 from svhncli.engine.range_test import range_test
 from svhncli.engine.schedules import misfits
 from svhncli.report.figures.curves import draw_range
-from svhncli.report.terminal import Show, facts
+from svhncli.report.next_commands import with_lr
+from svhncli.report.terminal import Show, facts, next_steps
 from svhncli.training.assembly import assemble
 
 CURVE, TABLE = "curve.png", "curve.csv"
@@ -28,8 +29,9 @@ CURVE, TABLE = "curve.png", "curve.csv"
 class RangeTest:
     """What a learning rate range test suggests.
 
-    lr: None where the curve shows none. why: how it was chosen, or what to change. lowest: the lr of the
-    lowest loss. misfits: where the schedule does not fit the epochs, a sentence each.
+    lr: None where the curve shows none. configured: the lr of the config. why: how it was chosen, or what to
+    change. lowest: the lr of the lowest loss. misfits: where the schedule does not fit the epochs, a sentence
+    each. next: the training with the suggested lr.
     """
 
     lr: float | None
@@ -38,6 +40,8 @@ class RangeTest:
     misfits: list[str]
     steps: int
     out: str
+    configured: float
+    next: str | None
 
 
 def run(config: LrFindConfig) -> RangeTest:
@@ -72,15 +76,27 @@ def run(config: LrFindConfig) -> RangeTest:
         )
         write_csv(folder / TABLE, ("lr", "loss", "smoothed"), rows)
         draw_range(folder / CURVE, points, suggestion)
-    return RangeTest(suggestion.lr, suggestion.why, suggestion.lowest, unfit, len(points), str(out))
+    return RangeTest(
+        suggestion.lr,
+        suggestion.why,
+        suggestion.lowest,
+        unfit,
+        len(points),
+        str(out),
+        configured=config.lr,
+        next=None if suggestion.lr is None else with_lr(config, suggestion.lr),
+    )
 
 
 def table(result: RangeTest) -> Iterator[RenderableType]:
     lr = "none" if result.lr is None else f"{result.lr:.1e}"
+    beside = "" if result.lr is None else f", {result.configured / result.lr:.2g} times the suggested lr"
     yield facts(
         [
             ("suggested lr", f"{lr}: {result.why}"),
+            ("lr of the config", f"{result.configured:.1e}{beside}"),
             ("schedule", "; ".join(result.misfits) or "fits the epochs"),
             ("written", result.out),
         ]
     )
+    yield from next_steps([result.next] if result.next else [])

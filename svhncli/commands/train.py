@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
+from svhncli.report.diagnosis import diagnose_together
 from svhncli.report.html.page import write_report
 from svhncli.report.next_commands import after_training
 from svhncli.report.run_table import train_table
@@ -36,6 +36,7 @@ from svhncli.runs.locate import checkpoint_file, run_folder
 from svhncli.runs.reader import Run
 from svhncli.runs.results import (
     BestEpoch,
+    Diagnosis,
     EnsembleSummary,
     FoldSummary,
     RunSummary,
@@ -46,9 +47,6 @@ from svhncli.runs.run_dir import RunDir
 from svhncli.runs.run_summary import write_run_summary
 from svhncli.training import jobs
 from svhncli.training.fold import is_finished
-
-MANY = 5
-"""Up to this many folds, each gets a verdict of its own."""
 
 
 def run(config: TrainConfig, run_dir: Path) -> TrainResult:
@@ -205,7 +203,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
     # Whatever can be refused has been: from here on there is a run.
     show.log = record.path / "train.log"
     record.write_config(
-        rules.to_dict(config) | {"resume": None},
+        rules.to_dict(config),
         Environment.of(
             MachineUsed(machine.device.type, machine.precision, machine.threads),
             DataUsed(data.name, data.fingerprint, len(data.train)),
@@ -219,8 +217,12 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
         show.say(f"jobs     {len(todo)}, {at_once} at once")
     again = f"svhn train --resume {shlex.quote(str(record.path))}"
     summaries = jobs.train(todo, at_once, machine, data, record, show, again)
-    _say_diagnosis(summaries, show)
-    return summaries[0] if len(todo) == 1 else write_run_summary(record, summaries)
+    if len(todo) == 1:
+        _say_diagnosis(summaries[0].diagnosis, show)
+        return summaries[0]
+    diagnosis = diagnose_together(record.path, summaries, rules.to_dict(config))
+    _say_diagnosis(diagnosis, show)
+    return write_run_summary(record, summaries, diagnosis)
 
 
 def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
@@ -228,8 +230,8 @@ def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
     if not record.started:
         return device.resolve(config.device, config.precision, config.threads)
     before = record.env()
-    for package in ("torch", "numpy"):
-        old, new = before.versions[package], version(package)
+    for package in ("svhncli", "torch", "numpy"):
+        old, new = before.versions.get(package), version(package)
         if old != new:
             show.warn(
                 f"{package} was {old} when this run started and is {new} now: results will not be "
@@ -295,21 +297,14 @@ def _header(
         f"{machine.threads} thread{'s' * (machine.threads > 1)}; "
         f"seed {config.seed}, batch {config.batch_size}"
     )
-    show.say(f"run      {record.path}")
+    show.say(f"run      {record.path}" + (f" ({config.name})" if config.name else ""))
     for flip in ("hflip", "vflip"):
         if getattr(config.reg.augment, flip):
             show.warn(f"reg.augment.{flip}=true: a mirrored digit is a different digit or none")
 
 
-def _say_diagnosis(summaries: list[FoldSummary], show: Show) -> None:
-    """The verdict for every fold, or a count of each verdict; then what to try."""
-    folds = [fold for fold in summaries if fold.fold != ALL] or summaries
-    if len(folds) > MANY:
-        for verdict, count in Counter(fold.diagnosis.verdict for fold in folds).most_common():
-            show.tell(f"{count} of {len(folds)} folds: {verdict}")
-    else:
-        for fold in folds:
-            name = f"{fold.name} " if len(folds) > 1 else ""
-            show.tell(f"{name}{fold.diagnosis.verdict}: {fold.diagnosis.why}")
-    for advice in folds[-1].diagnosis.advice:
+def _say_diagnosis(diagnosis: Diagnosis, show: Show) -> None:
+    """The verdict and what to try."""
+    show.tell(f"{diagnosis.verdict}: {diagnosis.why}")
+    for advice in diagnosis.advice:
         show.tell(f"  try {advice}")

@@ -13,6 +13,8 @@ from svhncli.config.rules import closest, typed
 from svhncli.core.errors import UsageError
 
 NEUTRAL = {
+    "name",
+    "out",
     "jobs",
     "repeats",
     "save_minutes",
@@ -30,6 +32,15 @@ FREE = NEUTRAL | {"epochs", "plugins", "data.exclude"}
 list names are part of the data's fingerprint; the path of the list is not."""
 
 
+class UnknownKey(UsageError):
+    """A key that no config has, which stands in a file."""
+
+    def __init__(self, path: str, near: str | None) -> None:
+        super().__init__(f"unknown key '{path}'", f"did you mean '{near}'?" if near else "")
+        self.args = (path, near)
+        self.path = path
+
+
 def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
     """A config dataclass from plain values, as saved in a run or a checkpoint.
 
@@ -37,14 +48,14 @@ def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
     choice of a group is looked up by its `name` in `CHOICES`, never imported.
 
     Raises:
-        UsageError: naming the key.
+        UsageError: naming the key; an UnknownKey where there is none of that name.
     """
     hints = typing.get_type_hints(kind)
     known = {item.name: item for item in fields(kind)}
     for name in values:
         if name not in known:
             near = closest(name, known)
-            raise UsageError(f"unknown key '{path}{name}'", f"did you mean '{path}{near}'?" if near else "")
+            raise UnknownKey(f"{path}{name}", f"{path}{near}" if near else None)
     values_by_key = {}
     for name, item in known.items():
         where = f"{path}{name}"

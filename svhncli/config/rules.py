@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import Field, field, fields, is_dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from svhncli.core.errors import DataError, UsageError
@@ -33,11 +35,13 @@ def key(
     choices: Collection[str] = (),
     path: bool = False,
     needed: str = "",
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
     """A config key: its default, its meaning and its allowed values (low <= x <= high, above < x < below).
 
     choices: the allowed words; a table may still grow, as that of the metrics does.
     path: whether it is the path of an input, which a run keeps as an absolute one.
+    elsewhere: pattern of a word that other tools allow -> what to write here.
     needed: what to do where nothing is at that path; empty where it may be missing.
     """
     rule = {
@@ -49,6 +53,7 @@ def key(
         "choices": choices,
         "path": path,
         "needed": needed,
+        "elsewhere": elsewhere,
     }
     if isinstance(default, (list, type)):
         make = default if isinstance(default, type) else default.copy
@@ -83,9 +88,8 @@ def problems(config: Any, path: str = "", incomplete: bool = False) -> Iterator[
 def _violation(value: Any, rule: Mapping[str, Any]) -> str | None:
     choices = rule.get("choices", ())
     if choices and isinstance(value, str) and value not in choices:
-        near = "cuda" if value == "gpu" and "cuda" in choices else closest(str(value), choices)
         number = [f"a number, {range_text(rule)}"] if range_text(rule) else []  # jobs=auto, jobs=2
-        return f"must be {' or '.join([*choices, *number])}" + (f"; did you mean '{near}'?" if near else "")
+        return f"must be {' or '.join([*choices, *number])}{_meant(value, rule)}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if not math.isfinite(value):
@@ -98,6 +102,14 @@ def _violation(value: Any, rule: Mapping[str, Any]) -> str | None:
         and (rule.get("below") is None or value < rule["below"])
     )
     return None if inside else f"must be {wanted}"
+
+
+def _meant(value: str, rule: Mapping[str, Any]) -> str:
+    for pattern, text in rule.get("elsewhere", {}).items():
+        if match := re.fullmatch(pattern, value):
+            return f"; {match.expand(text)}"
+    near = closest(value, rule["choices"])
+    return f"; did you mean '{near}'?" if near else ""
 
 
 def range_text(rule: Mapping[str, Any]) -> str:

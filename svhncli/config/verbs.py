@@ -40,7 +40,12 @@ def _metric(meaning: str) -> Any:
 
 
 def _device() -> Any:
-    return key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    elsewhere = {
+        r"gpu|(?:cuda|gpu):0": "did you mean 'cuda'?",
+        r"(?:cuda|gpu):(\d+)": r"did you mean 'cuda'? The variable CUDA_VISIBLE_DEVICES=\1 chooses the GPU",
+        r"mps|xpu|tpu|hpu": "there is no support for this one; did you mean 'cpu'?",
+    }
+    return key("auto", "where to compute", choices=("auto", "cpu", "cuda"), elsewhere=elsewhere)
 
 
 def _tta() -> Any:
@@ -89,6 +94,12 @@ class TrainingConfig:
 class TrainConfig(TrainingConfig):
     """Train a network: one split, or several folds or seeds."""
 
+    name: str | None = key(None, "a label for the run in tables and reports")
+    out: str | None = key(
+        None,
+        "the run's folder, or the sweep's; null is a new one in outputs/train or outputs/sweep; "
+        "the same as hydra.run.dir or hydra.sweep.dir",
+    )
     repeats: int = key(1, "train with this many seeds, counted up from `seed`, on the same folds", low=1)
     jobs: int | str = _jobs()
     metric: str = _metric("what chooses best.pt and drives early stopping")
@@ -104,6 +115,11 @@ class TrainConfig(TrainingConfig):
         5.0, "last.pt is also saved within an epoch when this many minutes have passed", above=0
     )
     resume: str | None = key(None, "continue this run (folder, file or latest); the same as --resume")
+
+    def refuse_conflicts(self) -> None:
+        for name in ("out", "resume"):  # Hydra needs them before it has composed the config
+            if getattr(self, name) is not None:
+                raise UsageError(f"{name} stands in a config file", f"give {name}=... on the command line")
 
 
 @verb("inspect", "[RUN]", data=None, split=None)

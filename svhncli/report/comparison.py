@@ -11,7 +11,10 @@ from svhncli.stats.intervals import Interval
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One side. name: A, B, ... trainings: how many folds and seeds, 0 for a person. pictures: images."""
+    """One side. name: A, B, ... trainings: how many folds and seeds, 0 for a person. pictures: images.
+
+    label: the run's `name=`.
+    """
 
     name: str
     run: str
@@ -19,6 +22,7 @@ class ComparedRun:
     trainings: int
     pictures: int
     accuracy: float
+    label: str | None = optional()
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
-from svhncli.runs.results import BestEpoch, Diagnosis, EpochRow
+from svhncli.config.groups.reg import RegConfig
+from svhncli.config.rules import to_dict
+from svhncli.data.split import ALL
+from svhncli.runs.reader import Run
+from svhncli.runs.results import BestEpoch, Diagnosis, FoldSummary
 from svhncli.stats.score import Score
 
 GOOD = 0.98
 """Training accuracy below which a network that does not overfit could still learn more."""
-
-
 DIVERGED = 2 * math.log(11)
 """A validation loss that is twice that of guessing among all classes."""
+SHORTEST = 3
+"""Epochs from which on a run is judged: before, everything still changes."""
+
+
+# ----------------------------------------------------------------------------- advice
 
 
 Change = Callable[[Mapping[str, Any]], "str | None"]
-"""A run's config, nested, to the word `key=value` that changes it; None where it has no such key."""
+"""A run's config, nested, to the word `key=value` that changes it; "" where the change has no key, and None
+where the config follows the advice already or cannot."""
 
 
 def _times(name: str, factor: float) -> Change:
@@ -31,56 +42,95 @@ def _times(name: str, factor: float) -> Change:
     return change
 
 
+def _more_epochs(config: Mapping[str, Any]) -> str | None:
+    """None where early stopping ended the run: it did not use the epochs that it had."""
+    return None if config.get("stopped") else f"epochs={2 * config['epochs']}"
+
+
+LARGER = {
+    **dict.fromkeys(("linear", "mlp", "cnn", "datawhale"), "model=resnet18"),
+    "resnet18": "model=resnet34",
+    "resnet34": "model=resnet50",
+}
+SMALLER = {"resnet50": "model=resnet34", "resnet34": "model=resnet18", "resnet18": "model=cnn"}
+
+
 def _larger(config: Mapping[str, Any]) -> str | None:
-    large = str(config["model"]["name"]).startswith(("resnet", "wide"))
-    return None if large or config.get("init_from") else "model=resnet18"
+    model = config["model"]
+    if config.get("init_from"):
+        return None  # the weights fit no other network
+    if model["name"] == "wide_resnet":
+        return f"model.width={2 * model['width']}"
+    return LARGER.get(model["name"])
 
 
 def _smaller(config: Mapping[str, Any]) -> str | None:
     model = config["model"]
-    cut = model["name"] == "cnn" and not config.get("init_from")  # whose weights fit no other network
-    return f"model.width={model['width'] / 2:g}" if cut else None
+    if config.get("init_from"):
+        return None
+    if model["name"] == "cnn":
+        return f"model.width={model['width'] / 2:g}"
+    if model["name"] == "wide_resnet" and model["width"] > 1:
+        return f"model.width={model['width'] // 2}"
+    return SMALLER.get(model["name"])
 
 
 def _more_images(config: Mapping[str, Any]) -> str | None:
     data = config["data"]
-    return f"data.n_train={2 * data['n_train']}" if "n_train" in data else None
+    return f"data.n_train={2 * data['n_train']}" if "n_train" in data else ""
 
 
 def _less_regularized(config: Mapping[str, Any]) -> str | None:
-    return None if config["reg"]["name"] == "none" else "reg=none"
+    """None where nothing regularizes but early stopping, which only ends a run."""
+    none, ending = to_dict(RegConfig()), ("name", "patience", "min_delta")
+    active = [
+        key for key, value in none.items() if key not in ending and config["reg"].get(key, value) != value
+    ]
+    return "reg=none" if active else None
 
 
 def _more_regularized(config: Mapping[str, Any]) -> str | None:
     return None if config["reg"]["name"] == "strong" else "reg=strong"
 
 
-def _always(word: str) -> Change:
-    return lambda config: word
+def _weight_decay(config: Mapping[str, Any]) -> str | None:
+    decays = config["optim"].get("weight_decay") or config["reg"].get("l2")
+    return None if decays else "reg.l2=1e-4"
+
+
+def _clipped(config: Mapping[str, Any]) -> str | None:
+    return None if 0 < config["optim"].get("clip", 0) <= 1 else "optim.clip=1"
+
+
+def _warmed_up(config: Mapping[str, Any]) -> str | None:
+    return None if config["schedule"].get("warmup", 0) >= 1 else "schedule.warmup=1"
 
 
 OVER, UNDER = "overfitting", "underfitting"
 SHORT = "underfitting (stopped too early)"
 NEITHER = "neither overfitting nor underfitting"
+UNJUDGED = "too short to judge"
 TRY: dict[str, list[tuple[str, Change]]] = {
     "diverged": [
         ("a lower lr: a tenth of it", _times("lr", 0.1)),
-        ("optim.clip=1", _always("optim.clip=1")),
-        ("schedule.warmup=1", _always("schedule.warmup=1")),
+        ("clipped gradients", _clipped),
+        ("a warm-up of lr", _warmed_up),
     ],
+    UNJUDGED: [("more epochs", _more_epochs)],
     OVER: [
-        ("more regularization: reg=strong (augmentation, dropout, label smoothing)", _more_regularized),
+        ("more regularization (augmentation, dropout, label smoothing)", _more_regularized),
         ("more training images", _more_images),
-        ("optim.weight_decay or reg.l2=1e-4", _always("reg.l2=1e-4")),
+        ("weight decay", _weight_decay),
         ("a smaller network", _smaller),
     ],
-    SHORT: [("more epochs: epochs=…", _times("epochs", 2)), ("a higher lr", _times("lr", 3))],
+    SHORT: [("more epochs", _more_epochs), ("a higher lr", _times("lr", 3))],
     UNDER: [
-        ("more epochs or a higher lr", _times("epochs", 2)),
-        ("a larger network, such as model=resnet18", _larger),
-        ("less regularization: reg=none", _less_regularized),
+        ("more epochs", _more_epochs),
+        ("a higher lr", _times("lr", 3)),
+        ("a larger network", _larger),
+        ("less regularization", _less_regularized),
     ],
-    NEITHER: [("only more data or a larger network could still help", _more_images)],
+    NEITHER: [("more training images", _more_images), ("a larger network", _larger)],
 }
 """Verdict -> what to try first, in words and as a change of the config."""
 EARLIER = {
@@ -92,50 +142,103 @@ EARLIER = {
 """The verdicts of summaries that earlier versions wrote."""
 
 
-def turns(verdict: str, config: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    """What to try after a verdict: the words, and the override for this config where one can be named."""
-    return [(text, change(config)) for text, change in TRY.get(EARLIER.get(verdict, verdict), [])]
+def turns(verdict: str, config: Mapping[str, Any], *, stopped: bool = False) -> list[tuple[str, str]]:
+    """What to try after a verdict: the words, and the override for this config, "" where there is none.
 
-
-def diagnose(history: Sequence[EpochRow], best: BestEpoch, train: Score, val: Score) -> Diagnosis:
-    """Judge a run by its best weights.
-
-    train, val: of the best weights on training images without augmentation, and on the validation part. The
-        accuracy that is logged during training would not do: it is measured on augmented images, with
-        dropout, and averaged over changing weights.
+    stopped: whether early stopping ended the run.
     """
-    gap = train.accuracy - val.accuracy
-    error = val.accuracy * (1 - val.accuracy)
-    noise = 2 * math.sqrt(error / val.n + train.accuracy * (1 - train.accuracy) / train.n)
-    figures = f"train {train.accuracy:.2%}, val {val.accuracy:.2%}, gap {100 * gap:.2f} points"
+    advice = TRY.get(EARLIER.get(verdict, verdict), [])
+    changes = ((text, change({**config, "stopped": stopped})) for text, change in advice)
+    return [(text, word) for text, word in changes if word is not None]
 
-    losses = [row.val_loss for row in history]
-    since_best = len(history) - best.epoch
-    turned = since_best >= 3 and losses[-1] > 1.1 * min(losses)
-    climbing = since_best == 0 and len(history) > 1 and losses[-1] < 0.98 * losses[-2]
 
-    if best.val_loss > DIVERGED:
-        verdict, why = (
-            "diverged",
-            f"{figures}; even the best validation loss, {best.val_loss:.4g}, is worse than guessing",
-        )
-    elif gap > max(0.01, noise) and gap > 0.3 * (1 - val.accuracy):
+def in_words(advice: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{text}: {word}" if word else text for text, word in advice]
+
+
+# ----------------------------------------------------------------------------- the verdict
+
+
+@dataclass(frozen=True)
+class Course:
+    """One training. losses: on the validation part, of every epoch. train, val: the accuracy of the best
+    weights on so many training images without augmentation, and on the validation part.
+
+    The training accuracy that is logged would not do: it is measured on augmented images, with dropout, and
+    averaged over changing weights.
+    """
+
+    losses: Sequence[float]
+    best_epoch: int
+    best_loss: float
+    train: float
+    n_train: int
+    val: float
+    n_val: int
+
+    @classmethod
+    def of(cls, summary: FoldSummary, losses: Sequence[float]) -> Course:
+        return cls.scored(losses, summary.best, summary.train, summary.val)
+
+    @classmethod
+    def scored(cls, losses: Sequence[float], best: BestEpoch, train: Score, val: Score) -> Course:
+        return cls(losses, best.epoch, best.val_loss, train.accuracy, train.n, val.accuracy, val.n)
+
+    @property
+    def since_best(self) -> int:
+        return len(self.losses) - self.best_epoch
+
+
+def diagnose(courses: Sequence[Course], config: Mapping[str, Any]) -> Diagnosis:
+    """Judge a run by its best weights; several folds or seeds together, by their means.
+
+    config: the run's, as plain nested values; no advice is given that it follows already.
+    """
+    train, val = (fmean(getattr(course, part) for course in courses) for part in ("train", "val"))
+    gap = train - val
+    noise = _noise(courses, train, val)
+    figures = f"train {train:.2%}, val {val:.2%}, gap {100 * gap:.2f} points"
+    if len(courses) > 1:
+        figures = f"mean of {len(courses)}: {figures}"
+    best_loss, last_loss = fmean(c.best_loss for c in courses), fmean(c.losses[-1] for c in courses)
+    lowest = fmean(min(course.losses) for course in courses)
+    epochs, since_best = fmean(len(c.losses) for c in courses), fmean(c.since_best for c in courses)
+    turned = since_best >= 3 and last_loss > 1.1 * lowest
+    climbing = since_best < 0.5 and last_loss < 0.98 * fmean(c.losses[-2:][0] for c in courses)
+
+    if best_loss > DIVERGED:
+        verdict = "diverged"
+        why = f"{figures}; even the best validation loss, {best_loss:.4g}, is worse than guessing"
+    elif epochs < SHORTEST:
+        verdict, why = UNJUDGED, f"{figures}; {epochs:.0f} epochs are not enough for a verdict"
+    elif gap > max(0.01, noise) and gap > 0.3 * (1 - val):
         verdict, why = OVER, f"{figures}; the gap is larger than chance (±{100 * noise:.2f})"
         if turned:
-            why += f", and the validation loss has risen from {min(losses):.4f} to {losses[-1]:.4f}"
-    elif climbing and train.accuracy < 0.999:
+            why += f", and the validation loss has risen from {lowest:.4f} to {last_loss:.4f}"
+    elif climbing and train < 0.999:
         verdict = SHORT
-        why = f"{figures}; the last epoch still lowered the validation loss to {losses[-1]:.4f}"
-    elif train.accuracy < GOOD:
+        why = f"{figures}; the last epoch still lowered the validation loss to {last_loss:.4f}"
+    elif train < GOOD:
         verdict = UNDER
         why = f"{figures}; the network does not even fit the images that it was trained on"
     else:
         verdict, why = NEITHER, f"{figures} (chance alone: ±{100 * noise:.2f})"
-    return Diagnosis(
-        verdict=verdict,
-        why=why,
-        advice=[text for text, _ in TRY[verdict]],
-        train_accuracy=train.accuracy,
-        val_accuracy=val.accuracy,
-        gap=gap,
-    )
+    advice = in_words(turns(verdict, config, stopped=epochs < config["epochs"]))
+    return Diagnosis(verdict=verdict, why=why, advice=advice, train_accuracy=train, val_accuracy=val, gap=gap)
+
+
+def diagnose_together(folder: Path, summaries: Sequence[FoldSummary], config: Mapping[str, Any]) -> Diagnosis:
+    """One verdict for the folds or seeds in a run's folder; the fit on all data, which held nothing out,
+    does not count."""
+    folds = [fold for fold in summaries if fold.fold != ALL] or list(summaries)
+    histories = ([row.val_loss for row in Run(folder / fold.name, folder).history] for fold in folds)
+    return diagnose([Course.of(*pair) for pair in zip(folds, histories, strict=True)], config)
+
+
+def _noise(courses: Sequence[Course], train: float, val: float) -> float:
+    """How large a gap can be by chance: two standard errors, over images or, if larger, over trainings."""
+    n_train, n_val = (sum(getattr(course, name) for course in courses) for name in ("n_train", "n_val"))
+    of_images = 2 * math.sqrt(val * (1 - val) / n_val + train * (1 - train) / n_train)
+    if len(courses) < 3:
+        return of_images
+    return max(of_images, 2 * stdev(c.train - c.val for c in courses) / math.sqrt(len(courses)))

@@ -39,7 +39,7 @@ def draw_differences(path: Path, result: ComparisonResult) -> None:
     axes.plot([], [], color="black", linewidth=2.5, marker="o", label="over images")
     if over := _over(rows):
         axes.plot([], [], color="tab:blue", linewidth=1, marker="o", label=f"over {' or '.join(over)}")
-    runs = {run.name: Path(run.run).name for run in result.runs}
+    runs = {run.name: run.label or Path(run.run).name for run in result.runs}
     labels = [f"{row.b} - {row.a}\n{_short(runs[row.b])}" for row in rows]
     axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -117,7 +117,8 @@ def _runs(runs: list[ComparedRun]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for run in runs:
         cells = (str(run.trainings or "a person"), f"{run.pictures:,}", f"{run.accuracy:.2%}")
-        table.add_row(run.name, run.run, *cells)
+        label = f"{run.label}: " if run.label else ""
+        table.add_row(run.name, f"{label}{run.run}", *cells)
     return table
 
 

@@ -6,7 +6,8 @@ import shlex
 from pathlib import Path
 
 from svhncli.config.choices import CHOICES
-from svhncli.config.verbs import GROUPS, TrainConfig
+from svhncli.config.rules import to_dict
+from svhncli.config.verbs import GROUPS, TrainConfig, TrainingConfig
 from svhncli.config.words import overrides, word
 from svhncli.runs.reader import Run
 from svhncli.runs.results import FoldSummary, RunSummary
@@ -62,6 +63,17 @@ def train(run: Run, *changes: str) -> str:
         words = {key: text for key, text in words.items() if not f"{key}.".startswith(f"{group}.")}
         words[group] = change
     return _command("train", list(words.values()))
+
+
+def with_lr(config: TrainingConfig, lr: float) -> str:
+    """Train this config with another learning rate."""
+    names = [*GROUPS, *(name for name in TrainingConfig.__dataclass_fields__ if name not in GROUPS)]
+    words = overrides(to_dict(config), "train", [name for name in names if name != "lr"])
+    return _command("train", [*words, word("lr", float(f"{lr:.2g}"))])
+
+
+def compare(sweep: Path) -> str:
+    return f"svhn compare {_quoted(sweep)}"
 
 
 def on_same_data(run: Run, verb: str) -> str:

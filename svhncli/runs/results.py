@@ -199,8 +199,9 @@ class MeanScore:
 class RunSummary:
     """summary.json of a run of several folds or seeds.
 
-    estimates: over all folds, by the name of the score, such as `val_accuracy`. folds: without the fit on all
-    data, which counts in no mean.
+    estimates: over all folds, by the name of the score, such as `val_accuracy`. diagnosis: of all folds
+    together; None where an earlier version trained. folds: without the fit on all data, which counts in no
+    mean.
     """
 
     status: str
@@ -217,6 +218,7 @@ class RunSummary:
     seconds: float
     images_per_second: float
     run_dir: str
+    diagnosis: Diagnosis | None = optional()
     folds: list[FoldSummary]
 
 

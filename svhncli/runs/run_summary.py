@@ -20,6 +20,7 @@ from svhncli.runs.results import (
     Achieved,
     Bootstrap,
     BootstrapAccuracy,
+    Diagnosis,
     Estimate,
     FoldSummary,
     HeldOutAccuracy,
@@ -41,7 +42,9 @@ from svhncli.stats.intervals import Interval
 from svhncli.stats.metrics import added_metrics, is_percent
 
 
-def write_run_summary(run: RunDir, summaries: Sequence[FoldSummary], place: Path | None = None) -> RunSummary:
+def write_run_summary(
+    run: RunDir, summaries: Sequence[FoldSummary], diagnosis: Diagnosis | None, place: Path | None = None
+) -> RunSummary:
     """Write the summary of a run of several folds, and their held-out predictions in one file; the summary.
 
     Args:
@@ -72,6 +75,7 @@ def write_run_summary(run: RunDir, summaries: Sequence[FoldSummary], place: Path
         seconds=sum(fold.seconds for fold in summaries),
         images_per_second=float(np.median([fold.images_per_second for fold in folds])),
         run_dir=str(place or run.path),
+        diagnosis=diagnosis,
         folds=folds,
     )
     run.write_summary(summary)

@@ -28,7 +28,7 @@ from svhncli.engine.forward import evaluate
 from svhncli.engine.loop import Epoch, Tick, fit
 from svhncli.engine.state import Plan, State
 from svhncli.models.gates import count_open
-from svhncli.report.diagnosis import diagnose
+from svhncli.report.diagnosis import Course, diagnose
 from svhncli.report.figures.curves import draw_curves
 from svhncli.report.figures.dynamics import draw_film, jumps
 from svhncli.report.terminal import Show
@@ -112,7 +112,7 @@ def is_finished(summary: FoldSummary | RunSummary, config: TrainConfig) -> bool:
 def _meta(config: TrainConfig, data: DataSet, fold: Fold, plan: Plan) -> dict[str, Any]:
     """What a checkpoint holds besides its tensors."""
     return {
-        "config": rules.to_dict(config) | {"resume": None},
+        "config": rules.to_dict(config),
         "fold": fold.name,
         "fingerprint": data.fingerprint,
         "split": fold.digest,
@@ -277,6 +277,7 @@ def _finish(
     if len(plan.watch):
         _draw_film(run.path, plan, watched)
     seconds, images_per_second = run.speed()
+    course = Course.scored([row.val_loss for row in history], best, train_score, val_score)
     summary = FoldSummary(
         status="done",
         reason=reason,
@@ -291,7 +292,7 @@ def _finish(
         val=val_score,
         test=test_score,
         has_test=data.test is not None,
-        diagnosis=diagnose(history, best, train_score, val_score),
+        diagnosis=diagnose([course], rules.to_dict(config)),
         watch=jumps(watched) if len(plan.watch) else None,
         units=OpenUnits(*count_open(network)) if config.reg.l0 else None,
         parameters=sum(p.numel() for p in network.parameters()),

@@ -226,6 +226,37 @@ def test_config_dir_adds_choices(capsys: pytest.CaptureFixture[str], empty_folde
     assert OmegaConf.create(capsys.readouterr().out).model == CnnConfig(width=0.25).__dict__
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "word", "key"),
+    [
+        ("model/big.yaml", "name: cnn\nwidht: 2\n", "model=big", "model.widht"),
+        ("experiment/mine.yaml", "# @package _global_\nepoch: 3\n", "experiment=mine", "epoch"),
+        ("experiment/mine.yaml", "# @package _global_\nreg:\n  l3: 3\n", "experiment=mine", "reg.l3"),
+    ],
+)
+def test_an_unknown_key_names_its_file(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str], file: str, text: str, word: str, key: str
+) -> None:
+    path = Path("own", file)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    Path("own/model").mkdir(exist_ok=True)
+    Path("own/model/other.yaml").write_text("name: mlp\n")
+    for more in (["--cfg", "job"], [], ["-m", "lr=1e-3,1e-2"]):
+        assert cli.main(["train", "--config-dir", "own", word, *more]) == 2
+        assert f"unknown key '{key}' in '{path}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["out", "resume"])
+def test_a_config_file_cannot_name_the_run(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    Path("own/experiment").mkdir(parents=True)
+    Path("own/experiment/mine.yaml").write_text(f"# @package _global_\n{key}: x\n")
+    assert cli.main(["train", "--config-dir", "own", "experiment=mine"]) == 2
+    assert f"{key} stands in a config file" in capsys.readouterr().err
+
+
 def test_a_plugin_of_the_current_folder_composes_without_a_yaml(empty_folder: Path) -> None:
     (empty_folder / "mine.py").write_text(
         "from dataclasses import dataclass\nfrom svhncli.registry import register\n"
@@ -272,10 +303,9 @@ MISTAKES = {
     "train model=CNN": ("unknown model 'CNN'", "did you mean 'cnn'?"),
     "train model=resnet": ("unknown model 'resnet'", "did you mean 'resnet18'?"),
     "train reg.augment=strong": ("has the wrong type", "did you mean 'reg=strong'?"),
-    "train num_workers=4": ("unknown key 'num_workers'", "did you mean 'threads'?"),
     "frobnicate": ("unknown verb", "the verbs are: train, inspect, check"),
     "train --jsn": ("unknown flag --jsn", "did you mean --json?"),
-    "train --cfg jib": ("--cfg jib", "job or hydra or all"),
+    "train --cfg jib": ("--cfg takes job or hydra or all, not 'jib'", "such as --cfg job"),
     "train --json=1": ("--json takes no value", ""),
     "train --config-name x": ("not supported", "the verb is the config"),
     "train --experimental-rerun x": ("not supported", "--resume"),
@@ -318,6 +348,19 @@ MISTAKES = {
     "eval latest part=tset": ("did you mean 'test'?", ""),
     "train epochs=0 --cfg job": ("epochs=0: must be 1 or more", "the verb's --help"),
     "train device=mps --cfg job": ("device=mps: must be auto or cpu or cuda", "the verb's --help"),
+    "train device=cuda:1": ("did you mean 'cuda'? The variable CUDA_VISIBLE_DEVICES=1 chooses the GPU", ""),
+    "train device=gpu": ("did you mean 'cuda'?", ""),
+    "train wandb.project=x": ("unknown key 'wandb.project'", "metrics.csv, summary.json and report.html"),
+    "train amp=true": ("unknown key 'amp'", "precision=bf16"),
+    "train num_workers=4": ("unknown key 'num_workers'", "threads=N"),
+    "train imgsz=64": ("unknown key 'imgsz'", "did you mean 'data.size'?"),
+    "train gpu=0": ("unknown key 'gpu'", "device=cuda"),
+    "train my.yaml": ("'my.yaml' is not key=value", "--config-dir MINE experiment=my"),
+    "train --cfg my.yaml": (
+        "--cfg takes job or hydra or all, not 'my.yaml'",
+        "move it to MINE/experiment/",
+    ),
+    "train --config my.yaml": ("unknown flag --config", "--config-dir MINE experiment=my"),
     "train epochs=abc --cfg job": ("epochs=abc has the wrong type", "passes over"),
     "train epochs=0 --cfg hydra": ("epochs=0: must be 1 or more", "the verb's --help"),
     "train epochs=0 --cfg job --package optim": ("epochs=0: must be 1 or more", "the verb's --help"),

@@ -36,7 +36,7 @@ def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs: linear, mlp and wide (an mlp with a wider layer); three folds and three seeds of each
     of two configs; a sweep of three jobs, the second of which fails."""
     folder = tmp_path_factory.mktemp("made")
-    train(folder / "linear", "model=linear")
+    train(folder / "linear", "model=linear", "name=first")
     train(folder / "mlp", "model=mlp", "model.widths=[16]")
     train(folder / "wide", "model=mlp", "model.widths=[32]", "batch_size=32")
     for name, more in {"slow": ["lr=0.0001"], "fast": []}.items():

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import write_mat
 
 from svhncli.cli import main as cli
@@ -53,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         small = ["data.n_train=60", "data.n_test=20", "data.size=16"]
         assert cli.main(["render", "layout=folder", "part=train", "out=folder", *small]) == 0
         assert cli.main(["render", "layout=mchar", "out=mchar", *small]) == 0
-        base = [*SYNTH, *TINY, "model=cnn", "model.width=0.25", "report=false", "hydra.run.dir=base"]
+        base = [*SYNTH, *TINY, "model=cnn", "model.width=0.25", "report=false", "out=base", "name=base"]
         assert cli.main(["train", *base]) == 0
         yield folder
 
@@ -95,7 +96,7 @@ def test_the_commands_of_a_run_work(
 ) -> None:
     run = f"{kind} {'run' if full else 'composed'}"
     capsys.readouterr()
-    assert cli.main(["train", *KINDS[kind], f"hydra.run.dir={run}", "--json"]) == 0
+    assert cli.main(["train", *KINDS[kind], f"out={run}", "--json"]) == 0
     commands = json.loads(capsys.readouterr().out)["next"]
     assert len(commands) > 1
     run_all([*commands, *of_page(Path(run, "report.html"))], full, capsys)
@@ -111,5 +112,19 @@ def test_the_commands_of_an_ensemble_and_of_a_sweep_work(
         capsys.readouterr()
         assert cli.main(["ensemble", name, f"out={name}-joined", "--json"]) == 0
         commands += json.loads(capsys.readouterr().out)["next"]
-    assert cli.main(["train", "-m", *SYNTH, *TINY, "lr=0.01,0.001", "hydra.sweep.dir=sweep"]) == 0
-    run_all([*commands, *of_page(Path("sweep/report.html"))], False, capsys)
+    capsys.readouterr()
+    assert cli.main(["train", "-m", *SYNTH, *TINY, "lr=0.01,0.001", "out=sweep"]) == 0
+    printed = re.findall(r"svhn compare .*", capsys.readouterr().out)
+    assert printed == ["svhn compare sweep"]
+    run_all([*commands, *printed, *of_page(Path("sweep/report.html"))], False, capsys)
+
+
+def test_lr_find_prints_the_training_with_its_lr(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["data=folder", "data.root=folder", "model=linear", "batch_size=16", "threads=1", "grey=true"]
+    assert cli.main(["lr-find", *own, "steps=40", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert cli.main([*shlex.split(result["next"])[1:], "--cfg", "job"]) == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["lr"] == pytest.approx(result["lr"], rel=0.05)
+    assert (config["data"]["root"], config["grey"], config["out"]) == (str(place / "folder"), True, None)
+    assert result["configured"] == 3e-4

@@ -52,7 +52,7 @@ def fold_result(name: str, fold: str, seed: int, accuracy: float) -> FoldSummary
 
 def summarized(folder: Path, folds: list[FoldSummary]) -> dict[str, Any]:
     """The JSON of the summary, which is also what its file holds."""
-    summary = to_plain(write_run_summary(RunDir(folder), folds))
+    summary = to_plain(write_run_summary(RunDir(folder), folds, None))
     assert read_json(folder / "summary.json") == summary
     assert to_plain(RunDir(folder).summary()) == summary
     return summary

@@ -59,6 +59,7 @@ class Side:
     trainings: Sequence[Training]
     config: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    label: str | None = None
 
     @cached_property
     def rows(self) -> PredictionRows:
@@ -168,7 +169,9 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
     config, environment = _config(run.config), _environment(run.env)
     if ensemble:  # its config is that of its first member
         config, environment = config | {"ensemble": f"{ensemble.how} of {len(ensemble.members)}"}, {}
-    return Side(folder, name, marks.pop(), parts.pop(), trainings, config, environment)
+    return Side(
+        folder, name, marks.pop(), parts.pop(), trainings, config, environment, run.config.get("name")
+    )
 
 
 def _training(seed: int | None, split: Fold | None, rows: PredictionRows) -> Training:

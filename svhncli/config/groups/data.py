@@ -9,7 +9,7 @@ from svhncli.config.declare import choice
 from svhncli.config.rules import key
 
 MISTYPED = "check the path"
-NO_CONTEST_FILES = (
+NO_CONTEST = (
     "set data.root to the folder of mchar_train.json and mchar_train/; "
     "to render a practice set in this layout: svhn render layout=mchar out=data/mchar"
 )
@@ -156,7 +156,7 @@ class McharConfig(FilesConfig):
     """The Tianchi street-character contest: mchar_train/, mchar_train.json, mchar_val/, mchar_val.json."""
 
     name: str = key("mchar", "the data source")
-    root: str = key("data/mchar", "folder of the contest's files", path=True, needed=NO_CONTEST_FILES)
+    root: str = key("data/mchar", "folder of the contest's files", path=True, needed=NO_CONTEST)
 
 
 @choice("data", builds="svhncli.data.sources.folder:load")

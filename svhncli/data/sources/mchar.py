@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from svhncli.config.groups.data import NO_CONTEST_FILES
 from svhncli.core.errors import DataError
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats import mchar_json
@@ -40,7 +39,7 @@ def _part(root: Path, name: str) -> PhotographPart:
     if not file.is_file():
         raise DataError(
             f"there is no file '{os.path.abspath(file)}'",
-            NO_CONTEST_FILES,
+            "data.root is the folder of the contest's files: mchar_train.json, mchar_train/, …",
         )
     if not folder.is_dir():
         raise DataError(

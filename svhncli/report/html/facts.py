@@ -14,7 +14,7 @@ from svhncli.core.errors import NotFiniteError
 from svhncli.core.labels import as_text
 from svhncli.core.text import bounds, count_range, duration, ordinal, percent
 from svhncli.report import next_commands
-from svhncli.report.diagnosis import turns
+from svhncli.report.diagnosis import diagnose_together, turns
 from svhncli.report.run_table import bootstrap_accuracies, counted, made_of
 from svhncli.runs.reader import Run
 from svhncli.runs.results import BestEpoch, Diagnosis, EpochRow, Failure, FoldSummary, RunSummary
@@ -33,9 +33,15 @@ class Tile:
 
 
 def title(run: Run) -> str:
-    """Such as `cnn on synth, 3 folds of kfold`."""
+    """Such as `cnn on synth, 3 folds of kfold`, after the run's label where it has one."""
     if not run.config:
         return "A run that did not start"
+    if name := run.config.get("name"):
+        return f"{name}: {title_of_parts(run)}"
+    return title_of_parts(run)
+
+
+def title_of_parts(run: Run) -> str:
     model, data, split = (run.config[group]["name"] for group in ("model", "data", "split"))
     if run.folds:
         count = len(run.folds) if outcome(run) == "done" else f"the first {len(run.folds)}"
@@ -185,21 +191,12 @@ def interval(ends: Interval | None, level: bool = True) -> str:
     return f"{text} at {ends.level:.0%}" if level else text
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The diagnosis of a run or of the fold `name`."""
-
-    name: str
-    diagnosis: Diagnosis
-
-
-def verdicts(run: Run) -> list[Verdict]:
-    """The diagnosis of the run, or of each of its folds."""
-    if isinstance(run.summary, RunSummary):
-        summaries = run.summary.folds
-    else:
-        summaries = [part.summary for part in run.folds or [run] if isinstance(part.summary, FoldSummary)]
-    return [Verdict(summary.name, summary.diagnosis) for summary in summaries]
+def diagnosis(run: Run) -> Diagnosis | None:
+    """That of the run, or of all its folds together; None where there is none yet."""
+    if isinstance(run.summary, (FoldSummary, RunSummary)) and run.summary.diagnosis is not None:
+        return run.summary.diagnosis
+    done = [part.summary for part in run.folds if isinstance(part.summary, FoldSummary)]
+    return diagnose_together(run.path, done, run.config) if done and run.config else None
 
 
 def hint(run: Run) -> str:
@@ -208,15 +205,17 @@ def hint(run: Run) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def turns_of(run: Run) -> list[tuple[str, str | None]]:
-    """What to try for the folds' most frequent verdict: words, and the whole command if one can be given."""
-    names = [verdict.diagnosis.verdict for verdict in verdicts(run)]
+def turns_of(run: Run) -> list[tuple[str, str]]:
+    """What to try after the verdict: words, and the whole command if one can be given."""
+    judged = diagnosis(run)
+    verdict = judged.verdict if judged else ""
     if isinstance(run.summary, Failure) and run.summary.exit_code == NotFiniteError.exit_code:
-        names = ["diverged"]
-    if not names or not run.config:
+        verdict = "diverged"
+    if not verdict or not run.config:
         return []
-    verdict = Counter(names).most_common(1)[0][0]
-    return [(text, word and next_commands.train(run, word)) for text, word in turns(verdict, run.config)]
+    stopped = any(part.history and len(part.history) < run.config["epochs"] for part in run.folds or [run])
+    tried = turns(verdict, run.config, stopped=stopped)
+    return [(text, word and next_commands.train(run, word)) for text, word in tried]
 
 
 @dataclass(frozen=True)
