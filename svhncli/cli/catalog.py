@@ -15,6 +15,7 @@ from typing import Any
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.declare import summary
+from svhncli.config.presets import conf_dir
 from svhncli.config.verbs import VERBS
 
 BUNDLES = {
@@ -40,12 +41,6 @@ class Key:
         """Type and range in words."""
         kind = rules.kind_text(self.hint, self.rule["choices"])
         return ", ".join(filter(None, (kind, rules.range_text(self.rule))))
-
-
-def conf_dir() -> Path:
-    """The shipped configs: beside the package in a wheel, one folder up in a checkout."""
-    here = Path(__file__).resolve().parents[1]
-    return next(path for path in (here / "conf", here.parent / "conf") if (path / "train.yaml").is_file())
 
 
 def is_trainer(verb: str) -> bool:

@@ -30,6 +30,7 @@ from svhncli.cli import catalog, suggest
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.loading import from_dict
+from svhncli.config.presets import conf_dir
 from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
 from svhncli.core.files import matches
@@ -88,7 +89,7 @@ def register() -> None:
     store = partial(ConfigStore.instance().store, **replace)
     for group, kinds in CHOICES.items():
         for name, kind in kinds.items():
-            if group != "reg" and not (catalog.conf_dir() / group / f"{name}.yaml").is_file():
+            if group != "reg" and not (conf_dir() / group / f"{name}.yaml").is_file():
                 store(group=group, name=name, node=kind)
 
 
@@ -101,7 +102,7 @@ def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -
     register()
     with _process_state([f"svhn {verb}", *words]):
         try:
-            hydra.main(config_path=str(catalog.conf_dir()), config_name=verb, **VERSION_BASE)(task)()
+            hydra.main(config_path=str(conf_dir()), config_name=verb, **VERSION_BASE)(task)()
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise suggest.composition(error, verb) from error
 

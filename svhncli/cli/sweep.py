@@ -26,7 +26,8 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from svhncli.cli import catalog, hydra_app
+from svhncli.cli import hydra_app
+from svhncli.config.presets import conf_dir
 from svhncli.config.words import quote
 from svhncli.core import files
 from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
@@ -36,6 +37,7 @@ from svhncli.runs.results import failure
 from svhncli.runs.run_dir import RunDir
 from svhncli.runs.sweeps import (
     TABLE,
+    TIES,
     SweepJob,
     SweepSummary,
     ranked,
@@ -274,7 +276,7 @@ def expand(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     Raises:
         UsageError: a kind of sweep that cannot be listed, such as interval().
     """
-    with initialize_config_dir(str(catalog.conf_dir()), **hydra_app.VERSION_BASE):
+    with initialize_config_dir(str(conf_dir()), **hydra_app.VERSION_BASE):
         overrides = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(
             list(words)
         )
@@ -323,7 +325,7 @@ def _table(jobs: Sequence[SweepJob]) -> Table:
     rows = [to_plain(job) for job in jobs]
     columns = [name for name in rows[0] if name not in HIDDEN and any(row[name] is not None for row in rows)]
     count = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
-    title = f"{count}, best {jobs[0].metric or 'score'} first"
+    title = f"{count}, best {jobs[0].metric or 'score'} first, {TIES}"
     table = Table(title=title, title_justify="left", box=None)
     for name in columns:
         table.add_column(HEADS.get(name, name), justify="right", no_wrap=True)

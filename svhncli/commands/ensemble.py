@@ -139,7 +139,7 @@ def _scored(config: EnsembleConfig, networks: list[Trained], joined: Trained, sh
 def _on(
     part: str, data: DataSet, networks: list[Trained], joined: Trained, device: str, show: Show
 ) -> Scored:
-    machine = trained.machine(device, joined.config)
+    machine = trained.machine(device, "auto", joined.config)
     digits, indices = part_of(part, data, joined, own_data=True)
     batches, labels = Batches(digits, indices, machine.device), digits.labels[indices]
     scores, right = [], []

@@ -44,14 +44,16 @@ class Evaluation:
 class EvalResult:
     """What `svhn eval` measured, under the name of the part.
 
-    tta: views of each image. scores: those of each fold, if there are several; their mean is under the name
-    of the part. report: the folder of the report; for several folds, a pattern of their folders.
+    tta: views of each image. precision: fp32 or bf16. scores: those of each fold, if there are several; their
+    mean is under the name of the part. report: the folder of the report; for several folds, a pattern of
+    their folders.
     """
 
     run: str
     checkpoint: str
     data: str
     tta: int
+    precision: str
     train: Evaluation | MeanScore | None = optional()
     val: Evaluation | MeanScore | None = optional()
     test: Evaluation | MeanScore | None = optional()
@@ -85,7 +87,7 @@ def run(config: EvalConfig) -> EvalResult:
             first.preprocess.framing,
             test_only=config.part == "test",
         )
-    machine = trained.machine(config.device, first.config)
+    machine = trained.machine(config.device, config.precision, first.config)
     fits = [_fit(fold, _validated_on(config.part, data, fold, own_data)) for fold in folds]
     several = len(folds) > 1
     evaluations = [
@@ -97,6 +99,7 @@ def run(config: EvalConfig) -> EvalResult:
         checkpoint=str(first.path),
         data=data.name,
         tta=config.tta,
+        precision=machine.precision,
         scores=evaluations if several else None,
         report=str(_folder(config, data, beside.parent / "*", "*")) if several else scored.scorecard.report,
         **{config.part: _mean(evaluations) if several else scored},
@@ -133,6 +136,8 @@ def table(result: EvalResult) -> Iterator[RenderableType]:
         rows = [*score_rows(part, scored.score), ("calibration", _calibration(scored.scorecard.calibration))]
     else:
         rows = [(f"{part} ({scored.n:,} images)", loss_text(scored.accuracy, scored.loss))]
+    if result.precision != "fp32":
+        rows.append(("computed in", f"{result.precision}; svhn predict and export compute in fp32"))
     if result.tta > 1:
         rows.append(("views", f"{result.tta} of each image, their probabilities averaged"))
     yield facts(rows)

@@ -11,6 +11,7 @@ from svhncli import registry
 from svhncli.analysis.inspect.findings import look
 from svhncli.analysis.inspect.inspected import InspectedParts, Limits, describe_part, parts_of
 from svhncli.analysis.inspect.inspection_files import (
+    EXCLUDE,
     LABEL_FILES,
     files_of,
     label_inspection,
@@ -22,14 +23,17 @@ from svhncli.config.groups.data import FilesConfig
 from svhncli.config.groups.split import BootstrapConfig, HoldoutConfig, KfoldConfig, OfficialConfig
 from svhncli.config.loading import from_dict
 from svhncli.config.verbs import InspectConfig, TrainConfig
+from svhncli.config.words import word as keyed
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place
 from svhncli.data.dataset import DataSet
+from svhncli.report import next_commands
 from svhncli.report.findings_table import finding_tables
 from svhncli.report.inspection import DataInspection, LabelInspection
-from svhncli.report.terminal import Show, facts, width
+from svhncli.report.terminal import Show, facts, next_steps, width
 from svhncli.runs.locate import run_folder
 from svhncli.runs.predictions import COLLECTED, read_collected
+from svhncli.runs.reader import Run
 from svhncli.runs.results import RunSummary
 from svhncli.runs.run_dir import RunDir
 from svhncli.stats.confident_learning import find_label_errors
@@ -56,6 +60,8 @@ def table(result: Inspection) -> Iterator[RenderableType]:
     """Parts and findings, the worst first; where the files are."""
     yield from finding_tables(result, width())
     yield facts([("written", result.out or "")])
+    if isinstance(result, LabelInspection):
+        yield from next_steps(result.next or [])
 
 
 def _of_data(config: InspectConfig) -> DataInspection:
@@ -76,6 +82,7 @@ def _of_data(config: InspectConfig) -> DataInspection:
         rendered=0 if data.extra_train is None else len(data.extra_train),
         findings=summaries(findings),
         drift=drift,
+        excluded=len(data.excluded),
     )
     with new_folder(out, files_of(findings)) as folder:
         write_findings(folder, inspection, parts, findings)
@@ -111,7 +118,9 @@ def _of_run(config: InspectConfig, word: str) -> LabelInspection:
     inspection = label_inspection(data, record.path, out, config.seed, len(rows), verdict)
     with new_folder(out, LABEL_FILES) as folder:
         write_label_errors(folder, inspection, data.train, rows, probabilities, verdict, data.excluded)
-    return replace(inspection, out=str(out))
+    without = keyed("data.exclude", str(out / EXCLUDE))
+    commands = [next_commands.train(Run.of(record.path), without)] if inspection.findings[0].count else []
+    return replace(inspection, out=str(out), next=commands)
 
 
 def _no_predictions(record: RunDir, saved: TrainConfig) -> UsageError:

@@ -36,7 +36,8 @@ RESULT, PLOT = "result.json", "learning_curve.png"
 AHEAD = (2, 10)
 """How many times the available images the curve is extrapolated to."""
 HELPS = 0.1
-"""More data helps if twice as many images would remove at least this share of the error."""
+"""More data helps if twice as many images would remove at least this share of the error, and hardly helps if
+they would not; where the interval of the error has both, nobody can tell."""
 UNDERFITS = 0.5
 """The model underfits if the training error is at least this share of the validation error."""
 
@@ -76,6 +77,8 @@ def run(config: LearningCurveConfig) -> LearningCurve:
             f"data     {data.name}: {len(fold.train):,} training images, {len(fold.val):,} validation; "
             f"{len(todo)} jobs, {at_once} at once"
         )
+        counts = {job.fold.name: f"{len(job.fold.train):,}" for job in todo}
+        show.say(f"sizes    of the {len(fold.train):,} training images: {', '.join(counts.values())}")
         again = "the same command"
         summaries = jobs.train(todo, at_once, machine, data, record, show, again)
         result = _curve(fractions, summaries, config.seed, len(fold.val), record.path)
@@ -176,13 +179,19 @@ def _size(fraction: float, summaries: Sequence[FoldSummary]) -> CurveSize:
 def _says(last: CurveSize, ahead: Sequence[ExpectedError], before: float | None) -> list[str]:
     """Would more data help, or a larger model?"""
     now, twice = ahead[0], ahead[1]
-    gain = 1 - twice.error / now.error
-    data_helps = gain >= HELPS
+    enough = (1 - HELPS) * now.error
+    data_helps = None if twice.low <= enough < twice.high else twice.high <= enough
     underfits = last.train_error >= UNDERFITS * last.error
+    verdict = {
+        True: "more data would help.",
+        False: "more data would hardly help.",
+        None: "these measurements cannot tell whether more data would help; more draws of each size "
+        "(repeats=...), or more validation images, narrow the interval.",
+    }
     says = [
-        f"With twice as many images ({twice.n:,}) the error would be about {percent(twice.error)} "
-        f"{bounds(twice.low, twice.high)} instead of {percent(now.error)}: more data "
-        f"would {'help' if data_helps else 'hardly help'}."
+        f"With twice as many images ({twice.n:,} instead of {now.n:,}) the error would be about "
+        f"{percent(twice.error)} {bounds(twice.low, twice.high)} instead of {percent(now.error)}: "
+        f"{verdict[data_helps]}"
     ]
     train_error = percent(last.train_error)
     if underfits:
@@ -190,8 +199,10 @@ def _says(last: CurveSize, ahead: Sequence[ExpectedError], before: float | None)
             f"The training error is {train_error}: a larger model, longer training or less regularization "
             "would help."
         )
-    elif data_helps:
-        says.append(f"The training error is {train_error}: the model lacks data, not capacity.")
+    elif data_helps or data_helps is None:
+        data = "" if data_helps is None else "data, "
+        lacks = f"the model lacks {data}not capacity" if data else "the model does not lack capacity"
+        says.append(f"The training error is {train_error}: {lacks}.")
     else:
         says.append(
             f"The training error is {train_error}: more regularization or augmentation would help, "

@@ -20,6 +20,7 @@ from svhncli.core.labels import decode
 from svhncli.core.plain import inlined
 from svhncli.data import inputs
 from svhncli.data.framing import Framing
+from svhncli.engine.device import Machine
 from svhncli.evaluation import submission, trained
 from svhncli.evaluation.trained import Trained
 from svhncli.report.terminal import Show, facts
@@ -47,6 +48,7 @@ class Predictions:
     """What `svhn predict` wrote, and how fast.
 
     checkpoints: whose probabilities were averaged. out: None for standard output. tta: views of each image.
+    precision: fp32 or bf16.
     broken: names of the images that cannot be decoded. without_digits: images whose most likely classes are
     all blank, for which the most likely number with a digit was written.
     """
@@ -56,6 +58,7 @@ class Predictions:
     out: str | None
     format: str
     tta: int
+    precision: str
     counts: Counts = inlined()
     seconds: float
     images_per_second: float
@@ -81,7 +84,8 @@ def run(config: PredictConfig) -> Predictions:
 
     started = time.monotonic()
     images = inputs.stored(files, framing)
-    named = _predicted(config, folds, images, len(files), counts, show)
+    machine = trained.machine(config.device, config.precision, folds[0].config)
+    named = _predicted(config, folds, machine, images, len(files), counts, show)
     columns, rows = _submission(named, counts) if config.format == "tianchi" else _rows(named, folds[0])
     # rows that are printed on the terminal show the progress themselves
     bars = contextlib.nullcontext() if out is None and sys.stdout.isatty() else show.bars()
@@ -102,6 +106,7 @@ def run(config: PredictConfig) -> Predictions:
         out=config.out,
         format=config.format,
         tta=config.tta,
+        precision=machine.precision,
         counts=counts,
         seconds=seconds,
         images_per_second=counts.read / seconds,
@@ -140,13 +145,13 @@ def _framing(config: PredictConfig, trained_on: Framing) -> Framing:
 def _predicted(
     config: PredictConfig,
     folds: list[Trained],
+    machine: Machine,
     images: Iterator[inputs.NamedImage],
     total: int,
     counts: Counts,
     show: Show,
 ) -> Iterator[Named]:
     """The mean probabilities of every image, batch by batch; an image that cannot be decoded is warned of."""
-    machine = trained.machine(config.device, folds[0].config)
     while batch := list(itertools.islice(images, config.batch)):
         decoded = [image for _, image in batch if isinstance(image, np.ndarray)]
         if decoded:

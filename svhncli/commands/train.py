@@ -15,9 +15,9 @@ from rich.console import RenderableType
 from svhncli import registry
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
-from svhncli.config.groups.model import NetworkConfig
 from svhncli.config.loading import FREE, from_dict
 from svhncli.config.verbs import TrainConfig
+from svhncli.config.words import differing
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.core.plain import to_plain
@@ -275,6 +275,8 @@ def _header(
         show.say(f"mix      {share} of each batch is rendered; validation and test are real images only")
     if data.fresh is not None:
         show.say("fresh    every epoch after the first trains on newly rendered images")
+    if data.excluded:
+        show.say(f"exclude  {len(data.excluded):,} images are left out by {config.data.exclude}")
     show.say(f"classes  {class_balance(part.class_counts())}")
     if part.labels.shape[1] > 1:
         lengths = enumerate(part.length_counts(), start=1)
@@ -285,12 +287,9 @@ def _header(
     if len(folds) > 1:
         beside = ", and one fit on all the data" if folds[-1].name == ALL else ""
         show.say(f"split    {config.split.name}: {len(folds) - bool(beside)} folds{beside}")
-    network = config.model.name
-    if isinstance(config.model, NetworkConfig) and config.model.stn:
-        network += " behind a spatial transformer"
-    show.say(
-        f"model    {network}; {config.optim.name} lr {config.lr:g}, {config.schedule.name}; "
-        f"reg {config.reg.name}"
+    show.tell(
+        f"model    {_choice('model', config)}; {_choice('optim', config)}, lr {config.lr:g}, "
+        f"{_choice('schedule', config)}; reg {_choice('reg', config)}"
     )
     show.say(
         f"machine  {machine.device.type}, {machine.precision}, "
@@ -301,6 +300,16 @@ def _header(
     for flip in ("hflip", "vflip"):
         if getattr(config.reg.augment, flip):
             show.warn(f"reg.augment.{flip}=true: a mirrored digit is a different digit or none")
+
+
+def _choice(group: str, config: TrainConfig) -> str:
+    """What is chosen, with what differs from its defaults: `none + cutmix 1, policy randaugment`."""
+    name, changed = differing(group, rules.to_dict(getattr(config, group)))
+    parts = []
+    for key, value in changed.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        parts.append(key.rpartition(".")[2] + ("" if value is True else f" {text}"))
+    return f"{name} + {', '.join(parts)}" if parts else name
 
 
 def _say_diagnosis(diagnosis: Diagnosis, show: Show) -> None:

@@ -48,6 +48,10 @@ def _device() -> Any:
     return key("auto", "where to compute", choices=("auto", "cpu", "cuda"), elsewhere=elsewhere)
 
 
+def _precision(default: str, auto: str) -> Any:
+    return key(default, f"number format; auto: {auto}", choices=("auto", "fp32", "bf16"))
+
+
 def _tta() -> Any:
     meaning = "test-time augmentation: average over this many views of each image; 1 is the image alone"
     return key(1, meaning, low=1, high=13)
@@ -70,9 +74,7 @@ class TrainingConfig:
     lr: float = key(UNSET, "learning rate; each optimizer has its own default", above=0)
     seed: int = key(0, "random seed of the split, the initial weights, the order and the augmentation", low=0)
     device: str = _device()
-    precision: str = key(
-        "auto", "number format; auto: bf16 where the machine gains from it", choices=("auto", "fp32", "bf16")
-    )
+    precision: str = _precision("auto", "bf16 where the machine gains from it")
     threads: int = key(0, "CPU threads; 0 uses all. Another number gives different bits", low=0)
     grey: bool = key(False, "train on gray images: one channel instead of three")
     init_from: str | None = key(None, "start from the weights of this run or file (fine-tuning)")
@@ -233,6 +235,7 @@ class EvalConfig:
     tta: int = _tta()
     out: str | None = key(None, "folder for the report; null is RUN/eval/DATA-PART")
     device: str = _device()
+    precision: str = _precision("auto", "as in training, where that was on the same device")
     cache: str | None = _cache()
     plugins: list[str] = _plugins()
     data: Any = key(None, "another data source; null is the run's own")
@@ -325,6 +328,7 @@ class PredictConfig:
     tta: int = _tta()
     batch: int = key(256, "images per batch", low=1)
     device: str = _device()
+    precision: str = _precision("fp32", "as in training, where that was on the same device")
     plugins: list[str] = _plugins()
 
     def refuse_conflicts(self) -> None:

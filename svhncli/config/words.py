@@ -9,7 +9,7 @@ from typing import Any
 
 from svhncli.config.choices import CHOICES
 from svhncli.config.declare import ROOT_VALUES
-from svhncli.config.groups.reg import RegConfig
+from svhncli.config.presets import preset
 from svhncli.config.rules import flat, to_dict
 from svhncli.config.verbs import VERBS
 
@@ -63,16 +63,26 @@ def overrides(config: Mapping[str, Any], verb: str, names: Collection[str]) -> l
 
 def _group(group: str, values: Mapping[str, Any], default: str | None) -> list[str]:
     """A choice, and its keys that differ from what the choice has."""
-    # the presets of reg are files; the one of them whose values are those of the dataclass is `none`
-    choice = "none" if group == "reg" else values["name"]
-    kind = RegConfig if group == "reg" else CHOICES[group].get(choice)
-    own = flat(to_dict(kind())) if kind else {}
+    choice, changed = differing(group, values)
     words = [] if choice == default else [word(group, choice)]
-    return words + [
-        word(f"{group}.{key}", value)
-        for key, value in flat(values).items()
-        if key != "name" and (key not in own or own[key] != value)
-    ]
+    return words + [word(f"{group}.{key}", value) for key, value in changed.items()]
+
+
+def differing(group: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The choice of a group, and its keys that have other values than the choice alone gives them.
+
+    values: the group's, nested. A preset of reg that is not shipped counts as `none` with changes.
+    """
+    choice = values["name"]
+    if group == "reg":
+        choice = choice if preset(choice) else "none"
+        own = preset(choice) or {}
+    else:
+        kind = CHOICES[group].get(choice)
+        own = flat(to_dict(kind())) if kind else {}
+    changed = {key: value for key, value in flat(values).items() if key not in own or own[key] != value}
+    changed.pop("name", None)
+    return choice, changed
 
 
 def _root_default(name: str, default: Any, config: Mapping[str, Any]) -> Any:

@@ -102,13 +102,15 @@ def probabilities(folds: Sequence[Trained], images: np.ndarray, machine: Machine
     return torch.stack(outputs).mean(0).cpu().numpy()
 
 
-def machine(where: str, config: TrainConfig) -> Machine:
-    """Where a trained network computes: in the precision of its training, where that was on the same device.
+def machine(where: str, precision: str, config: TrainConfig) -> Machine:
+    """Where a trained network computes; precision "auto" is that of its training, on the same device.
 
     Raises:
         UsageError: cuda was asked for and there is none.
     """
     here = device.resolve(where, "auto", 0).device.type
-    chosen = device.resolve(where, config.precision if config.device in ("auto", here) else "auto", 0)
+    if precision == "auto" and config.device in ("auto", here):
+        precision = config.precision
+    chosen = device.resolve(where, precision, 0)
     device.prepare(chosen)
     return chosen

@@ -28,6 +28,8 @@ def _blocks(inspection: DataInspection | LabelInspection, width: int) -> Iterato
         yield _drift(differ)
     if isinstance(inspection, LabelInspection):
         yield Text(textwrap.fill(_judged(inspection), width - 1))
+    if inspection.excluded:
+        yield Text(f"{inspection.excluded:,} images are left out by data.exclude")
     yield _findings(inspection.findings)
     if fixes := [f"{finding.title}: {finding.fix}" for finding in inspection.findings if finding.fix]:
         lines = (line for fix in fixes for line in textwrap.wrap(fix, width - 1, subsequent_indent="  "))
@@ -38,9 +40,11 @@ def _judged(inspection: LabelInspection) -> str:
     """How many labels were judged, and how many are about wrong."""
     text = (
         f"{inspection.judged:,} of {inspection.of:,} labels judged by networks that did not train on them, "
-        f"whose predictions agree with {inspection.read_as_labelled:.1%} of them; an estimated "
-        f"{inspection.estimated_errors:,.0f} are wrong"
+        f"whose predictions agree with {inspection.read_as_labelled:.1%} of them"
     )
+    if inspection.estimated_errors is None:
+        return text
+    text += f"; an estimated {inspection.estimated_errors:,.0f} are wrong"
     return text if inspection.positions == 1 else f"{text} (each of {inspection.positions} positions counts)"
 
 

@@ -56,7 +56,8 @@ class DriftTest:
 class DataInspection:
     """What was found in a data set and its split.
 
-    rendered: how many rendered images train beside the training part.
+    rendered: how many rendered images train beside the training part. excluded: how many images
+    `data.exclude` leaves out.
     """
 
     data: str
@@ -67,6 +68,7 @@ class DataInspection:
     rendered: int
     findings: list[FindingSummary]
     drift: list[DriftTest]
+    excluded: int
     out: str | None = optional()
 
 
@@ -76,7 +78,7 @@ class LabelInspection:
 
     judged, of: how many images have a prediction of a network that did not train on them, of how many.
     read_as_labelled: the share of these predictions that are the label. estimated_errors: of labels, each
-    position by itself.
+    position by itself; None where the predictions are too poor to judge labels. next: commands to go on with.
     """
 
     data: str
@@ -87,7 +89,9 @@ class LabelInspection:
     of: int
     read_as_labelled: float
     positions: int
-    estimated_errors: float
+    estimated_errors: float | None
     findings: list[FindingSummary]
     drift: list[DriftTest]
+    excluded: int
     out: str | None = optional()
+    next: list[str] | None = optional()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -89,13 +90,18 @@ def sweep_job(number: int, folder: Path, swept: Mapping[str, str]) -> SweepJob:
     )
 
 
-def ranked(jobs: Iterable[SweepJob]) -> list[SweepJob]:
-    """Best first within each metric; jobs without a score come last, in their order."""
+TIES = "ties by val loss, then by job"
+"""How jobs with the same score are ordered: equal accuracies are common on few images."""
 
-    def place(job: SweepJob) -> tuple[bool, str, float]:
+
+def ranked(jobs: Iterable[SweepJob]) -> list[SweepJob]:
+    """Best first within each metric; jobs without a score come last, in their order. See `TIES`."""
+
+    def place(job: SweepJob) -> tuple[bool, str, float, float, int]:
         if not job.is_done or job.score is None or job.metric is None:
-            return True, "", job.job
-        return False, job.metric, rank(job.metric, job.score)
+            return True, "", 0, 0, job.job
+        loss = math.inf if job.val_loss is None else job.val_loss
+        return False, job.metric, rank(job.metric, job.score), loss, job.job
 
     return sorted(jobs, key=place)
 

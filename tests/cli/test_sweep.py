@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from svhncli.cli import main as cli
 from svhncli.cli import sweep
+from svhncli.cli.sweep import _table
 from svhncli.core import files
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.runs import locate
@@ -102,6 +104,14 @@ def test_the_highest_accuracy_and_the_lowest_loss_come_first() -> None:
     assert [job.job for job in ranked(accuracies)] == [3, 1, 2]
     losses = [row(1, "unfinished"), row(2, "done", "val_loss", 0.5), row(3, "done", "val_loss", 0.1)]
     assert [job.job for job in ranked(losses)] == [3, 2, 1]
+
+
+def test_jobs_with_the_same_score_are_ranked_by_their_loss_then_by_order() -> None:
+    jobs = [row(number, "done", "val_accuracy", 0.9) for number in (4, 3, 2, 1)]
+    jobs[0] = replace(jobs[0], val_loss=0.2)
+    jobs[1] = replace(jobs[1], val_loss=0.1)
+    assert [job.job for job in ranked(jobs)] == [3, 4, 1, 2]
+    assert _table(jobs).title == "4 jobs, best val_accuracy first, ties by val loss, then by job"
 
 
 # ----------------------------------------------------------------------------- whole sweeps

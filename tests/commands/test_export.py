@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import importlib
 import importlib.util
@@ -28,6 +29,7 @@ from svhncli.engine import device
 from svhncli.engine.preprocess import Preprocess
 from svhncli.evaluation import onnx_file, trained
 from svhncli.runs import checkpoint
+from svhncli.runs.predictions import read_predictions
 
 if missing := [name for name in onnx_file.PACKAGES if importlib.util.find_spec(name) is None]:
     pytest.skip(f"the extra svhncli[export] is not installed: {', '.join(missing)}", allow_module_level=True)
@@ -113,6 +115,30 @@ def test_onnx_predicts_every_image_of_the_test_part_as_pytorch_does(train: Calla
     for count in (1, 3, 256):
         resized = np.resize(images, (count, *images.shape[1:]))
         assert onnx_file.probabilities(run / "export" / "model.onnx", resized).shape == (count, 1, 10)
+
+
+@pytest.mark.parametrize("trained_in", ["fp32", "bf16"])
+def test_predict_eval_and_onnx_give_the_same_probabilities(
+    train: Callable[..., Path], capsys: pytest.CaptureFixture[str], trained_in: str
+) -> None:
+    run = train("model=cnn", "model.width=0.25", "lr=0.01", f"precision={trained_in}", "report=false")
+    assert cli.main(["eval", str(run), "precision=fp32", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["precision"] == "fp32"
+    assert cli.main(["eval", str(run), "out=as-trained", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["precision"] == trained_in
+    assert cli.main(["predict", str(run), "d/test_32x32.mat", "out=p.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["precision"] == "fp32"
+    assert cli.main(["export", str(run)]) == 0
+    data = registry.data(trained.load(run / "best.pt").config.data, None, None, lambda *_: None)
+    assert data.test is not None
+    by_onnx = onnx_file.probabilities(run / "export" / "model.onnx", np.array(data.test.images))[:, 0]
+    by_eval, _ = read_predictions(run / "eval" / "svhn-test" / "predictions.csv", 1, 10)
+    with Path("p.csv").open(newline="") as file:
+        confidence = [float(row["confidence"]) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(by_eval[:, 0], by_onnx, atol=1e-5)
+    np.testing.assert_allclose(confidence, by_onnx.max(1), atol=1e-5)
+    as_trained, _ = read_predictions(Path("as-trained/predictions.csv"), 1, 10)
+    assert (np.abs(as_trained - by_eval).max() > 1e-5) == (trained_in == "bf16")
 
 
 def test_the_folder_holds_what_the_model_card_lists(

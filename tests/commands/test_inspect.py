@@ -18,6 +18,7 @@ from svhncli.analysis.inspect.inspected import Limits
 from svhncli.cli import main as cli
 from svhncli.runs.predictions import COLLECTED, read_collected
 from svhncli.runs.run_dir import RunDir
+from svhncli.stats.confident_learning import RELIABLE
 
 LIMITS = Limits(4.0, 0.96, 3.5)
 MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
@@ -164,7 +165,10 @@ def test_a_run_of_folds_finds_wrong_labels_and_its_list_excludes_them(
     first = {line for line in file.read_text().splitlines() if not line.startswith("#")}
     assert first == {row["name"] for row in ranked if row["likely_error"] == "1"}
     assert cli.main(["inspect", "run"]) == 0
-    assert "400 of 400 labels judged" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "400 of 400 labels judged" in printed
+    assert f"svhn train {' '.join(TRAIN)} split=kfold jobs=1" in printed
+    assert printed.rstrip().endswith("data.exclude=run/inspect/exclude.txt")
     words = ["train", *TRAIN, f"data.exclude={file}", "split=bootstrap", "jobs=1", "split.n=2", "epochs=1"]
     assert cli.main([*words, "hydra.run.dir=again"]) == 0
     capsys.readouterr()
@@ -177,6 +181,24 @@ def test_a_run_of_folds_finds_wrong_labels_and_its_list_excludes_them(
     assert second > first  # a network of one epoch doubts more labels; those of the first list are gone
     judged = {row["name"] for row in rows_of(workspace / "again" / "inspect" / "labels.csv")}
     assert not judged & first
+
+
+def test_a_run_with_poor_accuracy_judges_no_label(
+    trained: tuple[Path, set[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace, _ = trained
+    monkeypatch.chdir(workspace)
+    words = ["split=kfold", "jobs=1", "split.k=2", "epochs=1", "lr=1e-5", "report=false", "out=poor"]
+    assert cli.main(["train", *TRAIN, *words]) == 0
+    capsys.readouterr()
+    assert cli.main(["inspect", "poor", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["read_as_labelled"] < RELIABLE
+    assert (result["estimated_errors"], result["next"]) == (None, [])
+    (finding,) = result["findings"]
+    assert (finding["level"], finding["count"], finding["sheet"]) == ("bad", 0, None)
+    assert "in no position to doubt labels: that takes 70% or more" in finding["mend"]
+    assert [path.name for path in Path("poor/inspect").iterdir()] == ["result.json"]
 
 
 def test_a_run_whose_data_changed_is_refused(

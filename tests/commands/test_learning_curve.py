@@ -80,8 +80,9 @@ def size(error: float, train_error: float) -> CurveSize:
     return CurveSize(1.0, 1000, [1000], [error], error, None, None, train_error)
 
 
-def expected(now: float, twice: float) -> list[ExpectedError]:
-    return [ExpectedError(n, e, e, e) for n, e in ((1000, now), (2000, twice), (10_000, twice))]
+def expected(now: float, twice: float, spread: float = 0) -> list[ExpectedError]:
+    sizes = ((1000, now), (2000, twice), (10_000, twice))
+    return [ExpectedError(n, error, error - spread, error + spread) for n, error in sizes]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,9 @@ def expected(now: float, twice: float) -> list[ExpectedError]:
         (size(0.1, 0.08), expected(0.1, 0.098), ["hardly help", "a larger model"]),
         (size(0.1, 0.08), expected(0.1, 0.05), ["more data would help", "a larger model"]),
         (size(0.1, 0.0), expected(0.1, 0.099), ["hardly help", "more regularization"]),
+        (size(0.53, 0.1), expected(0.53, 0.486, 0.08), ["cannot tell", "2,000 instead of 1,000", "capacity"]),
+        (size(0.53, 0.4), expected(0.53, 0.3, 0.02), ["would help", "a larger model"]),
+        (size(0.53, 0.1), expected(0.53, 0.52, 0.02), ["hardly help"]),
     ],
 )
 def test_the_curve_and_the_training_error_decide_between_more_data_and_a_larger_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,29 @@ def test_the_header_names_the_data_its_size_and_the_class_balance(
     assert "svhn eval outputs/train/" in out
     log = (next((folder / "outputs" / "train").iterdir()) / "train.log").read_text()
     assert "epoch 2/2" in log
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "linear; adam, lr 0.0003, cosine; reg light"),
+        (
+            ["reg=none", "reg.cutmix=1", "reg.augment.policy=randaugment", "optim.clip=1"],
+            "linear; adam + clip 1, lr 0.0003, cosine; reg none + cutmix 1, policy randaugment",
+        ),
+        (
+            ["model=mlp", "model.widths=[8,4]", "model.stn=true", "reg=strong", "reg.mixup=0", "lr=0.1"],
+            "mlp + stn, widths [8, 4]; adam, lr 0.1, cosine; reg strong + mixup 0",
+        ),
+    ],
+)
+def test_the_header_names_what_differs_from_the_defaults(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], line: str
+) -> None:
+    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "report=false", *words]) == 0
+    model = re.search(r"model    (.*?)\nmachine", capsys.readouterr().err, re.DOTALL)
+    assert model is not None
+    assert " ".join(model[1].split()) == line
 
 
 def test_best_pt_is_the_epoch_with_the_best_metric_and_scores_as_logged(

@@ -14,13 +14,14 @@ from svhncli import registry
 from svhncli.cli import catalog
 from svhncli.cli.hydra_app import VERSION_BASE
 from svhncli.config.loading import from_dict
+from svhncli.config.presets import conf_dir
 from svhncli.config.verbs import TrainConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, NumberedNames
 
 
 def config(*overrides: str) -> TrainConfig:
-    with initialize_config_dir(str(catalog.conf_dir()), **VERSION_BASE):
+    with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
         values: Any = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
     return from_dict(TrainConfig, values)
 

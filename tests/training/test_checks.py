@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -349,3 +350,20 @@ def test_the_guessing_baseline_is_over_all_positions(config: CheckConfig, tmp_pa
         f"guessing by frequency {small.guessing(small.fold.val).mean():.3f} ({(1 + commonest) / 2:.1%})"
         in (CHECKS["learns"](small).measured)
     )
+
+
+def test_the_linear_model_is_trained_well_whatever_the_lr_of_the_network(
+    config: CheckConfig, tmp_path: Path
+) -> None:
+    rows = bars(1600, 0)
+    labels = rows.labels[:, 0]
+    images = np.full((1600, 3, 32, 32), 96, np.uint8)
+    images[np.arange(1600), :, 3 * labels + 1] = 160  # a row of pixels shows the class
+    data = DataSet("rows", replace(rows, images=images), "rows")
+    fold = Fold("holdout", np.arange(1000), np.arange(1000, 1600))
+    slow = replace(config, lr=1e-7)
+    result = learning.learns(Bench(slow, device.resolve("cpu", "fp32", 1), data, [fold], tmp_path, Show()))
+    accuracy = re.search(r"a linear model [\d.]+ \(([\d.]+)%\)", result.measured)
+    assert accuracy is not None
+    assert float(accuracy[1]) > 90, result.measured
+    assert not result.passed

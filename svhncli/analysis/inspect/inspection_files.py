@@ -17,7 +17,7 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.report.inspection import DataInspection, FindingSummary, LabelInspection
 from svhncli.runs.contact_sheet import draw_captioned, draw_sheet
-from svhncli.stats.confident_learning import LabelErrors
+from svhncli.stats.confident_learning import RELIABLE, LabelErrors
 
 RESULT, TABLE, CLASSES = "result.json", "findings.csv", "classes.png"
 LABELS, LABELS_SHEET, EXCLUDE = "labels.csv", "labels.png", "exclude.txt"
@@ -144,15 +144,17 @@ def label_inspection(
 ) -> LabelInspection:
     """What result.json says about the labels of a run's training part; the list of names will be in `out`."""
     count = int(verdict.suspicious.sum())
+    is_reliable = verdict.agreement >= RELIABLE
+    exclude = out / EXCLUDE
     finding = FindingSummary(
         name="labels",
-        title="likely label errors",
+        title="likely label errors" if is_reliable else "labels were not judged",
         measure="images off the diagonal of the confident joint of out-of-sample probabilities (Northcutt et "
         "al. 2021), ranked by the probability of the label less the largest other one",
-        count=count,
-        level="look" if count else "good",
-        sheet=LABELS_SHEET,
-        fix=f"look at them; correct them, or leave them out: data.exclude={out / EXCLUDE}" if count else None,
+        count=count if is_reliable else 0,
+        level=("look" if count else "good") if is_reliable else "bad",
+        sheet=LABELS_SHEET if is_reliable else None,
+        fix=_fix(verdict.agreement, count, exclude),
     )
     return LabelInspection(
         data=data.name,
@@ -163,10 +165,20 @@ def label_inspection(
         of=len(data.train),
         read_as_labelled=verdict.agreement,
         positions=data.train.labels.shape[1],
-        estimated_errors=verdict.estimate,
+        estimated_errors=verdict.estimate if is_reliable else None,
         findings=[finding],
         drift=[],
+        excluded=len(data.excluded),
     )
+
+
+def _fix(agreement: float, count: int, exclude: Path) -> str | None:
+    if agreement < RELIABLE:
+        return (
+            f"networks that classify {agreement:.1%} of the held-out images correctly are in no position to "
+            f"doubt labels: that takes {RELIABLE:.0%} or more; train better ones, with more epochs or images"
+        )
+    return f"look at them; correct them, or leave them out: data.exclude={exclude}" if count else None
 
 
 def write_label_errors(
@@ -178,11 +190,14 @@ def write_label_errors(
     verdict: LabelErrors,
     already: Sequence[str],
 ) -> None:
-    """Write result.json, labels.csv (all images, ranked), labels.png and exclude.txt.
+    """Write result.json and, if labels were judged, labels.csv (all images, ranked), labels.png, exclude.txt.
 
     rows: int64 (N,), the images of `digits` that were judged. probabilities: float (N, L, K), theirs.
     already: names that are left out now; they stay in the list.
     """
+    write_json(folder / RESULT, to_plain(inspection))
+    if inspection.estimated_errors is None:
+        return
     order = verdict.ranked()
     given = [as_text(digits.labels[row]) for row in rows]
     predicted = [as_text(classes) for classes in probabilities.argmax(-1)]
@@ -204,7 +219,6 @@ def write_label_errors(
         *already,
     ]
     write_text(folder / EXCLUDE, "\n".join(lines) + "\n")
-    write_json(folder / RESULT, to_plain(inspection))
 
 
 def _ranked(
