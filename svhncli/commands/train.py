@@ -206,7 +206,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
         rules.to_dict(config),
         Environment.of(
             MachineUsed(machine.device.type, machine.precision, machine.threads),
-            DataUsed(data.name, data.fingerprint, len(data.train)),
+            DataUsed(data.name, data.fingerprint, len(data.train), data.whole),
         ),
     )
     record.write_status(Status.now("running"))
@@ -283,7 +283,7 @@ def _header(
         show.say("lengths  " + "  ".join(f"{length}: {count:,}" for length, count in lengths))
     groups = len(np.unique(part.groups))
     if groups < len(part):
-        show.say(f"groups   {groups:,} house numbers; none is on both sides of a split")
+        show.say(f"groups   {groups:,}; none is on both sides of a split")
     if len(folds) > 1:
         beside = ", and one fit on all the data" if folds[-1].name == ALL else ""
         show.say(f"split    {config.split.name}: {len(folds) - bool(beside)} folds{beside}")

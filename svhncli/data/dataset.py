@@ -26,7 +26,7 @@ class DataSet:
         place of a fold's training images.
     framing: how the images were cut from photographs; None for images that are used as stored.
     broken: names of the files that could not be read and were left out.
-    excluded: names of the images that the user left out.
+    excluded: names of the images that the user left out. whole: the fingerprint before that.
     """
 
     name: str
@@ -40,6 +40,7 @@ class DataSet:
     framing: Framing | None = None
     broken: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    whole: str | None = None
 
     def __post_init__(self) -> None:
         extra = self.extra_train

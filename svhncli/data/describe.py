@@ -36,7 +36,7 @@ class PartDescription:
     """A part of a data set in numbers.
 
     n: images. shape: C, H, W. classes: digits of each class 0-9. lengths: numbers of 1, 2, … L digits.
-    groups: house numbers. brightness, contrast: over images, in [0, 255]. sizes: of the photographs that were
+    groups: how many. brightness, contrast: over images, in [0, 255]. sizes: of the photographs that were
     scaled down, by "width" and "height".
     """
 

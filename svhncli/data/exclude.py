@@ -39,7 +39,12 @@ def without(data: DataSet, file: Path) -> DataSet:
     left = {part: _kept(file, part, digits, set(names)) for part, digits in parts.items()}
     mark = joint_fingerprint(data.fingerprint, *sorted(names))
     return replace(
-        data, train=left["training"], val=left.get("validation"), fingerprint=mark, excluded=tuple(names)
+        data,
+        train=left["training"],
+        val=left.get("validation"),
+        fingerprint=mark,
+        excluded=tuple(names),
+        whole=data.fingerprint,
     )
 
 

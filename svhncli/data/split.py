@@ -138,7 +138,7 @@ def growing(fold: Fold, groups: np.ndarray, *, fractions: Sequence[float], seed:
     ends = np.searchsorted(held, np.round(np.multiply(fractions, len(whole)), 6)) + 1
     if len(np.unique(ends)) < len(ends):
         raise DataError(
-            f"{len(ids)} house numbers cannot be cut at {', '.join(f'{f:.3g}' for f in fractions)}",
+            f"{len(ids)} groups cannot be cut at {', '.join(f'{f:.3g}' for f in fractions)}",
             "choose sizes that lie further apart",
         )
     folds = []

@@ -53,7 +53,7 @@ class Comparison:
     a: str
     b: str
     pictures: int
-    house_numbers: int
+    groups: int
     left_out: list[int]
     accuracy_a: float
     accuracy_b: float

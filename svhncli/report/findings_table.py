@@ -66,7 +66,7 @@ def _table(*names: str) -> Table:
 
 
 def _sizes(parts: dict[str, PartDescription]) -> Table:
-    table = _table("part", "images", "house numbers", "pixels", "brightness", "contrast")
+    table = _table("part", "images", "groups", "pixels", "brightness", "contrast")
     for name, part in parts.items():
         rows, columns = part.shape[1:]
         light = [f"{spread.mean:.0f} ± {spread.sd:.0f}" for spread in (part.brightness, part.contrast)]

@@ -93,9 +93,9 @@ def _held_out(held_out: HeldOutAccuracy) -> str:
 
 
 def counted(held_out: HeldOutAccuracy) -> str:
-    """How many images, and of how many house numbers where these are fewer."""
-    houses = f" of {held_out.groups:,} house numbers" if held_out.groups < held_out.n else ""
-    return f"{held_out.n:,} images{houses}"
+    """How many images, and of how many groups where these are fewer."""
+    of = f" in {held_out.groups:,} groups" if held_out.groups < held_out.n else ""
+    return f"{held_out.n:,} images{of}"
 
 
 def bootstrap_accuracies(bootstrap: Bootstrap) -> list[tuple[str, BootstrapAccuracy]]:

@@ -26,11 +26,13 @@ class MachineUsed:
 
 @dataclass(frozen=True)
 class DataUsed:
-    """The data of a run. train: how many images its training part has."""
+    """The data of a run. train: how many images its training part has. whole: the fingerprint of the data
+    before `data.exclude` left images out."""
 
     name: str
     fingerprint: str | None
     train: int | None = optional()
+    whole: str | None = optional()
 
 
 @dataclass(frozen=True)

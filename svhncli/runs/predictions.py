@@ -114,7 +114,8 @@ def read_probabilities(
 class PredictionRows:
     """The rows of a predictions file: an image validated by several folds has several rows.
 
-    index, group: int64 (N,); label, prediction: (N,) of text; fold: (N,) of text, "" in a file of one fold.
+    index, group: int64 (N,); label, prediction: (N,) of text; fold: (N,) of text, "" in a file of one fold;
+    name: (N,) of text, the image's, "" in a file without names.
     """
 
     index: np.ndarray
@@ -122,6 +123,7 @@ class PredictionRows:
     label: np.ndarray
     prediction: np.ndarray
     fold: np.ndarray
+    name: np.ndarray
 
     @property
     def correct(self) -> np.ndarray:
@@ -148,9 +150,13 @@ def read_rows(path: Path) -> PredictionRows:
             place = {name: i for i, name in enumerate(next(rows, []))}
             names = ("index", "label", "prediction", "group" if "group" in place else "index")
             picked = [place[name] for name in names]
-            fold = place.get("fold", len(place))  # a column that is not there: ""
+            absent = len(place)  # of a column that is not there: ""
+            fold, named = place.get("fold", absent), place.get("name", absent)
             parsed = [
-                (int(row[picked[0]]), row[picked[1]], row[picked[2]], int(row[picked[3]]), [*row, ""][fold])
+                (
+                    *(int(row[picked[0]]), row[picked[1]], row[picked[2]], int(row[picked[3]])),
+                    *([*row, ""][fold], [*row, ""][named]),
+                )
                 for row in rows
             ]
         if not parsed:
@@ -159,10 +165,8 @@ def read_rows(path: Path) -> PredictionRows:
         raise CheckpointError(
             f"'{path}' cannot be used: {error}", "name a run whose files are complete"
         ) from error
-    index, label, prediction, group, fold_names = zip(*parsed, strict=True)
-    return PredictionRows(
-        np.array(index), np.array(group), np.array(label), np.array(prediction), np.array(fold_names)
-    )
+    index, label, prediction, group, *texts = (np.array(column) for column in zip(*parsed, strict=True))
+    return PredictionRows(index, group, label, prediction, *texts)
 
 
 def collect_predictions(run: RunDir, names: list[str]) -> None:

@@ -153,7 +153,7 @@ class SeedSpread:
 
 @dataclass(frozen=True)
 class HeldOutAccuracy:
-    """Accuracy on images that the predicting networks did not train on; groups: their house numbers."""
+    """Accuracy on images that the predicting networks did not train on. groups: how many these are in."""
 
     n: int
     groups: int

@@ -142,7 +142,7 @@ def _seeds(folds: Sequence[FoldSummary]) -> SeedSpread | None:
 def _held_out(rows: PredictionRows) -> HeldOutAccuracy:
     """The accuracy on held-out images: each counts once, by its share of correct predictions.
 
-    The interval takes into account that crops of one house number are alike; of one alone there is none.
+    The interval takes into account that images of one group are alike; of one group alone there is none.
     """
     _, scores, groups = rows.by_image()
     houses = len(np.unique(groups))
@@ -151,7 +151,7 @@ def _held_out(rows: PredictionRows) -> HeldOutAccuracy:
 
 
 def _bootstrap(rows: PredictionRows, on_all: Path) -> Bootstrap:
-    """Out-of-bag, .632 and .632+ accuracies with percentile and BCa intervals over house numbers.
+    """Out-of-bag, .632 and .632+ accuracies with percentile and BCa intervals over groups.
 
     rows: of the replicates, out of bag. on_all: the folder of the one fit on all data, which validated on
         what it trained on: its errors are the training error.

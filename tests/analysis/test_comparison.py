@@ -38,7 +38,10 @@ def run(
     predicted = np.where(np.array(correct, bool), labels, "wrong")
     houses = indices if groups is None else np.array(groups)
     return Training(
-        seed, split, *sizes, PredictionRows(indices, houses, labels, predicted, np.full(len(indices), ""))
+        seed,
+        split,
+        *sizes,
+        PredictionRows(indices, houses, labels, predicted, *np.full((2, len(indices)), "")),
     )
 
 
@@ -92,14 +95,14 @@ def test_house_numbers_come_from_the_side_that_knows_them(known: str) -> None:
     groups = {name: [7, 7, 8, 8] if known in (name, "both") else None for name in "ab"}
     paired = pair(*(side(run([1, 0, 1, 0], groups=groups[name])) for name in "ab"))
     assert paired.groups.tolist() == [7, 7, 8, 8]
-    assert paired.houses == 2
+    assert paired.group_count == 2
 
 
 def test_a_label_that_differs_is_refused() -> None:
     a, b = run([1, 1, 1]), run([1, 1, 1], [2, 0, 1])
     assert pair(side(a), side(b)).index.tolist() == [0, 1, 2]
     label = np.where(b.rows.index == 1, "9", b.rows.label)
-    broken = PredictionRows(b.rows.index, b.rows.group, label, b.rows.prediction, b.rows.fold)
+    broken = PredictionRows(b.rows.index, b.rows.group, label, b.rows.prediction, b.rows.fold, b.rows.name)
     with pytest.raises(CheckpointError, match="different labels for image 1"):
         pair(side(a), side(Training(0, "s", 1, 1, broken)))
 
@@ -164,7 +167,7 @@ def test_shared_house_numbers_make_the_p_larger_than_mcnemars() -> None:
     assert (comparison.only_a, comparison.only_b) == (50, 180)
     assert binomtest(50, 230).pvalue < 1e-15  # as if the images were independent
     assert comparison.p > 1e-3
-    assert comparison.test == "bootstrap over house numbers"
+    assert comparison.test == "bootstrap over groups of images"
     ends = [comparison.interval.low, comparison.interval.high]
     assert ends == pytest.approx([once.interval.low, once.interval.high], abs=0.01)
 
@@ -189,7 +192,7 @@ def test_any_scores_give_a_verdict(rows: list[tuple[int, int, int]]) -> None:
     sides = [[run([row[i] > seed for row in rows], groups=houses, seed=seed) for seed in range(3)]
             for i in (1, 2)]  # fmt: skip
     paired = two_configs(*sides)
-    if paired.houses < 2:
+    if paired.group_count < 2:
         with pytest.raises(UsageError, match="not a sample"):
             verdict.measure(paired, 0.95)
         return
@@ -331,7 +334,7 @@ def test_few_house_numbers_bring_a_warning() -> None:
     outcomes = [[1, 0] * 20, [1, 1] * 20]
     sides = ([run(correct, groups=[0, 1, 2, 3] * 10)] for correct in outcomes)
     notes = comparisons(two_configs(*sides))[0].notes
-    assert any("with only 4 house numbers" in note for note in notes)
+    assert any("with only 4 groups" in note for note in notes)
 
 
 # ----------------------------------------------------------------------------- settings

@@ -106,8 +106,8 @@ def test_two_runs_are_compared_image_by_image(runs: Path, compare: Compare) -> N
     assert (comparison["accuracy_a"], comparison["accuracy_b"]) == (a.mean(), b.mean())
     assert comparison["difference"] == pytest.approx(b.mean() - a.mean(), abs=1e-12)
     groups = np.array([int(row["group"]) for row in rows(runs / "mlp" / "val_predictions.csv")])
-    assert comparison["house_numbers"] == len(set(groups.tolist())) < len(groups)
-    assert comparison["test"] == "bootstrap over house numbers"
+    assert comparison["groups"] == len(set(groups.tolist())) < len(groups)
+    assert comparison["test"] == "bootstrap over groups of images"
     assert comparison["p"] == paired_bootstrap(b * 1.0 - a, groups, seed=0).p
     assert comparison["trainings"] is None
     assert any("randomness of training was not measured" in note for note in comparison["notes"])
@@ -303,7 +303,7 @@ def test_a_person_is_compared_with_a_run_on_the_images_of_the_quiz(runs: Path, c
         assert (comparison["accuracy_a"], comparison["accuracy_b"]) == (1, run_correct.mean())
         assert (comparison["only_a"], comparison["only_b"]) == (int((~run_correct).sum()), 0)
         assert comparison["outcome"] == "worse"
-        assert comparison["house_numbers"] < 15  # which the run's predictions.csv records
+        assert comparison["groups"] < 15  # which the run's predictions.csv records
         assert comparison["warning"] is None
         assert result["differs"] == []
 
@@ -385,7 +385,7 @@ REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = 
     "labels": ("linear mlp", mislabel, 4, "different labels for image", "again"),
     "other data": ("linear mlp", change_data, 2, "different images or labels", "tested_on=NAME"),
     "other part": ("linear mlp", give_val_part, 2, "none in common", "part=test"),
-    "one image": ("linear mlp", keep_one_image, 2, "1 image(s) of one house number", "same images"),
+    "one image": ("linear mlp", keep_one_image, 2, "1 image(s) of one group", "same images"),
     "not evaluated": ("linear mlp part=test", None, 4, "has not been evaluated yet", "svhn eval linear"),
     "never evaluated there": ("linear mlp part=test tested_on=svhn", None, 4, "svhn-test", "data=svhn"),
     "old evaluation": (

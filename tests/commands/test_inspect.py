@@ -182,6 +182,16 @@ def test_a_run_of_folds_finds_wrong_labels_and_its_list_excludes_them(
     judged = {row["name"] for row in rows_of(workspace / "again" / "inspect" / "labels.csv")}
     assert not judged & first
 
+    assert cli.main(["compare", "run", "again", "--json"]) == 0, "on the images that both predicted"
+    (difference,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert difference["pictures"] == len(judged)
+    assert difference["left_out"] == [400 - len(judged), 0]
+    labels = {row["name"]: row["label"] for row in rows_of(workspace / "run" / "oof_predictions.csv")}
+    right = [
+        row["label"] == labels[row["name"]] for row in rows_of(workspace / "again" / "oof_predictions.csv")
+    ]
+    assert all(right)
+
 
 def test_a_run_with_poor_accuracy_judges_no_label(
     trained: tuple[Path, set[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -76,7 +76,7 @@ def test_the_header_names_the_data_its_size_and_the_class_balance(
     out, err = capsys.readouterr()
     assert "synth: 300 training, 60 test images, 32x32" in err
     assert "classes  0 " in err
-    assert "house numbers" in err
+    assert "groups   " in err
     assert "30,730 parameters" in err
     assert "\x1b" not in out + err, "no colour codes where there is no terminal"
     assert "svhn eval outputs/train/" in out

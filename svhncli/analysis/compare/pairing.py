@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
 from typing import Literal
@@ -25,7 +25,7 @@ class Pair:
     """Two sides' scores on the images that both predicted.
 
     a_scores, b_scores: float (N,), the share of an image's predictions in which its whole number is correct.
-    groups: int64 (N,), images of one house number share one; all differ where they are unknown.
+    groups: int64 (N,), those that belong together share one; all differ where they are unknown.
     index: int64 (N,), ascending.
     """
 
@@ -42,8 +42,8 @@ class Pair:
         return self.b_scores - self.a_scores
 
     @cached_property
-    def houses(self) -> int:
-        """How many house numbers the images are of."""
+    def group_count(self) -> int:
+        """How many groups the images are of."""
         return len(np.unique(self.groups))
 
     @cached_property
@@ -78,6 +78,8 @@ def pair(a: Side, b: Side) -> Pair:
         CheckpointError: an image has two labels, so one of the two files was changed.
     """
     both = f"'{a.path}' and '{b.path}'"
+    if a.fingerprint != b.fingerprint and a.part == b.part != "test" and a.whole and a.whole == b.whole:
+        a, b = _by_name(a, b)
     if a.fingerprint != b.fingerprint:
         names = a.data if a.data == b.data else f"{a.data}, {b.data}"
         raise UsageError(
@@ -95,6 +97,19 @@ def pair(a: Side, b: Side) -> Pair:
         )
     groups = a_groups[in_a] if (a_groups != a_index).any() else b_groups[in_b]
     return Pair(a, b, index, a_scores[in_a], b_scores[in_b], groups)
+
+
+def _by_name(a: Side, b: Side) -> tuple[Side, Side]:
+    """Sides of the same data, of which `data.exclude` left out different images, with indices in common."""
+    _, places = np.unique(np.concatenate([a.rows.name, b.rows.name]), return_inverse=True)
+    numbered: list[Side] = []
+    for side in (a, b):
+        trainings = []
+        for training in side.trainings:
+            index, places = np.split(places, [len(training.rows.index)])
+            trainings.append(replace(training, rows=replace(training.rows, index=index)))
+        numbered.append(replace(side, trainings=trainings, fingerprint=str(side.whole)))
+    return numbered[0], numbered[1]
 
 
 def _labels(side: Side, index: np.ndarray) -> np.ndarray:

@@ -49,7 +49,8 @@ class Side:
     """One run or person that is compared.
 
     part: the part of the data ("train", "val" or "test") that the images' indices refer to.
-    config, environment: key -> value; {} of a person.
+    config, environment: key -> value; {} of a person. label: the run's `name=`. whole: the fingerprint of the
+    data before `data.exclude` left images out of it; None of a person.
     """
 
     path: Path
@@ -60,11 +61,12 @@ class Side:
     config: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     label: str | None = None
+    whole: str | None = None
 
     @cached_property
     def rows(self) -> PredictionRows:
         """Of all trainings."""
-        names = ("index", "group", "label", "prediction", "fold")
+        names = ("index", "group", "label", "prediction", "fold", "name")
         columns = ([getattr(training.rows, name) for training in self.trainings] for name in names)
         return PredictionRows(*map(np.concatenate, columns))
 
@@ -145,6 +147,7 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
     summaries = run.summary.folds if isinstance(run.summary, RunSummary) else []
     seeds = {summary.name: summary.seed for summary in summaries}
     name = tested_on or data.name
+    whole = data.whole or (None if run.config["data"].get("exclude") else data.fingerprint)
     trainings, marks, parts = [], set(), set()
     for fold in run.folds or [run]:
         if (split := fold.split) is None and not ensemble:
@@ -170,7 +173,7 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
     if ensemble:  # its config is that of its first member
         config, environment = config | {"ensemble": f"{ensemble.how} of {len(ensemble.members)}"}, {}
     return Side(
-        folder, name, marks.pop(), parts.pop(), trainings, config, environment, run.config.get("name")
+        folder, name, marks.pop(), parts.pop(), trainings, config, environment, run.config.get("name"), whole
     )
 
 
@@ -230,7 +233,9 @@ def _person(folder: Path, part: str) -> Side:
         label, prediction = (
             np.array([str(answer[key]) for answer in answers]) for key in ("label", "answer")
         )
-        rows = PredictionRows(index, index, label, prediction, np.full(len(index), ""))
+        rows = PredictionRows(
+            index, index, label, prediction, np.full(len(index), ""), np.full(len(index), "")
+        )
         training = Training(None, str(result["split"]), 0, len(index), rows)
         if not len(index):
             raise ValueError("it has no answers")

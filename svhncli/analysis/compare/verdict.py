@@ -11,8 +11,8 @@ it. Where each side trained once, the second kind of chance cannot be measured; 
 networks, not on two configs, and a note says so. A config compared with itself is never called better.
 
 The p of the images is McNemar's exact one where images are independent and each side predicted each once.
-Where images share house numbers they are not independent, and where an image was predicted several times its
-score is a share; then it is that of the bootstrap, in which whole house numbers are drawn.
+Where images share groups they are not independent, and where an image was predicted several times its
+score is a share; then it is that of the bootstrap, in which whole groups are drawn.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from svhncli.stats.significance import (
 )
 
 FEW = 30
-"""House numbers below which the bootstrap's interval is too short to be trusted."""
+"""Groups below which the bootstrap's interval is too short to be trusted."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Tests:
     @property
     def is_exact(self) -> bool:
         """Whether images are independent and predicted once, so that McNemar's test is valid."""
-        return self.counts is not None and self.pair.houses == len(self.pair.index)
+        return self.counts is not None and self.pair.group_count == len(self.pair.index)
 
     @property
     def p(self) -> float:
@@ -75,11 +75,11 @@ def measure(pair: Pair, level: float) -> Tests:
     """Test a pair.
 
     Raises:
-        UsageError: the images in common are of one house number, which is not a sample.
+        UsageError: the images in common are of one group, which is not a sample.
     """
-    if pair.houses < 2:
+    if pair.group_count < 2:
         raise UsageError(
-            f"'{pair.a.path}' and '{pair.b.path}' have {len(pair.index)} image(s) of one house number in "
+            f"'{pair.a.path}' and '{pair.b.path}' have {len(pair.index)} image(s) of one group in "
             "common, which is not a sample",
             "compare runs that validated on the same images",
         )
@@ -119,7 +119,7 @@ def _judged(tests: Tests, a: str, b: str, level: float, p_holm: float, p_both: f
         a=a,
         b=b,
         pictures=len(pair.index),
-        house_numbers=pair.houses,
+        groups=pair.group_count,
         left_out=list(pair.left_out),
         accuracy_a=float(pair.a_scores.mean()),
         accuracy_b=float(pair.b_scores.mean()),
@@ -146,8 +146,8 @@ def _test(tests: Tests) -> str:
     """The test that gives the images' p."""
     if tests.is_exact:
         return "McNemar, exact"
-    shared = tests.pair.houses < len(tests.pair.index)
-    return f"bootstrap over {'house numbers' if shared else 'images'}"
+    shared = tests.pair.group_count < len(tests.pair.index)
+    return f"bootstrap over {'groups of images' if shared else 'images'}"
 
 
 def _repeated(both: Trainings | None, difference: Difference | None) -> RepeatedDifference | None:
@@ -168,7 +168,7 @@ def _more(tests: Tests, level: float) -> int | None:
     """About how many more images would show a difference as large as the one that was measured.
 
     Two predictions for an image, one of each side, are discordant with probability v. `images_needed` holds
-    for independent images that are predicted once; where house numbers are shared or predictions averaged, it
+    for independent images that are predicted once; where groups are shared or predictions averaged, it
     is multiplied by the ratio of the measured variance of the mean to that of such images (design effect,
     Kish 1965).
     """
@@ -255,8 +255,8 @@ def _notes(tests: Tests, a: str, b: str) -> list[str]:
             notes.append(
                 f"{left:,} images that only {name} predicted are left out; {len(pair.index):,} are compared"
             )
-    if pair.houses < FEW and not tests.is_exact:
-        notes.append(f"with only {pair.houses} house numbers, the interval is too short and p too small")
+    if pair.group_count < FEW and not tests.is_exact:
+        notes.append(f"with only {pair.group_count} groups, the interval is too short and p too small")
     persons = [not side.config for side in (pair.a, pair.b)]
     if tests.repeated is None and not any(persons):
         notes.append(

@@ -127,11 +127,11 @@ def _boxes(parts: InspectedParts) -> list[Finding]:
     ]
 
 
-# ----------------------------------------------------------------------------- house numbers
+# ----------------------------------------------------------------------------- groups
 
 
 def _torn(fold: Fold, parts: InspectedParts) -> Finding:
-    """House numbers on both sides of the fold; ids of parts that are separate files cannot be compared."""
+    """Groups on both sides of the fold; ids of parts that are separate files cannot be compared."""
     both: list[Item] = []
     if fold.val_part == "train":
         train, val = parts.parts[:2]
@@ -144,8 +144,8 @@ def _torn(fold: Fold, parts: InspectedParts) -> Finding:
         ]
     return Finding(
         "torn_numbers",
-        "house numbers on both sides",
-        "validation images whose house number is also in the training part"
+        "groups on both sides",
+        "validation images with a group that is also in the training part"
         if fold.val_part == "train"
         else "not measured: the validation part has its own ids, which cannot be compared",
         "bad" if both else "good",

@@ -148,7 +148,7 @@ def label_inspection(
     exclude = out / EXCLUDE
     finding = FindingSummary(
         name="labels",
-        title="likely label errors" if is_reliable else "labels were not judged",
+        title="likely label errors" if is_reliable else "likely label errors, not judged",
         measure="images off the diagonal of the confident joint of out-of-sample probabilities (Northcutt et "
         "al. 2021), ranked by the probability of the label less the largest other one",
         count=count if is_reliable else 0,

@@ -170,3 +170,11 @@ class FolderConfig(FilesConfig):
     )
     height: int = key(32, "height of the network's input in pixels", low=8, high=1024)
     width: int = key(32, "width of the network's input in pixels", low=8, high=1024)
+    group: str | None = key(
+        None,
+        "a regular expression for file names, such as '(meter\\d+)_': images for which it finds the same "
+        "text (in its parentheses) are never on both sides of a split",
+    )
+    test_fraction: float = key(
+        0.0, "fraction of the images that is set aside as the test part, by whole groups", low=0, below=1
+    )

@@ -1,19 +1,33 @@
-"""A labels.csv: the header `file,label`, then one image per line with its number, such as `a.png,007`."""
+"""A labels.csv: the columns file and label, such as `a.png,007`, and optionally group and part."""
 
 from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from svhncli.core.errors import DataError
 from svhncli.data.formats.boxed_labels import LONGEST
 
-HEADER = "its first line is: file,label"
+REQUIRED, OPTIONAL = ("file", "label"), ("group", "part")
+HEADER = "its first line is: file,label; or with group, part or both after them"
+PARTS = {"": "train", "train": "train", "test": "test"} | dict.fromkeys(("val", "valid", "validation"), "val")
 
 
-def read(path: Path) -> dict[str, tuple[int, ...]]:
-    """Image -> digits, in the file's order; images are relative to the file's folder, and inside it.
+@dataclass(frozen=True)
+class Row:
+    """One image. file: relative to the CSV's folder, and inside it. group: "" for none. part: train, val or
+    test, None where the CSV has no such column."""
+
+    file: str
+    digits: tuple[int, ...]
+    group: str = ""
+    part: str | None = None
+
+
+def read(path: Path) -> list[Row]:
+    """The rows, in the file's order.
 
     Raises:
         DataError: the file cannot be read, is not such a CSV in UTF-8, or has an invalid row.
@@ -25,29 +39,34 @@ def read(path: Path) -> dict[str, tuple[int, ...]]:
         raise DataError(f"'{path}' is not a CSV in UTF-8: {error}", HEADER) from error
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror}", "check its permissions") from error
-    if not rows or rows[0] != ["file", "label"]:
-        raise DataError(
-            f"'{path}' begins with {','.join(rows[0])[:60]!r}" if rows else f"'{path}' is empty", HEADER
-        )
-    labels: dict[str, tuple[int, ...]] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        if not row:
+    if not rows:
+        raise DataError(f"'{path}' is empty", HEADER)
+    columns = rows[0]
+    if len({*columns}) < len(columns) or not {*REQUIRED} <= {*columns} <= {*REQUIRED, *OPTIONAL}:
+        raise DataError(f"'{path}' begins with {','.join(columns)[:60]!r}", HEADER)
+    labels: dict[str, Row] = {}
+    for number, cells in enumerate(rows[1:], start=2):
+        if not cells:
             continue
         where = f"'{path}', row {number}"
-        file, digits = _parse(row, where, path.parent)
-        if file in labels:
-            raise DataError(f"{where}: '{file}' appears twice", "list each image once")
-        labels[file] = digits
-    return labels
+        if len(cells) != len(columns):
+            raise DataError(f"{where}: {len(cells)} fields instead of {len(columns)}", HEADER)
+        row = _parse(dict(zip(columns, cells, strict=True)), where, path.parent)
+        if row.file in labels:
+            raise DataError(f"{where}: '{row.file}' appears twice", "list each image once")
+        labels[row.file] = row
+    return list(labels.values())
 
 
-def _parse(row: list[str], where: str, folder: Path) -> tuple[str, tuple[int, ...]]:
-    if len(row) != 2:
-        raise DataError(f"{where}: {len(row)} fields instead of 2", HEADER)
-    file, label = row
+def _parse(cells: dict[str, str], where: str, folder: Path) -> Row:
+    file, label = cells["file"], cells["label"]
     if not (label.isascii() and label.isdigit() and len(label) <= LONGEST):
         raise DataError(f"{where}: label {label[:60]!r}", f"a label is 1 to {LONGEST} digits, such as 007")
     inside = PurePosixPath(file)
     if not file.strip() or "\0" in file or inside.is_absolute() or ".." in inside.parts:
         raise DataError(f"{where}: file {file[:60]!r}", f"files are relative to '{folder}', and inside it")
-    return str(inside), tuple(int(digit) for digit in label)
+    part = cells.get("part")
+    if part is not None and part not in PARTS:
+        raise DataError(f"{where}: part {part[:60]!r}", "a part is train, val or test; empty is train")
+    digits = tuple(int(digit) for digit in label)
+    return Row(str(inside), digits, cells.get("group", ""), None if part is None else PARTS[part])

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,15 @@ class PhotographFile:
     """A file, its number and its digits' boxes.
 
     name: for people to read, with its part, such as train/1.png.
-    label: L digits 0-9, at least one. boxes: one per digit, or none at all.
+    label: L digits 0-9, at least one. boxes: one per digit, or none at all. group: images with the same text
+    are never on both sides of a split; "" for an image that is a group of its own.
     """
 
     name: str
     path: Path
     label: tuple[int, ...]
     boxes: tuple[Box, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ class PhotographPart:
 
     files: the label files and folders of images that make up the part.
     read: parses the labels; called only if the images are not prepared yet.
+    selection: what decides, besides the files, which images these are.
     """
 
     files: tuple[Path, ...]
     read: Callable[[], list[PhotographFile]]
+    selection: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load(
@@ -82,7 +86,7 @@ def load(
 ) -> DataSet:
     """The parts "train" and, if given, "val" and "test"; or "test" alone.
 
-    Labels of all parts are padded to the longest number. Every photograph is its own group.
+    Labels of all parts are padded to the longest number.
 
     skip_broken: leave out images that are missing or cannot be read, with one warning per part.
     workers: processes; None takes every CPU that this process may use.
@@ -100,7 +104,7 @@ def load(
     first_group = 0
     for part, folder in folders.items():
         loaded[part] = load_part(folder, part, part, first_group)
-        first_group += len(loaded[part])
+        first_group = int(loaded[part].groups.max()) + 1
         state = read_json(_state_file(folder, part))
         broken += state["names"]
         _warn_skipped(part, state)
@@ -138,6 +142,7 @@ def _prepare(
         "files": _identity(source.files),
         "framing": asdict(framing),
         "skip_broken": skip_broken,
+        **source.selection,
     }
     return cache.open(f"{name}-{part}", key, build, resumable=True)
 
@@ -208,6 +213,7 @@ def _fill(
         "sizes": (np.int32, (n, 2)),
         "names": (f"S{width}", (n,)),
     }
+    numbers = _group_numbers(photographs)
     jobs = [(photographs[start : start + CHUNK], framing, skip_broken) for start in range(0, n, CHUNK)]
     state, arrays = _begun(folder, part, wanted, len(jobs))
     if workers is None:
@@ -216,7 +222,8 @@ def _fill(
         for images, sizes, errors in framed:
             chunk, _, _ = jobs[state["chunks"]]
             kept = [photograph for photograph, error in zip(chunk, errors, strict=True) if error is None]
-            _write(arrays, state["rows"], kept, images, sizes)
+            groups = [numbers[photograph.name] for photograph in kept]
+            _write(arrays, state["rows"], kept, groups, images, sizes)
             for array in arrays.values():
                 array.flush()
             broken = [
@@ -238,6 +245,15 @@ def _fill(
     if state["rows"] < n:
         for name in wanted:
             shorten(folder / f"{part}_{name}.npy", state["rows"])
+
+
+def _group_numbers(photographs: Sequence[PhotographFile]) -> dict[str, int]:
+    """Name of a photograph -> number of its group: the place of the group's first photograph."""
+    first: dict[str, int] = {}
+    return {
+        photograph.name: first.setdefault(photograph.group, place) if photograph.group else place
+        for place, photograph in enumerate(photographs)
+    }
 
 
 def _begun(
@@ -267,13 +283,14 @@ def _write(
     arrays: Mapping[str, np.ndarray],
     start: int,
     photographs: Sequence[PhotographFile],
+    groups: Sequence[int],
     images: np.ndarray,
     sizes: np.ndarray,
 ) -> None:
     rows = slice(start, start + len(photographs))
     arrays["images"][rows] = images
     arrays["sizes"][rows] = sizes
-    arrays["groups"][rows] = np.arange(rows.start, rows.stop)
+    arrays["groups"][rows] = groups
     arrays["labels"][rows] = BLANK
     arrays["boxes"][rows] = np.nan
     for row, photograph in enumerate(photographs, start):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def make_image(path: Path, value: int) -> None:
     Image.new("RGB", (10, 9), (value, value, value)).save(path)
 
 
-def load(root: Path, **options: bool) -> DataSet:
+def load(root: Path, **options: Any) -> DataSet:
     return source.load(root, FRAMING, cache=Cache(root.parent / "cache"), **options)
 
 
@@ -93,6 +95,92 @@ def test_labels_keep_their_leading_zeros(root: Path, bom: bytes, newline: str) -
     assert numbers(data) == ["007", "12", "0"]
     assert data.train.labels.shape == (3, 3)
     assert data.train.images[:, 0, 0, 0].tolist() == [1, 2, 0]
+
+
+def test_a_csv_can_name_groups_and_parts(root: Path) -> None:
+    rows = ["part,file,label,group", "train,a.png,1,m1", ",b.png,2,m2", "test,c.png,3,m3", "valid,d.png,4,"]
+    data = load(with_csv(root, "\n".join([*rows, "train,e.png,5,m1"]), tuple(f"{c}.png" for c in "abcde")))
+    assert numbers(data) == ["1", "2", "5"]
+    first, second, third = data.train.groups.tolist()
+    assert first == third != second
+    assert data.test is not None
+    assert data.val is not None
+    assert [list(part.names) for part in (data.test, data.val)] == [["mine/c.png"], ["mine/d.png"]]
+    assert {*data.test.groups, *data.val.groups}.isdisjoint(data.train.groups)
+    assert list(load(root, test_only=True).train.names) == []
+
+
+def test_a_group_in_two_parts_is_warned_of(
+    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("svhncli.data.sources.folder.log.disabled", False)
+    with_csv(root, "file,label,group,part\na.png,1,m1,train\nb.png,2,m1,test\n")
+    load(root)
+    assert caplog.messages == ["groups in more than one part of the data, such as 'm1': 1"]
+
+
+@pytest.mark.parametrize("layout", ["csv", "classes"])
+@pytest.mark.parametrize("pattern", [r"(meter\d+)_", r"meter\d+"])
+def test_a_pattern_groups_images_by_their_file_names(root: Path, layout: str, pattern: str) -> None:
+    files = [f"meter{meter}_{shot}.png" for shot in range(2) for meter in (7, 10)]
+    if layout == "csv":
+        with_csv(root, "file,label\n" + "".join(f"{file},1\n" for file in files), tuple(files))
+    else:
+        for file in files:
+            make_image(root / "1" / file, 3)
+    data = load(root, group=pattern)
+    by_name = dict(zip(data.train.names, data.train.groups.tolist(), strict=True))
+    of = {Path(name).name: group for name, group in by_name.items()}
+    assert of["meter7_0.png"] == of["meter7_1.png"] != of["meter10_0.png"] == of["meter10_1.png"]
+    assert len({*load(root).train.groups.tolist()}) == 4, "without the pattern, from another cache"
+
+
+def test_a_fraction_of_whole_groups_is_set_aside_as_the_test_part(root: Path) -> None:
+    for digit in range(2):
+        for meter in range(20):
+            for shot in range(2):
+                make_image(root / str(digit) / f"m{digit}{meter:02}_{shot}.png", 3 * meter + shot)
+    data = load(root, group=r"m\d+", test_fraction=0.25)
+    assert data.test is not None
+    assert (len(data.train), len(data.test)) == (60, 20)
+    assert np.bincount(data.test.labels[:, 0]).tolist() == [10, 10]
+    groups = [{Path(name).name.partition("_")[0] for name in part.names} for part in (data.train, data.test)]
+    assert groups[0].isdisjoint(groups[1])
+    assert list(load(root, group=r"m\d+", test_fraction=0.25, test_only=True).test.names) == list(
+        data.test.names
+    )
+    whole = load(root, group=r"m\d+")
+    assert (len(whole.train), whole.test) == (80, None)
+    assert whole.fingerprint != data.fingerprint
+
+
+WRONG_OPTIONS = {
+    "no match": ("file,label\na.png,1\n", {"group": "meter"}, "finds nothing in the file name 'a.png'"),
+    "empty match": ("file,label\na.png,1\n", {"group": "(x*)a"}, "finds nothing in the file name"),
+    "no pattern": ("file,label\na.png,1\n", {"group": "("}, "is not a regular expression"),
+    "twice": ("file,label,group\na.png,1,g\n", {"group": "a"}, "has a column of groups"),
+    "two test parts": (
+        "file,label,part\na.png,1,train\nb.png,1,test\n",
+        {"test_fraction": 0.5},
+        "has a test part already",
+    ),
+    "no training part": ("file,label,part\na.png,1,test\n", {}, "has no training images"),
+    "another part": ("file,label,part\na.png,1,dev\n", {}, "part 'dev'"),
+}
+
+
+@pytest.mark.parametrize(("content", "options", "message"), WRONG_OPTIONS.values(), ids=WRONG_OPTIONS.keys())
+def test_groups_and_parts_that_cannot_be_are_refused(
+    root: Path, content: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        load(with_csv(root, content), **options)
+
+
+def test_a_csv_of_a_part_cannot_name_parts(root: Path) -> None:
+    with_csv(root / "train", "file,label,part\na.png,1,test\n")
+    with pytest.raises(DataError, match="is one part itself"):
+        load(root)
 
 
 def test_a_csv_of_single_digits_has_ten_classes(root: Path) -> None:
