@@ -34,12 +34,19 @@ LOGGING = ["  - override hydra/job_logging: warnings", "  - override hydra/hydra
 def generated() -> dict[Path, str]:
     """Every generated file and what belongs in it."""
     files = {REPO / "svhncli" / "cli" / "overview.txt": overview.overview(FLAGS, SHORT) + "\n"}
-    for group, kinds in CHOICES.items():
+    for group, choices in CHOICES.items():
         if group != "reg":  # its choices are presets of one dataclass
-            files |= {CONF / group / f"{name}.yaml": choice_file(group, kind) for name, kind in kinds.items()}
+            own = {name: choice_file(group, kind) for name, kind in choices.items()}
+            files |= {CONF / group / f"{name}.yaml": text for name, text in own.items()}
     files |= {CONF / f"{name}.yaml": verb_file(verb) for name, verb in VERBS.items()}
     files[CONF / "training.yaml"] = training_file()
-    for folder, text in (("data", preset), ("reg", preset), ("experiment", recipe), ("debug", recipe)):
+    for folder, text in (
+        ("data", preset),
+        ("reg", preset),
+        ("experiment", recipe),
+        ("debug", recipe),
+        ("experiment_data", recipe),
+    ):
         by_hand = [path for path in sorted((CONF / folder).glob("*.yaml")) if path not in files]
         files |= {path: text(path) for path in by_hand}
     presets = {path.stem: text for path, text in files.items() if path.parent == CONF / "reg"}
@@ -97,7 +104,9 @@ def training_file() -> str:
             "defaults:",
             *aligned(groups[:at], "  "),
             "  - _self_",
-            *aligned(groups[at:], "  "),
+            *aligned(groups[at : at + 1], "  "),
+            "  - optional experiment_data@_global_: ${experiment}_${data}",
+            *aligned(groups[at + 1 :], "  "),
             "",
             *aligned(key_lines(keys)),
             "",
@@ -141,7 +150,7 @@ def recipe(path: Path) -> str:
 def meanings(lines: Sequence[str]) -> dict[str, str]:
     """Key -> comment, for the keys of all choices of a recipe."""
     chosen = catalog.defaults("train") | dict(re.findall(r"override /(\w+): (\w+)", "\n".join(lines)))
-    at_root = {key.path: comment(key) for key in catalog.walk(VERBS["train"].config)}
+    at_root = {path: comment(key) for path, key in catalog.keys("train").items()}
     for name, kinds in CHOICES.items():
         if (kind := kinds.get("custom" if name == "reg" else chosen[name])) is not None:
             at_root |= {key.path: comment(key) for key in catalog.walk(kind, f"{name}.")}

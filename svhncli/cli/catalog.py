@@ -37,6 +37,11 @@ class Key:
     """The choices of its group that have it; empty for a key at the root."""
 
     @property
+    def is_free_text(self) -> bool:
+        """Whether it takes any text, such as a path."""
+        return str in (self.hint, *typing.get_args(self.hint)) and not self.rule["choices"]
+
+    @property
     def wanted(self) -> str:
         """Type and range in words."""
         kind = rules.kind_text(self.hint, self.rule["choices"])

@@ -40,6 +40,7 @@ def run(
         SvhnError: what a person can fix.
     """
     overrides = hydra_app.parse(words, verb)
+    words = [str(word.input_line) for word in overrides]
     hydra_app.load_plugins(overrides)
     multirun = multirun or "hydra.mode=MULTIRUN" in words
     if not multirun:

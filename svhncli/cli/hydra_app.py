@@ -32,6 +32,7 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.loading import from_dict
 from svhncli.config.presets import conf_dir
 from svhncli.config.verbs import VERBS
+from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
 from svhncli.core.files import matches
 from svhncli.runs import locate
@@ -44,15 +45,24 @@ VERSION_BASE = {"version_base": "1.3"} if IS_HYDRA_1_3 else {}  # deprecated in 
 
 
 def parse(words: Sequence[str], verb: str) -> list[Override]:
-    """Words such as `lr=1e-3` by Hydra's grammar.
+    """Words such as `lr=1e-3` by Hydra's grammar; text that it cannot parse is taken as it is.
 
     Raises:
         UsageError: naming the word that cannot be parsed.
     """
-    try:
-        return OverridesParser.create().parse_overrides(list(words))
-    except OverrideParseException as error:
-        raise suggest.grammar(error.override, verb) from error
+    parser = OverridesParser.create()
+
+    def parsed(word: str) -> Override:
+        try:
+            return parser.parse_overrides([word])[0]
+        except OverrideParseException as error:
+            key, _, text = word.partition("=")
+            declared = catalog.keys(verb).get(key)
+            if declared is None or not declared.is_free_text or text[:1] in ("'", '"'):
+                raise suggest.grammar(word, verb) from error
+            return parser.parse_overrides([f"{key}={quote(text)}"])[0]
+
+    return [parsed(word) for word in words]
 
 
 def load_plugins(overrides: Sequence[Override]) -> None:

@@ -20,7 +20,7 @@ from svhncli.analysis.inspect.inspection_files import (
     write_label_errors,
 )
 from svhncli.config.groups.data import FilesConfig
-from svhncli.config.groups.split import BootstrapConfig, HoldoutConfig, KfoldConfig, OfficialConfig
+from svhncli.config.groups.split import AutoConfig, BootstrapConfig, KfoldConfig
 from svhncli.config.loading import from_dict
 from svhncli.config.verbs import InspectConfig, TrainConfig
 from svhncli.config.words import word as keyed
@@ -68,7 +68,7 @@ def _of_data(config: InspectConfig) -> DataInspection:
     show, out = Show(), place(config.out or OUT)
     with show.bars():
         data = _load(config, show)
-        split = config.split or (OfficialConfig() if data.val is not None else HoldoutConfig())
+        split = config.split or AutoConfig()
         fold = registry.folds(split, data, config.seed)[0]
         parts = InspectedParts(parts_of(data, fold), show.work)
         show.work("compare images", 0, None)

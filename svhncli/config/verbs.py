@@ -142,7 +142,7 @@ class InspectConfig:
     data: Any = key(None, "the data source to inspect; required unless there is a RUN")
     split: Any = key(
         None,
-        "how validation images are chosen; null: official if the data has a validation part, else holdout",
+        "how validation images are chosen; null is split=auto",
     )
 
     def refuse_conflicts(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from svhncli.data.digits import Digits
 from svhncli.data.exclude import without
 from svhncli.data.framing import Framing
 from svhncli.data.render.world import Spec
-from svhncli.data.store.cache import Cache, default_root
+from svhncli.data.store.cache import Cache, default_root, joint_fingerprint
 from svhncli.data.store.disk import Progress
 from svhncli.registry.table import BUILDERS, call, own_keys
 
@@ -62,10 +62,15 @@ def data(
     rules.require_paths(config, "data.")
     folder = Path(cache).expanduser() if cache else default_root()
     val_path = Path(val_file).expanduser() if val_file else None
+    limit = getattr(config, "limit", None)  # a plugin's source need not have these keys
+    if limit is not None and isinstance(config, RenderedConfig):
+        config = _fewer(config, limit)
     loaded = _load(config, Sources(Cache(folder), progress, val_path, framing, test_only))
-    file = getattr(config, "exclude", None)  # a plugin's source need not have the key
+    file = getattr(config, "exclude", None)
     if file is not None and not test_only:  # the test part is never changed
         loaded = without(loaded, Path(file).expanduser())
+    if limit is not None:
+        loaded = limited(loaded, limit)
     for name, part in (("training", loaded.train), ("test", loaded.test)):
         if loaded.val is not None and part is not None and _same(loaded.val, part):
             raise DataError(
@@ -73,6 +78,31 @@ def data(
                 "what chooses the best epoch must not train or test: name another file, or another split",
             )
     return loaded
+
+
+def _fewer(config: RenderedConfig, limit: int) -> RenderedConfig:
+    """The config for as few images as are needed, so that no others are rendered."""
+    most = {"n_train": limit, "n_rendered": limit, "n_test": limit // 5}
+    own = {item.name for item in fields(config)}
+    few = {name: min(getattr(config, name), count) for name, count in most.items() if name in own}
+    return replace(config, **few)
+
+
+def limited(data: DataSet, limit: int) -> DataSet:
+    """At most `limit` training images, and a fifth as many of the others, evenly spaced in their order."""
+
+    def some(part: Digits, most: int) -> Digits:
+        if len(part) <= most:
+            return part
+        return part.take(np.linspace(0, len(part) - 1, most).astype(np.int64))
+
+    train = some(data.train, limit)
+    val = data.val and some(data.val, limit // 5)
+    test = data.test and some(data.test, limit // 5)
+    if (train, val, test) == (data.train, data.val, data.test):
+        return data
+    mark = joint_fingerprint(data.fingerprint, f"limit {limit}")
+    return replace(data, train=train, val=val, test=test, fingerprint=mark)
 
 
 def _load(config: Any, sources: Sources) -> DataSet:

@@ -68,3 +68,11 @@ def official(data: DataSet) -> list[Fold]:
             "mchar comes with mchar_val, a folder with its val/",
         )
     return split.official(len(data.train), len(data.val))
+
+
+def auto(data: DataSet, *, fraction: float, seed: int, stratify: bool) -> list[Fold]:
+    """The validation part that comes with the data or, where there is none, a hold-out."""
+    if data.val is not None:
+        return split.official(len(data.train), len(data.val))
+    part = data.train
+    return split.holdout(part.labels, part.groups, fraction=fraction, seed=seed, stratify=stratify)

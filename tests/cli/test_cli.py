@@ -257,6 +257,16 @@ def test_a_config_file_cannot_name_the_run(
     assert f"{key} stands in a config file" in capsys.readouterr().err
 
 
+TEXTS = [r"(meter\d+)_", r"meter\d+", "^a[0-9]{2}$", "my run (v2): it's", "~/a b", "50% off!", "a|b", "é (ü)"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_needs_no_quotes_of_hydra(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert cli.main(["train", f"name={text}", "data=folder", f"data.group={text}", "--cfg", "job"]) == 0
+    config = OmegaConf.create(capsys.readouterr().out)
+    assert (config.name, config.data.group) == (text, text)
+
+
 def test_a_plugin_of_the_current_folder_composes_without_a_yaml(empty_folder: Path) -> None:
     (empty_folder / "mine.py").write_text(
         "from dataclasses import dataclass\nfrom svhncli.registry import register\n"

@@ -39,6 +39,11 @@ class SourceConfig:
         path=True,
         needed=MISTYPED,
     )
+    limit: int | None = key(
+        None,
+        "use at most this many training images, and a fifth as many of every other part; null uses all",
+        low=20,
+    )
 
 
 @dataclass

@@ -59,6 +59,19 @@ class OfficialConfig:
     )
 
 
+@choice("split", builds="svhncli.registry.splits:auto")
+@dataclass
+class AutoConfig:
+    """The validation part that comes with the data or, where there is none, one drawn at random."""
+
+    name: str = key("auto", "the split")
+    fraction: float = key(
+        0.1, "fraction of the training set held out if the data has no validation part", above=0, below=1
+    )
+    stratify: bool = key(True, "keep the class proportions equal on both sides")
+    seed: int | None = key(None, "seed of the split; null uses the run's seed", low=0)
+
+
 @choice("split", builds="svhncli.data.split:ordered")
 @dataclass
 class OrderedConfig:
