@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import stdev
 
 import numpy as np
 from rich.console import RenderableType
@@ -21,9 +22,10 @@ from svhncli.engine.forward import evaluate
 from svhncli.evaluation import trained
 from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
-from svhncli.report.score_rows import classes_table, loss_text, score_rows
+from svhncli.report.next_commands import ensemble
+from svhncli.report.score_rows import classes_table, loss_text, members_table, score_rows
 from svhncli.report.scorecard import Evaluated, Scorecard, write_report
-from svhncli.report.terminal import Show, facts, labeled
+from svhncli.report.terminal import Show, facts, labeled, next_steps
 from svhncli.runs.locate import checkpoint_files, evaluation_folder
 from svhncli.runs.predictions import read_predictions
 from svhncli.runs.results import MeanScore
@@ -59,6 +61,7 @@ class EvalResult:
     test: Evaluation | MeanScore | None = optional()
     scores: list[Evaluation] | None = optional()
     report: str
+    next: list[str] | None = optional()
 
 
 def run(config: EvalConfig) -> EvalResult:
@@ -102,6 +105,7 @@ def run(config: EvalConfig) -> EvalResult:
         precision=machine.precision,
         scores=evaluations if several else None,
         report=str(_folder(config, data, beside.parent / "*", "*")) if several else scored.scorecard.report,
+        next=[ensemble(beside.parent)] if several else None,
         **{config.part: _mean(evaluations) if several else scored},
     )
 
@@ -117,7 +121,7 @@ def _evaluated(
     beside = fold.path.parent
     folder = _folder(config, data, beside, beside.name if several else "")
     scorecard = write_report(folder, evaluated, digits, indices, probabilities, fit)
-    return Evaluation(fold=fold.meta["fold"] if several else None, score=score, scorecard=scorecard)
+    return Evaluation(fold=beside.name if several else None, score=score, scorecard=scorecard)
 
 
 def _mean(evaluations: list[Evaluation]) -> MeanScore:
@@ -135,13 +139,17 @@ def table(result: EvalResult) -> Iterator[RenderableType]:
         yield classes_table(scored.scorecard.classes)
         rows = [*score_rows(part, scored.score), ("calibration", _calibration(scored.scorecard.calibration))]
     else:
-        rows = [(f"{part} ({scored.n:,} images)", loss_text(scored.accuracy, scored.loss))]
+        members = {str(member.fold): member.score for member in result.scores or ()}
+        yield members_table(members)
+        sd = percent(stdev(score.accuracy for score in members.values()))
+        rows = [(f"{part}, mean of {len(members)}", f"{loss_text(scored.accuracy, scored.loss)}; sd {sd}")]
     if result.precision != "fp32":
         rows.append(("computed in", f"{result.precision}; svhn predict and export compute in fp32"))
     if result.tta > 1:
         rows.append(("views", f"{result.tta} of each image, their probabilities averaged"))
     yield facts(rows)
     yield labeled("report", result.report)
+    yield from next_steps(result.next or ())
 
 
 def _calibration(calibration: Calibration) -> str:

@@ -27,7 +27,9 @@ def after_training(run: Run, summary: FoldSummary | RunSummary) -> list[str]:
     A run that stopped early would stop again at once, so a new run starts from its weights.
     """
     commands = [f"svhn eval {_quoted(run.path)}" if summary.has_test else evaluate_val(run.path)]
-    if isinstance(summary, FoldSummary) and not summary.has_test:
+    if isinstance(summary, RunSummary):
+        commands.append(ensemble(run.path))
+    elif not summary.has_test:
         commands.append(predict(run.path))
     if isinstance(summary, FoldSummary) and summary.last.epoch < summary.epochs:
         lr = float(f"{run.config['lr'] / 10:.3g}")
@@ -49,6 +51,11 @@ def evaluate_val(path: Path) -> str:
 
 def predict(path: Path) -> str:
     return f"svhn predict {_quoted(path)} PATHS..."
+
+
+def ensemble(path: Path) -> str:
+    """Join the folds or seeds of a run to one network."""
+    return f"svhn ensemble {_quoted(path)}"
 
 
 def train(run: Run, *changes: str) -> str:

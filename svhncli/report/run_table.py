@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from svhncli.core.text import bounds, percent
-from svhncli.report.score_rows import accuracy_text, score_rows
+from svhncli.report.score_rows import accuracy_text, member_kind, score_rows
 from svhncli.report.terminal import facts, labeled, next_steps
 from svhncli.runs.results import (
     BestEpoch,
@@ -40,8 +40,9 @@ def train_table(result: TrainResult) -> Iterator[RenderableType]:
 
 def _folds_table(folds: Sequence[FoldSummary]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("fold", "best epoch", "val accuracy", "val loss", "test accuracy"):
-        table.add_column(name, justify="left" if name == "fold" else "right")
+    table.add_column(member_kind([fold.name for fold in folds]))
+    for name in ("best epoch", "val accuracy", "val loss", "test accuracy"):
+        table.add_column(name, justify="right")
     for fold in folds:
         best = fold.best
         scores = (percent(best.val_accuracy), f"{best.val_loss:.4f}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Table
 
-from svhncli.core.text import percent
+from svhncli.core.text import bounds, percent
 from svhncli.stats.intervals import Interval
 from svhncli.stats.score import Score
 from svhncli.stats.scores import ClassScore
@@ -32,6 +32,24 @@ def accuracy_text(accuracy: float, interval: Interval | None = None) -> str:
     if interval is not None:
         text += f" [{percent(interval.low)}, {percent(interval.high)}] at {interval.level:.0%}"
     return text
+
+
+def member_kind(names: Sequence[str]) -> str:
+    """What a run consists of, by the names of its members' folders: fold0, seed1 or seed1-fold0."""
+    seeds = [name.startswith("seed") for name in names]
+    return "fold" if not all(seeds) else "seed, fold" if any("-" in name for name in names) else "seed"
+
+
+def members_table(scores: Mapping[str, Score]) -> Table:
+    """One row for each fold or seed: its score, and its interval over images."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(member_kind([*scores]))
+    for name in ("images", "accuracy", "95%", "loss"):
+        table.add_column(name, justify="right")
+    for name, score in scores.items():
+        ends = bounds(score.interval.low, score.interval.high)
+        table.add_row(name, f"{score.n:,}", percent(score.accuracy), ends, f"{score.loss:.4f}")
+    return table
 
 
 def classes_table(classes: Sequence[ClassScore]) -> Table:

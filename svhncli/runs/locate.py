@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -116,11 +117,18 @@ def checkpoint_file(word: str) -> Path:
     if word != LATEST and path.is_file():
         return path
     folder = path if word != LATEST and (path / "best.pt").is_file() else run_folder(word)
-    if not (folder / "best.pt").is_file():
+    if (folder / "best.pt").is_file():
+        return folder / "best.pt"
+    inner = sorted(file.parent.name for file in folder.glob("*/best.pt"))
+    if not inner:
         raise CheckpointError(
-            f"'{folder}' has no best.pt", "name a .pt file, or one of the folds of a run that has several"
+            f"'{folder}' has no best.pt", "name a run that has finished an epoch"
         )
-    return folder / "best.pt"
+    raise CheckpointError(
+        f"'{folder}' has {len(inner)} networks, and this takes one",
+        f"join them: svhn ensemble {shlex.quote(str(folder))}\n"
+        f"or name one of them, such as {shlex.quote(str(folder / inner[0]))}",
+    )
 
 
 def checkpoint_files(word: str) -> list[Path]:

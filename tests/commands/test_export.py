@@ -287,7 +287,7 @@ def test_a_run_of_several_folds_is_refused_with_a_hint_to_name_a_fold(
         write_run(folder / "run" / f"fold{fold}", Framing(12, 12), 1, LinearConfig())
     (folder / "run" / "config.yaml").write_text("{}")
     assert cli.main(["export", "run"]) == 4
-    assert "one of the folds" in capsys.readouterr().err
+    assert "svhn ensemble run" in capsys.readouterr().err
     assert cli.main(["export", "run/fold1"]) == 0
 
 

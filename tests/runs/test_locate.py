@@ -84,7 +84,7 @@ def test_a_run_has_the_checkpoints_of_all_folds_but_not_of_the_fit_on_all_data(f
     assert checkpoint_files("run/all") == [checkpoint_file("run/all")] == [Path("run/all/best.pt")]
     with pytest.raises(CheckpointError, match=r"no best\.pt yet"):
         checkpoint_files("new")
-    with pytest.raises(CheckpointError, match=r"has no best\.pt"):
+    with pytest.raises(CheckpointError, match=r"has 3 networks, and this takes one"):
         checkpoint_file("run")
 
 

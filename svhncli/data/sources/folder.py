@@ -58,8 +58,9 @@ def load(
         DataError: no such layout, or a file that is damaged.
         DiskError: the cache cannot be written.
     """
-    parts = _parts(root, group)
-    if test_fraction:
+    alone = test_only and (root / "test").is_dir()
+    parts = {"test": _part(root / "test", group)} if alone else _parts(root, group)
+    if test_fraction and not alone:
         if "test" in parts:
             raise DataError(
                 f"'{root}' has a test part already", "leave data.test_fraction out, or the test part"
