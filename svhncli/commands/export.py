@@ -24,7 +24,7 @@ from svhncli.evaluation.trained import Trained
 from svhncli.models.gates import count_open, remove_closed
 from svhncli.report.model_card import Agreement, model_card
 from svhncli.report.terminal import Show, facts
-from svhncli.runs.locate import checkpoint_file
+from svhncli.runs.locate import checkpoint_file, run_folder
 from svhncli.runs.results import OpenUnits
 from svhncli.runs.run_dir import RunDir
 
@@ -76,7 +76,8 @@ def run(config: ExportConfig) -> Export:
         write_json(folder / "preprocess.json", steps)
         sums = {name: digest(folder / name, "sha256") for name in FILES}
         summary = RunDir(path.parent).summary()
-        card = model_card(steps, model.meta["config"], summary, sums, agreement, units)
+        started_from = _data_of(model.config.init_from)
+        card = model_card(steps, model.meta["config"], summary, sums, agreement, units, started_from)
         write_text(folder / CARD, card)
     return Export(config.run, str(path), str(out), sums, units, agreement)
 
@@ -126,6 +127,14 @@ def _agreement(model: Trained, path: Path, images: np.ndarray, source: str) -> A
             "nothing is exported; try other versions of torch and onnxruntime",
         )
     return Agreement(source, len(images), difference)
+
+
+def _data_of(checkpoint: str | None) -> str | None:
+    """The name of the data on which a checkpoint's run was trained; None where that is not known any more."""
+    try:
+        return None if checkpoint is None else str(RunDir(run_folder(checkpoint)).config()["data"]["name"])
+    except (SvhnError, KeyError, TypeError):
+        return None
 
 
 def _write_weights(path: Path, model: Trained) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from svhncli.core.text import bounds, percent
@@ -26,11 +27,13 @@ def model_card(
     sums: Mapping[str, str],
     agreement: Agreement,
     units: OpenUnits | None,
+    started_from: str | None,
 ) -> str:
     """Markdown.
 
     facts: what preprocess.json holds. config: the run's, nested. summary: its summary.json, None where it has
-    none. sums: file name -> SHA-256.
+    none. sums: file name -> SHA-256. started_from: the name of the data on which the run that this one was
+    fine-tuned from was trained; None where it is unknown.
     """
     positions, classes = facts["output"]["positions"], facts["output"]["classes"]
     what = "single digits" if positions == 1 else f"numbers of up to {positions} digits"
@@ -39,9 +42,16 @@ def model_card(
             *_kind(config, summary, what),
             "",
             *_units(units),
+            "## Use it",
+            "",
+            "```python",
+            *_code(facts),
+            "```",
+            "",
             "## Data and scores",
             "",
-            f"- Data: `{config['data']['name']}`; split: `{config['split']['name']}`, seed {config['seed']}.",
+            *_data(config, started_from),
+            f"- Split: `{config['split']['name']}`, seed {config['seed']}.",
             *_scores(summary),
             "",
             "## From a photograph to the input",
@@ -62,7 +72,8 @@ def model_card(
             "## Checked",
             "",
             f"On {agreement.pictures} images ({agreement.of}) onnxruntime and PyTorch give the same "
-            f"predictions; their probabilities differ by {agreement.difference:.1e} at most.",
+            f"predictions; their probabilities differ by {agreement.difference:.1e} at most. Both compute in "
+            "fp32, as `svhn predict` does unless it is told otherwise.",
             "",
             "| file | SHA-256 |",
             "|---|---|",
@@ -76,17 +87,68 @@ def _kind(config: Mapping[str, Any], summary: Summary | None, what: str) -> list
     name = config["model"]["name"]
     if not isinstance(summary, EnsembleSummary):
         return [
-            f"# {name}: {what} on house fronts",
+            f"# {name}: {what}",
             "",
             f"A network of the kind `{name}`, trained by `svhn train` and exported by `svhn export`. Its "
             "whole config is in `config.yaml`.",
         ]
     count, how = len(summary.members), summary.how
     return [
-        f"# Ensemble of {count}: {what} on house fronts",
+        f"# Ensemble of {count}: {what}",
         "",
         f"{count} networks, trained by `svhn train`, joined by `svhn ensemble how={how}` and exported by "
         "`svhn export`. `config.yaml` is that of the first. Each includes its own normalization.",
+    ]
+
+
+TERMS = {
+    "synth": "rendered by svhn from fonts; no photograph is among the images",
+    "synth_full": "rendered by svhn from fonts; no photograph is among the images",
+    "svhn": "SVHN, The Street View House Numbers (Netzer et al. 2011), for non-commercial use only",
+    "mix": "SVHN (Netzer et al. 2011), for non-commercial use only, and images rendered by svhn",
+    "svhn_full": "SVHN, The Street View House Numbers (Netzer et al. 2011), for non-commercial use only",
+    "mchar": "the files of the Tianchi street-character contest, under the terms of the contest",
+    "folder": "images of your own: state here whose they are, and on which terms they may be used",
+}
+"""Name of a data source -> what it is, and under which license."""
+
+
+def _data(config: Mapping[str, Any], started_from: str | None) -> list[str]:
+    """What it was trained on, and before that."""
+    data = config["data"]
+    where = f" in `{Path(data['root']).name}`" if "root" in data else ""
+    lines = [
+        f"- Data: `{data['name']}`{where}" + (f": {TERMS[data['name']]}." if data["name"] in TERMS else ".")
+    ]
+    if file := config.get("init_from"):
+        terms = f"; its data: {TERMS.get(started_from, f'`{started_from}`')}" if started_from else ""
+        lines.append(f"- Fine-tuned from the weights of `{Path(file).parent.name}/{Path(file).name}`{terms}.")
+    return lines
+
+
+def _code(facts: Mapping[str, Any]) -> list[str]:
+    """Lines of Python that run beside the exported files, given a photo.png."""
+    height, width = facts["framing"]["stored"]
+    blank = facts["output"]["blank"]
+    digits = "str(digit) for digit in best" + ("" if blank is None else f" if digit != {blank}")
+    cut = (
+        []
+        if facts["framing"]["crop"] == "whole"
+        else ["# photo = photo.crop((left, top, right, bottom)): the area described below"]
+    )
+    return [
+        "import numpy",
+        "import onnxruntime",
+        "from PIL import Image, ImageOps",
+        "",
+        'photo = ImageOps.exif_transpose(Image.open("photo.png")).convert("RGB")',
+        *cut,
+        f"small = photo.resize(({width}, {height}), Image.Resampling.BILINEAR)",
+        "images = numpy.asarray(small).transpose(2, 0, 1)[None]  # uint8 (1, 3, height, width)",
+        'network = onnxruntime.InferenceSession("model.onnx")',
+        f'(probabilities,) = network.run(None, {{"{facts["input"]["name"]}": images}})',
+        "best = probabilities[0].argmax(axis=1)",
+        f'print("".join({digits}), float(probabilities[0].max(axis=1).prod()))',
     ]
 
 

@@ -121,9 +121,7 @@ def checkpoint_file(word: str) -> Path:
         return folder / "best.pt"
     inner = sorted(file.parent.name for file in folder.glob("*/best.pt"))
     if not inner:
-        raise CheckpointError(
-            f"'{folder}' has no best.pt", "name a run that has finished an epoch"
-        )
+        raise CheckpointError(f"'{folder}' has no best.pt", "name a run that has finished an epoch")
     raise CheckpointError(
         f"'{folder}' has {len(inner)} networks, and this takes one",
         f"join them: svhn ensemble {shlex.quote(str(folder))}\n"

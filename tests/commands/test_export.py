@@ -7,6 +7,10 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ import pytest
 import torch
 from conftest import write_mat, write_run
 from omegaconf import OmegaConf
+from PIL import Image
 
 from svhncli import registry
 from svhncli.cli import catalog
@@ -139,6 +144,48 @@ def test_predict_eval_and_onnx_give_the_same_probabilities(
     np.testing.assert_allclose(confidence, by_onnx.max(1), atol=1e-5)
     as_trained, _ = read_predictions(Path("as-trained/predictions.csv"), 1, 10)
     assert (np.abs(as_trained - by_eval).max() > 1e-5) == (trained_in == "bf16")
+
+
+@pytest.mark.parametrize("kind", ["digits", "numbers"])
+def test_the_code_of_the_model_card_runs_and_agrees_with_predict(
+    train: Callable[..., Path], folder: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    words = ["model=linear", "watch=0", "report=false"]
+    if kind == "numbers":
+        words += ["data=mchar", "data.root=mchar", "data.height=16", "data.width=24", "lr=0.01"]
+        assert cli.main(["render", "layout=mchar", "out=mchar", "data.n_train=60", "data.n_test=20"]) == 0
+    run = train(*words) if kind == "digits" else _train_alone(folder, words)
+    assert cli.main(["export", str(run)]) == 0
+    Image.fromarray(numpy_generator(1, "photo").integers(0, 256, (50, 70, 3), np.uint8)).save("photo.png")
+    capsys.readouterr()
+    assert cli.main(["predict", str(run), "photo.png"]) == 0
+    row = next(csv.DictReader(capsys.readouterr().out.splitlines()))
+    card = (run / "export" / CARD).read_text()
+    assert "house fronts" not in card
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)
+    assert code is not None
+    shutil.copy("photo.png", run / "export")
+    done = subprocess.run(
+        [sys.executable, "-c", code[1]], cwd=run / "export", capture_output=True, text=True, check=True
+    )
+    number, _, confidence = done.stdout.rpartition(" ")
+    assert number == row["prediction"]
+    assert float(confidence) == pytest.approx(float(row["confidence"]), abs=1e-5)
+
+
+def _train_alone(folder: Path, words: list[str]) -> Path:
+    assert cli.main(["train", "out=run", "threads=1", "epochs=2", *words]) == 0
+    return folder / "run"
+
+
+def test_the_model_card_says_what_the_run_was_trained_on_and_before_that(train: Callable[..., Path]) -> None:
+    first = train("model=linear", "epochs=1", "watch=0", "report=false")
+    second = train("model=linear", "epochs=1", f"init_from={first}", "watch=0", "report=false")
+    assert cli.main(["export", str(second)]) == 0
+    card = " ".join((second / "export" / CARD).read_text().split())
+    assert card.startswith("# linear: single digits ")
+    assert "Data: `svhn` in `d`: SVHN, The Street View House Numbers" in card
+    assert "Fine-tuned from the weights of `run0/best.pt`; its data: SVHN" in card
 
 
 def test_the_folder_holds_what_the_model_card_lists(
