@@ -14,6 +14,7 @@ help:  ## list the targets
 install: $(VENV)/installed  ## create .venv and install svhn into it
 
 $(VENV)/installed: pyproject.toml
+	@echo "installing svhn, PyTorch and the tools for tests into $(VENV): about 3 GB to download, 6 GB on disk"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
 	@touch $@

@@ -117,9 +117,8 @@ def _data(config: Mapping[str, Any], started_from: str | None) -> list[str]:
     """What it was trained on, and before that."""
     data = config["data"]
     where = f" in `{Path(data['root']).name}`" if "root" in data else ""
-    lines = [
-        f"- Data: `{data['name']}`{where}" + (f": {TERMS[data['name']]}." if data["name"] in TERMS else ".")
-    ]
+    about = f": {TERMS[data['name']]}" if data["name"] in TERMS else ""
+    lines = [f"- Data: `{data['name']}`{where}{about}."]
     if file := config.get("init_from"):
         terms = f"; its data: {TERMS.get(started_from, f'`{started_from}`')}" if started_from else ""
         lines.append(f"- Fine-tuned from the weights of `{Path(file).parent.name}/{Path(file).name}`{terms}.")

@@ -17,7 +17,7 @@ from svhncli.cli.main import main
 from svhncli.data.render.world import STREET, load
 
 TRAINS = ("train", "check", "lr-find", "learning-curve")
-ON_FILES = {"data=svhn", "data=mix", "data=folder", "experiment=finetune_small"}
+ON_FILES = {"data=svhn", "data=mix", "data=folder", "experiment=finetune_small", "experiment=tianchi"}
 """Words that choose data lying in the page's folder, which is small already."""
 FACTORS = list(load(STREET).factors)
 
@@ -34,14 +34,16 @@ def smaller(words: list[str]) -> list[str]:
         return [*words, "data.n_train=200", "data.n_test=0"]
     if verb not in TRAINS or "--resume" in words:
         return words
-    if {"experiment=tianchi", "experiment=finetune_small"} & {*words}:  # debug=fast would choose other data
-        own = ["model.hidden=16"] if "experiment=tianchi" in words else []
-        return [*words, *own, "epochs=1", "threads=1", "device=cpu"]
     shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]
     fewest = "repeats=1" if verb == "learning-curve" else "repeats=2"
     shrunk = [re.sub(r"^repeats=\d+$", fewest, word) for word in shrunk]
     # a network of two epochs suspects the labels of whole classes
-    shrunk = [re.sub(r"^data\.exclude=.*", "data.exclude=few.txt", word) for word in shrunk]
+    few = "few_photos.txt" if "data.root=photos" in words else "few.txt"
+    shrunk = [re.sub(r"^data\.exclude=.*", f"data.exclude={few}", word) for word in shrunk]
+    if "experiment=tianchi" in words:
+        shrunk.append("model.hidden=16")
+    if "data.root=photos" in words:
+        shrunk.append("split.k=2")
     if "model=wide_resnet" in words:
         shrunk = [word for word in shrunk if not word.startswith("model.depth")]
         shrunk += ["model.depth=10", "model.width=1"]
@@ -84,6 +86,12 @@ def page_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(draw.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(
             tmp_path / f"digits/{file}.png"
         )
+    for digit, meter in ((digit, meter) for digit in range(10) for meter in range(6)):
+        file = tmp_path / "photos" / str(digit) / f"meter{10 * meter + digit:02}_a.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(file)
+    (tmp_path / "few_photos.txt").write_text("photos/3/meter13_a.png\n")
+    shutil.copytree(tmp_path / "digits", tmp_path / "new")
     (tmp_path / "my_world.yaml").write_text("plate: {chance: 1}\n")
     (tmp_path / "few.txt").write_text("train/3\ntrain/5\n")
     (tmp_path / "my_fonts").mkdir()
