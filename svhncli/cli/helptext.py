@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from svhncli.cli import catalog
+from svhncli.cli import catalog, suggest
 from svhncli.cli.overview import WIDTH, columns, flag_rows, together
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.verbs import VERBS
 
 
-def of_verb(verb: str, flags: dict[str, str], short: dict[str, str]) -> str:
-    """Every key and choice of a verb."""
+def of_verb(verb: str, flags: dict[str, str], short: dict[str, str], only: Collection[str] = ()) -> str:
+    """Every key and choice of a verb, or those of some of its groups.
+
+    Raises:
+        UsageError: it has no such group.
+    """
     groups = catalog.defaults(verb)
+    if only:
+        for group in only:
+            if group not in groups:
+                raise suggest.unknown_group(group, verb)
+        return "\n\n".join("\n".join(_about_group(verb, group, groups[group])) for group in only)
     root = [key for key in catalog.walk(VERBS[verb].config) if key.path not in groups]
     lines = [
         *textwrap.wrap(f"svhn {verb}: {VERBS[verb].meaning}", WIDTH),
@@ -24,10 +33,14 @@ def of_verb(verb: str, flags: dict[str, str], short: dict[str, str]) -> str:
         *_keys(root),
     ]
     for group, default in groups.items():
-        about = f"{group}: {catalog.group_meaning(verb, group)} (default: {default})"
-        lines += ["", *textwrap.wrap(about, WIDTH), *_group(group)]
+        lines += ["", *_about_group(verb, group, default)]
     lines += ["", "flags", *flag_rows(flags, short, multirun=catalog.is_trainer(verb))]
     return "\n".join(lines)
+
+
+def _about_group(verb: str, group: str, default: str) -> list[str]:
+    about = f"{group}: {catalog.group_meaning(verb, group)} (default: {default})"
+    return [*textwrap.wrap(about, WIDTH), *_group(group)]
 
 
 def _group(group: str) -> Iterable[str]:

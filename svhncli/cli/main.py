@@ -130,9 +130,10 @@ def run(line: CommandLine) -> int:
         SvhnError: an error that the user can fix.
     """
     verb, words = (line.words or [""])[0], line.words[1:]
+    groups: list[str] = []
     if verb == "help":
         line.flags.add("--help")
-        verb, words = (words or [""])[0], words[1:]
+        verb, groups, words = (words or [""])[0], words[1:], []
     if "--version" in line.flags:
         print(_versions())
         return 0
@@ -157,7 +158,7 @@ def run(line: CommandLine) -> int:
             from svhncli.cli import hydra_app
 
             hydra_app.load_plugins(hydra_app.parse(words, verb))
-        return _print_help(helptext.of_verb(verb, FLAGS, SHORT))
+        return _print_help(helptext.of_verb(verb, FLAGS, SHORT, groups))
 
     from svhncli.cli import catalog, dispatch
 

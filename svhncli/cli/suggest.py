@@ -73,6 +73,13 @@ def unknown_verb(word: str) -> UsageError:
     return UsageError(f"unknown verb '{word}'", hint)
 
 
+def unknown_group(word: str, verb: str) -> UsageError:
+    """`svhn help VERB GROUP` with a group that the verb does not have."""
+    groups = catalog.defaults(verb)
+    listed = f"svhn {verb} has: {', '.join(groups)}" if groups else f"svhn {verb} has none"
+    return UsageError(f"'{word}' is not a group of keys", did_you_mean(word, [*groups]) or listed)
+
+
 def did_you_mean(word: str, words: Sequence[str], suffix: str = "") -> str:
     near = rules.closest(word, words)
     return f"did you mean '{near}{suffix}'?" if near else ""

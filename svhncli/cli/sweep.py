@@ -32,6 +32,7 @@ from svhncli.config.words import quote
 from svhncli.core import files
 from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.plain import to_plain
+from svhncli.core.text import duration, percent
 from svhncli.runs.locate import SWEEP, is_sweep, reserve
 from svhncli.runs.results import failure
 from svhncli.runs.run_dir import RunDir
@@ -119,10 +120,15 @@ class JobTask:
         if before is not None and before.status == "done":
             _say(f"{name} is already done")
             return "done"
-        _say(name)
+        from svhncli.report.terminal import as_job
+
+        if not sys.stderr.isatty():  # on a terminal, its bars show that it runs
+            _say(f"{name} starts")
+
         try:
             hydra_app.load_plugins(hydra_app.parse(words, VERB))
-            hydra_app.execute(VERB, composed)
+            with as_job(name):
+                hydra_app.execute(VERB, composed)
         except Interrupted as error:
             raise Stopped(error.exit_code) from error
         except Exception as error:
@@ -134,7 +140,17 @@ class JobTask:
             if not isinstance(error, BusyError):  # the other process writes its own summary
                 RunDir(folder).write_summary(failure(known, folder))
             return "failed"
+        _say(f"{name}: {_outcome(folder)}")
         return "done"
+
+
+def _outcome(folder: Path) -> str:
+    """What a finished job reached, in a few words."""
+    job = sweep_job(0, folder, {})
+    loss = "" if job.val_loss is None else f", val loss {job.val_loss:.4f}"
+    epoch = "" if job.best_epoch is None else f" in epoch {job.best_epoch}"
+    reached = "" if job.val_accuracy is None else f"val {percent(job.val_accuracy)}{loss}{epoch}; "
+    return f"{reached}{duration(job.seconds or 0)}"
 
 
 def _say(text: str) -> None:
@@ -206,6 +222,7 @@ def _run(
         raise UsageError("two jobs of this sweep are the same", "give each value once")
     _refuse_mistakes(flags, extras, jobs, swept)
     files.write_json(folder / SWEEP, {"overrides": words})
+    _say(f"sweep    {len(jobs)} jobs in {folder}; the details of each are in its train.log")
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
     where = [f"hydra.sweep.dir={quote(str(folder))}", _subdir_override(swept)]
     try:

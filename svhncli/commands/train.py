@@ -195,6 +195,7 @@ def _other_run(changed: list[str]) -> UsageError:
 def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | RunSummary:
     machine = _machine(config, record, show)
     with show.bars():
+        show.step("prepare images", 0, None)
         data = registry.data(config.data, config.split, config.cache, show.work)
     folds = registry.folds(config.split, data, config.seed)
     todo = jobs.plan(config, folds)

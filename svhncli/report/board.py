@@ -34,13 +34,16 @@ class Relay(Show):
     def say(self, text: str, style: str = "") -> None:
         self._send("say", text, style)
 
+    def warn(self, text: str) -> None:
+        self._send("warn", text)
+
     def tell(self, text: str) -> None:
         self._send("tell", text)
 
     def epoch(self, row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> None:
         self._send("epoch", row, epochs, images_per_second, improved)
 
-    def step(self, what: str, done: int, total: int | None) -> None:
+    def step(self, what: str, done: int, total: int | None, beside: str = "") -> None:
         if (now := time.monotonic()) - self._sent_at > SELDOM:
             self._sent_at = now
             self._send("step", what, done, total)
@@ -120,6 +123,8 @@ class Board:
             self._epoch(name, row, *content)
         elif kind == "tell":
             self.show.tell(self._named(name, content[0]))
+        elif kind == "warn":
+            self.show.warn(self._named(name, content[0]))
         else:
             text, style = content
             self.show.say(self._named(name, text), style)

@@ -7,6 +7,7 @@ import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,19 @@ from rich.text import Text
 
 from svhncli.stats.metrics import added_metrics
 
+_of_a_sweep = ContextVar("_of_a_sweep", default="")
+"""The name of the job of a sweep that runs now; "" where none does."""
+
+
+@contextmanager
+def as_job(name: str) -> Iterator[None]:
+    """While the block runs, a command is a job of a sweep: it shows bars and warnings alone, by its name."""
+    token = _of_a_sweep.set(name)
+    try:
+        yield
+    finally:
+        _of_a_sweep.reset(token)
+
 
 class Show:
     """The output of one command. Everything that it prints also goes to the run's log, without colors."""
@@ -32,13 +46,18 @@ class Show:
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.quiet = bool(os.environ.get("SVHN_QUIET"))
+        self.job = _of_a_sweep.get()
         self.log: Path | None = None
         self._progress: Progress | None = None
         self._logged: set[str] = set()
 
     def say(self, text: str, style: str = "") -> None:
-        """One line to stderr and to the log."""
+        """One line to stderr and to the log; of a job of a sweep to the log alone."""
         self.note(text)
+        if not self.job:
+            self._print(text, style)
+
+    def _print(self, text: str, style: str = "") -> None:
         if not self.quiet:
             console = self.console if self._progress is None else self._progress.console
             console.print(text, style=style or None, markup=False)
@@ -50,7 +69,8 @@ class Show:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
 
     def warn(self, text: str) -> None:
-        self.say(f"warning: {text}", "yellow")
+        self.note(f"warning: {text}")
+        self._print(f"{self.job}: warning: {text}" if self.job else f"warning: {text}", "yellow")
 
     def tell(self, text: str) -> None:
         """A paragraph, wrapped to the width of the terminal."""
@@ -84,10 +104,11 @@ class Show:
         if self.quiet or not self.console.is_terminal:
             yield
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        with Progress(
-            *columns, TimeRemainingColumn(), console=self.console, transient=True
-        ) as self._progress:
+        columns = (
+            *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn()),
+            *(TimeRemainingColumn(), TextColumn("{task.fields[beside]}")),
+        )
+        with Progress(*columns, console=self.console, transient=True) as self._progress:
             try:
                 yield
             finally:
@@ -100,16 +121,20 @@ class Show:
             self.say(f"{what} ...")
         self.step(what, done, total)
 
-    def step(self, what: str, done: int, total: int | None) -> None:
-        """Progress within an epoch: a bar on a terminal, elsewhere nothing."""
+    def step(self, what: str, done: int, total: int | None, beside: str = "") -> None:
+        """Progress within an epoch: a bar on a terminal, elsewhere nothing.
+
+        beside: what stands after the time that the bar itself will take.
+        """
         if self._progress is None:
             return
+        what = f"{self.job}  {what}" if self.job else what
         ids = {task.description: task.id for task in self._progress.tasks}
         if what not in ids:
             for old in ids.values():
                 self._progress.remove_task(old)
-            ids[what] = self._progress.add_task(what, total=total)
-        self._progress.update(ids[what], completed=done, total=total)
+            ids[what] = self._progress.add_task(what, total=total, beside=beside)
+        self._progress.update(ids[what], completed=done, total=total, beside=beside)
 
 
 def epoch_line(row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> str:

@@ -20,6 +20,7 @@ from svhncli.core.labels import as_text
 from svhncli.core.plain import from_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
+from svhncli.core.text import duration
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches, batch_bounds, training_images
@@ -77,7 +78,8 @@ def train_fold(
     before = run.summary()
     if isinstance(before, FoldSummary) and is_finished(before, config):
         return before
-    with training_images(data, fold.train, config.epochs, machine.device) as images:
+    with training_images(data, fold.train, config.epochs, machine.device) as images, show.bars():
+        show.step("prepare the network", 0, None)
         plan, state = assemble(
             config, machine, data, fold, images, show, metric=config.metric, fresh=not run.last.is_file()
         )
@@ -169,6 +171,25 @@ def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: 
 # ----------------------------------------------------------------------------- train
 
 
+class Clock:
+    """How long a run will go on at most: early stopping may end it sooner.
+
+    epochs, done: of the run, and those that were done when the clock was started.
+    """
+
+    def __init__(self, epochs: int, done: int) -> None:
+        self.epochs = epochs
+        self.done = done
+        self.began = time.monotonic()
+
+    def left(self, done: float) -> str:
+        """After so many epochs, such as `run: at most 3 min 20 s`; "" before a hundredth of one."""
+        if done - self.done < 0.01:
+            return ""
+        seconds = (time.monotonic() - self.began) / (done - self.done) * (self.epochs - done)
+        return f"run: at most {duration(seconds)}"
+
+
 def _train(
     config: TrainConfig, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show, again: str
 ) -> str:
@@ -181,11 +202,14 @@ def _train(
         checkpoint.save(run.last, {"meta": meta, "state": state.state_dict()})
         saved_at = time.monotonic()
 
-    with noted(show.stopping) as signalled, show.bars():
+    clock = Clock(plan.epochs, state.epoch)
+    with noted(show.stopping) as signalled:
         events = () if state.stopper.should_stop else fit(plan, state)
         for event in events:
             if isinstance(event, Tick):
-                show.step(f"epoch {state.epoch + 1}/{plan.epochs} {event.phase}", event.done, event.of)
+                trained = event.done / event.of if event.phase == "train" else 1.0
+                what = f"epoch {state.epoch + 1}/{plan.epochs} {event.phase}"
+                show.step(what, event.done, event.of, clock.left(state.epoch + trained))
             elif isinstance(event, Epoch):
                 _record(event, plan, state, meta, run, show)
                 _keep_snapshot(config, event, state, meta, run)

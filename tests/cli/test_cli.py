@@ -257,6 +257,21 @@ def test_a_config_file_cannot_name_the_run(
     assert f"{key} stands in a config file" in capsys.readouterr().err
 
 
+def test_help_of_a_group_is_about_that_group_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["help", "train", "schedule", "split"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("schedule: how lr changes over the run (default: cosine)")
+    assert "schedule.warmup" in text
+    assert "\n\nsplit: " in text
+    assert "model=" not in text
+    assert "flags" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert cli.main(["help", "train", "modle"]) == 2
+    assert "did you mean 'model'?" in capsys.readouterr().err
+    assert cli.main(["help", "export", "model"]) == 2
+    assert "svhn export has none" in capsys.readouterr().err
+
+
 TEXTS = [r"(meter\d+)_", r"meter\d+", "^a[0-9]{2}$", "my run (v2): it's", "~/a b", "50% off!", "a|b", "é (ü)"]
 
 

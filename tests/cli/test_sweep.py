@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -164,15 +165,38 @@ def test_a_mistake_that_all_jobs_share_is_refused_before_any_job_starts(
         assert list(empty_folder.iterdir()) == []
 
 
+def test_a_job_shows_one_line_and_keeps_its_details_in_its_log(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SMALL, "epochs=1", "lr=1e-2,1e-3", "report=false", "out=sweep"]
+    assert cli.main(["train", "-m", *words, "reg.augment.hflip=true"]) == 0
+    shown = capsys.readouterr().err.splitlines()
+    warning = "warning: reg.augment.hflip=true: a mirrored digit is a different digit or none"
+    assert shown[0] == "sweep    2 jobs in sweep; the details of each are in its train.log"
+    for number, lr in ((1, "0.01"), (2, "0.001")):
+        name = f"job {number}/2 lr={lr}"
+        own = [line for line in shown if line.startswith(name)]
+        assert own[:2] == [f"{name} starts", f"{name}: {warning}"]
+        assert re.fullmatch(rf"{re.escape(name)}: val [\d.]+%, val loss [\d.]+ in epoch 1; [\d.]+ s", own[2])
+        assert len(own) == 3
+        log = Path("sweep", f"lr-{lr}", "train.log").read_text()
+        assert "epoch 1/1" in log
+        assert warning in log
+    assert len(shown) == 7
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_the_whole_sweep_and_the_hint_names_the_resume_command(
     number: signal.Signals, code: int, empty_folder: Path, spawn: Callable[..., Forked]
 ) -> None:
     process = spawn("train", "-m", *SMALL, "epochs=1000000", "reg.patience=0", "lr=1e-3,1e-4")
-    lines = []
+    lines, give_up = [], time.monotonic() + 60
     for line in process.stderr:
         lines.append(line)
-        if line.startswith("epoch") and not any(earlier.startswith("epoch") for earlier in lines[:-1]):
+        if line.startswith("job 1/2"):
+            log = sweep_folder() / "lr-0.001" / "train.log"
+            while not log.is_file() or "  epoch " not in log.read_text():
+                assert time.monotonic() < give_up, lines
             process.send_signal(number)
         if line.startswith("job 2/2"):
             process.kill()

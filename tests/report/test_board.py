@@ -48,7 +48,7 @@ def test_a_relay_sends_messages_and_progress() -> None:
         relay.epoch({"epoch": 1}, 2, 10.0, True)
     assert sent == [
         ("say", "hello", ""),
-        ("say", "warning: careful", "yellow"),
+        ("warn", "careful"),
         ("tell", "prose"),
         ("step", "epoch 1/2 train", 1, 9),
         ("epoch", {"epoch": 1}, 2, 10.0, True),
