@@ -398,7 +398,7 @@ def test_the_page_shows_how_to_use_the_weights(made: Path, name: str, verbs: lis
     use = source[source.index('<section id="use">') :].split("</section>")[0]
     commands = [html.unescape(text) for text in re.findall(r'<code class="command">(.*?)</code>', use)]
     assert [command.split()[1] for command in commands] == verbs
-    best = str(sweep_jobs(made / name)[0].path) if name == "sweep" else name
+    best = f"sweep/{sweep_jobs(made / name)[0].path.name}" if name == "sweep" else name
     assert [shlex.split(command)[2] for command in commands] == [best, best]
 
 

@@ -76,8 +76,8 @@ def _absences(run: Run, values: Mapping[str, Any]) -> Iterator[tuple[str, Absenc
         yield "mistakes", _no_mistakes(run)
     if not (values["film"] or facts.jumps(run)):
         reason = (
-            "No predictions were tracked over the epochs, or no fold has finished. The key watch sets for how "
-            "many images they are tracked."
+            "No predictions were tracked over the epochs, or no fold has finished. The key watch sets for "
+            "how many images they are tracked."
         )
         yield "film", Absence("dynamics", reason)
     if not run.folds:
@@ -91,10 +91,8 @@ def _absences(run: Run, values: Mapping[str, Any]) -> Iterator[tuple[str, Absenc
         yield "sheet", Absence("data sheet", reason)
     if not (values["inspect"] or values["doubts"]):
         reason = "This command looks for wrong labels, duplicates and drift:"
-        yield (
-            "inspection",
-            Absence("inspection of the data", reason, next_commands.on_same_data(run, "inspect")),
-        )
+        command = next_commands.on_same_data(run, "inspect")
+        yield "inspection", Absence("inspection of the data", reason, command)
     if not values["check"]:
         reason = "This command checks whether the pipeline can learn at all, and more:"
         yield "check", Absence("checks", reason, next_commands.check(run))
