@@ -30,6 +30,7 @@ from svhncli.report.terminal import Show, facts, labeled, next_steps
 from svhncli.runs import checkpoint
 from svhncli.runs.environment import DataUsed, Environment, MachineUsed
 from svhncli.runs.locate import reserve
+from svhncli.runs.reader import Run
 from svhncli.runs.results import EnsembleSummary, Gain, MemberSummary
 from svhncli.runs.run_dir import RunDir
 from svhncli.stats.score import Score
@@ -97,7 +98,7 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
         data = DataUsed(scored.data, joined.meta["fingerprint"])
         RunDir(folder).write_config(rules.to_dict(joined.config), Environment.of(MachineUsed(), data))
         RunDir(folder).write_summary(result)
-    return replace(result, next=after_joining(out, scored.part))
+    return replace(result, next=after_joining(Run.of(out), scored.part))
 
 
 def _members(units: list[Unit], shares: list[float], scores: list[Score]) -> list[MemberSummary]:

@@ -30,7 +30,7 @@ def after_training(run: Run, summary: FoldSummary | RunSummary) -> list[str]:
     if isinstance(summary, RunSummary):
         commands.append(ensemble(run.path))
     elif not summary.has_test:
-        commands.append(predict(run.path))
+        commands.append(predict(run))
     if isinstance(summary, FoldSummary) and summary.last.epoch < summary.epochs:
         lr = float(f"{run.config['lr'] / 10:.3g}")
         commands.append(train(run, word("init_from", str(run.path)), word("lr", lr)))
@@ -39,18 +39,24 @@ def after_training(run: Run, summary: FoldSummary | RunSummary) -> list[str]:
     return commands
 
 
-def after_joining(path: Path, part: str) -> list[str]:
+def after_joining(run: Run, part: str) -> list[str]:
     """Commands to go on with after members were joined and scored on a part, "" where on none."""
-    scored = {"test": [f"svhn eval {_quoted(path)}"], "val": [evaluate_val(path)]}
-    return [*scored.get(part, []), predict(path), f"svhn export {_quoted(path)}"]
+    scored = {"test": [f"svhn eval {_quoted(run.path)}"], "val": [evaluate_val(run.path)]}
+    return [*scored.get(part, []), predict(run), export(run.path)]
 
 
 def evaluate_val(path: Path) -> str:
     return f"svhn eval {_quoted(path)} part=val"
 
 
-def predict(path: Path) -> str:
-    return f"svhn predict {_quoted(path)} PATHS..."
+def predict(run: Run) -> str:
+    # files of a person's own have no boxes by which a network that was trained on boxes could cut them
+    whole = " crop=whole" if run.config.get("data", {}).get("crop") == "boxes" else ""
+    return f"svhn predict {_quoted(run.path)} PATHS...{whole}"
+
+
+def export(path: Path) -> str:
+    return f"svhn export {_quoted(path)}"
 
 
 def ensemble(path: Path) -> str:

@@ -138,6 +138,12 @@ class Run:
         return self._read(self.path / "split.json", _fold)
 
     @cached_property
+    def weights(self) -> list[Path]:
+        """The best.pt of the run, or those of its folds."""
+        files = [part.path / "best.pt" for part in self.folds or [self]]
+        return [file for file in files if file.is_file()]
+
+    @cached_property
     def val_outputs(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Probabilities (N, L, K) and labels (N, L) of the validation part; of all folds, in order."""
         if not self.folds:

@@ -16,9 +16,12 @@ from forked import Forked, type_keys
 
 from svhncli.cli import main as cli
 from svhncli.commands.human import CLEAR
+from svhncli.core.plain import to_plain
 from svhncli.report.quiz import Answer, half_blocks, score
 from svhncli.stats.intervals import wilson
 
+WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
+"""How much red, green and blue contribute to the luminance."""
 MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
 
 
@@ -123,3 +126,173 @@ def test_the_page_is_answered_by_keys_and_scores_as_the_terminal_does(
     assert len(browser.find_elements("css selector", "#misread td img")) == wrong
     assert browser.get_log("browser") == []
     assert requests_of(browser) == []
+
+
+class OpenQuiz:
+    """A quiz of `n` images in a browser, whose downloads are kept as text."""
+
+    def __init__(self, browser: Any, page: Path) -> None:
+        self.browser = browser
+        browser.get(page.as_uri())
+        (content,) = re.findall(r'json">(.*?)</script>', page.read_text())
+        self.questions = json.loads(content)["questions"]
+        # the file is looked at where it leaves the page, because a download has no end to wait for
+        browser.execute_script("""
+            window.saved = [];
+            document.getElementById("save").addEventListener("click", event => {
+              event.preventDefault();
+              saved.push(event.currentTarget.href);
+            });
+        """)
+
+    def press(self, keys: str) -> None:
+        self.browser.find_element("tag name", "body").send_keys(keys)
+
+    def tap(self, *names: str) -> None:
+        for name in names:
+            shown = [b for b in self.browser.find_elements("css selector", "button, a") if b.is_displayed()]
+            (button,) = (button for button in shown if button.accessible_name == name)
+            button.click()
+
+    def text(self) -> str:
+        return str(self.browser.find_element("tag name", "body").text)
+
+    def saved(self) -> list[dict[str, Any]]:
+        script = "return Promise.all(saved.map(url => fetch(url).then(response => response.json())))"
+        return list(self.browser.execute_script(script))
+
+
+@pytest.fixture
+def opened(folder: Path, browser: Any) -> Callable[..., OpenQuiz]:
+    """Makes a quiz and opens it: opened(*words)."""
+
+    def make(*words: str) -> OpenQuiz:
+        assert cli.main(["human", *words, "html=true"]) == 0
+        return OpenQuiz(browser, folder / "outputs" / "human" / "quiz.html")
+
+    return make
+
+
+NUMBERS = ["data=synth_full", "data.n_train=40", "data.n_test=0", "split.fraction=0.25", "n=3"]
+
+
+def test_the_page_says_what_it_asks_and_of_which_data(folder: Path, opened: Callable[..., OpenQuiz]) -> None:
+    write_mat(folder / "d", "train", 100, 0)
+    quiz = opened(*MAT, "n=4")
+    (heading,) = quiz.browser.find_elements("tag name", "h1")
+    assert heading.text == "Quiz: which digits do you see?"
+    assert "4 held-out images of svhn" in quiz.text()
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_the_last_answer_can_be_undone_even_after_the_last_image(
+    folder: Path, opened: Callable[..., OpenQuiz], touch: bool
+) -> None:
+    write_mat(folder / "d", "train", 100, 0)
+    quiz = opened(*MAT, "n=3")
+
+    def undo() -> None:
+        quiz.tap("Undo last answer") if touch else quiz.press("u")
+
+    quiz.press("12")
+    undo()
+    undo()
+    assert "image 1 of 3" in quiz.text()
+    quiz.press("u")  # there is nothing left to undo
+    quiz.press("345")
+    assert "Your accuracy" in quiz.text()
+    undo()
+    assert "image 3 of 3" in quiz.text()
+    quiz.press("6")
+    quiz.tap("Save result.json")
+    (result,) = quiz.saved()
+    assert [answer["answer"] for answer in result["answers"]] == [*"346"]
+    assert [answer["index"] for answer in result["answers"]] == [q["index"] for q in quiz.questions]
+    assert quiz.browser.get_log("browser") == []
+    wrong = sum(answer["answer"] != answer["label"] for answer in result["answers"])
+    assert len(quiz.browser.find_elements("css selector", "#misread td img")) == wrong
+
+
+def test_an_undone_answer_keeps_the_time_that_its_image_was_seen(
+    folder: Path, opened: Callable[..., OpenQuiz]
+) -> None:
+    write_mat(folder / "d", "train", 100, 0)
+    quiz = opened(*MAT, "n=1")
+    quiz.browser.execute_script("shown -= 5000")  # as if the image had been seen for so long
+    quiz.press("1u2")
+    quiz.tap("Save result.json")
+    assert quiz.saved()[0]["median_seconds"] >= 5
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_the_quiz_can_be_stopped_and_saves_its_answers(
+    folder: Path, opened: Callable[..., OpenQuiz], touch: bool
+) -> None:
+    write_mat(folder / "d", "train", 100, 0)
+    quiz = opened(*MAT, "n=9")
+    quiz.press("q")  # there is nothing to save yet
+    assert "image 1 of 9" in quiz.text()
+    assert not quiz.browser.find_element("id", "stop").is_enabled()
+    quiz.press("12")
+    quiz.tap("Stop and save") if touch else quiz.press("q")
+    quiz.press("3q")  # after the end, keys answer nothing and save nothing
+    (result,) = quiz.saved()
+    answers = [Answer(**answer) for answer in result["answers"]]
+    assert [answer.answer for answer in answers] == ["1", "2"]
+    expected = to_plain(score(answers))
+    assert result["interval"].pop("low") == pytest.approx(expected["interval"].pop("low"), rel=1e-12)
+    assert result["interval"].pop("high") == pytest.approx(expected["interval"].pop("high"), rel=1e-12)
+    assert {name: result[name] for name in expected} == expected
+    assert {*result} == {*expected, "data", "fingerprint", "part", "split", "seed"}
+    quiz.press("u")
+    assert "image 2 of 9" in quiz.text()
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_small_phone_shows_every_button_at_once_and_large_enough_to_tap(
+    folder: Path, opened: Callable[..., OpenQuiz], numbers: bool
+) -> None:
+    write_mat(folder / "d", "train", 100, 0)
+    quiz = opened(*(NUMBERS if numbers else [*MAT, "n=3"]))
+    phone = {"width": 390, "height": 664, "deviceScaleFactor": 1, "mobile": True}
+    quiz.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    quiz.browser.refresh()
+    sides = "const r = arguments[0].getBoundingClientRect(); return [r.left, r.right, r.top, r.bottom]"
+    buttons = [b for b in quiz.browser.find_elements("css selector", "button") if b.is_displayed()]
+    assert len(buttons) == (14 if numbers else 12)
+    for button in buttons:
+        left, right, top, bottom = quiz.browser.execute_script(sides, button)
+        assert 0 <= left < right <= 390
+        assert 0 <= top < bottom <= 664
+        assert min(right - left, bottom - top) >= 44
+
+
+def test_a_number_is_answered_by_touch_alone(opened: Callable[..., OpenQuiz]) -> None:
+    quiz = opened(*NUMBERS)
+    quiz.tap("1", "7", "delete a digit", "2", "enter the number", "5", "enter the number", "Stop and save")
+    (result,) = quiz.saved()
+    assert [answer["answer"] for answer in result["answers"]] == ["12", "5"]
+
+
+@pytest.mark.parametrize(("scheme", "light"), [("light", True), ("dark", False)])
+def test_text_has_contrast_in_light_and_in_dark_mode(
+    folder: Path, opened: Callable[..., OpenQuiz], scheme: str, light: bool
+) -> None:
+    write_mat(folder / "d", "train", 100, 0)
+    quiz = opened(*MAT, "n=3")
+    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    quiz.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+
+    def luminance(element: str, color: str) -> float:
+        """The relative luminance of WCAG 2."""
+        script = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+        rgb = re.findall(r"\d+", quiz.browser.execute_script(script, element, color))[:3]
+        parts = np.array([int(part) for part in rgb]) / 255
+        return float(np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ WEIGHTS)
+
+    paper = luminance("html", "backgroundColor")
+    assert (paper > 0.5) == light
+    for element, behind in (("h1", paper), (".soft", paper), ("#keys button", None)):
+        below = luminance(element, "backgroundColor") if behind is None else behind
+        darker, lighter = sorted([luminance(element, "color"), below])
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, element

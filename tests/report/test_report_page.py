@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -40,8 +43,9 @@ SMALL = [
     "threads=1",
     "device=cpu",
 ]
-SECTIONS = ["summary", "diagnosis", "curves", "confusion", "mistakes", "dynamics", "calibration", "folds"]
-SECTIONS += ["data", "checks", "environment"]
+OF_ALL = ["summary", "use", "diagnosis", "curves", "confusion", "mistakes", "dynamics", "calibration"]
+OF_ALL += ["data", "environment", "missing"]
+"""Sections of a run that nothing but `svhn train` has seen."""
 HOSTILE = """</title><script>alert(1)</script>'"><img src=//x.y/z onerror=alert(2)>"""
 
 
@@ -59,7 +63,7 @@ class Page(HTMLParser):
         self.elements.append((tag, {name: value or "" for name, value in attributes}))
 
     def handle_data(self, data: str) -> None:
-        if self.elements and self.elements[-1][0] != "style":
+        if self.elements and self.elements[-1][0] not in ("style", "script"):
             self.text += f" {data}"
 
     def visible_text(self) -> str:
@@ -67,6 +71,10 @@ class Page(HTMLParser):
 
     def sections(self) -> list[str]:
         return [attrs["id"] for tag, attrs in self.elements if tag == "section"]
+
+    def contents(self) -> list[str]:
+        """The sections to which the table of contents links."""
+        return re.findall(r'<li><a href="#(\w+)">', self.source)
 
     def refers_to(self) -> list[str]:
         """Everything that a browser might fetch."""
@@ -114,8 +122,10 @@ def test_every_run_and_sweep_ends_with_a_self_contained_page(made: Path, name: s
     ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
     for url in page.refers_to():
         assert url.startswith("data:") or (url[:1] == "#" and url[1:] in ids), url
-    assert not {"script", "iframe", "object", "form"} & {tag for tag, _ in page.elements}
-    assert page.sections() == [*(["jobs"] if name == "sweep" else []), *SECTIONS]
+    assert not {"iframe", "object", "form"} & {tag for tag, _ in page.elements}
+    place = OF_ALL.index("data")
+    expected = {"folds": [*OF_ALL[:place], "folds", *OF_ALL[place:]], "sweep": ["jobs", *OF_ALL]}
+    assert page.sections() == page.contents() == expected.get(name, OF_ALL)
 
 
 @pytest.mark.parametrize("name", ["single", "folds", "numbers", "sweep"])
@@ -174,7 +184,7 @@ def test_hostile_names_reasons_and_labels_are_escaped(copy: Path) -> None:
     (copy / "config.yaml").write_text(config)
     (copy / ".hydra" / "overrides.yaml").write_text(json.dumps([f"data.root={HOSTILE}"]))
     page = Page(write_report(copy))
-    assert "script" not in {tag for tag, _ in page.elements}
+    assert [tag for tag, _ in page.elements].count("script") == 1, "that of the page itself"
     assert not [attrs for _, attrs in page.elements if "onerror" in attrs]
     assert all(url[:1] == "#" or url.startswith("data:") for url in page.refers_to())
     assert page.visible_text().count("<script>alert(1)</script>") > 5  # as visible text
@@ -268,7 +278,7 @@ def test_a_failed_run_shows_the_reason_and_the_setting_to_change(folder: Path) -
     assert "The run failed: the training loss became" in page.visible_text()
     assert "optim.clip=1" in page.visible_text()
     assert "svhn train data=tiny" in page.visible_text()
-    assert page.sections() == SECTIONS
+    assert page.sections() == ["summary", "diagnosis", "data", "environment", "missing"]
 
 
 @pytest.mark.parametrize("status", ["interrupted", "running"])
@@ -286,20 +296,30 @@ def test_an_unfinished_run_shows_its_finished_epochs(copy: Path, status: str) ->
         write_json(copy / "summary.json", {"status": status, "reason": "stopped in epoch 3", "hint": "go on"})
     page = Page(write_report(copy))
     expected = {"interrupted": "stopped in epoch 3", "running": "2026-01-02T03:04:05"}[status]
+    advice = ["diagnosis"] if status == "interrupted" else []
     assert expected in page.visible_text()
-    assert page.sections() == SECTIONS
+    assert page.sections() == ["summary", "use", *advice, "curves", "environment", "missing"]
     assert sum(tag == "svg" for tag, _ in page.elements) == 3, "the curves of the epochs that there are"
 
 
 @pytest.mark.parametrize(
-    "name", ["summary.json", "metrics.csv", "val_predictions.csv", "config.yaml", "env.json", "split.json"]
+    ("name", "without"),
+    [
+        ("summary.json", {"diagnosis"}),
+        ("metrics.csv", {"curves"}),
+        ("val_predictions.csv", {"confusion", "calibration"}),
+        ("data.json", {"data"}),
+        ("config.yaml", set()),
+        ("env.json", set()),
+        ("split.json", set()),
+    ],
 )
-def test_a_damaged_file_is_named_and_its_section_left_out(copy: Path, name: str) -> None:
+def test_a_damaged_file_is_named_and_its_section_left_out(copy: Path, name: str, without: set[str]) -> None:
     path = copy / name
     path.write_bytes(b"\x00{" + path.read_bytes()[: path.stat().st_size // 2])
     page = Page(write_report(copy))
     assert f"left out: {name}" in page.visible_text()
-    assert page.sections() == SECTIONS
+    assert page.sections() == page.contents() == [section for section in OF_ALL if section not in without]
 
 
 def test_results_of_other_commands_are_shown_only_for_the_same_data(copy: Path, tmp_path: Path) -> None:
@@ -354,6 +374,47 @@ def test_results_written_by_inspect_and_check_are_shown(folder: Path) -> None:
     for entry in read_json(folder / "outputs" / "inspect" / "result.json")["findings"]:
         assert f"{entry['title']}: {entry['count']}" in text
     assert "likely label errors, not judged: 0" in text
+
+
+def test_what_a_run_lacks_is_listed_once_in_a_closed_list_at_the_end(made: Path) -> None:
+    source = (made / "single" / "report.html").read_text()
+    body, end = source.split('<section id="missing">')
+    summary = re.findall(r"<details><summary>(.*?)</summary>", end)
+    assert summary == ["Human accuracy, folds, inspection of the data, checks"]
+    assert [name for name, count in Counter(re.findall(r"<dt>(.*?)</dt>", end)).items() if count == 1] == [
+        *("Human accuracy", "Folds", "Inspection of the data", "Checks")
+    ]
+    for verb in ("human", "inspect", "check"):
+        assert f">svhn {verb} " in end
+        assert f">svhn {verb} " not in body
+
+
+@pytest.mark.parametrize(
+    ("name", "verbs"),
+    [("single", ["predict", "export"]), ("sweep", ["predict", "export"]), ("folds", ["predict", "ensemble"])],
+)
+def test_the_page_shows_how_to_use_the_weights(made: Path, name: str, verbs: list[str]) -> None:
+    source = (made / name / "report.html").read_text()
+    use = source[source.index('<section id="use">') :].split("</section>")[0]
+    commands = [html.unescape(text) for text in re.findall(r'<code class="command">(.*?)</code>', use)]
+    assert [command.split()[1] for command in commands] == verbs
+    best = f"sweep/{sweep_jobs(made / name)[0].path.name}" if name == "sweep" else name
+    assert [shlex.split(command)[2] for command in commands] == [best, best]
+
+
+def test_a_network_of_boxes_predicts_images_that_are_numbers_already(copy: Path) -> None:
+    run = Run.of(copy)
+    assert next_commands.predict(run) == f"svhn predict {copy} PATHS..."
+    run.config["data"]["crop"] = "boxes"
+    assert next_commands.predict(run) == f"svhn predict {copy} PATHS... crop=whole"
+
+
+def test_a_run_without_weights_has_no_commands_for_them(copy: Path) -> None:
+    (copy / "best.pt").unlink()
+    page = Page(write_report(copy))
+    assert "use" not in page.sections()
+    assert "svhn predict" not in page.visible_text()
+    assert "The run saved no best.pt" in page.visible_text()
 
 
 def test_scores_of_svhn_eval_are_included(made: Path, copy: Path) -> None:
@@ -435,3 +496,77 @@ def test_a_browser_shows_it_without_a_request_an_error_or_a_sideways_scroll(
         assert browser.execute_script(broken) == 0
     assert browser.get_log("browser") == []
     assert requests_of(browser) == []
+
+
+def opened(browser: Any, page: Path) -> str:
+    """Show a page, in which the clipboard may be read; the page's first command."""
+    browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]})
+    browser.get(page.as_uri())
+    return str(browser.execute_script("return document.querySelector('code.command').textContent"))
+
+
+CLIPBOARD = "const done = arguments[0]; (window.kept ?? navigator.clipboard).readText().then(done, done)"
+NO_CLIPBOARD = """
+    window.kept = navigator.clipboard;
+    Object.defineProperty(navigator, "clipboard", {value: undefined});
+"""
+
+
+@pytest.mark.parametrize("how", ["clipboard", "selection"])
+def test_a_button_beside_each_command_copies_it(made: Path, browser: Any, how: str) -> None:
+    if how == "selection":
+        browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NO_CLIPBOARD})
+    opened(browser, made / "single" / "report.html")
+    browser.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
+    commands = browser.find_elements("css selector", "code.command")
+    buttons = browser.find_elements("css selector", ".copyable > button")
+    assert len(buttons) == len(commands) > 5
+    assert not browser.find_elements("css selector", "code button")
+    for command, button in zip(commands, buttons, strict=True):
+        assert button.accessible_name == f"Copy: {command.text}"
+        button.click()
+        assert browser.execute_async_script(CLIPBOARD) == command.text
+        assert [other.text for other in buttons if other.text != "Copy"] == ["Copied"]
+    assert (
+        browser.find_element("css selector", "[role=status]")
+        .get_property("textContent")
+        .endswith(commands[-1].text)
+    )
+    assert browser.get_log("browser") == []
+    assert requests_of(browser) == []
+
+
+def test_where_nothing_may_be_copied_the_command_is_selected(made: Path, browser: Any) -> None:
+    refused = f"{NO_CLIPBOARD} document.execCommand = () => false;"
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": refused})
+    command = opened(browser, made / "single" / "report.html")
+    button = browser.find_element("css selector", ".copy")
+    button.click()
+    assert button.text == "Press Ctrl+C"
+    assert browser.execute_script("return getSelection().toString()") == command
+
+
+def test_the_buttons_are_not_on_paper_and_not_there_without_javascript(made: Path, browser: Any) -> None:
+    page = made / "single" / "report.html"
+    opened(browser, page)
+    assert browser.find_element("css selector", ".copy").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert not browser.find_element("css selector", ".copy").is_displayed()
+    assert browser.find_element("css selector", "code.command").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(page.as_uri())
+    assert browser.find_element("css selector", "code.command").is_displayed()
+    assert not browser.find_elements("css selector", "button")
+
+
+def test_a_browser_refuses_every_script_but_that_of_the_page(
+    made: Path, browser: Any, tmp_path: Path
+) -> None:
+    source = (made / "single" / "report.html").read_text()
+    page = tmp_path / "page.html"
+    page.write_text(source.replace("<main>", "<script>document.title = 'changed'</script><main>"))
+    opened(browser, page)
+    assert browser.title != "changed"
+    assert "Content Security Policy" in browser.get_log("browser")[0]["message"]
+    assert browser.find_elements("css selector", ".copy")

@@ -199,6 +199,18 @@ def diagnosis(run: Run) -> Diagnosis | None:
     return diagnose_together(run.path, done, run.config) if done and run.config else None
 
 
+def uses(run: Run) -> list[tuple[str, str]]:
+    """What the weights of a run are good for: words, and the command."""
+    own = "Predict images of your own; PATHS stands for image files, folders or globs."
+    if not run.folds:
+        text = "Export the network for use without svhn, as ONNX and safetensors."
+        return [(own, next_commands.predict(run)), (text, next_commands.export(run.path))]
+    return [
+        (f"{own} The probabilities of all folds are averaged.", next_commands.predict(run)),
+        ("Join the networks of all folds into one, which can be exported.", next_commands.ensemble(run.path)),
+    ]
+
+
 def hint(run: Run) -> str:
     """How to fix what made a run fail, as a sentence."""
     text = run.summary.hint if isinstance(run.summary, Failure) else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 
 from svhncli import __version__
 from svhncli.core.errors import DiskError
@@ -18,7 +21,7 @@ from svhncli.core.files import read_json, write_text
 from svhncli.core.plain import to_plain
 from svhncli.core.text import percent
 from svhncli.report import next_commands
-from svhncli.report.html import facts, svg
+from svhncli.report.html import contents, facts, svg
 from svhncli.report.html.svg import Dot, Line
 from svhncli.runs.contact_sheet import data_url
 from svhncli.runs.locate import SWEEP, is_sweep
@@ -29,6 +32,7 @@ from svhncli.stats.metrics import added_metrics, column_text, is_percent
 from svhncli.stats.scores import calibration_error
 
 NAME = "report.html"
+_TEMPLATES = Path(__file__).with_name("template")
 SHOWN, WIDE = 64, 32
 """How many mistakes are shown, of highest confidence over all folds; fewer where images are wide."""
 
@@ -65,7 +69,7 @@ def write_report(folder: Path, out: Path | None = None, beside: Beside = Beside(
 def _environment() -> jinja2.Environment:
     """Names, labels and reasons come from outside, so everything is escaped; missing values are left out."""
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("template")),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.ChainableUndefined,
         trim_blocks=True,
@@ -74,7 +78,15 @@ def _environment() -> jinja2.Environment:
     forms: dict[str, Callable[..., str]]
     forms = {"percent": percent, "score": _score, "interval": facts.interval, "commas": "{:,}".format}
     made.filters |= {name: _where_there_is(form) for name, form in forms.items()}
-    made.globals |= {"facts": facts, "next": next_commands}
+    script = (_TEMPLATES / "copy.js").read_text(encoding="utf-8")
+    digest = hashlib.sha256(script.encode()).digest()
+    made.globals |= {
+        "facts": facts,
+        "next": next_commands,
+        "script": Markup(script),
+        # the page runs the script with this hash and no other, whatever a name or a label contains
+        "script_hash": f"sha256-{base64.b64encode(digest).decode()}",
+    }
     return made
 
 
@@ -103,7 +115,7 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
     human = _result(beside.human, fingerprint)
     mistakes, report = run.mistakes, run.judged
     wide = bool(mistakes) and mistakes[0][1].width > 1.2 * mistakes[0][1].height
-    return {
+    values = {
         "human": human if human and human.get("split") == digest else None,
         "check": _result(beside.check, fingerprint),
         "inspect": _result(beside.inspect, fingerprint),
@@ -114,13 +126,14 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
             (mistake, data_url(image), image.size) for mistake, image in mistakes[: WIDE if wide else SHOWN]
         ],
         "wide": wide,
-        "weights": (first.path / "best.pt").is_file(),
         "by_length": run.summary.val.by_length if isinstance(run.summary, FoldSummary) else None,
         "film": (data_url(run.film), run.film.size) if run.film else None,
         "classes": report.classes if report else [],
         "ece": calibration_error(report.bins) if report else None,
         "reliability": _reliability(run),
     }
+    missing = contents.absences(run, values)
+    return values | {"missing": missing, "sections": contents.sections(missing)}
 
 
 def _result(folder: Path, fingerprint: str | None) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ def write_page(path: Path, questions: Sequence[Question], positions: int, facts:
     """
     content = {
         "facts": to_plain(facts),
+        "folder": str(path.parent),
         "positions": positions,
         "questions": [
             {
