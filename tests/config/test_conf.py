@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -136,25 +136,6 @@ def test_debug_fast_is_short_and_yields_to_the_command_line() -> None:
     assert (config.epochs, config.data.limit) == (2, 1000)
     assert composed("train", "debug=fast", "epochs=3").epochs == 3
     assert type(composed("train", "debug=fast", "data=svhn").data) is SvhnConfig
-
-
-DIGITS = ("synth", "tiny", "svhn", "mix", "folder")
-NUMBERS = ("synth_full", "svhn_full", "mchar", "folder")
-OF_NUMBERS = {"numbers", "tianchi", "datawhale_full"}
-PAIRS = [
-    (recipe, source)
-    for recipe in catalog.choices("experiment")
-    for source in (NUMBERS if recipe in OF_NUMBERS else DIGITS)
-]
-
-
-@pytest.mark.parametrize(("recipe", "source"), PAIRS)
-def test_every_recipe_composes_with_all_data_of_its_kind_and_with_debug(recipe: str, source: str) -> None:
-    alone = composed("train", f"experiment={recipe}", f"data={source}")
-    short = composed("train", f"experiment={recipe}", f"data={source}", "debug=fast")
-    assert (short.epochs, short.data.limit) == (2, 1000)
-    changed = replace(short, epochs=alone.epochs, data=replace(short.data, limit=None))
-    assert changed == alone
 
 
 def test_a_recipe_changes_the_data_that_it_was_measured_with_and_no_other() -> None:
