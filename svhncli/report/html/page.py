@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from PIL import Image
 
 from svhncli import __version__
 from svhncli.core.errors import DiskError
@@ -20,7 +21,7 @@ from svhncli.core.text import percent
 from svhncli.report import next_commands
 from svhncli.report.html import facts, svg
 from svhncli.report.html.svg import Dot, Line
-from svhncli.runs.contact_sheet import data_url
+from svhncli.runs.contact_sheet import data_url, jpeg_url
 from svhncli.runs.locate import SWEEP, is_sweep
 from svhncli.runs.reader import UNREADABLE, Run
 from svhncli.runs.results import Failure, FoldSummary
@@ -116,11 +117,19 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
         "wide": wide,
         "weights": (first.path / "best.pt").is_file(),
         "by_length": run.summary.val.by_length if isinstance(run.summary, FoldSummary) else None,
-        "film": (data_url(run.film), run.film.size) if run.film else None,
+        "augmented": _embedded(run.plot("augmented.png")),
+        "predictions": _embedded(run.plot("predictions.png")),
+        "film": _embedded(run.plot("watch.png")),
+        "dark_film": _embedded(run.plot("watch_dark.png")),
         "classes": report.classes if report else [],
         "ece": calibration_error(report.bins) if report else None,
         "reliability": _reliability(run),
     }
+
+
+def _embedded(image: Image.Image | None) -> tuple[str, tuple[int, int]] | None:
+    """A sheet as a URL that contains it, and its width and height."""
+    return None if image is None else (jpeg_url(image), image.size)
 
 
 def _result(folder: Path, fingerprint: str | None) -> dict[str, Any] | None:
