@@ -27,7 +27,7 @@ from svhncli.runs.reader import UNREADABLE, Run
 from svhncli.runs.results import Failure, FoldSummary
 from svhncli.runs.sweeps import SweepJob, sweep_jobs
 from svhncli.stats.metrics import added_metrics, column_text, is_percent
-from svhncli.stats.scores import calibration_error
+from svhncli.stats.scores import LEAST, calibration_error
 
 NAME = "report.html"
 SHOWN, WIDE = 64, 32
@@ -124,6 +124,7 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
         "classes": report.classes if report else [],
         "ece": calibration_error(report.bins) if report else None,
         "reliability": _reliability(run),
+        "least": LEAST,
     }
 
 
