@@ -86,7 +86,7 @@ def test_every_axis_of_the_curves_is_labeled_inside_the_figure(tmp_path: Path, d
     rightmost = 0.0
     for panel in axes:
         box = panel.yaxis.label.get_window_extent()
-        assert box.x0 > rightmost + 10, "a label is too close to the panel to its left"
+        assert box.x0 > rightmost + 5, "a label is too close to the panel to its left"
         low, high = panel.get_ylim()
         ticks = [tick for tick in panel.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
         assert box.x1 <= min(tick.label1.get_window_extent().x0 for tick in ticks)
