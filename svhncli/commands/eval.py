@@ -120,7 +120,9 @@ def _evaluated(
     evaluated = Evaluated(str(fold.path), data.name, data.fingerprint, config.part, config.tta, score)
     beside = fold.path.parent
     folder = _folder(config, data, beside, beside.name if several else "")
-    scorecard = write_report(folder, evaluated, digits, indices, probabilities, fit)
+    scorecard = write_report(
+        folder, evaluated, digits, indices, probabilities, fit, config.confusion == "percent"
+    )
     return Evaluation(fold=beside.name if several else None, score=score, scorecard=scorecard)
 
 

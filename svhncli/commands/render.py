@@ -24,7 +24,7 @@ from svhncli.data.render.world import OWN, Spec, load
 from svhncli.data.sources import svhn
 from svhncli.data.store.cache import Cache, default_root
 from svhncli.report.terminal import Show
-from svhncli.runs.contact_sheet import draw_sheet
+from svhncli.runs.contact_sheet import Block, draw_sheet
 
 OVERVIEW = 128
 """Images on a sheet of the whole world."""
@@ -89,9 +89,9 @@ def _look(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, show
     """Sheets of the world, and of its factors."""
     spec, sheets = registry.world(data), [out / "world.png"]
     images = _drawn(data, spec, cache, CHUNK)
-    blocks = [(f"renders, seed {data.seed}", _spread(images, OVERVIEW))]
+    blocks = [Block(f"renders, seed {data.seed}", _spread(images, OVERVIEW))]
     if config.beside is not None:
-        blocks.append((config.beside, _spread(_photographs(config.beside, cache), OVERVIEW)))
+        blocks.append(Block(config.beside, _spread(_photographs(config.beside, cache), OVERVIEW)))
     draw_sheet(sheets[0], blocks)
     if config.sheet:
         factors = [factor for factor in load(spec).factors if factor not in spec.without]
@@ -113,7 +113,7 @@ def _drawn(data: SynthConfig, spec: Spec, cache: Cache, count: int) -> np.ndarra
     return images
 
 
-def _compared(data: SynthConfig, spec: Spec, factor: str, cache: Cache) -> list[tuple[str, np.ndarray]]:
+def _compared(data: SynthConfig, spec: Spec, factor: str, cache: Cache) -> list[Block]:
     """The same scenes without a factor and with it: those that it changes the most."""
     specs = replace(spec, without=(*spec.without, factor)), replace(spec, always=(factor,))
     if factor in painter.OF_A_HAND:
@@ -122,7 +122,7 @@ def _compared(data: SynthConfig, spec: Spec, factor: str, cache: Cache) -> list[
         without, always = (_drawn(data, sheet_spec, cache, COMPARED) for sheet_spec in specs)
     change = np.abs(without.astype(np.int16) - always).mean((1, 2, 3))
     shown = np.sort(np.argsort(-change, kind="stable")[:SHOWN])
-    return [(f"without {factor}", without[shown]), (f"with {factor}", always[shown])]
+    return [Block(f"without {factor}", without[shown]), Block(f"with {factor}", always[shown])]
 
 
 def _specimens(data: SynthConfig, spec: Spec) -> np.ndarray:

@@ -233,6 +233,9 @@ class EvalConfig:
     run: str = key(UNSET, "a run's folder, a .pt file, or latest")
     part: str = key("test", "which part of the data", choices=("train", "val", "test"))
     tta: int = _tta()
+    confusion: str = key(
+        "counts", "what confusion.png shows: counts or percent of each label", choices=("counts", "percent")
+    )
     out: str | None = key(None, "folder for the report; null is RUN/eval/DATA-PART")
     device: str = _device()
     precision: str = _precision("auto", "as in training, where that was on the same device")

@@ -19,6 +19,11 @@ SAMPLE = 20_000
 one gray level, and half a million memory-mapped images need not be loaded before the first step."""
 
 
+def as_uint8(pixels: torch.Tensor) -> np.ndarray:
+    """Images to be looked at: float32 (B, C, H, W) in [0, 1] on any device -> uint8 of the same shape."""
+    return (255 * pixels).round().to(torch.uint8).cpu().numpy()
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """Resizing, cropping and normalization, measured on the training part alone.

@@ -7,7 +7,7 @@ from torch import nn
 
 from svhncli.core.rng import key
 from svhncli.engine.batches import Batch
-from svhncli.engine.mixing import mix
+from svhncli.engine.mixing import MixedBatch, mix
 from svhncli.engine.objective import PENALTIES, objective
 from svhncli.engine.optimizers import step_optimizer
 from svhncli.engine.state import Plan, State
@@ -23,8 +23,7 @@ def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
     _seed_dropout(plan, where)
     images, labels = batch
     pixels = plan.preprocess.normalize(augmented(plan, images, where))
-    mix_key = key(plan.seed, "mixup", *where)
-    inputs, labels, partner_labels, share = mix(pixels, labels, plan.mixup, plan.cutmix, mix_key)
+    inputs, labels, partner_labels, share = mixed(plan, pixels, labels, where)
 
     with plan.machine.autocast():
         logits = state.model(inputs.contiguous(memory_format=torch.channels_last))
@@ -61,6 +60,11 @@ def augmented(plan: Plan, images: torch.Tensor, where: tuple[int, int]) -> torch
         pixels = plan.policy(pixels, key(plan.seed, "policy", *where))
     pixels = plan.augment(pixels, key(plan.seed, "augment", *where))
     return plan.preprocess.seen(pixels, key(plan.seed, "view", *where))
+
+
+def mixed(plan: Plan, images: torch.Tensor, labels: torch.Tensor, where: tuple[int, int]) -> MixedBatch:
+    """Images float32 (B, C, H, W) and labels int64 (B, L), combined by mixup or CutMix at (epoch, step)."""
+    return mix(images, labels, plan.mixup, plan.cutmix, key(plan.seed, "mixup", *where))
 
 
 def _seed_dropout(plan: Plan, where: tuple[int, int]) -> None:

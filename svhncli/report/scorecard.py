@@ -57,12 +57,14 @@ def write_report(
     indices: np.ndarray,
     probabilities: np.ndarray,
     fit: TemperatureFit,
+    percent: bool = False,
 ) -> Scorecard:
     """Write results.json, predictions.csv, confusion.png, reliability.png and, of mistakes, mistakes.png.
 
     Each file is whole or not there, and results.json comes last. Files of an earlier report are replaced.
 
-    probabilities: float32 (N, L, K) of `digits[indices]`.
+    probabilities: float32 (N, L, K) of `digits[indices]`. percent: whether confusion.png shows percent of
+    each label instead of counts.
 
     Raises:
         DiskError: the folder cannot be written.
@@ -72,7 +74,7 @@ def write_report(
     calibration = calibrate(report.bins, probabilities, report.right, fit)
     files = {name: folder / name for name in ("predictions.csv", "confusion.png", "reliability.png")}
     write_predictions(files["predictions.csv"], digits, indices, probabilities)
-    draw_confusion(files["confusion.png"], report.matrix, blank=BLANK)
+    draw_confusion(files["confusion.png"], report.matrix, blank=BLANK, percent=percent)
     draw_reliability(files["reliability.png"], calibration)
     shown = draw_mistakes(folder / "mistakes.png", digits, indices, probabilities)
     written = {name: str(path) for name, path in files.items()}

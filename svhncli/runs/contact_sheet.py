@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,30 @@ CAPTION = 14
 """Pixels for a line of text."""
 
 
-def draw_sheet(path: Path, blocks: Sequence[tuple[str, np.ndarray]], zoom: int = 2) -> None:
+RIGHT, WRONG = (0, 114, 178), (213, 94, 0)
+"""Blue and vermilion, which color-blind people can tell apart."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Images under one caption.
+
+    images: uint8 (N, C, H, W), C = 1 or 3. below: N texts, a line below each image; or none.
+    marks: N colors behind the texts, which are white then; or none.
+    """
+
+    caption: str
+    images: np.ndarray
+    below: Sequence[str] = ()
+    marks: Sequence[tuple[int, int, int]] = ()
+
+
+def draw_sheet(path: Path, blocks: Sequence[Block], zoom: int = 2, columns: int = COLUMNS) -> None:
     """Write blocks of images, one below the other, as a PNG.
 
-    blocks: caption and uint8 (N, C, H, W), C = 1 or 3, all of one size; `COLUMNS` images a row.
-    zoom: pixels of the sheet for each pixel, without smoothing.
+    zoom: pixels of the sheet for each pixel, without smoothing. columns: images in a row.
     """
-    drawn = [_block(caption, images, zoom) for caption, images in blocks]
+    drawn = [_drawn(block, zoom, columns) for block in blocks]
     sheet = Image.new(
         "RGB", (max(block.width for block in drawn), sum(block.height for block in drawn)), "white"
     )
@@ -32,21 +50,12 @@ def draw_sheet(path: Path, blocks: Sequence[tuple[str, np.ndarray]], zoom: int =
     for block in drawn:
         sheet.paste(block, (0, top))
         top += block.height
-    _save(path, sheet)
-
-
-def draw_captioned(
-    path: Path, caption: str, images: np.ndarray, below: Sequence[str], zoom: int, columns: int
-) -> None:
-    """Write one block of images as a PNG, with a line of text below each.
-
-    images: uint8 (N, C, H, W), C = 1 or 3. below: N texts.
-    """
-    _save(path, _block(caption, images, zoom, columns, below))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, lambda file: sheet.save(file, "png"))
 
 
 def cells(path: Path, count: int, size: tuple[int, int], zoom: int, columns: int) -> list[Image.Image]:
-    """The images of a sheet that `draw_captioned` wrote, in its order and at their own size.
+    """The images of a sheet with one block, whose images have texts, in its order and at their own size.
 
     size: height and width in pixels of each of the `count` images.
 
@@ -72,32 +81,40 @@ def _places(count: int, height: int, width: int, columns: int, line: int) -> lis
 def data_url(image: Image.Image | Path) -> str:
     """An image, or a PNG file as it is, as a URL that contains it."""
     if isinstance(image, Path):
-        content = image.read_bytes()
-    else:
-        file = io.BytesIO()
-        image.save(file, "png")
-        content = file.getvalue()
-    return "data:image/png;base64," + base64.b64encode(content).decode()
+        return _url("png", image.read_bytes())
+    file = io.BytesIO()
+    image.save(file, "png")
+    return _url("png", file.getvalue())
 
 
-def _save(path: Path, sheet: Image.Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, lambda file: sheet.save(file, "png"))
+def jpeg_url(image: Image.Image) -> str:
+    """A sheet of many images as a URL that contains it, a third as long as that of a PNG."""
+    file = io.BytesIO()
+    image.convert("RGB").save(file, "jpeg", quality=80)
+    return _url("jpeg", file.getvalue())
 
 
-def _block(
-    caption: str, images: np.ndarray, zoom: int, columns: int = COLUMNS, below: Sequence[str] = ()
-) -> Image.Image:
+def _url(form: str, content: bytes) -> str:
+    return f"data:image/{form};base64," + base64.b64encode(content).decode()
+
+
+def _drawn(block: Block, zoom: int, columns: int) -> Image.Image:
+    images = block.images
     height, width = images.shape[2] * zoom, images.shape[3] * zoom
-    line = CAPTION if below else 0
+    line = CAPTION if block.below else 0
     across, down = width + GAP, height + line + GAP
-    block = Image.new("RGB", (columns * across, CAPTION + -(-len(images) // columns) * down), "white")
-    draw = ImageDraw.Draw(block)
-    draw.text((2, 1), caption, fill="black")
+    drawn = Image.new("RGB", (columns * across, CAPTION + -(-len(images) // columns) * down), "white")
+    draw = ImageDraw.Draw(drawn)
+    draw.text((2, 1), block.caption, fill="black")
     places = _places(len(images), height, width, columns, line)
     for place, (pixels, (left, top)) in enumerate(zip(images, places, strict=True)):
         image = Image.fromarray(pixels.transpose(1, 2, 0).repeat(3 // pixels.shape[0], axis=2))
-        block.paste(image.resize((width, height), Image.Resampling.NEAREST), (left, top))
-        if below:
-            draw.text((left + 2, top + height), below[place], fill="black")
-    return block
+        drawn.paste(image.resize((width, height), Image.Resampling.NEAREST), (left, top))
+        if block.marks:
+            draw.rectangle(
+                (left, top + height, left + width - 1, top + height + line - 1), block.marks[place]
+            )
+        if block.below:
+            ink = "white" if block.marks else "black"
+            draw.text((left + 2, top + height), block.below[place], fill=ink)
+    return drawn

@@ -12,7 +12,7 @@ from svhncli.core.files import read_json, write_json
 from svhncli.core.labels import BLANK, as_text
 from svhncli.core.plain import from_plain, to_plain
 from svhncli.data.digits import Digits
-from svhncli.runs.contact_sheet import cells, draw_captioned
+from svhncli.runs.contact_sheet import Block, cells, draw_sheet
 from svhncli.stats.scores import confidence, is_right
 
 WORST = 64
@@ -62,7 +62,8 @@ def draw_mistakes(
     ]
     below = [f"{row.label or '-'} > {row.prediction or '-'}, {row.confidence:.1%}" for row in shown]
     caption = f"the most confident mistakes, {len(worst)} of {len(wrong):,}: label > prediction, confidence"
-    draw_captioned(path, caption, digits.images[indices[worst]], below, _zoom(digits.shape[1]), COLUMNS)
+    block = Block(caption, digits.images[indices[worst]], below)
+    draw_sheet(path, [block], _zoom(digits.shape[1]), COLUMNS)
     return shown
 
 

@@ -167,12 +167,9 @@ class Run:
         file = self.path / "plots" / "mistakes.json"
         return self._read(file, lambda path: kept_mistakes(path.parent)) or []
 
-    @cached_property
-    def film(self) -> Image.Image | None:
-        """The predictions for the watched images after each epoch (see `draw_film`); of the first fold."""
-        if self.folds:
-            return self.folds[0].film
-        return self._read(self.path / "plots" / "watch.png", _image)
+    def plot(self, name: str) -> Image.Image | None:
+        """An image in plots/; of the first fold, where there are several."""
+        return self._read((self.folds or [self])[0].path / "plots" / name, _image)
 
     @cached_property
     def evaluations(self) -> list[EvaluatedPart]:

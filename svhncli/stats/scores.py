@@ -11,6 +11,8 @@ from svhncli.core.plain import inlined, keyed
 from svhncli.stats.intervals import Interval, wilson
 
 BINS = 15
+LEAST = 10
+"""Predictions from which on the accuracy of a bin is worth a point in a figure."""
 ROUNDS = 5_000
 PRECISE = 1e-6
 """Nats of log-loss by which the fitted weights may miss the optimum."""
@@ -153,6 +155,43 @@ def filled(bins: Sequence[Bin]) -> list[tuple[float, float, Bin]]:
         for row in bins
         if row.confidence is not None and row.accuracy is not None
     ]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Neighboring bins as one point of a figure, with the Wilson interval of its accuracy."""
+
+    count: int
+    confidence: float
+    accuracy: float
+    interval: Interval
+
+
+def joined(bins: Sequence[Bin], least: int = LEAST) -> list[Joined]:
+    """Neighboring bins joined, from the lowest one on, until each point stands for `least` predictions.
+
+    What remains at the end is joined to the last point, so that only a single point can stand for fewer. The
+    calibration error is not computed from these.
+    """
+    groups: list[list[tuple[float, float, Bin]]] = []
+    for held in filled(bins):
+        if not groups or _count(groups[-1]) >= least:
+            groups.append([])
+        groups[-1].append(held)
+    if len(groups) > 1 and _count(groups[-1]) < least:
+        rest = groups.pop()
+        groups[-1] += rest
+    points = []
+    for group in groups:
+        count = _count(group)
+        hits = round(sum(accuracy * row.count for _, accuracy, row in group))
+        confidence = sum(sure * row.count for sure, _, row in group) / count
+        points.append(Joined(count, confidence, hits / count, wilson(hits, count)))
+    return points
+
+
+def _count(group: Sequence[tuple[float, float, Bin]]) -> int:
+    return sum(row.count for _, _, row in group)
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:

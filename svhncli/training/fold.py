@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from svhncli.config import rules
 from svhncli.config.verbs import TrainConfig
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
-from svhncli.core.labels import as_text
 from svhncli.core.plain import from_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
@@ -31,7 +28,7 @@ from svhncli.engine.state import Plan, State
 from svhncli.models.gates import count_open
 from svhncli.report.diagnosis import Course, diagnose
 from svhncli.report.figures.curves import draw_curves
-from svhncli.report.figures.dynamics import draw_film, jumps
+from svhncli.report.figures.dynamics import jumps
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
 from svhncli.runs.environment import Status
@@ -41,6 +38,7 @@ from svhncli.runs.results import Achieved, BestEpoch, EpochRow, FoldSummary, Ope
 from svhncli.runs.run_dir import RunDir, Timing
 from svhncli.stats.score import Score
 from svhncli.training.assembly import assemble
+from svhncli.training.sheets import draw_augmented, draw_predictions, draw_watched
 
 CLEAN_SAMPLE = 5_000
 """Training images, without augmentation, on which the best weights are scored for the diagnosis."""
@@ -276,7 +274,7 @@ def _finish(
     name: str,
     reason: str,
 ) -> FoldSummary:
-    """Score the best weights, on the test part too, draw the curves, judge the run, sum up."""
+    """Score the best weights, on the test part too, draw the figures, judge the run, sum up."""
     saved = checkpoint.load(run.best)
     network = state.eval_model
     network.load_state_dict(saved["weights"])
@@ -295,11 +293,14 @@ def _finish(
         everything = np.arange(len(data.test))
         test_score, _ = score(Batches(data.test, everything, plan.machine.device))
 
+    plots = run.path / "plots"
     draw_curves(run.path, best.epoch)
-    keep_mistakes(run.path / "plots", plan.val.digits, plan.val.indices, probabilities)
+    draw_augmented(plots, plan)
+    draw_predictions(plots, plan, probabilities)
+    keep_mistakes(plots, plan.val.digits, plan.val.indices, probabilities)
     watched = np.stack([images.numpy() for images in state.watched])
     if len(plan.watch):
-        _draw_film(run.path, plan, watched)
+        draw_watched(plots, plan, watched)
     seconds, images_per_second = run.speed()
     course = Course.scored([row.val_loss for row in history], best, train_score, val_score)
     summary = FoldSummary(
@@ -329,12 +330,3 @@ def _finish(
     run.write_summary(summary)
     run.write_status(Status.now("done", state.epoch))
     return summary
-
-
-def _draw_film(folder: Path, plan: Plan, watched: np.ndarray) -> None:
-    """The watched images as the network sees them, and its predictions after each epoch."""
-    rows = plan.val.indices[plan.watch]
-    pixels = plan.preprocess.seen(plan.preprocess.floats(torch.from_numpy(plan.val.digits.images[rows])))
-    images = (255 * pixels).round().to(torch.uint8).numpy()
-    labels = [as_text(classes) for classes in plan.val.digits.labels[rows]]
-    draw_film(folder / "plots" / "watch.png", images, labels, watched)

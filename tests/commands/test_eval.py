@@ -106,6 +106,16 @@ def test_the_report_agrees_with_scikit_learn_on_its_predictions(run: Path, evalu
     assert saved["checkpoint"] == str(run / "best.pt")
 
 
+def test_the_key_confusion_changes_the_figure_alone(run: Path, evaluate: Evaluate) -> None:
+    counts = evaluate(run, "out=counts")["test"]
+    percent = evaluate(run, "out=percent", "confusion=percent")["test"]
+    assert counts["confusion"] == percent["confusion"]
+    differ = [
+        name for name in FILES if Path("counts", name).read_bytes() != Path("percent", name).read_bytes()
+    ]
+    assert differ == ["confusion.png", "results.json"], "results.json names its folder"
+
+
 def test_the_temperature_is_optimal_for_the_validation_part_whatever_part_is_scored(
     run: Path, evaluate: Evaluate
 ) -> None:

@@ -12,10 +12,13 @@ import pytest
 from conftest import write_mat
 from forked import Forked
 from photo_files import fields, write_mchar
+from PIL import Image
 from scipy.io import loadmat, savemat
 
 from svhncli.analysis.inspect.inspected import Limits
+from svhncli.analysis.inspect.inspection_files import SHOWN, SIDE
 from svhncli.cli import main as cli
+from svhncli.runs.contact_sheet import CAPTION, GAP, WRONG
 from svhncli.runs.predictions import COLLECTED, read_collected
 from svhncli.runs.run_dir import RunDir
 from svhncli.stats.confident_learning import RELIABLE
@@ -159,7 +162,19 @@ def test_a_run_of_folds_finds_wrong_labels_and_its_list_excludes_them(
     ranked = rows_of(workspace / "run" / "inspect" / "labels.csv")
     assert len(swapped & {row["name"] for row in ranked[: len(swapped)]}) >= len(swapped) - 1
     assert all(row["label"] != row["suggested"] for row in ranked if row["name"] in swapped)
-    assert (workspace / "run" / "inspect" / "labels.png").is_file()
+    suspects = sum(row["likely_error"] == "1" for row in ranked)
+    assert 0 < suspects < SHOWN
+    sheet = np.asarray(Image.open(workspace / "run" / "inspect" / "labels.png"))
+    side, blocks, top = SIDE + GAP, [], 0
+    for count in (suspects, SHOWN - suspects):  # a block of the suspects, then one of other images
+        below = [
+            sheet[top + CAPTION + place // 8 * (side + CAPTION) + SIDE, place % 8 * side + SIDE - 1].tolist()
+            for place in range(count)
+        ]
+        blocks.append(below)
+        top += CAPTION + -(-count // 8) * (side + CAPTION)
+    assert top == len(sheet)
+    assert blocks == [[list(WRONG)] * suspects, [[255, 255, 255]] * (SHOWN - suspects)]
 
     file = workspace / "run" / "inspect" / "exclude.txt"
     first = {line for line in file.read_text().splitlines() if not line.startswith("#")}

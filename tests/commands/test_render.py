@@ -11,13 +11,13 @@ from scipy.io import savemat
 
 from svhncli.cli import main as cli
 from svhncli.data.render.world import STREET, load
-from svhncli.runs.contact_sheet import CAPTION, COLUMNS, GAP, draw_sheet
+from svhncli.runs.contact_sheet import CAPTION, COLUMNS, GAP, Block, draw_sheet
 
 
 def test_a_sheet_holds_every_image_at_its_position(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 3, 5, 5), np.uint8)
     grey = np.full((1, 1, 5, 5), 7, np.uint8)
-    draw_sheet(tmp_path / "new" / "sheet.png", [("a", images), ("b", grey)], zoom=2)
+    draw_sheet(tmp_path / "new" / "sheet.png", [Block("a", images), Block("b", grey)], zoom=2)
     sheet = np.asarray(Image.open(tmp_path / "new" / "sheet.png"))
     step = 5 * 2 + GAP
     assert sheet.shape == (2 * CAPTION + 3 * step, COLUMNS * step, 3)

@@ -52,6 +52,10 @@ def test_a_run_writes_every_file_of_its_folder(folder: Path, capsys: pytest.Capt
         "status.json",
         "train.log",
         "plots/curves.png",
+        "plots/augmented.png",
+        "plots/predictions.png",
+        "plots/watch.png",
+        "plots/watch_dark.png",
         "val_predictions.csv",
         ".hydra/overrides.yaml",
     ]:

@@ -13,8 +13,9 @@ from PIL import Image
 from svhncli.cli import main as cli
 from svhncli.core.plain import to_plain
 from svhncli.engine.forward import EVAL_BATCH
-from svhncli.report.figures.dynamics import draw_film, jumps
+from svhncli.report.figures.dynamics import DARK, EDGE, GAP, HEAD, LIGHT, ROW, Theme, draw_film, jumps
 from svhncli.runs import checkpoint
+from svhncli.runs.contact_sheet import RIGHT, WRONG
 from svhncli.runs.results import Movement
 
 WORDS = ["data=tiny", "data.n_train=200", "data.n_test=0", "model=linear", "reg=none", "threads=1"]
@@ -47,14 +48,28 @@ def test_a_single_epoch_has_no_jumps() -> None:
 def test_a_cell_is_blue_if_the_prediction_is_correct_and_red_if_not(tmp_path: Path) -> None:
     watched = certain([3, 7], [4, 7])
     draw_film(tmp_path / "film.png", np.zeros((2, 3, 8, 8), np.uint8), ["4", "7"], watched)
-    pixels = np.asarray(Image.open(tmp_path / "film.png")).astype(int)
-    step, top = 15 + 2, 12 + 2
-    left = pixels.shape[1] - 2 * step
-    blue = [
-        [int(pixels[top + row * 34, left + column * step + 1] @ [-1, 0, 1]) > 0 for column in range(2)]
+    pixels = np.asarray(Image.open(tmp_path / "film.png"))
+    cell = 15
+    left = EDGE + ROW + cell + 2 * GAP
+    colors = [
+        [tuple(pixels[HEAD + row * (ROW + GAP), left + column * (cell + GAP)]) for column in range(2)]
         for row in range(2)
     ]
-    assert blue == [[False, True], [True, True]]
+    assert colors == [[WRONG, RIGHT], [RIGHT, RIGHT]]
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_the_legend_is_inside_the_film_and_has_the_colors_of_its_cells(tmp_path: Path, theme: Theme) -> None:
+    watched = np.full((2, 1, 1, 10), 1 / 30)
+    watched[..., 4] = 0.7
+    draw_film(tmp_path / "film.png", np.zeros((1, 3, 8, 8), np.uint8), ["4"], watched, theme)
+    pixels = np.asarray(Image.open(tmp_path / "film.png"))
+    assert (pixels[:, -EDGE:] == theme.paper).all()
+    assert (pixels[0] == theme.paper).all()
+    head = {tuple(color) for color in pixels[:HEAD].reshape(-1, 3).tolist()}
+    assert {theme.ink, RIGHT, WRONG} <= head
+    cell = pixels[HEAD, EDGE + ROW + 15 + 2 * GAP].astype(int)
+    assert min(np.abs(cell - color).max() for color in head) <= 3, "a shade of the color scale"
 
 
 @pytest.mark.engine
@@ -87,8 +102,9 @@ def test_a_resumed_run_has_the_predictions_of_all_epochs(
     assert cli.main([*start, "hydra.run.dir=whole", "epochs=3"]) == 0
     assert cli.main([*start, "hydra.run.dir=again", "epochs=1"]) == 0
     assert cli.main(["train", "--resume", "again", "epochs=3"]) == 0
-    films = [(folder / run / "plots" / "watch.png").read_bytes() for run in ("whole", "again")]
-    assert films[0] == films[1]
+    for name in ("watch.png", "watch_dark.png"):
+        films = [(folder / run / "plots" / name).read_bytes() for run in ("whole", "again")]
+        assert films[0] == films[1]
 
 
 @pytest.mark.engine

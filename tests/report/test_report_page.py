@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import itertools
 import json
 import os
@@ -21,6 +23,7 @@ import numpy as np
 import pytest
 from conftest import requests_of
 from omegaconf import OmegaConf
+from PIL import Image
 
 from svhncli.cli import main as cli
 from svhncli.core.files import read_json, write_json
@@ -139,6 +142,35 @@ def test_the_page_is_accessible_to_screen_readers(made: Path, name: str) -> None
     assert all(attrs.get("alt") for tag, attrs in page.elements if tag == "img")
     assert all(attrs.get("scope") for tag, attrs in page.elements if tag == "th")
     assert all(attrs.get("aria-label") for tag, attrs in page.elements if tag == "svg")
+
+
+@pytest.mark.parametrize(("name", "fold"), [("single", ""), ("folds", "fold0"), ("numbers", "")])
+def test_the_sheets_of_the_page_are_those_of_the_run(made: Path, name: str, fold: str) -> None:
+    page = Page(made / name / "report.html")
+    urls = [attrs.get("srcset") or attrs["src"] for tag, attrs in page.elements if tag in ("img", "source")]
+    sheets = [base64.b64decode(url.partition(",")[2]) for url in urls if url.startswith("data:image/jpeg")]
+    files = ["predictions.png", "watch_dark.png", "watch.png", "augmented.png"]
+    assert len(sheets) == len(files)
+    for content, file in zip(sheets, files, strict=True):
+        shown = np.asarray(Image.open(io.BytesIO(content))).astype(int)
+        drawn = np.asarray(Image.open(made / name / fold / "plots" / file))
+        assert shown.shape == drawn.shape
+        assert np.abs(shown - drawn).mean() < 6, file
+    folded = page.source.split("<details>")[1:]
+    assert sum("Random validation images" in part.split("</details>")[0] for part in folded) == 1
+    assert sum("as the network gets them" in part.split("</details>")[0] for part in folded) == 1
+    assert page.visible_text().count("as the network gets them, of the first fold") == bool(fold)
+
+
+def test_a_run_of_an_earlier_version_has_a_page_without_the_new_sheets(copy: Path) -> None:
+    before = Page(write_report(copy)).sections()
+    for name in ("predictions.png", "watch_dark.png", "augmented.png"):
+        (copy / "plots" / name).unlink()
+    page = Page(write_report(copy))
+    assert page.sections() == before
+    assert sum(attrs.get("class") == "sheet" for _, attrs in page.elements) == 1, "the film"
+    assert "source" not in {tag for tag, _ in page.elements}
+    assert "as the network gets them" not in page.visible_text()
 
 
 def test_the_numbers_of_the_page_are_those_of_summary_json(made: Path) -> None:
@@ -570,3 +602,19 @@ def test_a_browser_refuses_every_script_but_that_of_the_page(
     assert browser.title != "changed"
     assert "Content Security Policy" in browser.get_log("browser")[0]["message"]
     assert browser.find_elements("css selector", ".copy")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_browser_shows_the_film_in_the_colors_of_the_page(made: Path, browser: Any, theme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get((made / "single" / "report.html").as_uri())
+    source = "source" if theme == "dark" else "img"
+    attribute = "srcset" if theme == "dark" else "src"
+    shown, url = browser.execute_script(
+        "const film = document.querySelector('picture');"
+        "return [film.querySelector('img').currentSrc, film.querySelector(arguments[0])[arguments[1]]]",
+        source,
+        attribute,
+    )
+    assert shown == url

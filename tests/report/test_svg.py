@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli.report.html.svg import Line, line_chart, tick_texts, ticks
+from svhncli.report.html.svg import Line, line_chart, reliability_chart, tick_texts, ticks
+from svhncli.stats.scores import joined, reliability
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(3, 8))
@@ -48,3 +50,19 @@ def test_a_loss_that_is_not_finite_is_left_out_of_the_chart(value: float) -> Non
     drawn = line_chart([Line("val", [(1, 0.5), (2, value)])], "label")
     assert "nan" not in drawn
     assert "inf" not in drawn
+
+
+def test_each_point_of_a_reliability_chart_lies_on_its_interval_and_bars_count_the_bins() -> None:
+    sure = np.linspace(0.3, 1, 60) ** 0.5
+    bins = reliability(sure, np.arange(60) % 4 > 0)
+    drawn = reliability_chart(bins, "label")
+    dots = re.findall(r'<circle class="dot val" cx="([\d.]+)" cy="([\d.]+)"', drawn)
+    lines = re.findall(
+        r'<line class="interval" x1="([\d.]+)" y1="([\d.]+)" x2="([\d.]+)" y2="([\d.]+)"', drawn
+    )
+    assert len(dots) == len(lines) == len(joined(bins))
+    for (x, y), (x1, low, x2, high) in zip(dots, lines, strict=True):
+        assert x == x1 == x2
+        assert float(high) <= float(y) <= float(low)
+        assert float(low) - float(high) > 20
+    assert drawn.count('class="bar"') == sum(row.count > 0 for row in bins) > len(dots)

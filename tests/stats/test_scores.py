@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from svhncli.stats import scores
+from svhncli.stats.intervals import wilson
 
 BLANK = 10
 
@@ -95,6 +96,26 @@ def test_bins_count_every_prediction_once_and_the_error_is_a_share(seed: int, n:
     assert sum(bin_.count * (bin_.accuracy or 0) for bin_ in bins) == pytest.approx(correct.sum())
     assert all(bin_.low <= bin_.confidence <= bin_.high for bin_ in bins if bin_.count)
     assert 0 <= scores.calibration_error(bins) <= 1
+
+
+def test_joined_bins_are_those_worked_out_by_hand() -> None:
+    bins = bins_of([0.1] * 2 + [0.3] * 2 + [0.5] * 5 + [0.9], [False, True] + [True] * 7 + [False])
+    points = scores.joined(bins, 4)
+    assert [(point.count, point.accuracy) for point in points] == [(4, 0.75), (6, 5 / 6)]
+    assert [point.confidence for point in points] == pytest.approx([0.2, 3.4 / 6])
+    assert [point.interval for point in points] == [wilson(3, 4), wilson(5, 6)]
+
+
+@given(st.integers(0, 2**31), st.integers(1, 200), st.integers(1, 40))
+def test_joined_bins_hold_enough_predictions_and_lose_none(seed: int, n: int, least: int) -> None:
+    draw = np.random.default_rng(seed)
+    sure, correct = draw.random(n) ** 0.2, draw.random(n) < 0.5
+    points = scores.joined(scores.reliability(sure, correct), least)
+    assert sum(point.count for point in points) == n
+    assert len(points) == 1 or all(point.count >= least for point in points)
+    assert sum(point.count * point.accuracy for point in points) == pytest.approx(correct.sum())
+    assert sum(point.count * point.confidence for point in points) == pytest.approx(sure.sum())
+    assert all(point.interval.low <= point.accuracy <= point.interval.high for point in points)
 
 
 @pytest.mark.parametrize(("correct", "error"), [(True, 0.25), (False, 0.75)])

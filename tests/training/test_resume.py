@@ -55,6 +55,10 @@ def bits(run: Path) -> dict[str, str]:
         "last": checkpoint.digest(checkpoint.load(run / "last.pt")["state"]),
         "metrics": hashlib.sha256((run / "metrics.csv").read_bytes()).hexdigest(),
         "predictions": hashlib.sha256((run / "val_predictions.csv").read_bytes()).hexdigest(),
+        **{
+            name: hashlib.sha256((run / "plots" / name).read_bytes()).hexdigest()
+            for name in ("augmented.png", "predictions.png", "watch.png", "watch_dark.png")
+        },
     }
 
 

@@ -16,7 +16,7 @@ from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.report.inspection import DataInspection, FindingSummary, LabelInspection
-from svhncli.runs.contact_sheet import draw_captioned, draw_sheet
+from svhncli.runs.contact_sheet import WRONG, Block, draw_sheet
 from svhncli.stats.confident_learning import RELIABLE, LabelErrors
 
 RESULT, TABLE, CLASSES = "result.json", "findings.csv", "classes.png"
@@ -112,9 +112,8 @@ def _draw_finding(path: Path, title: str, items: Sequence[Item], parts: Inspecte
     beside = ", each with its partner" if pairs else ""
     caption = f"{title}, {len(shown):,} of {len(items):,}{beside}: part, index, label"
     images = _pixels(parts, places)
-    draw_captioned(
-        path, caption, images, [_below(parts, place) for place in places], _zoom(images), columns=8
-    )
+    block = Block(caption, images, [_below(parts, place) for place in places])
+    draw_sheet(path, [block], _zoom(images), columns=8)
 
 
 def _draw_classes(path: Path, parts: InspectedParts, seed: int) -> None:
@@ -126,10 +125,9 @@ def _draw_classes(path: Path, parts: InspectedParts, seed: int) -> None:
         places = np.flatnonzero((trains == digit).any(1))
         some = np.sort(draw.permutation(places)[: SHOWN // 2])
         if len(some):
-            blocks.append(
-                (f"{digit}: {len(some)} of {len(places):,} training images", _pixels(parts, some.tolist()))
-            )
-    draw_sheet(path, blocks, zoom=1 if blocks[0][1].shape[3] > SIDE else 2)
+            caption = f"{digit}: {len(some)} of {len(places):,} training images"
+            blocks.append(Block(caption, _pixels(parts, some.tolist())))
+    draw_sheet(path, blocks, zoom=1 if blocks[0].images.shape[3] > SIDE else 2)
 
 
 def _zoom(images: np.ndarray) -> int:
@@ -206,12 +204,17 @@ def write_label_errors(
         ("rank", "index", "name", "label", "suggested", "margin", "likely_error"),
         _ranked(digits, rows, order, given, predicted, verdict),
     )
-    top = order[:SHOWN]
-    below = [f"{given[i] or '-'} > {predicted[i] or '-'} {verdict.margin[i]:+.2f}" for i in top]
-    images = digits.images[rows[top]]
-    caption = f"likely label errors first, {len(top)} of {len(rows):,}: label > prediction, margin"
-    draw_captioned(folder / LABELS_SHEET, caption, images, below, _zoom(images), columns=8)
-    likely = [digits.names[int(rows[i])] for i in order[: int(verdict.suspicious.sum())]]
+    count = int(verdict.suspicious.sum())
+    below = [
+        f"{given[i] or '-'} > {predicted[i] or '-'} {verdict.margin[i]:+.2f}" for i in order[:SHOWN].tolist()
+    ]
+    draw_sheet(
+        folder / LABELS_SHEET,
+        _label_blocks(digits.images[rows[order[:SHOWN]]], below, count),
+        _zoom(digits.images),
+        columns=8,
+    )
+    likely = [digits.names[int(rows[i])] for i in order[:count]]
     lines = [
         "# likely label errors, the most likely first, for data.exclude=FILE; look at labels.png first",
         *likely,
@@ -219,6 +222,20 @@ def write_label_errors(
         *already,
     ]
     write_text(folder / EXCLUDE, "\n".join(lines) + "\n")
+
+
+def _label_blocks(images: np.ndarray, below: Sequence[str], count: int) -> list[Block]:
+    """The likely label errors, and apart from them the images that follow in the ranking.
+
+    images: uint8 (N, C, H, W), the first of the ranking. below: N texts. count: of all likely errors.
+    """
+    shown = min(count, len(images))
+    errors = f"{count:,} likely label errors" + (f", the first {shown}" if shown < count else "")
+    rest = f"not suspected: the next {len(images) - shown} in the ranking, for comparison"
+    blocks = [Block(f"{errors}: label > prediction, margin", images[:shown], below[:shown], [WRONG] * shown)]
+    if shown < len(images):
+        blocks.append(Block(rest, images[shown:], below[shown:]))
+    return blocks
 
 
 def _ranked(

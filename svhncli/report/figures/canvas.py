@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 DPI = 110
-LEFT, RIGHT, BOTTOM, TOP = 0.7, 0.15, 0.5, 0.35
-"""The margins around axes in inches: room for the labels of ticks and of the x axis, and for a title."""
+LEFT, RIGHT, BOTTOM, TOP = 0.9, 0.15, 0.5, 0.35
+"""The margins around axes in inches: room for the labels of ticks and of both axes, and for a title."""
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -26,10 +26,11 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
 
     figure, (loss, accuracy, rate, *others) = new_panels(4, 3.6, columns=3 + len(added))
     titles = {
-        loss: "loss",
+        loss: "loss (dotted: the best epoch)",
         accuracy: f"accuracy (best epoch {best['epoch']:.0f}: {best['val_accuracy']:.2%})",
         rate: "learning rate at the epoch's start",
     }
+    names = {loss: "loss", accuracy: "accuracy", rate: "learning rate"}
     marker = "." if len(rows) < 40 else ""
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         for part, color in (("train", "tab:blue"), ("val", "tab:orange")):
@@ -40,6 +41,7 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
     rate.plot(epochs, [row["lr"] for row in rows], "tab:green", marker=marker)
     for axes, metric in zip(others, added, strict=True):
         titles[axes] = f"{metric.title} (best epoch: {metric.text(best[metric.name])})"
+        names[axes] = metric.title
         axes.plot(epochs, [row[metric.name] for row in rows], "tab:orange", marker=marker)
         if metric.format == "percent":
             axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -48,6 +50,7 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
             axes.axvline(best["epoch"], color="gray", linewidth=0.8, linestyle=":")
         axes.set_title(title, y=1)  # a fixed place: looking for a free one takes a while
         axes.set_xlabel("epoch")
+        axes.set_ylabel(names[axes])
         axes.locator_params(nbins=6)  # fewer ticks than usual, each of which takes time to draw
         axes.locator_params("x", integer=True)
         axes.grid(alpha=0.3)

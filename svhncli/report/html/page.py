@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from svhncli import __version__
 from svhncli.core.errors import DiskError
@@ -23,13 +24,13 @@ from svhncli.core.text import percent
 from svhncli.report import next_commands
 from svhncli.report.html import contents, facts, svg
 from svhncli.report.html.svg import Dot, Line
-from svhncli.runs.contact_sheet import data_url
+from svhncli.runs.contact_sheet import data_url, jpeg_url
 from svhncli.runs.locate import SWEEP, is_sweep
 from svhncli.runs.reader import UNREADABLE, Run
 from svhncli.runs.results import Failure, FoldSummary
 from svhncli.runs.sweeps import SweepJob, sweep_jobs
 from svhncli.stats.metrics import added_metrics, column_text, is_percent
-from svhncli.stats.scores import calibration_error
+from svhncli.stats.scores import LEAST, calibration_error
 
 NAME = "report.html"
 _TEMPLATES = Path(__file__).with_name("template")
@@ -127,13 +128,22 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
         ],
         "wide": wide,
         "by_length": run.summary.val.by_length if isinstance(run.summary, FoldSummary) else None,
-        "film": (data_url(run.film), run.film.size) if run.film else None,
+        "augmented": _embedded(run.plot("augmented.png")),
+        "predictions": _embedded(run.plot("predictions.png")),
+        "film": _embedded(run.plot("watch.png")),
+        "dark_film": _embedded(run.plot("watch_dark.png")),
         "classes": report.classes if report else [],
         "ece": calibration_error(report.bins) if report else None,
         "reliability": _reliability(run),
+        "least": LEAST,
     }
     missing = contents.absences(run, values)
     return values | {"missing": missing, "sections": contents.sections(missing)}
+
+
+def _embedded(image: Image.Image | None) -> tuple[str, tuple[int, int]] | None:
+    """A sheet as a URL that contains it, and its width and height."""
+    return None if image is None else (jpeg_url(image), image.size)
 
 
 def _result(folder: Path, fingerprint: str | None) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from svhncli.stats.scores import Bin, filled
+from svhncli.stats.scores import Bin, joined
 
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 50, 18, 10, 32
@@ -65,19 +65,24 @@ def line_chart(
 
 
 def reliability_chart(bins: Sequence[Bin], label: str) -> Markup:
-    """Accuracy over confidence; below it how many predictions have each confidence, on a log scale."""
-    held = filled(bins)
+    """Accuracy over confidence, as `joined`; below it how many predictions each bin has, on a log scale."""
     height, middle = 330, 240
     x, y = _scale(0, 1, LEFT, WIDTH - RIGHT), _scale(0, 1, middle, TOP)
     steps = [0, 0.25, 0.5, 0.75, 1]
     parts = [_grid(y, steps, tick_texts(steps, share=True)), _stroke("mark", x(0), y(0), x(1), y(1))]
-    for sure, accuracy, row in held:
-        text = f"{accuracy:.1%} correct of {row.count:,} predictions with a confidence of {sure:.1%}"
-        parts.append(_circle("val", x(sure), y(accuracy), 3, text))
-    parts.append(_polyline("val", [(x(sure), y(accuracy)) for sure, accuracy, _ in held]))
+    points = joined(bins)
+    for point in points:
+        text = (
+            f"{point.accuracy:.1%} correct of {point.count:,} predictions with a confidence of "
+            f"{point.confidence:.1%}"
+        )
+        across, interval = x(point.confidence), point.interval
+        parts.append(_stroke("interval", across, y(interval.low), across, y(interval.high)))
+        parts.append(_circle("val", across, y(point.accuracy), 3, text))
+    parts.append(_polyline("val", [(x(point.confidence), y(point.accuracy)) for point in points]))
     floor, most = height - BOTTOM, max(row.count for row in bins)
     tall = _scale(0, math.log10(most + 1), floor, middle + 14)
-    for _, _, row in held:
+    for row in (row for row in bins if row.count):
         left, right, top = x(row.low) + 0.5, x(row.high) - 0.5, tall(math.log10(row.count + 1))
         parts.append(
             Markup('<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(

@@ -18,10 +18,11 @@ from svhncli.config.groups.schedule import OneCycleConfig
 from svhncli.core.rng import numpy_generator
 from svhncli.data.split import Fold
 from svhncli.engine.forward import evaluate
+from svhncli.engine.preprocess import as_uint8
 from svhncli.engine.state import Plan, State
 from svhncli.engine.step import augmented
 from svhncli.models.head import Head
-from svhncli.runs.contact_sheet import draw_sheet
+from svhncli.runs.contact_sheet import Block, draw_sheet
 from svhncli.stats.intervals import wilson
 from svhncli.training.checks.bench import NEAR_ZERO, SHUFFLED_STEPS, Bench, CheckResult, losses
 
@@ -198,10 +199,7 @@ def augmented_images(bench: Bench) -> CheckResult:
     alone = {name: kept(single)[0] for name, single in _one_at_a_time(augment)}
     together, changed = kept(augment)
     blocks = ("original", clean), ("as in training", changed)
-    drawn = [
-        (caption, (255 * pixels[:64]).round().to(torch.uint8).cpu().numpy()) for caption, pixels in blocks
-    ]
-    draw_sheet(bench.folder / SHEET, drawn)
+    draw_sheet(bench.folder / SHEET, [Block(caption, as_uint8(pixels[:64])) for caption, pixels in blocks])
     worst = min(alone, key=lambda name: alone[name], default=None)
     measured = f"{together:.1%} of the digits that are recognized without augmentation"
     if worst is not None:
