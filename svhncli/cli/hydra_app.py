@@ -316,9 +316,13 @@ def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[
     folder = None
     if not catalog.is_trainer(verb):
         words = ["hydra.run.dir=.", "hydra.output_subdir=null", *words]
-    elif not any(word.startswith("hydra.run.dir=") for word in words):
-        folder = locate.reserve(verb)
-        words = [f"hydra.run.dir={folder}", *words]
+    else:
+        given = [word.value() for word in parse(words, verb) if word.key_or_group == "hydra.run.dir"]
+        if not given:
+            folder = locate.reserve(verb)
+            words = [f"hydra.run.dir={folder}", *words]
+        elif locate.is_begun(Path(str(given[-1]))):  # Hydra would overwrite the words that it was begun with
+            words = ["hydra.output_subdir=null", *words]
     try:
         launch(verb, task, [*flags, *words])
         if task.error is not None:

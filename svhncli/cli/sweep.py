@@ -33,7 +33,7 @@ from svhncli.core import files
 from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.plain import to_plain
 from svhncli.core.text import duration, percent
-from svhncli.runs.locate import SWEEP, is_sweep, reserve
+from svhncli.runs.locate import SWEEP, is_begun, is_sweep, reserve
 from svhncli.runs.results import failure
 from svhncli.runs.run_dir import RunDir
 from svhncli.runs.sweeps import (
@@ -165,6 +165,8 @@ def start(flags: list[str], overrides: list[Override], as_json: bool, debug: boo
     """A new sweep in a folder of its own under outputs/sweep; the exit code."""
     given = [str(word.value()) for word in overrides if word.key_or_group == "hydra.sweep.dir"]
     folder = Path(given[-1]) if given else reserve("sweep")
+    if not is_sweep(folder):
+        is_begun(folder)
     folder.mkdir(parents=True, exist_ok=True)
     extras, words = _split(overrides)
     if is_sweep(folder) and _recorded(folder) != words:

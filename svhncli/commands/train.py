@@ -17,7 +17,7 @@ from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.loading import FREE, from_dict
 from svhncli.config.verbs import TrainConfig
-from svhncli.config.words import differing
+from svhncli.config.words import differing, value_text, word
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.core.plain import to_plain
@@ -49,7 +49,7 @@ from svhncli.training import jobs
 from svhncli.training.fold import is_finished
 
 
-def run(config: TrainConfig, run_dir: Path) -> TrainResult:
+def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainResult:
     """Train in `run_dir`; resume where it holds this very run already, or report that it is finished.
 
     Returns:
@@ -66,7 +66,7 @@ def run(config: TrainConfig, run_dir: Path) -> TrainResult:
         config = _settled(config, record)
         if record.started:
             saved = rules.with_absolute_paths(from_dict(TrainConfig, record.config()))  # new keys: defaults
-            _refuse_changes(rules.to_dict(saved), rules.to_dict(config), run_dir)
+            _refuse_changes(rules.to_dict(saved), rules.to_dict(config), run_dir, is_resumed)
         if isinstance(summary, (FoldSummary, RunSummary)) and is_finished(summary, config):
             show.say(f"'{run_dir}' is finished: {summary.reason}")
             return TrainResult(summary=summary, next=after_training(Run.of(run_dir), summary))
@@ -125,7 +125,7 @@ def resume(target: str | None, changes: dict[str, Any]) -> TrainResult:
     changes = {"plugins": []} | changes  # modules are imported as this command line names them, not the run
     config = from_dict(TrainConfig, _changed(saved, changes))
     rules.validate(config)
-    return run(config, path)
+    return run(config, path, is_resumed=True)
 
 
 def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         if name in CHOICES:
             if value != saved[name]["name"]:
-                raise _other_run([f"{name}: this run has {saved[name]['name']}, not {value}"])
+                raise _other_run([f"{name}={saved[name]['name']} in that run, not {value}"])
             continue
         if name not in known:
             near = rules.closest(name, known)
@@ -163,13 +163,18 @@ def _settled(config: TrainConfig, record: RunDir) -> TrainConfig:
     return config
 
 
-def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path) -> None:
+def _refuse_changes(saved: dict[str, Any], now: dict[str, Any], run_dir: Path, is_resumed: bool) -> None:
     before, after = rules.flat(saved), rules.flat(now)
     changed = [
-        f"{name}: this run has {before.get(name)}, not {after.get(name)}"
+        f"{word(name, before.get(name))} in that run, not {value_text(after.get(name))}"
         for name in sorted(before | after)
         if name not in FREE and before.get(name) != after.get(name)
     ]
+    if changed and not is_resumed:
+        raise UsageError(
+            f"'{run_dir}' holds a run with another config:\n" + "\n".join(changed),
+            "name another folder with out=, or start from its weights: svhn train init_from=RUN …",
+        )
     if changed:
         raise _other_run(changed)
     for name in ("epochs", "repeats"):

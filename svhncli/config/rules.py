@@ -135,8 +135,15 @@ def validate(config: Any, incomplete: bool = False) -> None:
     """
     if wrong := list(problems(config, incomplete=incomplete)):
         raise UsageError("\n".join(wrong), "the verb's --help lists every range")
-    if not incomplete and (refuse := getattr(config, "refuse_conflicts", None)) is not None:
-        refuse()
+    if not incomplete:
+        _refuse_conflicts(config)
+
+
+def _refuse_conflicts(config: Any) -> None:
+    """Call `refuse_conflicts` of the config and of the groups in it, where they have one."""
+    for part in [config, *(getattr(config, item.name) for item in fields(config))]:
+        if (refuse := getattr(part, "refuse_conflicts", None)) is not None:
+            refuse()
 
 
 def closest(word: str, words: typing.Iterable[str]) -> str | None:

@@ -341,6 +341,8 @@ class PredictConfig:
                 "svhn predict RUN PATHS..., where RUN is a run's folder, a .pt file, or latest, "
                 "and PATHS are files, folders, globs, a .mat, or -",
             )
+        if self.out is not None and Path(self.out).expanduser().is_dir():
+            raise UsageError(f"out={self.out} is a folder", "name a file for the predictions")
         if self.format == "tianchi":
             if self.out is None:
                 raise UsageError("format=tianchi needs a file to write to", "give out=FILE")

@@ -29,16 +29,17 @@ def quote(text: str) -> str:
 
 def word(key: str, value: Any) -> str:
     """`key=value`."""
-    return f"{key}={_text(value)}"
+    return f"{key}={value_text(value)}"
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value as it is written in an override."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return f"[{','.join(map(_text, value))}]"
+        return f"[{','.join(map(value_text, value))}]"
     if isinstance(value, str):
         return value if PLAIN.fullmatch(value) else quote(value)
     return f"{value!r}"

@@ -47,6 +47,16 @@ def _more_epochs(config: Mapping[str, Any]) -> str | None:
     return None if config.get("stopped") else f"epochs={2 * config['epochs']}"
 
 
+def _higher_lr(config: Mapping[str, Any]) -> str | None:
+    """None for fine-tuning, which a high lr undoes."""
+    return None if config.get("init_from") else _times("lr", 3)(config)
+
+
+def _better_labels(config: Mapping[str, Any]) -> str | None:
+    """Of rendered images every label is right."""
+    return None if config["data"]["name"].startswith("synth") else ""
+
+
 LARGER = {
     **dict.fromkeys(("linear", "mlp", "cnn", "datawhale"), "model=resnet18"),
     "resnet18": "model=resnet34",
@@ -123,10 +133,11 @@ TRY: dict[str, list[tuple[str, Change]]] = {
         ("weight decay", _weight_decay),
         ("a smaller network", _smaller),
     ],
-    SHORT: [("more epochs", _more_epochs), ("a higher lr", _times("lr", 3))],
+    SHORT: [("more epochs", _more_epochs), ("a higher lr", _higher_lr)],
     UNDER: [
+        ("correct labels, if some are wrong (svhn inspect RUN, for a run of folds)", _better_labels),
         ("more epochs", _more_epochs),
-        ("a higher lr", _times("lr", 3)),
+        ("a higher lr", _higher_lr),
         ("a larger network", _larger),
         ("less regularization", _less_regularized),
     ],

@@ -31,10 +31,12 @@ def after_training(run: Run, summary: FoldSummary | RunSummary) -> list[str]:
         commands.append(ensemble(run.path))
     elif not summary.has_test:
         commands.append(predict(run))
-    if isinstance(summary, FoldSummary) and summary.last.epoch < summary.epochs:
+    folds = summary.folds if isinstance(summary, RunSummary) else [summary]
+    stopped = [fold for fold in folds if fold.last.epoch < fold.epochs]
+    if isinstance(summary, FoldSummary) and stopped:
         lr = float(f"{run.config['lr'] / 10:.3g}")
         commands.append(train(run, word("init_from", str(run.path)), word("lr", lr)))
-    else:
+    elif len(stopped) < len(folds):
         commands.append(f"svhn train --resume {_quoted(run.path)} epochs={2 * summary.epochs}")
     return commands
 
@@ -113,8 +115,14 @@ def _key(text: str) -> str:
 
 
 def _command(verb: str, words: list[str]) -> str:
-    return " ".join([f"svhn {verb}", shlex.join(words)]).rstrip()
+    return " ".join([f"svhn {verb}", *map(for_shell, words)])
 
 
 def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
+    return for_shell(str(path))
+
+
+def for_shell(text: str) -> str:
+    """Text as one word of a shell's command line, in double quotes where those of Hydra are in it."""
+    readable = "'" in text and not {*'"$`!\n'} & {*text} and "\\\\" not in text and not text.endswith("\\")
+    return f'"{text}"' if readable else shlex.quote(text)

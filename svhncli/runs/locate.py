@@ -89,6 +89,24 @@ def latest_run(outputs: Path = RUNS) -> Path:
     return runs[-1]
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether there is a run in a folder.
+
+    Raises:
+        UsageError: there are other files, among which those of a run would get lost.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    if (folder / "config.yaml").is_file():
+        return True
+    if others := sorted({path.name for path in folder.iterdir()} - {".hydra", ".lock", "multirun.yaml"}):
+        raise UsageError(
+            f"'{folder}' holds other files, such as '{others[0]}', and no run",
+            "name another folder with out=",
+        )
+    return False
+
+
 def is_sweep(folder: Path) -> bool:
     return (folder / SWEEP).is_file()
 

@@ -200,6 +200,10 @@ def _train(
         checkpoint.save(run.last, {"meta": meta, "state": state.state_dict()})
         saved_at = time.monotonic()
 
+    if state.stopper.should_stop:
+        show.say(
+            f"{config.reg.patience} epochs without improvement had ended this training: nothing is left to do"
+        )
     clock = Clock(plan.epochs, state.epoch)
     with noted(show.stopping) as signalled:
         events = () if state.stopper.should_stop else fit(plan, state)

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import write_mat
+from hypothesis import given
+from hypothesis import strategies as st
 
 from svhncli.cli import main as cli
+from svhncli.report.next_commands import for_shell
 
 MAT = ["data=svhn", "data.root=mat", "data.check_md5=false", "data.download=false"]
 MCHAR = ["data=mchar", "data.root=mchar", "split=official", "data.height=16", "data.width=32"]
@@ -117,6 +120,15 @@ def test_the_commands_of_an_ensemble_and_of_a_sweep_work(
     printed = re.findall(r"svhn compare .*", capsys.readouterr().out)
     assert printed == ["svhn compare sweep"]
     run_all([*commands, *printed, *of_page(Path("sweep/report.html"))], False, capsys)
+
+
+@given(st.text())
+def test_a_word_is_quoted_for_the_shell(text: str) -> None:
+    assert shlex.split(for_shell(text)) == [text]
+
+
+def test_the_quotes_of_hydra_do_not_make_a_command_unreadable() -> None:
+    assert for_shell(r"data.group='(meter\d+)_'") == r""" "data.group='(meter\d+)_'" """.strip()
 
 
 def test_lr_find_prints_the_training_with_its_lr(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -248,6 +248,7 @@ def test_a_file_name_that_is_not_text_keeps_its_bytes(
         (["run", "photos", "--json"], 2, "out=FILE"),
         (["run", "photos", "out=photos/01.png/x.csv"], 6, "cannot create the folder"),
         (["run", "photos", "batch=0"], 2, "1 or more"),
+        (["run", "photos", "out=photos"], 2, "out=photos is a folder"),
         (["run", "photos", "zzz=1"], 2, "unknown key 'zzz'"),
         (["run", "photos", "--resume"], 2, "neither --resume nor --multirun"),
     ],

@@ -111,6 +111,25 @@ def test_the_header_names_what_differs_from_the_defaults(
     assert " ".join(model[1].split()) == line
 
 
+def test_a_refused_command_leaves_a_run_and_other_files_as_they_are(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "report=false", "out=run"]) == 0
+    files = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "optim=sgd", "out=run"]) == 2
+    printed = capsys.readouterr().err
+    assert "'run' holds a run with another config:\n  lr=0.0003 in that run, not 0.05" in printed
+    assert "name another folder with out=" in printed
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == files
+
+    Path("photos/3").mkdir(parents=True)
+    for words in (["train", *SMALL], ["train", "-m", *SMALL, "lr=1e-3,1e-2"]):
+        assert cli.main([*words, "out=photos"]) == 2
+        assert "'photos' holds other files, such as '3', and no run" in capsys.readouterr().err
+    assert [path.name for path in Path("photos").rglob("*")] == ["3"]
+
+
 def test_best_pt_is_the_epoch_with_the_best_metric_and_scores_as_logged(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,12 @@ CASES: dict[str, tuple[list[Course], dict[str, Any], str, list[str]]] = {
         UNDER,
         ["lr=0.003", "model=resnet18"],
     ),
+    "a low training accuracy after fine-tuning on own images": (
+        [course(0.93, 0.89, n=60)],
+        {"init_from": "run/best.pt", "data": "folder", "reg": STRONG},
+        UNDER,
+        ["", "epochs=8", "reg=none"],
+    ),
     "reg=none with CutMix": (
         [course(0.60, 0.59)],
         {"reg": {"name": "none", "cutmix": 1.0}},

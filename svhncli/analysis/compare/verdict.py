@@ -40,6 +40,8 @@ from svhncli.stats.significance import (
 
 FEW = 30
 """Groups below which the bootstrap's interval is too short to be trusted."""
+MOST_NEEDED = 10_000_000
+"""More images than these are no advice: a difference of nothing would take any number."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ def _more(tests: Tests, level: float) -> int | None:
         interval = tests.over_images.interval
         error = (interval.high - interval.low) / (2 * NormalDist().inv_cdf(tail(interval.level)))
         effect = len(pair.index) * error**2 / (v - mean**2)
-    return max(1, ceil(needed * effect) - len(pair.index))
+    more = max(1, ceil(needed * effect) - len(pair.index))
+    return more if more <= MOST_NEEDED else None
 
 
 # ----------------------------------------------------------------------------- words
@@ -252,9 +255,10 @@ def _notes(tests: Tests, a: str, b: str) -> list[str]:
     notes, pair = [], tests.pair
     for name, left in zip((a, b), pair.left_out, strict=True):
         if left:
-            notes.append(
-                f"{left:,} images that only {name} predicted are left out; {len(pair.index):,} are compared"
-            )
+            notes.append(f"{left:,} images that only {name} predicted are left out")
+    if any(pair.left_out):
+        both = f"{a} {pair.a_scores.mean():.2%}, {b} {pair.b_scores.mean():.2%}"
+        notes.append(f"accuracy on the {len(pair.index):,} images that both predicted: {both}")
     if pair.group_count < FEW and not tests.is_exact:
         notes.append(f"with only {pair.group_count} groups, the interval is too short and p too small")
     persons = [not side.config for side in (pair.a, pair.b)]

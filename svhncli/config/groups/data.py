@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from svhncli.config.declare import choice
 from svhncli.config.rules import key
+from svhncli.core.errors import UsageError
 
 MISTYPED = "check the path"
 NO_CONTEST = (
@@ -183,3 +185,12 @@ class FolderConfig(FilesConfig):
     test_fraction: float = key(
         0.0, "fraction of the images that is set aside as the test part, by whole groups", low=0, below=1
     )
+
+    def refuse_conflicts(self) -> None:
+        try:
+            re.compile(self.group or "")
+        except re.error as error:
+            raise UsageError(
+                f"data.group={self.group} is not a regular expression: {error}",
+                r"such as data.group='(meter\d+)_' for files like meter07_2.jpg",
+            ) from error

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from svhncli.core.errors import DataError
-from svhncli.core.labels import BLANK
-from svhncli.data import split
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats import labels_csv
 from svhncli.data.formats.images import SUFFIXES
@@ -50,8 +48,8 @@ def load(
     of an image are left out, with a warning.
 
     group: a regular expression; images for whose names it finds the same text form a group.
-    test_fraction: how much of the training part is set aside as the test part, in whole groups and with the
-        class proportions; the same images whatever seed a run has.
+    test_fraction: how much of the training part is set aside as the test part, in whole groups; the same
+        images whatever seed a run has.
     test_only: load nothing but the test part, if there is one.
 
     Raises:
@@ -110,13 +108,41 @@ def _cut(whole: PhotographPart, name: str, test_fraction: float) -> PhotographPa
 
     def read() -> list[PhotographFile]:
         images = whole.read()
-        longest = max((len(image.label) for image in images), default=1)
-        labels = np.array([[*image.label, *[BLANK] * (longest - len(image.label))] for image in images])
-        _, groups = np.unique([image.group or image.name for image in images], return_inverse=True)
-        (fold,) = split.holdout(labels, groups, fraction=test_fraction, seed=0)
-        return [images[row] for row in (fold.val if name == "test" else fold.train)]
+        set_aside = _set_aside(images, test_fraction)
+        return [image for image in images if (_unit(image) in set_aside) == (name == "test")]
 
     return replace(whole, read=read, selection=dict(whole.selection) | {"test_fraction": test_fraction})
+
+
+def _unit(image: PhotographFile) -> str:
+    """What is set aside as a whole: a group, or a file, whatever its label and thus its folder."""
+    return image.group or image.path.name
+
+
+def _set_aside(images: Sequence[PhotographFile], fraction: float) -> set[str]:
+    """Groups that hold the fraction of the images, or a little more.
+
+    They are the first by a hash of their names: corrected labels change nothing, and further images move
+    hardly any group from one part to the other.
+
+    Raises:
+        DataError: nothing would be left on one side.
+    """
+    sizes = Counter(map(_unit, images))
+    if len(sizes) < 2:
+        raise DataError(
+            f"all {len(images):,} images are in one group, so none can be set aside as the test part",
+            "check data.group, or the column group of labels.csv",
+        )
+    chosen: set[str] = set()
+    for name in sorted(
+        sizes, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    ):
+        enough = sum(sizes[other] for other in chosen) >= fraction * len(images)
+        if chosen and (enough or len(chosen) == len(sizes) - 1):
+            break
+        chosen.add(name)
+    return chosen
 
 
 def _from_classes(folder: Path, classes: tuple[Path, ...], group: str | None) -> list[PhotographFile]:
@@ -165,10 +191,7 @@ def _group_of(name: str, pattern: str | None) -> str:
     """The text that a pattern, or its first parentheses, finds in a file's name; "" without a pattern."""
     if not pattern:
         return ""
-    try:
-        match = re.search(pattern, name)
-    except re.error as error:
-        raise DataError(f"data.group={pattern} is not a regular expression: {error}", GROUP) from error
+    match = re.search(pattern, name)
     if match is None or not (text := match[min(1, match.re.groups)]):
         raise DataError(f"data.group={pattern} finds nothing in the file name '{name}'", GROUP)
     return text

@@ -143,12 +143,22 @@ def test_a_fraction_of_whole_groups_is_set_aside_as_the_test_part(root: Path) ->
     data = load(root, group=r"m\d+", test_fraction=0.25)
     assert data.test is not None
     assert (len(data.train), len(data.test)) == (60, 20)
-    assert np.bincount(data.test.labels[:, 0]).tolist() == [10, 10]
     groups = [{Path(name).name.partition("_")[0] for name in part.names} for part in (data.train, data.test)]
     assert groups[0].isdisjoint(groups[1])
     assert list(load(root, group=r"m\d+", test_fraction=0.25, test_only=True).test.names) == list(
         data.test.names
     )
+    moved = next(name for name in data.test.names if name.startswith("mine/0"))
+    file = root.parent / moved
+    file.rename(root / "1" / file.name)  # a label is corrected
+    make_image(root / "1" / "m777_0.png", 9)
+    corrected = load(root, group=r"m\d+", test_fraction=0.25)
+    assert corrected.test is not None
+    kept = {Path(name).name for name in data.test.names} & {Path(name).name for name in corrected.test.names}
+    assert len(kept) == len(data.test)
+    file = root / "1" / file.name
+    file.rename(root.parent / moved)
+    (root / "1" / "m777_0.png").unlink()
     whole = load(root, group=r"m\d+")
     assert (len(whole.train), whole.test) == (80, None)
     assert whole.fingerprint != data.fingerprint
@@ -157,7 +167,11 @@ def test_a_fraction_of_whole_groups_is_set_aside_as_the_test_part(root: Path) ->
 WRONG_OPTIONS = {
     "no match": ("file,label\na.png,1\n", {"group": "meter"}, "finds nothing in the file name 'a.png'"),
     "empty match": ("file,label\na.png,1\n", {"group": "(x*)a"}, "finds nothing in the file name"),
-    "no pattern": ("file,label\na.png,1\n", {"group": "("}, "is not a regular expression"),
+    "all in one group": (
+        "file,label,group\na.png,1,g\nb.png,1,g\n",
+        {"test_fraction": 0.5},
+        "all 2 images are in one group",
+    ),
     "twice": ("file,label,group\na.png,1,g\n", {"group": "a"}, "has a column of groups"),
     "two test parts": (
         "file,label,part\na.png,1,train\nb.png,1,test\n",
