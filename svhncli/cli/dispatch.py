@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
+from yaml import YAMLError
 
 from svhncli.cli import catalog, hydra_app, suggest
 from svhncli.config.loading import UnknownKey
@@ -100,11 +101,12 @@ def _out_key(overrides: list[Override], multirun: bool) -> list[Override]:
 
 @contextlib.contextmanager
 def _named_file(flags: list[str]) -> Iterator[None]:
-    """Name the file of an unknown key."""
+    """Say what is wrong in a file of the user's own."""
     try:
         yield
-    except UnknownKey as error:
-        raise suggest.in_file(error, [Path(folder) for folder in hydra_app.config_dir(flags)[1:]]) from error
+    except (UnknownKey, YAMLError) as error:
+        folders = [Path(folder) for folder in hydra_app.config_dir(flags)[1:]]
+        raise suggest.in_file(error, folders) or error from error
 
 
 def changes(overrides: list[Override], verb: str) -> dict[str, Any]:

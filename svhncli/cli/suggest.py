@@ -118,20 +118,36 @@ def own_config(file: str) -> str:
     )
 
 
-def in_file(error: UnknownKey, folders: Sequence[Path]) -> UsageError:
-    """The same error with the file of the user's own, in one of these folders, that holds the key."""
+def in_file(error: Exception, folders: Sequence[Path]) -> UsageError | None:
+    """What is wrong in a file of the user's own, in one of these folders; None where that is not the reason.
+
+    error: an unknown key, or one that YAML raised.
+    """
     import yaml
 
+    path = error.path if isinstance(error, UnknownKey) else ""
     for file in sorted(file for folder in folders for file in folder.rglob("*.yaml")):
         group = file.parent.name
-        inner = error.path.removeprefix(f"{group}.")
-        key = error.path if "@package _global_" in file.read_text(encoding="utf-8") else inner
-        value: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        try:
+            value: Any = yaml.safe_load(text)
+        except yaml.MarkedYAMLError as broken:
+            line = "" if broken.problem_mark is None else f", line {broken.problem_mark.line + 1}"
+            return UsageError(
+                f"'{file}'{line} is not YAML: {broken.problem}", "keys are written as key: value"
+            )
+        is_global = "@package _global_" in text
+        if path == group in catalog.BUNDLES and not is_global:
+            return UsageError(
+                f"'{file}' sets keys of a group that does not exist: {group}",
+                "a recipe sets keys of the whole config: make its first line # @package _global_",
+            )
+        key = path if is_global else path.removeprefix(f"{group}.")
         for name in key.split("."):
             value = value.get(name, _ABSENT) if isinstance(value, dict) else _ABSENT
-        if value is not _ABSENT:
+        if value is not _ABSENT and isinstance(error, UnknownKey):
             return UsageError(f"{error.message} in '{file}'", error.hint)
-    return error
+    return None
 
 
 def refuse_several(overrides: Sequence[Override], verb: str) -> None:

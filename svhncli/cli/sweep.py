@@ -27,6 +27,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from svhncli.cli import hydra_app
+from svhncli.config.loading import UnknownKey
 from svhncli.config.presets import conf_dir
 from svhncli.config.words import quote
 from svhncli.core import files
@@ -224,7 +225,7 @@ def _run(
         raise UsageError("two jobs of this sweep are the same", "give each value once")
     _refuse_mistakes(flags, extras, jobs, swept)
     files.write_json(folder / SWEEP, {"overrides": words})
-    _say(f"sweep    {len(jobs)} jobs in {folder}; the details of each are in its train.log")
+    _say(f"sweep    {len(jobs)} jobs in {folder}; details in each train.log")
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
     where = [f"hydra.sweep.dir={quote(str(folder))}", _subdir_override(swept)]
     try:
@@ -261,7 +262,15 @@ def _refuse_mistakes(
         values = {*swept_words(list(job), swept)}
         if not values <= seen:
             seen |= values
-            hydra_app.accepted(VERB, flags, [*extras, *job])
+            try:
+                hydra_app.accepted(VERB, flags, [*extras, *job])
+            except UnknownKey:
+                raise
+            except UsageError as error:
+                if job is jobs[0]:
+                    raise
+                name = " ".join(swept_words(list(job), swept))
+                raise UsageError(f"job {name}: {error.message}", error.hint) from error
 
 
 def _values(words: list[str], swept: Sequence[str]) -> dict[str, str]:
@@ -330,7 +339,7 @@ def _print(summary: SweepSummary, swept: Sequence[str]) -> None:
         console.print(f"report: {summary.report}", soft_wrap=True)
     if jobs[0].is_done:
         console.print(f"best:  {jobs[0].run_dir}", soft_wrap=True)
-    if sum(job.is_done for job in jobs) > 1:
+    if sum(job.is_done for job in jobs) > 1 and "split.fold" not in swept:  # folds have no images in common
         from svhncli.report import next_commands
 
         console.print(f"differ by more than chance? {next_commands.compare(folder)}", soft_wrap=True)

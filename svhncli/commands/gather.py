@@ -22,6 +22,7 @@ from svhncli.data.split import ALL
 from svhncli.report.diagnosis import diagnose_together
 from svhncli.report.html.page import write_report
 from svhncli.report.run_table import train_table
+from svhncli.runs.locate import is_sweep
 from svhncli.runs.results import FoldSummary, TrainResult
 from svhncli.runs.run_dir import RunDir
 from svhncli.runs.run_summary import write_run_summary
@@ -104,8 +105,10 @@ def _parts(folder: Path, out: Path) -> list[_Part]:
     for job in runs:
         summary = job.summary()
         if summary is None or summary.status != "done":
+            started = folder if is_sweep(folder) else job.path
             raise CheckpointError(
-                f"'{job.path}' is not finished", f"finish it with: svhn train --resume {folder}"
+                f"'{job.path}' is not finished",
+                f"finish it with: svhn train --resume {started}",
             )
         config = from_dict(TrainConfig, job.config())
         if not isinstance(summary, FoldSummary):

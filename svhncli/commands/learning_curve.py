@@ -38,6 +38,8 @@ AHEAD = (2, 10)
 HELPS = 0.1
 """More data helps if twice as many images would remove at least this share of the error, and hardly helps if
 they would not; where the interval of the error has both, nobody can tell."""
+UNLEARNED = 0.75
+"""Error of the networks of the largest size above which nothing can be concluded from the curve."""
 UNDERFITS = 0.5
 """The model underfits if the training error is at least this share of the validation error."""
 
@@ -179,6 +181,11 @@ def _size(fraction: float, summaries: Sequence[FoldSummary]) -> CurveSize:
 def _says(last: CurveSize, ahead: Sequence[ExpectedError], before: float | None) -> list[str]:
     """Would more data help, or a larger model?"""
     now, twice = ahead[0], ahead[1]
+    if min(last.error, last.train_error) > UNLEARNED:
+        return [
+            f"The networks have hardly learned anything: {percent(last.train_error)} of the training images "
+            "are wrong. Train for more epochs before you conclude anything."
+        ]
     enough = (1 - HELPS) * now.error
     data_helps = None if twice.low <= enough < twice.high else twice.high <= enough
     underfits = last.train_error >= UNDERFITS * last.error

@@ -20,8 +20,10 @@ GOOD = 0.98
 """Training accuracy below which a network that does not overfit could still learn more."""
 DIVERGED = 2 * math.log(11)
 """A validation loss that is twice that of guessing among all classes."""
-SHORTEST = 3
-"""Epochs from which on a run is judged: before, everything still changes."""
+SHORTEST, SLOW = 3, 10
+"""Epochs from which on a run is judged, and one that has learned little: before, everything still changes."""
+LEARNED = 0.5
+"""Training accuracy up to which a network has learned little yet."""
 
 
 # ----------------------------------------------------------------------------- advice
@@ -215,13 +217,15 @@ def diagnose(courses: Sequence[Course], config: Mapping[str, Any]) -> Diagnosis:
     lowest = fmean(min(course.losses) for course in courses)
     epochs, since_best = fmean(len(c.losses) for c in courses), fmean(c.since_best for c in courses)
     turned = since_best >= 3 and last_loss > 1.1 * lowest
-    climbing = since_best < 0.5 and last_loss < 0.98 * fmean(c.losses[-2:][0] for c in courses)
+    earlier = fmean(course.losses[-3:][0] for course in courses)  # schedules end with steps of almost no size
+    climbing = since_best < 0.5 and last_loss < 0.98 * earlier
 
     if best_loss > DIVERGED:
         verdict = "diverged"
         why = f"{figures}; even the best validation loss, {best_loss:.4g}, is worse than guessing"
-    elif epochs < SHORTEST:
-        verdict, why = UNJUDGED, f"{figures}; {epochs:.0f} epochs are not enough for a verdict"
+    elif epochs < SHORTEST or (train <= LEARNED and epochs < SLOW):
+        count = "1 epoch is" if epochs == 1 else f"{epochs:.0f} epochs are"
+        verdict, why = UNJUDGED, f"{figures}; {count} not enough for a verdict"
     elif gap > max(0.01, noise) and gap > 0.3 * (1 - val):
         verdict, why = OVER, f"{figures}; the gap is larger than chance (±{100 * noise:.2f})"
         if turned:

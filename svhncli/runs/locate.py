@@ -34,8 +34,14 @@ def run_folder(word: str | None) -> Path:
     for candidate in (folder, folder.parent):  # a fold's folder lies in its run's
         if (candidate / "config.yaml").is_file():
             return candidate
+    if is_sweep(folder):
+        raise CheckpointError(
+            f"'{path}' is a sweep of several runs",
+            f"name one of them; '{path}/summary.csv' has the best first",
+        )
     raise CheckpointError(
         f"'{path}' does not belong to a run: there is no config.yaml beside it",
+        "images are named by data=folder data.root=PATH\n"
         "to start a new run from a checkpoint's weights: svhn train init_from=FILE",
     )
 

@@ -247,6 +247,27 @@ def test_an_unknown_key_names_its_file(
         assert f"unknown key '{key}' in '{path}'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("epochs: 3\n", "sets keys of a group that does not exist: experiment", "# @package _global_"),
+        ("# @package _global_\nepochs: [3\n", "line 3 is not YAML: expected ',' or ']'", "key: value"),
+        ("# @package _global_\nepochs: 3: 4\n", "line 2 is not YAML: mapping values", "key: value"),
+    ],
+)
+def test_a_recipe_that_cannot_be_read_is_named(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str], text: str, message: str, hint: str
+) -> None:
+    Path("own/experiment").mkdir(parents=True)
+    Path("own/experiment/mine.yaml").write_text(text)
+    for more in (["--cfg", "job"], [], ["-m", "lr=1e-3,1e-2"]):
+        assert cli.main(["train", "--config-dir", "own", "experiment=mine", *more]) == 2
+        printed = capsys.readouterr().err
+        assert "'own/experiment/mine.yaml'" in printed
+        assert message in printed
+        assert hint in printed
+
+
 @pytest.mark.parametrize("key", ["out", "resume"])
 def test_a_config_file_cannot_name_the_run(
     empty_folder: Path, capsys: pytest.CaptureFixture[str], key: str

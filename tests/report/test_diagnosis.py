@@ -83,10 +83,10 @@ CASES: dict[str, tuple[list[Course], dict[str, Any], str, list[str]]] = {
         ["epochs=8", "lr=0.003", "model=resnet18", "reg=none"],
     ),
     "a low training accuracy, and a gap": (
-        [course(0.29, 0.16)],
-        {"reg": {"name": "none"}},
+        [course(0.29, 0.16, [0.5] + 9 * [0.3])],
+        {"reg": {"name": "none"}, "epochs": 10},
         UNDER,
-        ["epochs=8", "lr=0.003", "model=resnet18"],
+        ["epochs=20", "lr=0.003", "model=resnet18"],
     ),
     "a low training accuracy with early stopping as the only regularizer": (
         [course(0.60, 0.59)],
@@ -130,6 +130,18 @@ CASES: dict[str, tuple[list[Course], dict[str, Any], str, list[str]]] = {
         {"model": "resnet50", "data": "svhn"},
         NEITHER,
         [""],
+    ),
+    "a few epochs that taught little": (
+        [course(0.04, 0.05, (2.0, 1.6, 1.55, 1.5))],
+        {},
+        UNJUDGED,
+        ["epochs=8"],
+    ),
+    "a loss that fell until the schedule ended": (
+        [course(0.93, 0.92, (0.9, 0.4, 0.3, 0.298))],
+        {},
+        SHORT,
+        ["epochs=8", "lr=0.003"],
     ),
     "one epoch": ([course(0.30, 0.29, (2.0,))], {"epochs": 1}, UNJUDGED, ["epochs=2"]),
     "two epochs": ([course(0.999, 0.80, (0.9, 0.5))], {"epochs": 2}, UNJUDGED, ["epochs=4"]),

@@ -13,7 +13,7 @@ from svhncli.core.errors import UsageError
 MISTYPED = "check the path"
 NO_CONTEST = (
     "set data.root to the folder of mchar_train.json and mchar_train/; "
-    "to render a practice set in this layout: svhn render layout=mchar out=data/mchar"
+    "to render a practice set in this layout: svhn render layout=mchar data.n_train=5000 out=data/mchar"
 )
 
 
