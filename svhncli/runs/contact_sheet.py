@@ -37,6 +37,10 @@ class Block:
     marks: Sequence[tuple[int, int, int]] = ()
 
 
+FAST = 1
+"""Compression of PNG files: higher levels take several times as long for files a tenth smaller."""
+
+
 def draw_sheet(path: Path, blocks: Sequence[Block], zoom: int = 2, columns: int = COLUMNS) -> None:
     """Write blocks of images, one below the other, as a PNG.
 
@@ -51,7 +55,7 @@ def draw_sheet(path: Path, blocks: Sequence[Block], zoom: int = 2, columns: int 
         sheet.paste(block, (0, top))
         top += block.height
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, lambda file: sheet.save(file, "png"))
+    write_atomic(path, lambda file: sheet.save(file, "png", compress_level=FAST))
 
 
 def cells(path: Path, count: int, size: tuple[int, int], zoom: int, columns: int) -> list[Image.Image]:

@@ -122,7 +122,7 @@ def test_onnx_predicts_every_image_of_the_test_part_as_pytorch_does(train: Calla
         assert onnx_file.probabilities(run / "export" / "model.onnx", resized).shape == (count, 1, 10)
 
 
-@pytest.mark.parametrize("trained_in", ["fp32", "bf16"])
+@pytest.mark.parametrize("trained_in", [pytest.param("fp32", marks=pytest.mark.full), "bf16"])
 def test_predict_eval_and_onnx_give_the_same_probabilities(
     train: Callable[..., Path], capsys: pytest.CaptureFixture[str], trained_in: str
 ) -> None:
@@ -146,7 +146,7 @@ def test_predict_eval_and_onnx_give_the_same_probabilities(
     assert (np.abs(as_trained - by_eval).max() > 1e-5) == (trained_in == "bf16")
 
 
-@pytest.mark.parametrize("kind", ["digits", "numbers"])
+@pytest.mark.parametrize("kind", [pytest.param("digits", marks=pytest.mark.full), "numbers"])
 def test_the_code_of_the_model_card_runs_and_agrees_with_predict(
     train: Callable[..., Path], folder: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:

@@ -40,7 +40,16 @@ KINDS = {
     "without a test part": [*SYNTH[:2], "data.n_test=0", *TINY],
     "not tested": [*SYNTH, *TINY, "test=false"],
 }
-LIKE_OTHERS = {"svhn", "synth_full", "bootstrap", "seeds", "not tested"}
+LIKE_OTHERS = {
+    "synth",
+    "svhn",
+    "mchar",
+    "synth_full",
+    "bootstrap",
+    "seeds",
+    "not tested",
+    "without a test part",
+}
 """Kinds that only the full tier tries."""
 SLOW = ("train", "check")
 """Verbs whose printed commands are only composed and checked, unless the test is of the full tier."""

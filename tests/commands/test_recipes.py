@@ -51,7 +51,14 @@ def composed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     return yaml.safe_load(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize(("recipe", "source"), PAIRS)
+OFTEN = {"digits", "finetune_small", "numbers", "tianchi", "svhn_wrn16_8"}
+"""Recipes with data of their own, or with keys of one data source; the full tier tries all."""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "source"),
+    [pytest.param(*pair, marks=[] if pair[0] in OFTEN else pytest.mark.full) for pair in PAIRS],
+)
 def test_a_recipe_composes_with_all_data_of_its_kind_and_with_debug(
     capsys: pytest.CaptureFixture[str], recipe: str, source: str
 ) -> None:

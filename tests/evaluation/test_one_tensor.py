@@ -247,4 +247,6 @@ def test_broken_images_are_skipped_on_request(folder: Path, capsys: pytest.Captu
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_trained_network_computes_in_the_precision_of_its_run(precision: str) -> None:
     config = TrainConfig(device="cpu", precision=precision)
-    assert [trained.machine(device, config).precision for device in ("auto", "cpu")] == [precision] * 2
+    assert [trained.machine(device, "auto", config).precision for device in ("auto", "cpu")] == [
+        precision
+    ] * 2

@@ -131,6 +131,7 @@ def test_after_its_first_step_every_parameter_gets_a_gradient() -> None:
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
+@pytest.mark.full
 @pytest.mark.engine
 def test_a_transformer_improves_a_linear_model_on_shifted_digits() -> None:
     digits = load_digits()

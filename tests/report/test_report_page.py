@@ -470,8 +470,9 @@ def test_no_report_is_written_if_none_is_requested(folder: Path) -> None:
 def test_a_report_that_cannot_be_written_leaves_the_run_done(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert cli.main(["train", *SMALL, "out=run", "report=false"]) == 0
     (folder / "run" / "report.html" / "in the way").mkdir(parents=True)
-    assert cli.main(["train", *SMALL, "hydra.run.dir=run"]) == 0
+    assert cli.main(["train", "--resume", "run", "epochs=9", "report=true"]) == 0
     assert "no report was written" in capsys.readouterr().err
     assert read_json(folder / "run" / "status.json")["status"] == "done"
     assert read_json(folder / "run" / "summary.json")["status"] == "done"

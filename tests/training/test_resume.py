@@ -243,7 +243,7 @@ def test_a_changed_key_is_refused_by_name(undisturbed: Path, capsys: pytest.Capt
     assert "model" in capsys.readouterr().err
     assert cli.main(["train", "--resume", str(undisturbed), "optim.momentum=0.5"]) == 2
     err = capsys.readouterr().err
-    assert "optim.momentum: this run has 0.9, not 0.5" in err
+    assert "optim.momentum=0.9 in that run, not 0.5" in err
     assert cli.main(["train", "--resume", str(undisturbed), "epochs=2"]) == 2
     assert "raised, not lowered" in capsys.readouterr().err
     assert cli.main(["train", "--resume", str(undisturbed), "optim.momentun=0.5"]) == 2

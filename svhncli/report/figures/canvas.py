@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svhncli.core.files import write_atomic
+from svhncli.runs.contact_sheet import FAST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,4 +62,5 @@ def save(path: Path, figure: Figure) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
-    write_atomic(path, canvas.print_png)  # figure.savefig would draw it twice
+    # figure.savefig would draw it twice
+    write_atomic(path, lambda file: canvas.print_png(file, pil_kwargs={"compress_level": FAST}))

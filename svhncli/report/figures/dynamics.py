@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from svhncli.core.files import write_atomic
 from svhncli.core.labels import decode
-from svhncli.runs.contact_sheet import RIGHT, WRONG
+from svhncli.runs.contact_sheet import FAST, RIGHT, WRONG
 from svhncli.runs.results import Movement
 
 LATE = 4
@@ -100,7 +100,7 @@ def draw_film(
             ink = "white" if prediction.confidence > 0.5 else theme.ink
             draw.text((x + 4, top + ROW // 3), prediction.text or "-", ink, _FONT)
     path.parent.mkdir(exist_ok=True)
-    write_atomic(path, lambda file: film.save(file, "png"))
+    write_atomic(path, lambda file: film.save(file, "png", compress_level=FAST))
 
 
 def _shade(right: bool, confidence: float, theme: Theme) -> tuple[int, ...]:

@@ -78,6 +78,7 @@ def test_a_photograph_does_not_depend_on_its_batch(photos: list[RenderedPhotogra
         assert equal(alone, photos[index : index + 1]), index
 
 
+@pytest.mark.full  # the renderer of crops, whose processes these are, is tried in every run
 @pytest.mark.engine
 def test_rendering_in_processes_is_bit_identical(photos: list[RenderedPhotograph]) -> None:
     assert equal(draw(400, workers=2), photos)

@@ -68,6 +68,7 @@ def test_labels_and_boxes_are_those_of_the_file(tmp_path: Path) -> None:
     assert digit_struct.read(tmp_path / "a.mat") == labels
 
 
+@pytest.mark.full
 @pytest.mark.engine
 def test_several_processes_read_the_same_labels(tmp_path: Path) -> None:
     labels = rows(1100, 0)

@@ -114,6 +114,7 @@ def test_a_kill_while_rendering_costs_nothing_but_time(tmp_path: Path) -> None:
     assert data.fingerprint == load(tmp_path / "other").fingerprint
 
 
+@pytest.mark.full
 @pytest.mark.e2e
 def test_a_command_that_waits_logs_the_reason_once(folder: Path, spawn: Callable[..., Forked]) -> None:
     link_faces(folder / "cache")
