@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,4 +64,4 @@ def save(path: Path, figure: Figure) -> None:
 
     canvas = FigureCanvasAgg(figure)
     # figure.savefig would draw it twice
-    write_atomic(path, lambda file: canvas.print_png(file, pil_kwargs={"compress_level": FAST}))
+    write_atomic(path, partial(canvas.print_png, pil_kwargs={"compress_level": FAST}))
