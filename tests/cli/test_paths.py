@@ -41,6 +41,7 @@ def test_every_key_that_names_an_input_of_a_run_is_a_path_key() -> None:
     assert path_keys == {"cache", "data.root", "data.exclude", "data.world", "data.fonts", "split.file"}
 
 
+@pytest.mark.full
 def test_a_run_with_its_own_world_is_resumed_and_evaluated_from_another_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,7 @@ def test_seeds_are_gathered_as_repeats(folder: Path) -> None:
     assert (folder / "run" / "seed1" / "metrics.csv").is_file()
 
 
+@pytest.mark.full
 def test_bootstrap_replicates_and_the_fit_on_all_images_are_gathered_with_their_estimates(
     folder: Path,
 ) -> None:

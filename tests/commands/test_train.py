@@ -397,6 +397,7 @@ def test_eval_gives_a_wilson_interval_on_any_data_set(
     assert cli.main(["eval", "nowhere"]) == 4
 
 
+@pytest.mark.full
 def test_eval_averages_views_of_every_part_and_reports_their_number(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -237,6 +237,7 @@ registry.register("model", Broken, make)
 """
 
 
+@pytest.mark.full
 def test_a_bug_in_another_process_is_shown_with_its_traceback(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

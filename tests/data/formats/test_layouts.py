@@ -189,6 +189,7 @@ def test_images_are_drawn_for_the_labels_of_either_file(
         assert images == {f"{i + 1}.png" for i in range(len(ROWS))}
 
 
+@pytest.mark.full
 def test_several_processes_write_the_same_files(tmp_path: Path) -> None:
     for workers in (1, 2):
         write("mchar", tmp_path / str(workers), {"train": 150}, render_settings(workers=workers))
