@@ -314,7 +314,7 @@ def jumps(run: Run) -> list[str]:
             name = f"{part.path.name}: " if run.folds else ""
             epochs = "the last epoch" if watch.epochs == 1 else f"each of the last {watch.epochs} epochs"
             sentences.append(
-                f"{name}in {epochs}, {percent(watch.changed, 1)} of {watch.pictures} predictions changed, "
+                f"{name}{'in' if name else 'In'} {epochs}, {percent(watch.changed, 1)} of {watch.pictures} predictions changed, "
                 f"and on average {percent(watch.moved, 1)} of the probability moved to other classes."
             )
     return sentences
