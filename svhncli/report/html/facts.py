@@ -311,10 +311,10 @@ def jumps(run: Run) -> list[str]:
     sentences = []
     for part in run.folds or [run]:
         if isinstance(part.summary, FoldSummary) and (watch := part.summary.watch) is not None:
-            name, start = (f"{part.path.name}: ", "in") if run.folds else ("", "In")
+            start = f"{part.path.name}: in" if run.folds else "In"
             epochs = "the last epoch" if watch.epochs == 1 else f"each of the last {watch.epochs} epochs"
             sentences.append(
-                f"{name}{start} {epochs}, {percent(watch.changed, 1)} of {watch.pictures} predictions changed, "
+                f"{start} {epochs}, {percent(watch.changed, 1)} of {watch.pictures} predictions changed, "
                 f"and on average {percent(watch.moved, 1)} of the probability moved to other classes."
             )
     return sentences
