@@ -26,20 +26,22 @@ ALIASES = {
     "dataset": "data",
     "network": "model",
     "early_stopping": "reg.patience",
-    "workers": "threads",
     "imgsz": "data.size",
     "output_dir": "out",
     "run_name": "name",
 }
 """What other tools call a key -> its name here."""
 _GPU = "device=cuda; the variable CUDA_VISIBLE_DEVICES=1 chooses another GPU than the first"
+_MIXED = "mixed precision is precision=bf16; precision=auto uses it where the machine gains from it"
+_WORKERS = "images are prepared in memory, without worker processes; CPU threads are threads=N"
 _TRACKER = "nothing is sent to a tracker: metrics.csv, summary.json and report.html lie in the run's folder"
 ANSWERS = {
-    "amp": "mixed precision is precision=bf16; precision=auto uses it where the machine gains from it",
-    "fp16": "mixed precision is precision=bf16; precision=auto uses it where the machine gains from it",
+    "amp": _MIXED,
+    "fp16": _MIXED,
     "gpu": _GPU,
     "gpus": _GPU,
-    "num_workers": "images are prepared in memory, without worker processes; CPU threads are threads=N",
+    "num_workers": _WORKERS,
+    "workers": _WORKERS,
     "wandb": _TRACKER,
     "tensorboard": _TRACKER,
     "mlflow": _TRACKER,

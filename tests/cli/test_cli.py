@@ -398,6 +398,7 @@ MISTAKES = {
     "train device=gpu": ("did you mean 'cuda'?", ""),
     "train wandb.project=x": ("unknown key 'wandb.project'", "metrics.csv, summary.json and report.html"),
     "train amp=true": ("unknown key 'amp'", "precision=bf16"),
+    "train workers=4": ("unknown key 'workers'", "threads=N"),
     "train num_workers=4": ("unknown key 'num_workers'", "threads=N"),
     "train imgsz=64": ("unknown key 'imgsz'", "did you mean 'data.size'?"),
     "train gpu=0": ("unknown key 'gpu'", "device=cuda"),
