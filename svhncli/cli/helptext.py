@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from svhncli.cli import catalog, suggest
 from svhncli.cli.overview import WIDTH, columns, flag_rows, together
@@ -13,17 +13,14 @@ from svhncli.config.verbs import VERBS
 
 
 def of_verb(verb: str, flags: dict[str, str], short: dict[str, str], only: Collection[str] = ()) -> str:
-    """Every key and choice of a verb, or those of some of its groups.
+    """Every key and choice of a verb, or those of some of its groups, or some of its keys.
 
     Raises:
-        UsageError: it has no such group.
+        UsageError: it has no such group or key.
     """
     groups = catalog.defaults(verb)
     if only:
-        for group in only:
-            if group not in groups:
-                raise suggest.unknown_group(group, verb)
-        return "\n\n".join("\n".join(_about_group(verb, group, groups[group])) for group in only)
+        return "\n\n".join("\n".join(_about(verb, word, groups)) for word in only)
     root = [key for key in catalog.walk(VERBS[verb].config) if key.path not in groups]
     lines = [
         *textwrap.wrap(f"svhn {verb}: {VERBS[verb].meaning}", WIDTH),
@@ -36,6 +33,24 @@ def of_verb(verb: str, flags: dict[str, str], short: dict[str, str], only: Colle
         lines += ["", *_about_group(verb, group, default)]
     lines += ["", "flags", *flag_rows(flags, short, multirun=catalog.is_trainer(verb))]
     return "\n".join(lines)
+
+
+def _about(verb: str, word: str, groups: Mapping[str, str]) -> list[str]:
+    """A group, or a key: of its group with the choices that have it."""
+    if word in groups:
+        return _about_group(verb, word, groups[word])
+    key = catalog.keys(verb).get(word)
+    if key is None:
+        raise suggest.unknown_topic(word, verb)
+    group = word.partition(".")[0]
+    kinds = CHOICES.get(group, {}) if key.owners else {}
+    variants = {
+        name: next(own for own in catalog.walk(kinds[name], f"{group}.") if own.path == word)
+        for name in key.owners
+    }
+    if len({default_text(own) for own in variants.values()}) < 2:
+        return [*_keys([key]), *([f"  a key of {group}={', '.join(key.owners)}"] if key.owners else [])]
+    return [line for name, own in variants.items() for line in (f"{group}={name}", *_keys([own]))]
 
 
 def _about_group(verb: str, group: str, default: str) -> list[str]:

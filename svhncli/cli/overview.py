@@ -10,7 +10,7 @@ from svhncli.config.verbs import VERBS
 WIDTH = 80
 
 WORDS = {
-    "help VERB": "List the keys of a verb: type, default, range, meaning",
+    "help VERB [WORD]": "List the keys of a verb, or of one group, or one key: type, default, range, meaning",
     "completion SHELL": "Print a completion script for bash, zsh or fish",
 }
 

@@ -75,11 +75,12 @@ def unknown_verb(word: str) -> UsageError:
     return UsageError(f"unknown verb '{word}'", hint)
 
 
-def unknown_group(word: str, verb: str) -> UsageError:
-    """`svhn help VERB GROUP` with a group that the verb does not have."""
-    groups = catalog.defaults(verb)
-    listed = f"svhn {verb} has: {', '.join(groups)}" if groups else f"svhn {verb} has none"
-    return UsageError(f"'{word}' is not a group of keys", did_you_mean(word, [*groups]) or listed)
+def unknown_topic(word: str, verb: str) -> UsageError:
+    """`svhn help VERB WORD` with a word that is no group or key of the verb."""
+    known = [*catalog.defaults(verb), *catalog.keys(verb)]
+    near = _near(word, known)
+    hint = f"did you mean '{near}'?" if near else f"see every key with: svhn {verb} --help"
+    return UsageError(f"'{word}' is neither a group nor a key of svhn {verb}", hint)
 
 
 def did_you_mean(word: str, words: Sequence[str], suffix: str = "") -> str:

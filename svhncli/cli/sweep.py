@@ -11,9 +11,10 @@ import os
 import re
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -110,25 +111,28 @@ class JobTask:
     total: int
     swept: list[str]
     debug: bool
+    seconds: list[float] = field(default_factory=list)
+    """What the jobs that this process trained took, each."""
 
     def __call__(self, composed: DictConfig) -> str:
         """Run one job unless its folder holds a finished one; the job's status."""
         hydra = HydraConfig.get()
         folder = hydra_app.run_dir()
         words = _plain(hydra.overrides.task)
-        name = f"job {hydra.job.num + 1}/{self.total} {' '.join(swept_words(words, self.swept))}".rstrip()
+        from svhncli.report.terminal import RunningJob, as_job
+
+        own = " ".join(swept_words(words, self.swept))
+        job = RunningJob(hydra.job.num + 1, self.total, own, self.seconds)
         before = summary_of(folder)
         if before is not None and before.status == "done":
-            _say(f"{name} is already done")
+            _say(f"{job.name} is already done")
             return "done"
-        from svhncli.report.terminal import as_job
-
         if not sys.stderr.isatty():  # on a terminal, its bars show that it runs
-            _say(f"{name} starts")
+            _say(f"{job.name} starts")
 
         try:
             hydra_app.load_plugins(hydra_app.parse(words, VERB))
-            with as_job(name):
+            with as_job(job):
                 hydra_app.execute(VERB, composed)
         except Interrupted as error:
             raise Stopped(error.exit_code) from error
@@ -137,11 +141,12 @@ class JobTask:
             if known is None or self.debug:
                 traceback.print_exc()
             known = known or SvhnError(f"{type(error).__name__}: {error}")
-            print(f"svhn: {name} failed: {known.message}", file=sys.stderr)
+            print(f"svhn: {job.name} failed: {known.message}", file=sys.stderr)
             if not isinstance(error, BusyError):  # the other process writes its own summary
                 RunDir(folder).write_summary(failure(known, folder))
             return "failed"
-        _say(f"{name}: {_outcome(folder)}")
+        self.seconds.append(time.monotonic() - job.began)
+        _say(f"{job.name}: {_outcome(folder)}")
         return "done"
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from svhncli import registry
 from svhncli.config import rules
@@ -26,7 +25,7 @@ from svhncli.evaluation.scored_part import part_of
 from svhncli.evaluation.trained import Trained
 from svhncli.report.next_commands import after_joining
 from svhncli.report.score_rows import score_rows
-from svhncli.report.terminal import Show, facts, labeled, next_steps
+from svhncli.report.terminal import Show, facts, labeled, listed, next_steps
 from svhncli.runs import checkpoint
 from svhncli.runs.environment import DataUsed, Environment, MachineUsed
 from svhncli.runs.locate import reserve
@@ -178,26 +177,24 @@ def table(result: EnsembleSummary) -> Iterator[RenderableType]:
     yield from next_steps(result.next or [])
 
 
-def _members_table(members: list[MemberSummary], ensemble: Score | None) -> Table:
+def _members_table(members: list[MemberSummary], ensemble: Score | None) -> Text:
     """The members, then the ensemble, with their scores if there are any."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("member", "weight", "accuracy", "loss"):
-        table.add_column(name, justify="left" if name == "member" else "right", overflow="fold")
+    lines = []
     rows: list[tuple[str, str, MemberSummary | Score | None]]
     rows = [(member.checkpoint, f"{member.share:.3f}", member) for member in members]
     for name, weight, score in [*rows, ("ensemble", "", ensemble)]:
         cells = ("-", "-")
         if score is not None and score.accuracy is not None and score.loss is not None:
             cells = (percent(score.accuracy), f"{score.loss:.4f}")
-        table.add_row(escape(name), weight, *cells)
-    return table
+        lines.append((weight, *cells, name))
+    return listed(("weight", "accuracy", "loss", "member"), lines)
 
 
-def _gain(difference: Difference, than: str) -> str:
-    """By how many percentage points the ensemble's accuracy is higher or lower."""
-    interval, word = difference.interval, "higher"
-    mean, low, high = (round(100 * value, 2) + 0 for value in (difference.mean, interval.low, interval.high))
-    if mean < 0:
-        word, mean, low, high = "lower", -mean, -high + 0, -low + 0  # + 0: never -0.00
-    span = f"{interval.level:.0%} {low:.2f} to {high:.2f}"
-    return f"the accuracy is {mean:.2f} points {word} than that of {than}, {span}"
+def _gain(difference: Difference, over: str) -> str:
+    """The ensemble's accuracy minus another, in percentage points."""
+    interval = difference.interval
+    mean, low, high = (
+        f"{round(100 * value, 2) + 0:+.2f}"  # + 0: never -0.00
+        for value in (difference.mean, interval.low, interval.high)
+    )
+    return f"{mean} points of accuracy over {over}, {interval.level:.0%} {low} to {high}"

@@ -183,6 +183,8 @@ def _fit(fold: Trained, validated: bool) -> TemperatureFit:
     file = fold.path.with_name("val_predictions.csv")
     if validated:
         return TemperatureFit(None, None, "the part that is scored contains the validation images")
+    if "ensemble" in fold.meta:
+        return TemperatureFit(None, None, "an ensemble held no images out")
     if fold.path.name != "best.pt" or not file.is_file():
         return TemperatureFit(None, None, "there is no val_predictions.csv beside the checkpoint")
     probabilities, labels = read_predictions(file, fold.meta["positions"], fold.meta["classes"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from rich.console import RenderableType
 
@@ -13,6 +14,7 @@ from svhncli.analysis.inspect.inspected import InspectedParts, Limits, describe_
 from svhncli.analysis.inspect.inspection_files import (
     EXCLUDE,
     LABEL_FILES,
+    RESULT,
     files_of,
     label_inspection,
     summaries,
@@ -25,7 +27,7 @@ from svhncli.config.loading import from_dict
 from svhncli.config.verbs import InspectConfig, TrainConfig
 from svhncli.config.words import word as keyed
 from svhncli.core.errors import DataError, UsageError
-from svhncli.core.files import new_folder, place
+from svhncli.core.files import new_folder, place, read_json
 from svhncli.data.dataset import DataSet
 from svhncli.report import next_commands
 from svhncli.report.findings_table import finding_tables
@@ -84,9 +86,22 @@ def _of_data(config: InspectConfig) -> DataInspection:
         drift=drift,
         excluded=len(data.excluded),
     )
+    if replaced := _other_data(out, data.fingerprint):
+        show.warn(
+            f"this replaces an inspection of {replaced} in {out}; keep it next time: choose another out="
+        )
     with new_folder(out, files_of(findings)) as folder:
         write_findings(folder, inspection, parts, findings)
     return replace(inspection, out=str(out))
+
+
+def _other_data(out: Path, fingerprint: str) -> str | None:
+    """The name of the data of an earlier inspection in a folder, if it is other data."""
+    try:
+        earlier = read_json(out / RESULT)
+        return None if earlier["fingerprint"] == fingerprint else str(earlier["data"])
+    except (OSError, ValueError, TypeError, KeyError):  # nothing that anybody would miss
+        return None
 
 
 def _load(config: InspectConfig, show: Show) -> DataSet:

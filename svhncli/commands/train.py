@@ -25,7 +25,7 @@ from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
-from svhncli.report.diagnosis import diagnose_together
+from svhncli.report.diagnosis import beside_guessing, diagnose_together
 from svhncli.report.html.page import write_report
 from svhncli.report.next_commands import after_training
 from svhncli.report.run_table import train_table
@@ -92,7 +92,9 @@ def _report(config: TrainConfig, record: RunDir, show: Show) -> str | None:
     if not config.report:
         return None
     try:
-        return str(write_report(record.path))
+        with show.bars():
+            show.step("write the report", 0, None)
+            return str(write_report(record.path))
     except Exception as error:  # whatever it is, what was trained stands and is worth more than its report
         show.warn(
             f"no report was written: {error}; try again with: svhn report {shlex.quote(str(record.path))}"
@@ -224,10 +226,10 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
     again = f"svhn train --resume {shlex.quote(str(record.path))}"
     summaries = jobs.train(todo, at_once, machine, data, record, show, again)
     if len(todo) == 1:
-        _say_diagnosis(summaries[0].diagnosis, show)
+        _say_diagnosis(summaries[0].diagnosis, record, show)
         return summaries[0]
     diagnosis = diagnose_together(record.path, summaries, rules.to_dict(config))
-    _say_diagnosis(diagnosis, show)
+    _say_diagnosis(diagnosis, record, show)
     return write_run_summary(record, summaries, diagnosis)
 
 
@@ -318,8 +320,10 @@ def _choice(group: str, config: TrainConfig) -> str:
     return f"{name} + {', '.join(parts)}" if parts else name
 
 
-def _say_diagnosis(diagnosis: Diagnosis, show: Show) -> None:
+def _say_diagnosis(diagnosis: Diagnosis, record: RunDir, show: Show) -> None:
     """The verdict and what to try."""
     show.tell(f"{diagnosis.verdict}: {diagnosis.why}")
+    if warning := beside_guessing(diagnosis, Run.of(record.path).majority):
+        show.tell(f"warning: {warning}")
     for advice in diagnosis.advice:
         show.tell(f"  try {advice}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from svhncli.config.declare import VERBS, verb
-from svhncli.config.groups.data import SynthConfig
+from svhncli.config.groups.data import RenderedConfig, SvhnConfig, SynthConfig
 from svhncli.config.rules import UNSET, key
 from svhncli.core.errors import UsageError
 from svhncli.stats.metrics import METRICS
@@ -243,6 +243,14 @@ class EvalConfig:
     plugins: list[str] = _plugins()
     data: Any = key(None, "another data source; null is the run's own")
 
+    def refuse_conflicts(self) -> None:
+        is_rendered = isinstance(self.data, RenderedConfig) and not isinstance(self.data, SvhnConfig)
+        if self.part == "val" and is_rendered:
+            raise UsageError(
+                f"part=val: data={self.data.name} has no validation part of its own",
+                "choose part=test, or part=train; without data=, part=val is what the run held out",
+            )
+
 
 @verb("compare", "RUNS...")
 @dataclass
@@ -309,6 +317,11 @@ class EnsembleConfig:
     plugins: list[str] = _plugins()
 
 
+def _is_run(word: str) -> bool:
+    path = Path(word).expanduser()
+    return word == "latest" or path.suffix == ".pt" or (path / "config.yaml").is_file()
+
+
 @verb("predict", "RUN PATHS...")
 @dataclass
 class PredictConfig:
@@ -335,6 +348,11 @@ class PredictConfig:
     plugins: list[str] = _plugins()
 
     def refuse_conflicts(self) -> None:
+        if swapped := [path for path in self.paths if _is_run(path) and not _is_run(self.run)]:
+            raise UsageError(
+                f"'{swapped[0]}' is a run, and stands where images are expected",
+                f"the run comes first: svhn predict {swapped[0]} {self.run}",
+            )
         if not self.paths:
             raise UsageError(
                 f"no images are named: '{self.run}' is taken as the run",

@@ -43,7 +43,7 @@ class Relay(Show):
     def epoch(self, row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> None:
         self._send("epoch", row, epochs, images_per_second, improved)
 
-    def step(self, what: str, done: int, total: int | None, beside: str = "") -> None:
+    def step(self, what: str, done: int, total: int | None, left: float | None = None) -> None:
         if (now := time.monotonic()) - self._sent_at > SELDOM:
             self._sent_at = now
             self._send("step", what, done, total)

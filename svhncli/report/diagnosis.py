@@ -242,6 +242,20 @@ def diagnose(courses: Sequence[Course], config: Mapping[str, Any]) -> Diagnosis:
     return Diagnosis(verdict=verdict, why=why, advice=advice, train_accuracy=train, val_accuracy=val, gap=gap)
 
 
+def beside_guessing(diagnosis: Diagnosis, majority: tuple[str, float] | None) -> str | None:
+    """A sentence about a run that is no better than always predicting the most frequent label.
+
+    majority: that label, and its share of the validation images.
+    """
+    if majority is None or diagnosis.val_accuracy > majority[1]:
+        return None
+    answer, share = majority
+    return (
+        f"val {diagnosis.val_accuracy:.2%} is no better than always predicting “{answer}”, the most frequent "
+        f"label, which is right {share:.2%} of the time"
+    )
+
+
 def diagnose_together(folder: Path, summaries: Sequence[FoldSummary], config: Mapping[str, Any]) -> Diagnosis:
     """One verdict for the folds or seeds in a run's folder; the fit on all data, which held nothing out,
     does not count."""

@@ -18,6 +18,7 @@ from svhncli.report.comparison import (
     RepeatedDifference,
 )
 from svhncli.report.figures.canvas import new_figure, save
+from svhncli.report.terminal import listed
 
 COLORS = {"better": "tab:green", "worse": "tab:red", "unsure": "tab:orange", "none": "tab:gray"}
 STYLES = {"better": "green", "worse": "red", "unsure": "yellow", "none": ""}
@@ -109,17 +110,13 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _runs(runs: list[ComparedRun]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", style="bold", no_wrap=True)
-    table.add_column("run", overflow="fold")
-    for name in ("networks", "images", "accuracy"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _runs(runs: list[ComparedRun]) -> Text:
+    rows = []
     for run in runs:
         cells = (str(run.trainings or "a person"), f"{run.pictures:,}", f"{run.accuracy:.2%}")
         label = f"{run.label}: " if run.label else ""
-        table.add_row(run.name, f"{label}{run.run}", *cells)
-    return table
+        rows.append((run.name, *cells, f"{label}{run.run}"))
+    return listed(("", "networks", "images", "accuracy", "run"), rows)
 
 
 def _differences(result: ComparisonResult) -> Table:

@@ -30,7 +30,7 @@ def train_table(result: TrainResult) -> Iterator[RenderableType]:
     if isinstance(summary, RunSummary):
         yield _folds_table(summary.folds)
     rows = _run_rows(summary) if isinstance(summary, RunSummary) else _fold_rows(summary)
-    time = f"{summary.seconds:.0f} s, {summary.images_per_second:,.0f} images/s"
+    time = f"{summary.seconds:.0f} s; {summary.images_per_second:,.0f} images/s in the median epoch"
     yield facts([*rows, ("ended", summary.reason), ("time", time)])
     yield labeled("run", summary.run_dir)
     if result.report is not None:

@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -16,28 +18,66 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from svhncli.core.text import duration
 from svhncli.stats.metrics import added_metrics
 
-_of_a_sweep = ContextVar("_of_a_sweep", default="")
-"""The name of the job of a sweep that runs now; "" where none does."""
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A job of a sweep, from 1 to total. words: its own overrides. before: seconds that other jobs took."""
+
+    number: int
+    total: int
+    words: str
+    before: Sequence[float] = ()
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def place(self) -> str:
+        return f"job {self.number}/{self.total}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.place} {self.words}".rstrip()
+
+    def left(self, job_left: float) -> float:
+        """Seconds that the sweep will go on, if this job goes on for so many and others take as long."""
+        whole = time.monotonic() - self.began + job_left
+        return job_left + (self.total - self.number) * fmean([*self.before, whole])
+
+
+_of_a_sweep: ContextVar[RunningJob | None] = ContextVar("_of_a_sweep", default=None)
+"""The job of a sweep that runs now. Hydra calls the verb of a job, so nothing can be handed to it."""
 
 
 @contextmanager
-def as_job(name: str) -> Iterator[None]:
+def as_job(job: RunningJob) -> Iterator[None]:
     """While the block runs, a command is a job of a sweep: it shows bars and warnings alone, by its name."""
-    token = _of_a_sweep.set(name)
+    token = _of_a_sweep.set(job)
     try:
         yield
     finally:
         _of_a_sweep.reset(token)
+
+
+class _Beside(ProgressColumn):
+    """What stands after a bar: the one column that is cut where the terminal is too narrow."""
+
+    def __init__(self) -> None:
+        super().__init__(Column())
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["beside"], no_wrap=True, overflow="ellipsis")
 
 
 class Show:
@@ -70,7 +110,7 @@ class Show:
 
     def warn(self, text: str) -> None:
         self.note(f"warning: {text}")
-        self._print(f"{self.job}: warning: {text}" if self.job else f"warning: {text}", "yellow")
+        self._print(f"{self.job.name}: warning: {text}" if self.job else f"warning: {text}", "yellow")
 
     def tell(self, text: str) -> None:
         """A paragraph, wrapped to the width of the terminal."""
@@ -105,8 +145,10 @@ class Show:
             yield
             return
         columns = (
-            *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn()),
-            *(TimeRemainingColumn(), TextColumn("{task.fields[beside]}")),
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(12, table_column=Column(no_wrap=True)),
+            *(TaskProgressColumn(), TimeRemainingColumn(), _Beside()),
         )
         with Progress(*columns, console=self.console, transient=True) as self._progress:
             try:
@@ -121,14 +163,18 @@ class Show:
             self.say(f"{what} ...")
         self.step(what, done, total)
 
-    def step(self, what: str, done: int, total: int | None, beside: str = "") -> None:
+    def step(self, what: str, done: int, total: int | None, left: float | None = None) -> None:
         """Progress within an epoch: a bar on a terminal, elsewhere nothing.
 
-        beside: what stands after the time that the bar itself will take.
+        left: seconds that the whole run will go on at most, if they are known.
         """
         if self._progress is None:
             return
-        what = f"{self.job}  {what}" if self.job else what
+        beside = "" if left is None else f"run: at most {duration(left)}"
+        if self.job:
+            what = f"{self.job.place}  {what}"
+            sweep = "" if left is None else f"sweep: about {duration(self.job.left(left))}  "
+            beside = f"{sweep}{self.job.words}"
         ids = {task.description: task.id for task in self._progress.tasks}
         if what not in ids:
             for old in ids.values():
@@ -179,6 +225,17 @@ def facts(rows: Iterable[tuple[str, str]]) -> Table:
     for name, text in rows:
         table.add_row(name, escape(text))
     return table
+
+
+def listed(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Text:
+    """A table whose last column holds paths, which stay whole, to be copied, however long they are."""
+    lines = [heads, *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(heads) - 1)]
+    texts = [
+        "  ".join([*(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=False)), line[-1]])
+        for line in lines
+    ]
+    return Text.assemble((texts[0], "bold"), *(f"\n{text}" for text in texts[1:]))
 
 
 def labeled(name: str, text: str) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from PIL import Image
 
 from svhncli.core.errors import CheckpointError, SvhnError
 from svhncli.core.files import read_json
+from svhncli.core.labels import as_text
 from svhncli.core.plain import from_plain
 from svhncli.data.data_sheet import DataSheet
 from svhncli.data.split import ALL, Fold
@@ -153,6 +155,15 @@ class Run:
             return None
         probabilities, labels = zip(*parts, strict=True)
         return np.concatenate(probabilities), np.concatenate(labels)
+
+    @cached_property
+    def majority(self) -> tuple[str, float] | None:
+        """The most frequent label of the validation part, and its share: the accuracy of guessing."""
+        if self.val_outputs is None:
+            return None
+        counts = Counter(as_text(row) for row in self.val_outputs[1])
+        answer, count = counts.most_common(1)[0]
+        return answer, count / counts.total()
 
     @cached_property
     def judged(self) -> ClassReport | None:

@@ -17,7 +17,6 @@ from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.plain import from_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
-from svhncli.core.text import duration
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches, batch_bounds, training_images
@@ -90,7 +89,8 @@ def train_fold(
         run.write_history(state.history)
         run.write_status(Status.now("running", state.epoch))
         reason = _train(config, plan, state, meta, run, show, again)
-    summary = _finish(config, plan, state, fold, data, run, name, reason)
+        show.step("score the best weights", 0, None)
+        summary = _finish(config, plan, state, fold, data, run, name, reason)
     if (units := summary.units) is not None:
         show.say(f"l0       {units.open:,} of {units.of:,} units remain open")
     return summary
@@ -180,12 +180,11 @@ class Clock:
         self.done = done
         self.began = time.monotonic()
 
-    def left(self, done: float) -> str:
-        """After so many epochs, such as `run: at most 3 min 20 s`; "" before a hundredth of one."""
+    def left(self, done: float) -> float | None:
+        """Seconds, after so many epochs; None before a hundredth of one."""
         if done - self.done < 0.01:
-            return ""
-        seconds = (time.monotonic() - self.began) / (done - self.done) * (self.epochs - done)
-        return f"run: at most {duration(seconds)}"
+            return None
+        return (time.monotonic() - self.began) / (done - self.done) * (self.epochs - done)
 
 
 def _train(

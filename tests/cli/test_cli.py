@@ -290,7 +290,17 @@ def test_help_of_a_group_is_about_that_group_alone(capsys: pytest.CaptureFixture
     assert cli.main(["help", "train", "modle"]) == 2
     assert "did you mean 'model'?" in capsys.readouterr().err
     assert cli.main(["help", "export", "model"]) == 2
-    assert "svhn export has none" in capsys.readouterr().err
+    assert "neither a group nor a key of svhn export" in capsys.readouterr().err
+
+
+def test_help_of_a_key_is_about_that_key_with_the_choices_that_have_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["help", "train", "model.width", "lr"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"model=cnn\n +model\.width +1 .*model=wide_resnet\n +model\.width +8 ", text, re.S)
+    assert re.search(r"\n +lr +from optim +learning rate", text)
+    assert "dropout" not in text
 
 
 TEXTS = [r"(meter\d+)_", r"meter\d+", "^a[0-9]{2}$", "my run (v2): it's", "~/a b", "50% off!", "a|b", "é (ü)"]

@@ -148,7 +148,7 @@ def test_the_table_fits_the_terminal(
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
     assert "C - B: " in out
-    assert "p\n" not in out.replace("  p\n", "")  # no line ends between "p" and its value
+    assert " p\n" not in out.replace("  p\n", "")  # no line ends between "p" and its value
     assert out.count("key ") == 1
 
 

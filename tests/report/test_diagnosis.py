@@ -10,7 +10,7 @@ import pytest
 from svhncli.config.choices import CHOICES
 from svhncli.config.groups.reg import RegConfig
 from svhncli.config.rules import to_dict
-from svhncli.report.diagnosis import Course, diagnose, turns
+from svhncli.report.diagnosis import Course, beside_guessing, diagnose, turns
 
 OVER, UNDER, SHORT = "overfitting", "underfitting", "underfitting (stopped too early)"
 NEITHER, UNJUDGED = "neither overfitting nor underfitting", "too short to judge"
@@ -182,3 +182,13 @@ def test_the_reason_names_the_loss_that_rose() -> None:
 def test_folds_are_judged_by_their_means() -> None:
     folds = [course(0.99, 0.95), course(0.97, 0.93)]
     assert diagnose(folds, config_of()).why.startswith("mean of 2: train 98.00%, val 94.00%")
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.19, True), (0.189, True), (0.188, False)])
+def test_a_run_that_is_no_better_than_the_most_frequent_label_is_told_so(share: float, warned: bool) -> None:
+    judged = diagnose([course(0.2, 0.189)], config_of())
+    sentence = beside_guessing(judged, ("1", share))
+    assert (sentence is not None) == warned
+    assert beside_guessing(judged, None) is None
+    if sentence is not None:
+        assert "val 18.90% is no better than always predicting “1”" in sentence

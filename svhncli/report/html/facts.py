@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from svhncli.core.errors import NotFiniteError
-from svhncli.core.labels import as_text
 from svhncli.core.text import bounds, count_range, duration, ordinal, percent
 from svhncli.report import next_commands
-from svhncli.report.diagnosis import diagnose_together, turns
+from svhncli.report.diagnosis import beside_guessing, diagnose_together, turns
 from svhncli.report.run_table import bootstrap_accuracies, counted, made_of
 from svhncli.runs.reader import Run
 from svhncli.runs.results import BestEpoch, Diagnosis, EpochRow, Failure, FoldSummary, RunSummary
@@ -137,7 +135,7 @@ def tiles(run: Run, human: Mapping[str, Any] | None) -> list[Tile]:
         detail = f"{quiz_score(human)}; {human['median_seconds']:.1f} s per image"
         shown.append(Tile("a person", percent(human["accuracy"]), detail))
     if summary is not None:
-        detail = f"{summary.images_per_second:,.0f} images/s"
+        detail = f"{summary.images_per_second:,.0f} images/s in the median epoch"
         shown.append(Tile("training time", duration(summary.seconds), detail))
     shown.append(Tile("status", outcome(run), "" if run.summary is None else run.summary.reason))
     return shown
@@ -160,12 +158,17 @@ def _score_tiles(summary: FoldSummary | RunSummary) -> list[Tile]:
 
 def baseline(run: Run) -> Tile | None:
     """The accuracy of always predicting the most frequent label."""
-    if run.val_outputs is None:
+    if run.majority is None:
         return None
-    counts = Counter(as_text(row) for row in run.val_outputs[1])
-    answer, count = counts.most_common(1)[0]
+    answer, share = run.majority
     detail = f"always predicting “{answer}”, the most frequent label of the validation part"
-    return Tile("majority baseline", percent(count / counts.total()), detail)
+    return Tile("majority baseline", percent(share), detail)
+
+
+def no_better_than_guessing(run: Run) -> str | None:
+    """The warning that is printed beside the diagnosis."""
+    judged = diagnosis(run)
+    return None if judged is None else beside_guessing(judged, run.majority)
 
 
 def scored(score: Score) -> str:
