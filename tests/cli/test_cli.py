@@ -426,6 +426,11 @@ MISTAKES = {
     "compare": ("no runs are named", "svhn compare A B"),
     "predict": ("no run is named", "svhn predict RUN PATHS..."),
     "predict latest": ("no images are named", "svhn predict RUN PATHS..."),
+    "predict a.png latest": ("'latest' is a run", "the run comes first: svhn predict latest a.png"),
+    "eval latest part=val data=synth_full": (
+        "data=synth_full has no validation part of its own",
+        "part=test",
+    ),
     "predict latest a.png tat=5": ("unknown key 'tat'", "did you mean 'tta'?"),
     "predict latest a.png --json": ("both go to standard output", "out=FILE"),
     "submission": ("no file is named", "svhn submission FILE FOLDER"),
