@@ -88,7 +88,7 @@ def _of_data(config: InspectConfig) -> DataInspection:
     )
     if replaced := _other_data(out, data.fingerprint):
         show.warn(
-            f"this replaces an inspection of {replaced} in {out}; keep it next time: choose another out="
+            f"this replaces an inspection of {replaced} in {out}; to keep both, name another folder with out="
         )
     with new_folder(out, files_of(findings)) as folder:
         write_findings(folder, inspection, parts, findings)
