@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -271,9 +270,18 @@ def test_the_gain_is_over_the_best_member_with_an_interval_over_images(
         "ensemble",
     ]
     shown = " ".join(" ".join(lines).split())
-    assert re.search(
-        r"[+-][\d.]+ points of accuracy over its best member, 95% [+-][\d.]+ to [+-][\d.]+", shown
-    )
+    over_best = json.loads(Path("again/summary.json").read_text())["gain"]["over_best"]
+    interval = over_best["interval"]
+    mean, low, high = (round(100 * x, 2) for x in (over_best["mean"], interval["low"], interval["high"]))
+    assert f"{mean:+.2f} points of accuracy over its best member, 95% {low:+.2f} to {high:+.2f}" in shown
+
+
+def test_an_ensemble_has_no_temperature_since_it_held_no_images_out(
+    workdir: Path, ensemble: Command, json_of: Command
+) -> None:
+    ensemble("folds", "out=cold")
+    fitted = json_of("eval", "cold", "device=cpu")["test"]["calibration"]
+    assert (fitted["temperature"], fitted["not_fitted"]) == (None, "an ensemble held no images out")
 
 
 # ----------------------------------------------------------------------------- a checkpoint like any other

@@ -30,6 +30,15 @@ MAT = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"
 # ----------------------------------------------------------------------------- the command
 
 
+def test_a_warning_tells_that_an_inspection_of_other_data_is_replaced(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replaced = "this replaces an inspection of synth in outputs/inspect"
+    for count, warned in ((60, False), (60, False), (61, True)):
+        assert cli.main(["inspect", "data=synth", f"data.n_train={count}", "data.n_test=0"]) == 0
+        assert (replaced in capsys.readouterr().err) == warned
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

@@ -223,6 +223,14 @@ def test_hostile_names_reasons_and_labels_are_escaped(copy: Path) -> None:
     assert sum(attrs.get("title") == HOSTILE for _, attrs in page.elements) == len(mistakes["mistakes"])
 
 
+def test_a_run_that_is_no_better_than_guessing_says_so_beside_its_diagnosis(copy: Path) -> None:
+    assert "no better than always predicting" not in Page(write_report(copy)).visible_text()
+    summary = read_json(copy / "summary.json")
+    summary["diagnosis"]["val_accuracy"] = 0.05
+    write_json(copy / "summary.json", summary)
+    assert "val 5.00% is no better than always predicting" in Page(write_report(copy)).visible_text()
+
+
 # ----------------------------------------------------------------------------- every kind of run
 
 
