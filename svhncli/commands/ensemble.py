@@ -77,7 +77,10 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
     joined = joining.join(networks, shares, config.how)
     if joined.meta["fingerprint"] is None and len(networks) > 1:
         show.warn("the members were trained on different data; they are scored on that of the first")
-    scored = _scored(config, networks, joined, show)
+    scored = Scored(joined.config.data.name)
+    if (data := _data(config, joined, show)) is not None:
+        joined = joining.with_own_validation(joined, networks, data)
+        scored = _scored(data, networks, joined, config, show)
     out = reserve("ensemble") if config.out is None else place(config.out)
     result = EnsembleSummary(
         status="done",
@@ -94,8 +97,8 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
     )
     with new_folder(out, FILES) as folder:
         checkpoint.save(folder / "best.pt", {"meta": joined.meta, "weights": joined.network.state_dict()})
-        data = DataUsed(scored.data, joined.meta["fingerprint"])
-        RunDir(folder).write_config(rules.to_dict(joined.config), Environment.of(MachineUsed(), data))
+        used = DataUsed(scored.data, joined.meta["fingerprint"])
+        RunDir(folder).write_config(rules.to_dict(joined.config), Environment.of(MachineUsed(), used))
         RunDir(folder).write_summary(result)
     return replace(result, next=after_joining(Run.of(out), scored.part))
 
@@ -119,28 +122,31 @@ def _members(units: list[Unit], shares: list[float], scores: list[Score]) -> lis
 # ----------------------------------------------------------------------------- scores
 
 
-def _scored(config: EnsembleConfig, networks: list[Trained], joined: Trained, show: Show) -> Scored:
-    """Scores on the test part or else on the shared validation images; a line says why there are none."""
+def _data(config: EnsembleConfig, joined: Trained, show: Show) -> DataSet | None:
+    """The data of the members; where it cannot be had, a line says why the ensemble has no scores."""
     framing = joined.preprocess.framing
     try:
         with show.bars():
-            data = registry.data(joined.config.data, joined.config.split, config.cache, show.work, framing)
-        part = "test" if data.test is not None else "val"
-        if part == "val" and joined.meta["split"] is None:
-            show.say(f"not scored: {data.name} has no test part, and the members share no validation part")
-            return Scored(joined.config.data.name)
-        part_of(part, data, joined, own_data=True)
+            return registry.data(joined.config.data, joined.config.split, config.cache, show.work, framing)
     except (DataError, DiskError) as error:
         show.say(f"not scored: {error.message}")
-        return Scored(joined.config.data.name)
-    return _on(part, data, networks, joined, config.device, show)
+        return None
 
 
-def _on(
-    part: str, data: DataSet, networks: list[Trained], joined: Trained, device: str, show: Show
+def _scored(
+    data: DataSet, networks: list[Trained], joined: Trained, config: EnsembleConfig, show: Show
 ) -> Scored:
-    machine = trained.machine(device, "auto", joined.config)
-    digits, indices = part_of(part, data, joined, own_data=True)
+    """Scores on the test part or else on the shared validation images; a line says why there are none."""
+    part = "test" if data.test is not None else "val"
+    if part == "val" and joined.meta["split"] is None:
+        show.say(f"not scored: {data.name} has no test part, and the members share no validation part")
+        return Scored(data.name)
+    try:
+        digits, indices = part_of(part, data, joined, own_data=True)
+    except DataError as error:
+        show.say(f"not scored: {error.message}")
+        return Scored(data.name)
+    machine = trained.machine(config.device, "auto", joined.config)
     batches, labels = Batches(digits, indices, machine.device), digits.labels[indices]
     scores, right = [], []
     with show.bars():

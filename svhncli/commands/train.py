@@ -295,6 +295,12 @@ def _header(
     if len(folds) > 1:
         beside = ", and one fit on all the data" if folds[-1].name == ALL else ""
         show.say(f"split    {config.split.name}: {len(folds) - bool(beside)} folds{beside}")
+    if data.val is not None and all(fold.val_part == "train" for fold in folds):
+        use = "svhn ensemble scores the folds on them" if len(folds) > 1 else "split=auto validates on them"
+        show.tell(
+            f"unused   the {len(data.val):,} validation images of {data.name}, since "
+            f"split={config.split.name} holds out training images; {use}"
+        )
     show.tell(
         f"model    {_choice('model', config)}; {_choice('optim', config)}, lr {config.lr:g}, "
         f"{_choice('schedule', config)}; reg {_choice('reg', config)}"

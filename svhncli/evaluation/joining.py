@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from svhncli.config.groups.split import OfficialConfig
+from svhncli.config.rules import to_dict
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
+from svhncli.data import split
+from svhncli.data.dataset import DataSet
 from svhncli.evaluation import trained
 from svhncli.evaluation.trained import Trained
 from svhncli.models.ensemble import Ensemble, Member
@@ -109,6 +113,22 @@ def join(networks: Sequence[Trained], shares: Sequence[float], how: str) -> Trai
     members = [Member(model.network, model.preprocess.mean, model.preprocess.std) for model in networks]
     network = Ensemble(members, shares, vote=how == "vote")
     return Trained(Path("best.pt"), meta, first.config, network.eval(), trained.preprocess_of(meta))
+
+
+def with_own_validation(joined: Trained, networks: Sequence[Trained], data: DataSet) -> Trained:
+    """The ensemble with the data's own validation part as its own, if its members have none in common.
+
+    The folds of a k-fold run hold out training images, so this part is as new to them as a test part. A
+    member that validated on it selected its best epoch there, so with such a member it is left alone.
+    """
+    if data.val is None or joined.meta["split"] is not None or data.fingerprint != joined.meta["fingerprint"]:
+        return joined
+    (fold,) = split.official(len(data.train), len(data.val))
+    if any(network.meta["split"] == fold.digest for network in networks):
+        return joined
+    config = replace(joined.config, split=OfficialConfig())
+    own = {"config": to_dict(config), "fold": fold.name, "split": fold.digest}
+    return replace(joined, meta=joined.meta | own, config=config)
 
 
 def _common(networks: Sequence[Trained], name: str) -> Any:

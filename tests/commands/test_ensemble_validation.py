@@ -1,0 +1,62 @@
+"""Ensembles of runs whose data brings a validation part that no member has seen."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from svhncli.cli import main as cli
+from svhncli.runs.predictions import read_probabilities
+
+CONTEST = ["data=mchar", "data.root=contest", "model=linear", "epochs=1", "threads=1", "device=cpu"]
+CONTEST += ["precision=fp32", "report=false"]
+
+
+@pytest.fixture
+def json_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Run a command that succeeds, in a folder with the contest's files, and return its JSON output."""
+    assert cli.main(["render", "layout=mchar", "out=contest", "data.n_train=60", "data.n_test=20"]) == 0
+
+    def run(*words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert cli.main([*words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def probabilities(report: str) -> np.ndarray:
+    return read_probabilities(Path(report) / "predictions.csv", 4, 11, "")[1]
+
+
+def test_folds_are_scored_together_on_the_validation_part_that_none_of_them_saw(
+    json_of: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = ["split=kfold", "split.k=2", "jobs=1", "hydra.run.dir=folds"]
+    assert cli.main(["train", *CONTEST, *folds]) == 0
+    header = " ".join(capsys.readouterr().err.split())
+    assert (
+        "unused the 20 validation images of mchar, since split=kfold holds out training images; svhn ensemble "
+        "scores the folds on them"
+    ) in header
+    joined = json_of("ensemble", "folds", "out=joined", "device=cpu")
+    assert (joined["scored_on"], joined["val"]["n"]) == ("val part of mchar", 20)
+    together = json_of(*joined["next"][0].split()[1:], "device=cpu")
+    assert together["val"]["loss"] == joined["val"]["loss"]
+    members = [
+        probabilities(json_of("eval", f"folds/fold{i}", "part=val", *CONTEST[:2], "device=cpu")["report"])
+        for i in (0, 1)
+    ]
+    assert np.allclose(probabilities(together["report"]), np.mean(members, 0), atol=1e-6)
+
+
+def test_a_part_on_which_a_member_selected_its_epoch_does_not_score_the_ensemble(
+    json_of: Callable[..., dict[str, Any]],
+) -> None:
+    assert cli.main(["train", *CONTEST, "split=holdout", "hydra.run.dir=drawn"]) == 0
+    assert cli.main(["train", *CONTEST, "split=official", "hydra.run.dir=brought"]) == 0
+    joined = json_of("ensemble", "drawn", "brought", "out=joined", "device=cpu")
+    assert joined["scored_on"] is None
