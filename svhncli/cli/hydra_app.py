@@ -187,6 +187,8 @@ def _with_runs(verb: str, config: Any) -> Any:
             changed[name] = _latest()
         elif value is not None and not Path(value).expanduser().exists():
             locate.run_folder(value)
+        if name == "init_from" and value is not None:
+            locate.checkpoint_file(changed.get(name, value))
     if locate.LATEST in (runs := getattr(config, "runs", None) or ()):
         newest = _latest()
         changed["runs"] = [newest if value == locate.LATEST else value for value in runs]

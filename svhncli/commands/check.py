@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.console import RenderableType
 
 from svhncli import registry
+from svhncli.config import rules
 from svhncli.config.verbs import CheckConfig
 from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
@@ -32,11 +34,12 @@ class NamedCheck:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the checks measured. of: what was trained, in words."""
+    """What the checks measured. of: what was trained, in words; config: the same, nested, paths absolute."""
 
     data: str
     fingerprint: str
     of: str
+    config: dict[str, Any]
     passed: bool
     seconds: float
     checks: list[NamedCheck]
@@ -70,6 +73,7 @@ def run(config: CheckConfig) -> CheckReport:
             data=data.name,
             fingerprint=data.fingerprint,
             of=f"{config.model.name}, {config.optim.name} at lr {config.lr:g}, reg {config.reg.name}",
+            config=rules.to_dict(rules.with_absolute_paths(config)),
             passed=all(check.result.passed for check in checks),
             seconds=time.perf_counter() - started,
             checks=checks,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from rich.console import RenderableType
@@ -68,6 +69,14 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
     show = Show()
     units = joining.find(config.runs)
     networks = [network for unit in units for network in unit.networks]
+    for unit in units:
+        summary = RunDir(Path(unit.word)).summary()
+        if summary is not None and summary.status != "done":
+            count = len(unit.networks)
+            show.warn(
+                f"'{unit.word}' is not finished; what it has so far is joined: "
+                f"{count} network{'s' * (count > 1)}"
+            )
     fitted_on = None
     if config.how == "weights":
         shares, fitted_on = joining.fitted_shares(units)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
 
@@ -27,7 +28,7 @@ from svhncli.runs.environment import DataUsed, Environment, MachineUsed
 from svhncli.runs.learning_curve import CurveSize, ExpectedError, LearningCurve
 from svhncli.runs.results import FoldSummary
 from svhncli.runs.run_dir import RunDir
-from svhncli.stats.intervals import mean_interval
+from svhncli.stats.intervals import mean_interval, wilson
 from svhncli.stats.power_law import fit, predicted
 from svhncli.training import jobs
 from svhncli.training.jobs import Job, with_seed
@@ -58,14 +59,14 @@ def run(config: LearningCurveConfig) -> LearningCurve:
     fractions = sorted(set(config.sizes))
     record, show = RunDir(Path(config.out).expanduser()), Show()
     with record.held():
-        if record.started:
+        if record.has_weights:
             _refuse_another(record, config)
         machine = device.resolve(config.device, config.precision, config.threads)
         with show.bars():
             data = registry.data(config.data, config.split, config.cache, show.work)
         fold = registry.folds(config.split, data, config.seed)[0]
         todo = _plan(config, data, fold, fractions)
-        threads = record.env().machine.threads or config.threads if record.started else config.threads
+        threads = record.env().machine.threads or config.threads if record.has_weights else config.threads
         at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)
         show.log = record.path / "train.log"
         record.write_config(
@@ -79,7 +80,7 @@ def run(config: LearningCurveConfig) -> LearningCurve:
             f"data     {data.name}: {len(fold.train):,} training images, {len(fold.val):,} validation; "
             f"{len(todo)} jobs, {at_once} at once"
         )
-        counts = {job.fold.name: f"{len(job.fold.train):,}" for job in todo}
+        counts = {job.fold.name: f"{len(np.unique(job.fold.train)):,}" for job in todo}
         show.say(f"sizes    of the {len(fold.train):,} training images: {', '.join(counts.values())}")
         again = "the same command"
         summaries = jobs.train(todo, at_once, machine, data, record, show, again)
@@ -151,7 +152,7 @@ def _curve(
     wanted = [most, *(times * most for times in AHEAD)]
     low, high = predicted(n, errors, wanted, seed)
     ahead = [
-        ExpectedError(round(count), float(law.at(count)), float(low[i]), float(high[i]))
+        _expected(round(count), float(law.at(count)), float(low[i]), float(high[i]), n_val)
         for i, count in enumerate(wanted)
     ]
     before = None
@@ -160,6 +161,13 @@ def _curve(
         before = float(fit([n[i] for i in smaller], [errors[i] for i in smaller]).at(most))
     says = _says(sizes[-1], ahead, before)
     return LearningCurve(sizes, law, ahead, before, says, n_val, str(folder), str(folder / PLOT))
+
+
+def _expected(n: int, error: float, low: float, high: float, n_val: int) -> ExpectedError:
+    """The interval of the draws of training images, widened by that of Wilson for the validation images."""
+    chance = wilson(error * n_val, n_val)
+    below, above = math.hypot(error - low, error - chance.low), math.hypot(high - error, chance.high - error)
+    return ExpectedError(n, error, max(0.0, error - below), min(1.0, error + above))
 
 
 def _size(fraction: float, summaries: Sequence[FoldSummary]) -> CurveSize:
@@ -187,7 +195,8 @@ def _says(last: CurveSize, ahead: Sequence[ExpectedError], before: float | None)
             "are wrong. Train for more epochs before you conclude anything."
         ]
     enough = (1 - HELPS) * now.error
-    data_helps = None if twice.low <= enough < twice.high else twice.high <= enough
+    on_the_curve = now.low <= last.error <= now.high  # or else it says nothing about this model
+    data_helps = None if not on_the_curve or twice.low <= enough < twice.high else twice.high <= enough
     underfits = last.train_error >= UNDERFITS * last.error
     verdict = {
         True: "more data would help.",
@@ -197,14 +206,15 @@ def _says(last: CurveSize, ahead: Sequence[ExpectedError], before: float | None)
     }
     says = [
         f"With twice as many images ({twice.n:,} instead of {now.n:,}) the error would be about "
-        f"{percent(twice.error)} {bounds(twice.low, twice.high)} instead of {percent(now.error)}: "
+        f"{percent(twice.error)} {bounds(twice.low, twice.high)} instead of {percent(now.error)} by the "
+        f"curve, {percent(last.error)} as measured: "
         f"{verdict[data_helps]}"
     ]
     train_error = percent(last.train_error)
     if underfits:
         says.append(
-            f"The training error is {train_error}: a larger model, longer training or less regularization "
-            "would help."
+            f"The training error is {train_error}, not far below that of the held-out images: try a larger "
+            "model, longer training or less regularization."
         )
     elif data_helps or data_helps is None:
         data = "" if data_helps is None else "data, "

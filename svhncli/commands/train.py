@@ -64,7 +64,7 @@ def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainRe
         if isinstance(summary, EnsembleSummary):
             raise UsageError(f"'{run_dir}' is an ensemble, which is not trained", "name a run of its members")
         config = _settled(config, record)
-        if record.started:
+        if record.has_weights:
             saved = rules.with_absolute_paths(from_dict(TrainConfig, record.config()))  # new keys: defaults
             _refuse_changes(rules.to_dict(saved), rules.to_dict(config), run_dir, is_resumed)
         if isinstance(summary, (FoldSummary, RunSummary)) and is_finished(summary, config):
@@ -156,7 +156,7 @@ def _settled(config: TrainConfig, record: RunDir) -> TrainConfig:
     `latest` or a folder meant when the run started."""
     config = rules.with_absolute_paths(config)
     if (source := config.init_from) is not None:
-        if not record.started:
+        if not record.has_weights:
             path = checkpoint_file(source).absolute()
             checkpoint.load_weights(path)  # a damaged one is refused before there is a run
             config = replace(config, init_from=str(path))
@@ -206,7 +206,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
         data = registry.data(config.data, config.split, config.cache, show.work)
     folds = registry.folds(config.split, data, config.seed)
     todo = jobs.plan(config, folds)
-    threads = machine.threads if record.started else config.threads
+    threads = machine.threads if record.has_weights else config.threads
     at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)
     # Whatever can be refused has been: from here on there is a run.
     show.log = record.path / "train.log"
@@ -235,7 +235,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
 
 def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
     """A run that is resumed computes as it did before, whatever `auto` would mean today."""
-    if not record.started:
+    if not record.has_weights:
         return device.resolve(config.device, config.precision, config.threads)
     before = record.env()
     for package in ("svhncli", "torch", "numpy"):

@@ -13,6 +13,8 @@ GROWN = 4.0
 WIDTH = 5.0
 """Standard deviation, in steps, of the Gaussian that smooths the losses; symmetric, so it does not lag."""
 
+NOISE = 2.0
+"""A fall of the smoothed loss of fewer standard deviations of single batches around it shows no lr."""
 VALLEY = 0.98
 """The lowest smoothed loss must be below this share of the first one and of the last one."""
 
@@ -59,6 +61,13 @@ def suggest(points: Sequence[Point]) -> Suggestion:
     if VALLEY * smoothed[-1] <= least:
         highest = f"{points[-1].lr:.1e}"
         why = f"the loss was still falling at the highest lr, {highest}: try a larger high or more steps"
+        return Suggestion(None, why, lowest, smoothed.tolist())
+    spread = float(np.std([point.loss for point in points[: place + 1]] - smoothed[: place + 1]))
+    if start - least < NOISE * spread:
+        why = (
+            f"the loss fell by {start - least:.2f} where single batches differ by {spread:.2f}, so the curve "
+            f"shows no lr: try steps={4 * len(points)}, or a larger batch_size"
+        )
         return Suggestion(None, why, lowest, smoothed.tolist())
     half = points[int(np.argmax(smoothed <= (start + least) / 2))].lr
     why = f"the smoothed loss had fallen halfway from {start:.2f} to {least:.2f}, its lowest, at {lowest:.1e}"

@@ -18,7 +18,7 @@ from svhncli.stats.score import Score
 
 GOOD = 0.98
 """Training accuracy below which a network that does not overfit could still learn more."""
-DIVERGED = 2 * math.log(11)
+HOPELESS = 2 * math.log(11)
 """A validation loss that is twice that of guessing among all classes."""
 SHORTEST, SLOW = 3, 10
 """Epochs from which on a run is judged, and one that has learned little: before, everything still changes."""
@@ -98,11 +98,14 @@ def _less_regularized(config: Mapping[str, Any]) -> str | None:
     active = [
         key for key, value in none.items() if key not in ending and config["reg"].get(key, value) != value
     ]
-    return "reg=none" if active else None
+    if not active:
+        return None
+    return "reg=light" if config["reg"]["name"] == "strong" else "reg=none"
 
 
 def _more_regularized(config: Mapping[str, Any]) -> str | None:
-    return None if config["reg"]["name"] == "strong" else "reg=strong"
+    """One step: from none to light, from anything else to strong."""
+    return {"none": "reg=light", "strong": None}.get(config["reg"]["name"], "reg=strong")
 
 
 def _weight_decay(config: Mapping[str, Any]) -> str | None:
@@ -118,12 +121,12 @@ def _warmed_up(config: Mapping[str, Any]) -> str | None:
     return None if config["schedule"].get("warmup", 0) >= 1 else "schedule.warmup=1"
 
 
-OVER, UNDER = "overfitting", "underfitting"
+OVER, UNDER, DIVERGED = "overfitting", "underfitting", "diverged"
 SHORT = "underfitting (stopped too early)"
 NEITHER = "neither overfitting nor underfitting"
 UNJUDGED = "too short to judge"
 TRY: dict[str, list[tuple[str, Change]]] = {
-    "diverged": [
+    DIVERGED: [
         ("a lower lr: a tenth of it", _times("lr", 0.1)),
         ("clipped gradients", _clipped),
         ("a warm-up of lr", _warmed_up),
@@ -220,8 +223,8 @@ def diagnose(courses: Sequence[Course], config: Mapping[str, Any]) -> Diagnosis:
     earlier = fmean(course.losses[-3:][0] for course in courses)  # schedules end with steps of almost no size
     climbing = since_best < 0.5 and last_loss < 0.98 * earlier
 
-    if best_loss > DIVERGED:
-        verdict = "diverged"
+    if best_loss > HOPELESS:
+        verdict = DIVERGED
         why = f"{figures}; even the best validation loss, {best_loss:.4g}, is worse than guessing"
     elif epochs < SHORTEST or (train <= LEARNED and epochs < SLOW):
         count = "1 epoch is" if epochs == 1 else f"{epochs:.0f} epochs are"

@@ -44,6 +44,8 @@ def model_card(
             *_units(units),
             "## Use it",
             "",
+            "Run it beside `model.onnx`; `photo.png` stands for an image of yours.",
+            "",
             "```python",
             *_code(facts),
             "```",

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from svhncli.config.choices import CHOICES
 from svhncli.config.rules import to_dict
 from svhncli.config.verbs import GROUPS, TrainConfig, TrainingConfig
 from svhncli.config.words import overrides, word
+from svhncli.report.diagnosis import DIVERGED, OVER
 from svhncli.runs.reader import Run
-from svhncli.runs.results import FoldSummary, RunSummary
+from svhncli.runs.results import Diagnosis, FoldSummary, RunSummary
 
 DATA = ("data", "split", "seed", "cache", "plugins")
 """Keys and groups that say which images a run trained and validated on."""
-CHECKED = (
-    *("experiment", "data", "split", "model", "optim", "lr", "schedule", "reg"),
-    *("batch_size", "seed", "grey", "cache", "plugins"),
-)
+MEASURED = ("data", "split", "model", "optim", "lr", "schedule", "reg", "batch_size", "seed", "grey")
+"""Keys and groups on which the results of `svhn check` depend."""
+CHECKED = ("experiment", *MEASURED, "cache", "plugins")
 """Keys and groups with which `svhn check` checks the same config as the run."""
 
 
@@ -36,9 +38,13 @@ def after_training(run: Run, summary: FoldSummary | RunSummary) -> list[str]:
     if isinstance(summary, FoldSummary) and stopped:
         lr = float(f"{run.config['lr'] / 10:.3g}")
         commands.append(train(run, word("init_from", str(run.path)), word("lr", lr)))
-    elif len(stopped) < len(folds):
+    elif len(stopped) < len(folds) and not _is_against_more_epochs(summary.diagnosis):
         commands.append(f"svhn train --resume {_quoted(run.path)} epochs={2 * summary.epochs}")
     return commands
+
+
+def _is_against_more_epochs(diagnosis: Diagnosis | None) -> bool:
+    return diagnosis is not None and diagnosis.verdict in (OVER, DIVERGED)
 
 
 def after_joining(run: Run, part: str) -> list[str]:
@@ -99,6 +105,11 @@ def on_same_data(run: Run, verb: str) -> str:
 def check(run: Run) -> str:
     """`svhn check` of the run's config."""
     return _command("check", [text for text in run.words if _key(text).partition(".")[0] in CHECKED])
+
+
+def is_checked(run: Run, checked: Mapping[str, Any]) -> bool:
+    """Whether `svhn check` was given a config that is the run's own in everything that matters to it."""
+    return all(checked.get(name) == run.config.get(name) for name in MEASURED)
 
 
 def _is_recipe(text: str) -> bool:

@@ -87,6 +87,11 @@ class RunDir:
     def started(self) -> bool:
         return (self.path / "config.yaml").is_file()
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether anything was trained: until then, the run may still become another."""
+        return any(self.path.glob("*.pt")) or any(self.path.glob("*/*.pt"))
+
     def write_config(self, config: dict[str, Any], environment: Environment) -> None:
         write_json(self.path / "env.json", to_plain(environment))
         self.write_settings(config)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import nn
@@ -27,6 +25,7 @@ from svhncli.engine.tally import Tally
 from svhncli.models.head import Head
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
+from svhncli.runs.locate import checkpoint_file
 from svhncli.stats.metrics import METRICS, registered
 
 
@@ -137,7 +136,7 @@ def _position_weights(reg: RegConfig, positions: int, machine: Machine) -> torch
 
 def _init_from(network: nn.Module, source: str, show: Show) -> None:
     """Load another run's weights. A head of a different size keeps its fresh weights, which is reported."""
-    path = Path(source)
+    path = checkpoint_file(source)
     meta, saved = checkpoint.load_weights(path)
     if "ensemble" in meta:
         raise CheckpointError(f"init_from: '{path}' is an ensemble", "name one of its members")

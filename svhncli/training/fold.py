@@ -133,8 +133,10 @@ def _say_fold(name: str, fold: Fold, plan: Plan, state: State, show: Show) -> No
     rendered = len(plan.train) - len(fold.train)
     beside = f" with {rendered:,} rendered ones per epoch" if rendered else ""
     parameters = sum(p.numel() for p in state.model.parameters())
+    images = len(np.unique(fold.train))
+    drawn = "" if images == len(fold.train) else f", drawn {len(fold.train):,} times"
     show.say(
-        f"{name:8} {len(fold.train):,} train{beside}, {len(fold.val):,} validate; {parameters:,} parameters"
+        f"{name:8} {images:,} train{drawn}{beside}, {len(fold.val):,} validate; {parameters:,} parameters"
     )
 
 

@@ -39,8 +39,8 @@ def test_folds_are_scored_together_on_the_validation_part_that_none_of_them_saw(
     assert cli.main(["train", *CONTEST, *folds]) == 0
     header = " ".join(capsys.readouterr().err.split())
     assert (
-        "unused the 20 validation images of mchar, since split=kfold holds out training images; svhn ensemble "
-        "scores the folds on them"
+        "unused the 20 validation images of mchar, since split=kfold holds out training images; "
+        "svhn ensemble scores the folds on them"
     ) in header
     joined = json_of("ensemble", "folds", "out=joined", "device=cpu")
     assert (joined["scored_on"], joined["val"]["n"]) == ("val part of mchar", 20)

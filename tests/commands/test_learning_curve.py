@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from svhncli.cli import main as cli
-from svhncli.commands.learning_curve import _says
+from svhncli.commands.learning_curve import _expected, _says
 from svhncli.runs.learning_curve import CurveSize, ExpectedError
+from svhncli.stats.intervals import wilson
 
 WORDS = ["learning-curve", "data.n_train=600", "data.n_test=60", "epochs=2", "threads=1", "lr=3e-3"]
 WORDS += ["model=linear", "sizes=[0.1,0.3,1]", "repeats=2", "jobs=1", "out=curve"]
@@ -24,7 +25,10 @@ def split_of(folder: Path) -> dict[str, Any]:
 
 def test_a_curve_is_measured_drawn_and_continued(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*WORDS, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    counts = [str(size["counts"][-1]) for size in result["sizes"]]
+    assert f" training images: {', '.join(counts)}\n" in err
     curve = folder / "curve"
     assert json.loads((curve / "result.json").read_text()) == result
     assert (curve / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
@@ -80,6 +84,16 @@ def size(error: float, train_error: float) -> CurveSize:
     return CurveSize(1.0, 1000, [1000], [error], error, None, None, train_error)
 
 
+def test_an_interval_covers_the_chance_in_the_validation_images_too() -> None:
+    alone = wilson(2, 24)
+    point = _expected(48, 2 / 24, 2 / 24, 2 / 24, 24)
+    assert (point.low, point.high) == pytest.approx((alone.low, alone.high))
+    both = _expected(48, 0.2, 0.1, 0.3, 1000)
+    assert both.low < 0.1
+    assert both.high > 0.3
+    assert _expected(48, 0.2, 0.1, 0.3, 10**9).high == pytest.approx(0.3, abs=1e-4)
+
+
 def expected(now: float, twice: float, spread: float = 0) -> list[ExpectedError]:
     sizes = ((1000, now), (2000, twice), (10_000, twice))
     return [ExpectedError(n, error, error - spread, error + spread) for n, error in sizes]
@@ -96,6 +110,7 @@ def expected(now: float, twice: float, spread: float = 0) -> list[ExpectedError]
         (size(0.81, 0.8), expected(0.81, 0.805, 0.03), ["hardly learned anything", "more epochs"]),
         (size(0.53, 0.4), expected(0.53, 0.3, 0.02), ["would help", "a larger model"]),
         (size(0.53, 0.1), expected(0.53, 0.52, 0.02), ["hardly help"]),
+        (size(0.17, 0.01), expected(0.11, 0.06, 0.02), ["cannot tell", "11.00% by the curve, 17.00% as"]),
     ],
 )
 def test_the_curve_and_the_training_error_decide_between_more_data_and_a_larger_model(

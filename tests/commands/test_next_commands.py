@@ -142,7 +142,7 @@ def test_the_quotes_of_hydra_do_not_make_a_command_unreadable() -> None:
 
 def test_lr_find_prints_the_training_with_its_lr(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = ["data=folder", "data.root=folder", "model=linear", "batch_size=16", "threads=1", "grey=true"]
-    assert cli.main(["lr-find", *own, "steps=40", "--json"]) == 0
+    assert cli.main(["lr-find", *own, "steps=160", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert cli.main([*shlex.split(result["next"])[1:], "--cfg", "job"]) == 0
     config = yaml.safe_load(capsys.readouterr().out)

@@ -130,6 +130,30 @@ def test_a_refused_command_leaves_a_run_and_other_files_as_they_are(
     assert [path.name for path in Path("photos").rglob("*")] == ["3"]
 
 
+def test_a_start_that_failed_before_anything_was_trained_does_not_keep_its_folder(folder: Path) -> None:
+    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "report=false", "out=run"]) == 0
+    fine_tuned = ["train", *SMALL, "epochs=1", "watch=0", "report=false", "init_from=run", "out=second"]
+    assert cli.main([*fine_tuned, "model=mlp"]) == 4
+    assert cli.main(fine_tuned) == 0
+    assert cli.main([*fine_tuned, "model=mlp"]) == 2, "what was trained stays"
+
+
+@pytest.mark.parametrize("verb", ["lr-find", "learning-curve"])
+def test_every_verb_that_trains_starts_from_a_run_by_its_folder(
+    folder: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "report=false", "out=run"]) == 0
+    own = {"lr-find": ["steps=20"], "learning-curve": ["sizes=[0.2,0.5,1]", "epochs=1", "jobs=1"]}[verb]
+    small = [word for word in SMALL if word != "epochs=2"]
+    capsys.readouterr()
+    assert cli.main([verb, *small, *own, "init_from=run", "out=made"]) == 0
+    assert "weights  from run/best.pt" in capsys.readouterr().err
+    Path("empty").mkdir()
+    assert cli.main([verb, *small, *own, "init_from=empty", "out=none"]) == 4
+    assert "does not belong to a run" in capsys.readouterr().err
+    assert not Path("none").exists()
+
+
 def test_best_pt_is_the_epoch_with_the_best_metric_and_scores_as_logged(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

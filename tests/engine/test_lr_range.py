@@ -69,8 +69,12 @@ def test_noise_in_the_losses_hardly_changes_the_suggested_lr(seed: int) -> None:
         ([2.3 - 0.01 * i for i in range(200)], "larger high"),
         ([2.3 + 0.05 * i for i in range(100)], "smaller low"),
         ([2.3] * 150 + [2.3 + 0.1 * i for i in range(50)], "smaller low"),
+        (
+            [1.1 - 0.004 * min(i, 50 - i) + 0.1 * (-1) ** i for i in range(50)],
+            "single batches differ by 0.10",
+        ),
     ],
-    ids=["still falls", "rises at once", "flat, then rises"],
+    ids=["still falls", "rises at once", "flat, then rises", "falls less than batches differ"],
 )
 def test_a_curve_without_a_valley_suggests_nothing(losses: list[float], message: str) -> None:
     suggestion = suggest(curve(losses))

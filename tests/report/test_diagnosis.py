@@ -80,7 +80,7 @@ CASES: dict[str, tuple[list[Course], dict[str, Any], str, list[str]]] = {
         [course(0.60, 0.59)],
         {"reg": STRONG},
         UNDER,
-        ["epochs=8", "lr=0.003", "model=resnet18", "reg=none"],
+        ["epochs=8", "lr=0.003", "model=resnet18", "reg=light"],
     ),
     "a low training accuracy, and a gap": (
         [course(0.29, 0.16, [0.5] + 9 * [0.3])],
@@ -110,7 +110,7 @@ CASES: dict[str, tuple[list[Course], dict[str, Any], str, list[str]]] = {
         [course(0.93, 0.89, n=60)],
         {"init_from": "run/best.pt", "data": "folder", "reg": STRONG},
         UNDER,
-        ["", "epochs=8", "reg=none"],
+        ["", "epochs=8", "reg=light"],
     ),
     "reg=none with CutMix": (
         [course(0.60, 0.59)],

@@ -374,6 +374,7 @@ def test_results_of_other_commands_are_shown_only_for_the_same_data(copy: Path, 
     check = {"name": "overfit", "question": "Can it?", "measured": "0.01", "expected": "below 0.1"}
     checks = {
         "of": "cnn, adam",
+        "config": {name: Run.of(copy).config[name] for name in next_commands.MEASURED},
         "passed": True,
         "seconds": 9.0,
         "checks": [{**check, "passed": True, "mend": None, "sheet": None}],
@@ -405,6 +406,8 @@ def test_results_written_by_inspect_and_check_are_shown(folder: Path) -> None:
     assert cli.main(["inspect", "run"]) == 0
 
     assert cli.main(["check", *SMALL, "check.steps=20"]) == 8  # so little data cannot pass
+    assert "checks passed" not in Page(write_report(folder / "run")).visible_text(), "it has another split"
+    assert cli.main(["check", *SMALL, "split=kfold", "split.k=2", "check.steps=20"]) == 8
     text = Page(write_report(folder / "run")).visible_text()
     result = read_json(folder / "outputs" / "check" / "result.json")
     passed = sum(entry["passed"] for entry in result["checks"])

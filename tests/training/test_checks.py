@@ -23,7 +23,7 @@ from svhncli.config.groups.model import CnnConfig
 from svhncli.config.groups.optim import AdamConfig
 from svhncli.config.groups.reg import AugmentConfig, RegConfig
 from svhncli.config.groups.schedule import CosineConfig
-from svhncli.config.groups.split import HoldoutConfig
+from svhncli.config.groups.split import HoldoutConfig, KfoldConfig
 from svhncli.config.verbs import CheckConfig, MeasuresConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, NumberedNames
@@ -32,7 +32,7 @@ from svhncli.engine import device, forward, optimizers, step
 from svhncli.engine.batches import Batch, Batches
 from svhncli.engine.tally import Tally
 from svhncli.report.terminal import Show
-from svhncli.training.checks import bench, learning
+from svhncli.training.checks import bench, learning, loop
 from svhncli.training.checks.bench import Bench
 from svhncli.training.checks.suite import CHECKS
 
@@ -76,14 +76,18 @@ def config() -> CheckConfig:
     )
 
 
+def bench_of(config: CheckConfig, folder: Path, fold: Fold | None = None) -> Bench:
+    """A bench of 1,000 training and 600 validation images."""
+    fold = fold or Fold("holdout", np.arange(1000), np.arange(1000, 1600))
+    data = DataSet("bars", bars(1600, 0), "bars")
+    return Bench(config, device.resolve("cpu", "fp32", 1), data, [fold], folder, Show())
+
+
 def failing(
     config: CheckConfig, folder: Path, fold: Fold | None = None, names: Collection[str] = tuple(CHECKS)
 ) -> set[str]:
-    """The checks of `names` that fail, on 1,000 training and 600 validation images."""
-    machine = device.resolve("cpu", "fp32", 1)
-    fold = fold or Fold("holdout", np.arange(1000), np.arange(1000, 1600))
-    data = DataSet("bars", bars(1600, 0), "bars")
-    small = Bench(config, machine, data, [fold], folder, Show())
+    """The checks of `names` that fail."""
+    small = bench_of(config, folder, fold)
     return {name for name in names if not CHECKS[name](small).passed}
 
 
@@ -298,6 +302,17 @@ def test_a_validation_part_that_cannot_show_the_difference_is_caught(
     assert failing(replace(config, check=MeasuresConfig(delta=0.005, steps=60)), tmp_path) == {
         "validation size"
     }
+
+
+@pytest.mark.parametrize(
+    ("split", "fix"),
+    [(HoldoutConfig(), "split.fraction, or split=kfold"), (KfoldConfig(), "collect more images")],
+)
+def test_the_fix_for_few_validation_images_is_not_in_the_config_already(
+    config: CheckConfig, split: HoldoutConfig | KfoldConfig, fix: str, tmp_path: Path
+) -> None:
+    result = loop.validation_size(bench_of(replace(config, split=split), tmp_path))
+    assert fix in str(result.fix)
 
 
 @pytest.fixture

@@ -53,7 +53,9 @@ def _broken(data: DataSet) -> Finding:
         "broken files",
         "files that are missing or that Pillow cannot decode completely",
         "bad" if data.broken else "good",
-        "replace them, or leave them out with data.skip_broken=true" if data.broken else None,
+        "replace or delete them; data.skip_broken=true leaves them out of a training"
+        if data.broken
+        else None,
         [Item(None, name=name) for name in data.broken],
     )
 

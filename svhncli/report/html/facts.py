@@ -12,7 +12,7 @@ import numpy as np
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.text import bounds, count_range, duration, ordinal, percent
 from svhncli.report import next_commands
-from svhncli.report.diagnosis import beside_guessing, diagnose_together, turns
+from svhncli.report.diagnosis import DIVERGED, beside_guessing, diagnose_together, turns
 from svhncli.report.run_table import bootstrap_accuracies, counted, made_of
 from svhncli.runs.reader import Run
 from svhncli.runs.results import BestEpoch, Diagnosis, EpochRow, Failure, FoldSummary, RunSummary
@@ -225,7 +225,7 @@ def turns_of(run: Run) -> list[tuple[str, str]]:
     judged = diagnosis(run)
     verdict = judged.verdict if judged else ""
     if isinstance(run.summary, Failure) and run.summary.exit_code == NotFiniteError.exit_code:
-        verdict = "diverged"
+        verdict = DIVERGED
     if not verdict or not run.config:
         return []
     stopped = any(part.history and len(part.history) < run.config["epochs"] for part in run.folds or [run])

@@ -116,9 +116,10 @@ def _run(run: Run, beside: Beside) -> dict[str, Any]:
     human = _result(beside.human, fingerprint)
     mistakes, report = run.mistakes, run.judged
     wide = bool(mistakes) and mistakes[0][1].width > 1.2 * mistakes[0][1].height
+    check = _result(beside.check, fingerprint)
     values = {
         "human": human if human and human.get("split") == digest else None,
-        "check": _result(beside.check, fingerprint),
+        "check": check if check and next_commands.is_checked(run, check.get("config", {})) else None,
         "inspect": _result(beside.inspect, fingerprint),
         "doubts": _result(run.path / "inspect", fingerprint),
         "curves": _curves(run),

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
 from svhncli.core.labels import BLANK
 from svhncli.engine.batches import Batches
 from svhncli.engine.forward import evaluate, logits
@@ -46,11 +47,19 @@ def validation_size(bench: Bench) -> CheckResult:
     seen = math.sqrt(z**2 * discordant / (n + z**2))
     return CheckResult(
         f"can a difference of {delta:.2%} be detected (check.delta)?",
-        f"{n:,} images, which detect {seen:.2%} in {POWER:.0%} of all cases",
+        f"{n:,} images, which detect a difference of {seen:.2%} with {POWER:.0%} power",
         f"{needed:,} or more, at an error of {bench.config.check.error:.0%} (check.error)",
         n >= needed,
-        "validate on more images (split.fraction, split=kfold), or do not trust smaller differences",
+        _more_validation(bench.config.split)
+        + "do not trust smaller differences; check.delta= says which difference matters to you",
     )
+
+
+def _more_validation(split: object) -> str:
+    """What would hold more images out: no split does where each image validates already."""
+    if isinstance(split, (KfoldConfig, BootstrapConfig)):
+        return "collect more images, or "
+    return "validate on more images (split.fraction, or split=kfold, which validates on all), or "
 
 
 def loss_at_start(bench: Bench) -> CheckResult:
