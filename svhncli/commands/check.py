@@ -16,6 +16,7 @@ from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.core.plain import inlined, optional, to_plain
 from svhncli.engine import device
+from svhncli.report.next_commands import MEASURED
 from svhncli.report.terminal import Show, facts
 from svhncli.training.checks.bench import Bench, CheckResult
 from svhncli.training.checks.learning import SHEET
@@ -34,7 +35,7 @@ class NamedCheck:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the checks measured. of: what was trained, in words; config: the same, nested, paths absolute."""
+    """What the checks measured. of: what was trained, in words; config: the keys on which they depend."""
 
     data: str
     fingerprint: str
@@ -59,6 +60,7 @@ def run(config: CheckConfig) -> CheckReport:
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)
     folds = registry.folds(config.split, data, config.seed)
+    whole = rules.to_dict(rules.with_absolute_paths(config))
     started, checks = time.perf_counter(), list[NamedCheck]()
     with new_folder(out, {RESULT, SHEET}) as folder:
         bench = Bench(config, machine, data, folds, folder, show)
@@ -73,7 +75,7 @@ def run(config: CheckConfig) -> CheckReport:
             data=data.name,
             fingerprint=data.fingerprint,
             of=f"{config.model.name}, {config.optim.name} at lr {config.lr:g}, reg {config.reg.name}",
-            config=rules.to_dict(rules.with_absolute_paths(config)),
+            config={name: whole[name] for name in MEASURED},
             passed=all(check.result.passed for check in checks),
             seconds=time.perf_counter() - started,
             checks=checks,

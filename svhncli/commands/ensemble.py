@@ -16,7 +16,7 @@ from svhncli.config.verbs import EnsembleConfig
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
 from svhncli.core.labels import BLANK
-from svhncli.core.text import percent
+from svhncli.core.text import counted, percent
 from svhncli.data.dataset import DataSet
 from svhncli.engine.batches import Batches
 from svhncli.engine.forward import evaluate
@@ -72,11 +72,8 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
     for unit in units:
         summary = RunDir(Path(unit.word)).summary()
         if summary is not None and summary.status != "done":
-            count = len(unit.networks)
-            show.warn(
-                f"'{unit.word}' is not finished; what it has so far is joined: "
-                f"{count} network{'s' * (count > 1)}"
-            )
+            so_far = counted(len(unit.networks), "network")
+            show.warn(f"'{unit.word}' is not finished; what it has so far is joined: {so_far}")
     fitted_on = None
     if config.how == "weights":
         shares, fitted_on = joining.fitted_shares(units)
@@ -93,7 +90,7 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
     out = reserve("ensemble") if config.out is None else place(config.out)
     result = EnsembleSummary(
         status="done",
-        reason=f"{len(networks)} network{'s' * (len(networks) > 1)} joined, how={config.how}",
+        reason=f"{counted(len(networks), 'network')} joined, how={config.how}",
         how=config.how,
         members=_members(units, shares, scored.members),
         fitted_on=fitted_on,

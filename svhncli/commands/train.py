@@ -21,6 +21,7 @@ from svhncli.config.words import differing, value_text, word
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.core.plain import to_plain
+from svhncli.core.text import counted
 from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import ALL, Fold
@@ -307,7 +308,7 @@ def _header(
     )
     show.say(
         f"machine  {machine.device.type}, {machine.precision}, "
-        f"{machine.threads} thread{'s' * (machine.threads > 1)}; "
+        f"{counted(machine.threads, 'thread')}; "
         f"seed {config.seed}, batch {config.batch_size}"
     )
     show.say(f"run      {record.path}" + (f" ({config.name})" if config.name else ""))

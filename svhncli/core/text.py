@@ -24,6 +24,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
 
 
+def counted(count: int, noun: str) -> str:
+    """Such as `1 file` or `1,200 files`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def count_range(counts: Sequence[int]) -> str:
     """Such as `1,000` where all are equal, else `990 to 1,010`."""
     low, high = min(counts), max(counts)

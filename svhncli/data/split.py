@@ -16,6 +16,7 @@ import numpy as np
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.labels import BLANK
 from svhncli.core.rng import numpy_generator
+from svhncli.core.text import counted
 
 ALL = "all"
 """The fold that trains on everything, next to bootstrap replicates."""
@@ -77,7 +78,7 @@ def kfold(
     group, counts = _counts(labels, groups, stratify)
     if (n_groups := len(counts)) < k:
         hint = f"set split.k to {n_groups} or less" if n_groups > 1 else "a single group cannot be split"
-        raise UsageError(f"{k} folds of {n_groups} groups: a fold would be empty", hint)
+        raise UsageError(f"{k} folds, but only {counted(n_groups, 'group')}: a fold would be empty", hint)
     folds = []
     for repeat in range(repeats):
         part = _deal(counts, [1 / k] * k, numpy_generator(seed, "kfold", repeat))[group]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -78,16 +78,19 @@ def _matches(word: str) -> list[str]:
 
 
 def _refuse_unlike(first: Trained, other: Trained) -> None:
-    for name, own, others in (
-        ("part of a photograph", first.preprocess.framing, other.preprocess.framing),
-        ("positions", first.meta["positions"], other.meta["positions"]),
-        ("classes", first.meta["classes"], other.meta["classes"]),
-    ):
-        if own != others:
-            raise UsageError(
-                f"'{first.path}' and '{other.path}' do not have the same {name}: {own} and {others}",
-                "join networks that were trained for the same task",
-            )
+    own, others = _task_of(first), _task_of(other)
+    if differ := [f"{name} {own[name]} and {others[name]}" for name in own if own[name] != others[name]]:
+        raise UsageError(
+            f"'{first.path}' and '{other.path}' were trained for different images: {', '.join(differ)}",
+            "join networks that were trained for the same task",
+        )
+
+
+def _task_of(network: Trained) -> dict[str, Any]:
+    """How photographs become images, and what is recognized in them."""
+    return asdict(network.preprocess.framing) | {
+        name: network.meta[name] for name in ("positions", "classes")
+    }
 
 
 def join(networks: Sequence[Trained], shares: Sequence[float], how: str) -> Trained:

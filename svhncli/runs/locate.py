@@ -145,6 +145,7 @@ def checkpoint_file(word: str) -> Path:
         return folder / "best.pt"
     inner = sorted(file.parent.name for file in folder.glob("*/best.pt"))
     if not inner:
+        _refuse_export(folder)
         raise CheckpointError(f"'{folder}' has no best.pt", "name a run that has finished an epoch")
     raise CheckpointError(
         f"'{folder}' has {len(inner)} networks, and this takes one",
@@ -170,8 +171,17 @@ def checkpoint_files(word: str) -> list[Path]:
     files = [run / "best.pt"] if (run / "best.pt").is_file() else sorted(run.glob("*/best.pt"))
     files = [file for file in files if file.parent.name != ALL]
     if not files:
+        _refuse_export(run)
         raise CheckpointError(f"'{run}' has no best.pt yet", f"finish it with: svhn train --resume {run}")
     return files
+
+
+def _refuse_export(folder: Path) -> None:
+    if (folder / "preprocess.json").is_file():
+        raise CheckpointError(
+            f"'{folder}' is an export, for other programs",
+            "name the run that it was exported from; its model_card.md has Python code that uses the export",
+        )
 
 
 def member_files(word: str) -> list[Path]:

@@ -12,6 +12,7 @@ from svhncli.config.groups.reg import RegConfig
 from svhncli.config.verbs import TrainingConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
+from svhncli.core.text import counted
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import Fold
 from svhncli.engine.averaging import Ema
@@ -127,8 +128,8 @@ def _position_weights(reg: RegConfig, positions: int, machine: Machine) -> torch
         return None
     if len(given) != positions:
         raise UsageError(
-            f"reg.position_weights has {len(given)} weight{'s' * (len(given) > 1)}, but the numbers of this "
-            f"data have {positions} position{'s' * (positions > 1)}",
+            f"reg.position_weights has {counted(len(given), 'weight')}, but the numbers of this "
+            f"data have {counted(positions, 'position')}",
             f"give {positions}, or [] to weight all positions equally",
         )
     return torch.tensor(given, dtype=torch.float32, device=machine.device)

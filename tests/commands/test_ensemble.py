@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,21 @@ def test_an_ensemble_has_no_temperature_since_it_held_no_images_out(
     assert (fitted["temperature"], fitted["not_fitted"]) == (None, "an ensemble held no images out")
 
 
+def test_an_unfinished_run_is_joined_with_a_warning(
+    workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for status, warned in (("done", False), ("interrupted", True)):
+        run = Path(shutil.copytree("folds", tmp_path / status))
+        summary = json.loads((run / "summary.json").read_text())
+        if warned:
+            summary = {"status": status, "reason": "stopped", "hint": "go on", "exit_code": 130}
+        (run / "summary.json").write_text(json.dumps(summary))
+        assert cli.main(["ensemble", str(run), f"out={tmp_path}/joined", "device=cpu"]) == 0
+        assert (
+            "is not finished; what it has so far is joined: 2 networks" in capsys.readouterr().err
+        ) == warned
+
+
 # ----------------------------------------------------------------------------- a checkpoint like any other
 
 
@@ -405,9 +421,9 @@ def test_networks_for_different_tasks_are_refused(folder: Path, capsys: pytest.C
     write_run(folder / "digit", Framing(12, 12), 1, LinearConfig())
     write_run(folder / "larger", Framing(14, 12), 1, LinearConfig())
     write_run(folder / "number", Framing(12, 12), 3, LinearConfig())
-    for other, difference in (("larger", "part of a photograph"), ("number", "positions: 1 and 3")):
+    for other, difference in (("larger", "height 12 and 14"), ("number", "positions 1 and 3")):
         code, err = refused(capsys, "ensemble", "digit", other, "how=weights")
-        assert (code, f"do not have the same {difference}" in err) == (2, True)
+        assert (code, f"were trained for different images: {difference}" in err) == (2, True)
 
 
 def test_members_trained_on_different_data_are_combined_with_a_warning(

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svhncli.cli import main as cli
-from svhncli.report.next_commands import for_shell
+from svhncli.report.next_commands import after_training, for_shell
+from svhncli.runs.reader import Run
+from svhncli.runs.results import Diagnosis, FoldSummary
 
 MAT = ["data=svhn", "data.root=mat", "data.check_md5=false", "data.download=false"]
 MCHAR = ["data=mchar", "data.root=mchar", "split=official", "data.height=16", "data.width=32"]
@@ -129,6 +132,19 @@ def test_the_commands_of_an_ensemble_and_of_a_sweep_work(
     printed = re.findall(r"svhn compare .*", capsys.readouterr().out)
     assert printed == ["svhn compare sweep"]
     run_all([*commands, *printed, *of_page(Path("sweep/report.html"))], False, capsys)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "more"), [("underfitting", True), ("overfitting", False), ("diverged", False)]
+)
+def test_more_epochs_are_suggested_only_where_they_may_help(place: Path, verdict: str, more: bool) -> None:
+    if not Path("judged").is_dir():
+        assert cli.main(["train", *SYNTH, *TINY, "report=false", "out=judged"]) == 0
+    run = Run.of(Path("judged"))
+    assert isinstance(run.summary, FoldSummary)
+    judged = Diagnosis(verdict=verdict, why="", advice=[], train_accuracy=0.9, val_accuracy=0.8, gap=0.1)
+    commands = after_training(run, replace(run.summary, diagnosis=judged))
+    assert any("--resume" in command for command in commands) == more
 
 
 @given(st.text())

@@ -79,7 +79,7 @@ def test_kfold_validates_on_every_image_once_per_repeat_and_splits_no_group(
 ) -> None:
     labels, groups = data
     if len(np.unique(groups)) < k:
-        with pytest.raises(UsageError, match="groups"):
+        with pytest.raises(UsageError, match="but only"):
             kfold(labels, groups, k=k, repeats=repeats, seed=seed, stratify=stratify)
         return
     folds = kfold(labels, groups, k=k, repeats=repeats, seed=seed, stratify=stratify)
@@ -362,8 +362,8 @@ def test_group_ids_are_arbitrary() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda y, g: kfold(y, g, k=5, seed=0), "5 folds of 4 groups"),
-        (lambda y, g: kfold(y, g * 0, k=2, seed=0), "2 folds of 1 groups"),
+        (lambda y, g: kfold(y, g, k=5, seed=0), "5 folds, but only 4 groups"),
+        (lambda y, g: kfold(y, g * 0, k=2, seed=0), "2 folds, but only 1 group:"),
         (lambda y, g: kfold(y, g, k=1, seed=0), "at least 2 folds"),
         (lambda y, g: kfold(y, g, k=2, repeats=0, seed=0), "1 repeat are needed"),
         (lambda y, g: holdout(y, g, fraction=0.01, seed=0), "validation side empty"),

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from svhncli.core.errors import DataError
+from svhncli.core.text import counted
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats import labels_csv
 from svhncli.data.formats.images import SUFFIXES
@@ -148,18 +149,19 @@ def _set_aside(images: Sequence[PhotographFile], fraction: float) -> set[str]:
 def _from_classes(folder: Path, classes: tuple[Path, ...], group: str | None) -> list[PhotographFile]:
     if not classes:
         raise DataError(f"'{folder}' has neither folders 0 to 9 nor a labels.csv", LAYOUT)
-    images, others = [], 0
+    images, others = [], list[Path]()
     for class_folder in classes:
         for path in sorted(class_folder.iterdir()):
             if path.suffix.lower() in SUFFIXES:
                 name = f"{folder.name}/{class_folder.name}/{path.name}"
                 label = (int(class_folder.name),)
                 images.append(PhotographFile(name, path, label, group=_group_of(path.name, group)))
-            else:
-                others += not path.name.startswith(".")
+            elif not path.name.startswith("."):
+                others.append(path)
     if others:
         log.warning(
-            "%s files in '%s' do not have the suffix of an image and are left out", f"{others:,}", folder
+            "%s in '%s' left out: the suffix, as of '%s', is not an image's",
+            *(counted(len(others), "file"), folder, others[0].name),
         )
     return images
 
@@ -204,4 +206,5 @@ def _warn_shared(rows: Sequence[Row]) -> None:
         if row.group:
             parts.setdefault(row.group, set()).add(row.part or "train")
     if shared := [group for group, of in parts.items() if len(of) > 1]:
-        log.warning("groups in more than one part of the data, such as '%s': %s", shared[0], len(shared))
+        groups = counted(len(shared), "group")
+        log.warning("%s in more than one part of the data, such as '%s'", groups, shared[0])

@@ -153,14 +153,14 @@ def gradients(bench: Bench) -> CheckResult:
     without = [name for name, p in named if p.grad is None or not bool(p.grad.any())]
     wild = [name for name, p in named if p.grad is not None and not bool(p.grad.isfinite().all())]
     bad = [*without, *wild]
-    measured = f"all {len(named)} tensors have one"
+    measured = f"all {len(named)} do"
     if bad:
-        measured = f"{len(without)} of {len(named)} tensors have none, {len(wild)} one that is not finite"
+        measured = f"{len(without)} of {len(named)} get none, {len(wild)} one that is not finite"
         measured += f": {', '.join(bad[:3])}"
     return CheckResult(
-        "does every parameter get a finite, non-zero gradient?",
+        "does every parameter tensor get a finite, non-zero gradient?",
         measured,
-        "all have",
+        "all do",
         not bad,
         "a layer is frozen, detached or unused; or lr is far too high",
     )
@@ -171,8 +171,8 @@ def same_seed(bench: Bench) -> CheckResult:
     digests = {checkpoint.digest(_steps(*bench.start(bench.config), STEPS).state_dict()) for _ in range(2)}
     return CheckResult(
         f"are two runs of {STEPS} steps with one seed the same?",
-        "every bit is" if len(digests) == 1 else "they differ",
-        "every bit",
+        "all bits are equal" if len(digests) == 1 else "they differ",
+        "all bits are equal",
         len(digests) == 1,
         "something draws random numbers that are not keyed by the seed",
     )
@@ -192,8 +192,8 @@ def resume(bench: Bench) -> CheckResult:
     same = checkpoint.digest(second.state_dict()) == checkpoint.digest(whole.state_dict())
     return CheckResult(
         f"is a run that is saved and loaded after {STEPS // 2} steps the same as one that ran through?",
-        "every bit is" if same else "they differ",
-        "every bit",
+        "all bits are equal" if same else "they differ",
+        "all bits are equal",
         same,
         "a part keeps state that its state_dict does not hold",
     )

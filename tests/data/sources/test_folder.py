@@ -74,7 +74,9 @@ def test_files_that_are_not_images_are_left_out_and_counted(
         (root / "4" / name).write_bytes(b"x")
     with caplog.at_level(logging.WARNING):
         assert len(load(root).train) == 2
-    assert caplog.messages == [f"2 files in '{root}' do not have the suffix of an image and are left out"]
+    assert caplog.messages == [
+        f"2 files in '{root}' left out: the suffix, as of 'Thumbs.db', is not an image's"
+    ]
 
 
 def test_parts_can_have_their_own_folders(root: Path) -> None:
@@ -116,7 +118,7 @@ def test_a_group_in_two_parts_is_warned_of(
     monkeypatch.setattr("svhncli.data.sources.folder.log.disabled", False)
     with_csv(root, "file,label,group,part\na.png,1,m1,train\nb.png,2,m1,test\n")
     load(root)
-    assert caplog.messages == ["groups in more than one part of the data, such as 'm1': 1"]
+    assert caplog.messages == ["1 group in more than one part of the data, such as 'm1'"]
 
 
 @pytest.mark.parametrize("layout", ["csv", "classes"])
