@@ -348,7 +348,7 @@ def _print(summary: SweepSummary, swept: Sequence[str]) -> None:
         from svhncli.report import next_commands
 
         console.print(f"differ by more than chance? {next_commands.compare(folder)}", soft_wrap=True)
-    if {*swept} <= {"split.fold", "seed"} and all(job.is_done for job in jobs):
+    if len(jobs) > 1 and {*swept} <= {"split.fold", "seed"} and all(job.is_done for job in jobs):
         console.print(f"as one run: svhn gather {shlex.quote(str(folder))}", soft_wrap=True)
 
 

@@ -16,6 +16,7 @@ from svhncli.core.errors import UsageError
 from svhncli.core.plain import inlined, optional
 from svhncli.core.text import percent
 from svhncli.data.dataset import DataSet
+from svhncli.data.split import official
 from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import evaluate
@@ -104,7 +105,9 @@ def run(config: EvalConfig) -> EvalResult:
         tta=config.tta,
         precision=machine.precision,
         scores=evaluations if several else None,
-        report=str(_folder(config, data, beside.parent / "*", "*")) if several else scored.scorecard.report,
+        report=str(_folder(config, data, _part(config, data, first), beside.parent / "*", "*"))
+        if several
+        else scored.scorecard.report,
         next=[ensemble(beside.parent)] if several else None,
         **{config.part: _mean(evaluations) if several else scored},
     )
@@ -117,9 +120,10 @@ def _evaluated(
     digits, indices = part_of(config.part, data, fold, config.data is None)
     network, batches = fold.network.to(machine.device), Batches(digits, indices, machine.device)
     score, probabilities = evaluate(network, batches, fold.preprocess, machine, config.tta)
-    evaluated = Evaluated(str(fold.path), data.name, data.fingerprint, config.part, config.tta, score)
+    part = _part(config, data, fold)
+    evaluated = Evaluated(str(fold.path), data.name, data.fingerprint, part, config.tta, score)
     beside = fold.path.parent
-    folder = _folder(config, data, beside, beside.name if several else "")
+    folder = _folder(config, data, part, beside, beside.name if several else "")
     scorecard = write_report(
         folder, evaluated, digits, indices, probabilities, fit, config.confusion == "percent"
     )
@@ -161,17 +165,33 @@ def _calibration(calibration: Calibration) -> str:
     return f"{error}; {percent(calibration.ece_after)} at temperature {fit.temperature:.2f}, fitted on val"
 
 
-def _folder(config: EvalConfig, data: DataSet, beside: Path, fold: str) -> Path:
+def _part(config: EvalConfig, data: DataSet, fold: Trained) -> str:
+    """The part in words: `official` is the validation part that a run's data brings, if the run validated on
+    training images instead."""
+    is_other = config.part == "val" and config.data is not None and not _is_brought(data, fold)
+    return "official" if is_other and data.fingerprint == fold.meta["fingerprint"] else config.part
+
+
+def _folder(config: EvalConfig, data: DataSet, part: str, beside: Path, fold: str) -> Path:
     """The folder for the report of a fold: in `out`, if it is given, else beside the checkpoint."""
     if config.out is not None:
         return Path(config.out).expanduser() / fold
-    return evaluation_folder(beside, data.name, config.part, config.tta)
+    return evaluation_folder(beside, data.name, part, config.tta)
 
 
 def _validated_on(part: str, data: DataSet, fold: Trained, own_data: bool) -> bool:
-    """Whether the part contains validation images of the run; the train part of named data is not split."""
-    could_be = part == "val" or (part == "train" and not own_data)
-    return could_be and data.fingerprint == fold.meta["fingerprint"]
+    """Whether the part contains validation images of the run; the parts of named data are not split."""
+    if own_data or part == "test":
+        return part == "val"
+    if data.fingerprint != fold.meta["fingerprint"]:
+        return False
+    validates = "val" if _is_brought(data, fold) else "train"
+    return part == validates
+
+
+def _is_brought(data: DataSet, fold: Trained) -> bool:
+    """Whether the run validated on the validation part that its data brings, not on training images."""
+    return data.val is not None and fold.meta["split"] == official(len(data.train), len(data.val))[0].digest
 
 
 def _fit(fold: Trained, validated: bool) -> TemperatureFit:

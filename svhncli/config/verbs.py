@@ -276,6 +276,8 @@ class CompareConfig:
     def refuse_conflicts(self) -> None:
         if not self.runs:
             raise UsageError("no runs are named", "svhn compare A B, or the folder of a sweep")
+        if self.tested_on is not None and self.part != "test":
+            raise UsageError("tested_on names data whose test part was scored", "add part=test")
 
 
 @verb("gather", "DIR")

@@ -49,7 +49,8 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
             ahead.extend(pool.submit(work, job) for job in islice(waiting, 1))
             yield done
     finally:
-        pool.shutdown(cancel_futures=True)
+        with interrupts_ignored():  # a Ctrl-C in the middle of this would leave processes that nobody ends
+            pool.shutdown(cancel_futures=True)
 
 
 def spawning() -> SpawnContext:
@@ -82,6 +83,19 @@ def interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C in the block; outside the main thread, where Python delivers none, this does nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def end_with_parent() -> None:

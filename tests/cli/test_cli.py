@@ -351,6 +351,7 @@ def test_hydra_composes_a_command_once(folder: Path, monkeypatch: pytest.MonkeyP
 # ----------------------------------------------------------------------------- mistakes
 
 MISTAKES = {
+    "compare a b tested_on=synth": ("tested_on names data whose test part was scored", "add part=test"),
     "trian": ("unknown verb 'trian'", "did you mean 'train'?"),
     "validate": ("unknown verb 'validate'", "did you mean 'eval'?"),
     "sweep": ("unknown verb 'sweep'", "did you mean 'train -m'?"),

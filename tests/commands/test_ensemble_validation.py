@@ -53,6 +53,22 @@ def test_folds_are_scored_together_on_the_validation_part_that_none_of_them_saw(
     assert np.allclose(probabilities(together["report"]), np.mean(members, 0), atol=1e-6)
 
 
+def test_the_official_part_is_not_taken_for_the_images_that_a_run_held_out(
+    json_of: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *CONTEST, "split=holdout", "hydra.run.dir=drawn"]) == 0
+    own = json_of("eval", "drawn", "part=val", "device=cpu")
+    official = json_of("eval", "drawn", "part=val", *CONTEST[:2], "device=cpu")
+    assert (own["report"], official["report"]) == ("drawn/eval/mchar-val", "drawn/eval/mchar-official")
+    assert own["val"]["calibration"]["not_fitted"] == "the part that is scored contains the validation images"
+    assert official["val"]["calibration"]["fitted_on"] == "drawn/val_predictions.csv"
+    assert (own["val"]["n"], official["val"]["n"]) == (5, 20)
+    assert cli.main(["compare", "drawn", "drawn", "part=test"]) != 0
+    err = capsys.readouterr().err
+    assert "the data of 'drawn' has no test part" in err
+    assert "split=official" in err
+
+
 def test_a_part_on_which_a_member_selected_its_epoch_does_not_score_the_ensemble(
     json_of: Callable[..., dict[str, Any]],
 ) -> None:

@@ -155,6 +155,12 @@ def _run(folder: Path, part: str, tested_on: str | None) -> Side:
                 f"'{fold.path}' has no readable split.json", "name a run whose files are complete"
             )
         if part == "test":
+            if tested_on is None and not getattr(run.summary, "has_test", True):
+                raise CheckpointError(
+                    f"the data of '{folder}' has no test part",
+                    "train the runs with the same split, such as split=official, or name data that has one: "
+                    "svhn eval RUN data=NAME for each, then svhn compare ... part=test tested_on=NAME",
+                )
             evaluation = evaluation_folder(fold.path, name, "test")
             other = f" data={tested_on}" if tested_on else ""
             marks.add(_evaluated(evaluation, f"svhn eval {folder}{other}"))

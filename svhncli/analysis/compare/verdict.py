@@ -40,6 +40,8 @@ from svhncli.stats.significance import (
 
 FEW = 30
 """Groups below which the bootstrap's interval is too short to be trusted."""
+LEAST_DISCORDANT = 10
+"""Of fewer images on which the two differ, the size of the difference is too uncertain to plan with."""
 MOST_NEEDED = 10_000_000
 """More images than these are no advice: a difference of nothing would take any number."""
 
@@ -175,7 +177,10 @@ def _more(tests: Tests, level: float) -> int | None:
     Kish 1965).
     """
     pair, mean = tests.pair, tests.over_images.mean
-    v = float((pair.a_scores * (1 - pair.b_scores) + pair.b_scores * (1 - pair.a_scores)).mean())
+    a, b = pair.a_scores, pair.b_scores
+    if abs(a - b).sum() < LEAST_DISCORDANT:
+        return None
+    v = float((a * (1 - b) + b * (1 - a)).mean())
     needed = images_needed(mean, max(v, abs(mean)), level)
     if needed is None:
         return None

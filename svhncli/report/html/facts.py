@@ -68,10 +68,9 @@ def lede(run: Run) -> list[str]:
     sentences = [] if state == "done" else [_ending(run, state)]
     sentences += _reached(run, state)
     if state == "done":
-        sentences.append(
-            "The validation score is slightly optimistic because it selected the best epoch; the test part "
-            "selected nothing."
-        )
+        optimistic = "The validation score is slightly optimistic because it selected the best epoch"
+        has_test = getattr(run.summary, "has_test", False)
+        sentences.append(f"{optimistic}{'; the test part selected nothing' if has_test else ''}.")
     return sentences
 
 

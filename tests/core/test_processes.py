@@ -1,0 +1,35 @@
+"""Work in several processes, stopped by a person."""
+
+import signal
+import subprocess
+import sys
+from subprocess import PIPE
+
+import pytest
+
+pytestmark = pytest.mark.engine
+
+SLOW = """
+import time
+from svhncli.core import processes
+shutdown = processes.ProcessPoolExecutor.shutdown
+def announced(pool, *args, **named):
+    print("shutdown", flush=True)
+    shutdown(pool, *args, **named)
+processes.ProcessPoolExecutor.shutdown = announced
+for _ in processes.in_order(time.sleep, [1.0] * 100, 2):
+    print("done", flush=True)
+"""
+
+
+def test_a_second_ctrl_c_while_the_processes_end_leaves_none_behind() -> None:
+    with subprocess.Popen([sys.executable, "-c", SLOW], stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in ("done\n", "shutdown\n"):
+            assert process.stdout.readline() == line
+            process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=60)  # without an end to it, the processes wait for each other
+        finally:
+            process.kill()
+        assert process.returncode != 0
