@@ -422,5 +422,9 @@ class RenderConfig:
             )
         if self.layout == "none" and (self.labels is not None or self.part != "all"):
             raise UsageError("labels and part are for data sets", "give layout=mchar or another layout")
+        if self.data.limit is not None:
+            raise UsageError(
+                "data.limit is for training", "data.n_train=300 data.n_test=60 renders fewer images"
+            )
         if self.layout != "none" and (self.sheet or self.beside is not None):
             raise UsageError("sheets are drawn without a layout", "leave out layout, or sheet and beside")

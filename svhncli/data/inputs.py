@@ -62,7 +62,7 @@ def in_folder(folder: str) -> list[str]:
     if not (shown := [name for name in names if not name.startswith(".")]):
         raise DataError(
             f"there are no images ({', '.join(SUFFIXES)}) in the folder '{folder}'",
-            "subfolders are not searched: name each of them, or give '**/*.png' in quotes",
+            "subfolders are not searched: name the one with the images",
         )
     return [os.path.join(folder, name) for name in shown]
 

@@ -351,6 +351,7 @@ def test_hydra_composes_a_command_once(folder: Path, monkeypatch: pytest.MonkeyP
 # ----------------------------------------------------------------------------- mistakes
 
 MISTAKES = {
+    "render layout=mchar data.limit=300": ("data.limit is for training", "data.n_train=300 data.n_test=60"),
     "compare a b tested_on=synth": ("tested_on names data whose test part was scored", "add part=test"),
     "trian": ("unknown verb 'trian'", "did you mean 'train'?"),
     "validate": ("unknown verb 'validate'", "did you mean 'eval'?"),
