@@ -82,7 +82,7 @@ def _of_data(config: InspectConfig) -> DataInspection:
         seed=config.seed,
         parts={part.name: describe_part(part) for part in parts.parts},
         rendered=0 if data.extra_train is None else len(data.extra_train),
-        findings=summaries(findings),
+        findings=summaries(findings, parts, out),
         drift=drift,
         excluded=len(data.excluded),
     )
@@ -91,7 +91,7 @@ def _of_data(config: InspectConfig) -> DataInspection:
             f"this replaces an inspection of {replaced} in {out}; to keep both, name another folder with out="
         )
     with new_folder(out, files_of(findings)) as folder:
-        write_findings(folder, inspection, parts, findings)
+        write_findings(folder, inspection, parts, findings, data.excluded)
     return replace(inspection, out=str(out))
 
 

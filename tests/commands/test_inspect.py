@@ -79,6 +79,23 @@ def test_the_command_writes_its_findings_and_replaces_only_its_own_files(
         assert (finding["sheet"] is not None) == (finding["count"] > 0)
         assert finding["sheet"] is None or (folder / "outputs" / "inspect" / finding["sheet"]).is_file()
 
+    lists = {
+        name: (folder / f"outputs/inspect/{name}.txt").read_text().splitlines()[1:]
+        for name in by_name
+        if (folder / f"outputs/inspect/{name}.txt").is_file()
+    }
+    assert lists == {"leakage": ["train/9"], "exact_duplicates": ["train/9"], "blank": ["train/5"]}
+    for name in lists:
+        assert by_name[name]["mend"].endswith(f"leave them out: data.exclude=outputs/inspect/{name}.txt")
+    again = ["inspect", *MAT, "data.exclude=outputs/inspect/leakage.txt", "out=again"]
+    assert cli.main(again) == 0
+    left = json.loads((folder / "again" / "result.json").read_text())["findings"]
+    assert {finding["name"] for finding in left if finding["count"]} == {"blank"}
+    assert (folder / "again" / "blank.txt").read_text().splitlines()[1:] == [
+        *("train/5", "# already left out", "train/9")
+    ]
+    capsys.readouterr()
+
     assert cli.main(["inspect", *MAT]) == 0
     shown = capsys.readouterr().out
     assert "leakage between parts" in shown

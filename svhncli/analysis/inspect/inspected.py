@@ -18,7 +18,8 @@ from svhncli.data.store.disk import Progress, silent
 
 LEVELS = ("bad", "look", "good")
 """The worst first: fix it before you train; look at it; nothing to do."""
-LEAVE_OUT = "leave them out: data.exclude=FILE, a list of names"
+LEAVE_OUT = "leave them out: data.exclude=LIST"
+"""A way to fix a finding. LIST stands for the file of names that is written beside its sheet."""
 
 
 @dataclass(frozen=True)

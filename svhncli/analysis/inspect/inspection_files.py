@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from svhncli.analysis.inspect.inspected import Finding, InspectedParts, Item
+from svhncli.analysis.inspect.inspected import LEAVE_OUT, Finding, InspectedParts, Item
 from svhncli.core.files import write_csv, write_json, write_text
 from svhncli.core.labels import as_text
 from svhncli.core.plain import to_plain
@@ -42,20 +42,59 @@ COLUMNS = (
 
 
 def write_findings(
-    folder: Path, inspection: DataInspection, parts: InspectedParts, findings: Sequence[Finding]
+    folder: Path,
+    inspection: DataInspection,
+    parts: InspectedParts,
+    findings: Sequence[Finding],
+    already: Sequence[str],
 ) -> None:
-    """Write result.json, findings.csv, classes.png and a sheet for each finding that has images."""
+    """Write result.json, findings.csv, classes.png, and a sheet and a list for each finding with images.
+
+    The lists are for data.exclude; names that it leaves out already stand in each, too.
+    """
     _draw_classes(folder / CLASSES, parts, inspection.seed)
     for finding in findings:
         if sheet := _sheet(finding):
             drawn = [item for item in finding.items if item.place is not None]
             _draw_finding(folder / sheet, finding.title, drawn, parts)
+        if names := _to_leave_out(finding, parts):
+            head = f"# {finding.title}, for data.exclude=FILE; look at {_sheet(finding)} first"
+            _write_list(folder / _list(finding), head, names, already)
     write_csv(folder / TABLE, COLUMNS, (_row(f.name, item, parts) for f in findings for item in f.items))
     write_json(folder / RESULT, to_plain(inspection))
 
 
-def summaries(findings: Sequence[Finding]) -> list[FindingSummary]:
-    """What result.json says about findings."""
+def _list(finding: Finding) -> str:
+    return f"{finding.name}.txt"
+
+
+def _to_leave_out(finding: Finding, parts: InspectedParts) -> list[str]:
+    """Names of a finding's images that data.exclude can leave out, which are not in the test part. Of a pair
+    it is the image itself or, if that one is in the test part, its partner."""
+    if finding.fix is None or LEAVE_OUT not in finding.fix:
+        return []
+    names = []
+    for item in finding.items:
+        for place in (item.place, item.partner):
+            if place is not None and (part := parts.part(place)).name != "test":
+                names.append(part.digits.names[int(parts.rows[place])])
+                break
+    return list(dict.fromkeys(names))
+
+
+def _write_list(file: Path, head: str, names: Sequence[str], already: Sequence[str]) -> None:
+    new = [name for name in names if name not in {*already}]
+    write_text(file, "\n".join([head, *new, *(["# already left out"] if already else []), *already]) + "\n")
+
+
+def _fix_of(finding: Finding, parts: InspectedParts, out: Path) -> str | None:
+    if finding.fix is None or _to_leave_out(finding, parts):
+        return finding.fix and finding.fix.replace("LIST", str(out / _list(finding)))
+    return finding.fix.replace(LEAVE_OUT, "they are in the test part, which data.exclude does not change")
+
+
+def summaries(findings: Sequence[Finding], parts: InspectedParts, out: Path) -> list[FindingSummary]:
+    """What result.json says about findings, whose lists will be in `out`."""
     return [
         FindingSummary(
             finding.name,
@@ -64,7 +103,7 @@ def summaries(findings: Sequence[Finding]) -> list[FindingSummary]:
             len(finding.items),
             finding.level,
             _sheet(finding),
-            finding.fix,
+            _fix_of(finding, parts, out),
         )
         for finding in findings
     ]
@@ -77,7 +116,14 @@ def _sheet(finding: Finding) -> str | None:
 
 def files_of(findings: Sequence[Finding]) -> set[str]:
     """The files that an inspection may have written into a folder."""
-    return {RESULT, TABLE, CLASSES, *(f"{finding.name}.png" for finding in findings), *BOXES}
+    return {
+        RESULT,
+        TABLE,
+        CLASSES,
+        *(f"{finding.name}.png" for finding in findings),
+        *map(_list, findings),
+        *BOXES,
+    }
 
 
 def _row(finding: str, item: Item, parts: InspectedParts) -> dict[str, Any]:
@@ -215,13 +261,8 @@ def write_label_errors(
         columns=8,
     )
     likely = [digits.names[int(rows[i])] for i in order[:count]]
-    lines = [
-        "# likely label errors, the most likely first, for data.exclude=FILE; look at labels.png first",
-        *likely,
-        *(["# already left out"] if already else []),
-        *already,
-    ]
-    write_text(folder / EXCLUDE, "\n".join(lines) + "\n")
+    head = "# likely label errors, the most likely first, for data.exclude=FILE; look at labels.png first"
+    _write_list(folder / EXCLUDE, head, likely, already)
 
 
 def _label_blocks(images: np.ndarray, below: Sequence[str], count: int) -> list[Block]:
