@@ -52,7 +52,7 @@ def run(
     if {"--cfg", "--info", "--hydra-help"} & {*flags}:
         if multirun:
             raise UsageError(f"{flags[0]} shows one config", "leave -m out and give each key one value")
-        with _named_file(flags):
+        with _named_file(flags, overrides):
             hydra_app.show(verb, flags, words)
         return 0
 
@@ -67,10 +67,10 @@ def run(
             return sweep.resume(target, flags, overrides, as_json, debug)
         result = hydra_app.command(verb).resume(str(target) if target else None, changes(overrides, verb))
     elif multirun:
-        with _named_file(flags):
+        with _named_file(flags, overrides):
             return sweep.start(flags, overrides, as_json, debug)
     else:
-        with _named_file(flags):
+        with _named_file(flags, overrides):
             result = hydra_app.single(verb, flags, [str(word.input_line) for word in overrides], many)
     if as_json:
         print(json.dumps(to_plain(result), allow_nan=False))
@@ -100,13 +100,13 @@ def _out_key(overrides: list[Override], multirun: bool) -> list[Override]:
 
 
 @contextlib.contextmanager
-def _named_file(flags: list[str]) -> Iterator[None]:
-    """Say what is wrong in a file of the user's own."""
+def _named_file(flags: list[str], overrides: list[Override]) -> Iterator[None]:
+    """Say what is wrong in a file: one of the user's own, or the chosen recipe."""
     try:
         yield
     except (UnknownKey, YAMLError) as error:
         folders = [Path(folder) for folder in hydra_app.config_dir(flags)[1:]]
-        raise suggest.in_file(error, folders) or error from error
+        raise suggest.in_file(error, folders) or suggest.in_recipe(error, overrides) or error from error
 
 
 def changes(overrides: list[Override], verb: str) -> dict[str, Any]:

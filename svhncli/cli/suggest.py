@@ -101,6 +101,11 @@ def grammar(word: str, verb: str) -> UsageError:
             return UsageError(f"'{word}' is not key=value", f"did you mean '{group}={word}'?")
     if is_config(word):
         return UsageError(f"'{word}' is not key=value", own_config(word))
+    if verb == "train" and (Path(word) / "config.yaml").is_file():
+        start = f"--resume {word} continues that run, init_from={word} starts a new run from its weights"
+        return UsageError(f"'{word}' is not key=value", start)
+    if "data" in catalog.defaults(verb) and Path(word).is_dir():
+        return UsageError(f"'{word}' is not key=value", _own_images(word))
     known = [*catalog.defaults(verb), *catalog.keys(verb)]
     return UsageError(
         f"'{word}' is not key=value", did_you_mean(word, known, "=...") or f"see: svhn {verb} --help"
@@ -118,6 +123,21 @@ def own_config(file: str) -> str:
     return (
         f"a config of your own is a recipe: move it to MINE/experiment/{path.name}, with the first line "
         f"# @package _global_, and: svhn train --config-dir MINE experiment={path.stem}"
+    )
+
+
+def in_recipe(error: Exception, overrides: Sequence[Override]) -> UsageError | None:
+    """A key that the chosen recipe sets and another choice on the command line does not have."""
+    words = {str(word.key_or_group): word for word in overrides}
+    recipe = words.get("experiment")
+    if recipe is None or not isinstance(error, UnknownKey) or error.path in words:
+        return None
+    group = error.path.partition(".")[0]
+    if group not in words:
+        return None
+    return UsageError(
+        f"{recipe.input_line} sets {error.path}, which {words[group].input_line} does not have",
+        f"leave out {words[group].input_line}, or the recipe",
     )
 
 
@@ -229,6 +249,10 @@ def wrong_type(path: str, value: str, verb: str) -> UsageError:
     return UsageError(f"{path}={value} has the wrong type; it must be: {key.wanted}", hint)
 
 
+def _own_images(folder: str) -> str:
+    return f"images in class folders: data=folder data.root={folder}; other layouts have names, too"
+
+
 def composition(error: Exception, verb: str) -> UsageError:
     """An exception from Hydra or OmegaConf as a UsageError."""
     text, cause = str(error), str(error.__cause__ or "")
@@ -238,8 +262,8 @@ def composition(error: Exception, verb: str) -> UsageError:
             group, _, name = str(file).rpartition("/")
         options = list(getattr(error, "options", None) or [])
         hint = did_you_mean(name, options)
-        if group == "data" and "/" in name:
-            hint = f"images in class folders: data=folder data.root={name}; other layouts have names, too"
+        if group == "data" and ("/" in name or Path(name).is_dir()):
+            hint = _own_images(name)
         return UsageError(f"unknown {group} '{name}'; choose from: {', '.join(options)}", hint)
     if match := re.match(r"Could not override '([^'@]+)", text):
         inner = re.search(r"full_key: (\S+)", cause)

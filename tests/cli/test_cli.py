@@ -353,6 +353,12 @@ def test_hydra_composes_a_command_once(folder: Path, monkeypatch: pytest.MonkeyP
 MISTAKES = {
     "render layout=mchar data.limit=300": ("data.limit is for training", "data.n_train=300 data.n_test=60"),
     "compare a b tested_on=synth": ("tested_on names data whose test part was scored", "add part=test"),
+    "train experiment=finetune_small model=mlp": (
+        "experiment=finetune_small sets model.width, which model=mlp does not have",
+        "leave out model=mlp, or the recipe",
+    ),
+    "train .": ("'.' is not key=value", "data=folder data.root=."),
+    "inspect data=.": ("unknown data '.'", "data=folder data.root=."),
     "trian": ("unknown verb 'trian'", "did you mean 'train'?"),
     "validate": ("unknown verb 'validate'", "did you mean 'eval'?"),
     "sweep": ("unknown verb 'sweep'", "did you mean 'train -m'?"),
