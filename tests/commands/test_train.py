@@ -138,7 +138,7 @@ def test_a_start_that_failed_before_anything_was_trained_does_not_keep_its_folde
     assert cli.main([*fine_tuned, "model=mlp"]) == 2, "what was trained stays"
 
 
-@pytest.mark.parametrize("verb", ["lr-find", "learning-curve"])
+@pytest.mark.parametrize("verb", ["lr-find", pytest.param("learning-curve", marks=pytest.mark.full)])
 def test_every_verb_that_trains_starts_from_a_run_by_its_folder(
     folder: Path, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:

@@ -68,6 +68,7 @@ def run(server: Server, tmp_path: Path) -> Run:
     return start
 
 
+@pytest.mark.full
 def test_every_cell_runs(run: Run) -> None:
     done = run(NOTEBOOK)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

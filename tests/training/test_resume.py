@@ -153,9 +153,9 @@ def test_a_signal_within_an_epoch_takes_effect_at_the_end_of_the_step(
 @pytest.mark.parametrize(
     ("data", "fresh"),
     [
-        pytest.param("synth", "true", marks=pytest.mark.full),
+        ("synth", "true"),
         pytest.param("mix", "false", marks=pytest.mark.full),
-        ("mix", "true"),
+        pytest.param("mix", "true", marks=pytest.mark.full),
     ],
 )
 def test_mixed_in_or_fresh_images_are_the_same_after_a_stop_within_an_epoch(

@@ -195,7 +195,9 @@ def wait_for(process: Forked) -> tuple[int, str]:
     return process.returncode, err
 
 
-@pytest.mark.parametrize("ending", ENDS)
+@pytest.mark.parametrize(
+    "ending", [pytest.param(end, marks=[pytest.mark.full] * (end == "SIGTERM")) for end in ENDS]
+)
 def test_files_and_process_are_removed_however_a_run_ends(spawn: Spawn, folder: Path, ending: str) -> None:
     """The run ends in the first step, just after the renderer of the second epoch has started."""
     action, code = ENDS[ending]

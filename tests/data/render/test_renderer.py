@@ -284,7 +284,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("lines", "sent_signal"),
     [
-        (["child"] * 2, signal.SIGINT),
+        pytest.param(["child"] * 2, signal.SIGINT, marks=pytest.mark.full),
         (["child"] * 2 + [f"{CHUNK} False"], signal.SIGINT),
         (["child"] * 2 + [f"{CHUNK} False"], signal.SIGKILL),
     ],
