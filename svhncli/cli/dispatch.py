@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from yaml import YAMLError
 
 from svhncli.cli import catalog, hydra_app, suggest
-from svhncli.config.loading import UnknownKey
+from svhncli.config.loading import KeyMistake
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import to_plain
@@ -58,6 +58,8 @@ def run(
 
     from svhncli.cli import sweep
 
+    if verb == "eval":
+        overrides = _root_key(overrides)
     if catalog.is_trainer(verb):
         resume, overrides = _resume_key(resume, overrides)
         overrides = _out_key(overrides, multirun)
@@ -90,10 +92,19 @@ def _resume_key(resume: str | None, overrides: list[Override]) -> tuple[str | No
     return "" if resume == "latest" else resume, rest
 
 
+def _root_key(overrides: list[Override]) -> list[Override]:
+    """`data.root=DIR` without `data=` is where the run's own data lies now."""
+    if any(word.key_or_group == "data" for word in overrides):
+        return overrides
+    given = [word for word in overrides if word.key_or_group == "data.root"]
+    moved = [f"root={quote(str(word.value()))}" for word in given]
+    return [word for word in overrides if word not in given] + hydra_app.parse(moved, "eval")
+
+
 def _out_key(overrides: list[Override], multirun: bool) -> list[Override]:
-    """`out=DIR` as Hydra's own key for the folder of a run or a sweep."""
+    """`out=DIR` as Hydra's own key for the folder of a run or a sweep, whose value may begin with ~, too."""
     key = f"hydra.{'sweep' if multirun else 'run'}.dir"
-    given = [word for word in overrides if word.key_or_group == "out"]
+    given = [word for word in overrides if word.key_or_group in ("out", key)]
     folders = [str(Path(str(word.value())).expanduser()) for word in given if word.value() is not None]
     rest = [word for word in overrides if word not in given]
     return rest + hydra_app.parse([f"{key}={quote(folder)}" for folder in folders], "train")
@@ -104,7 +115,7 @@ def _named_file(flags: list[str], overrides: list[Override]) -> Iterator[None]:
     """Say what is wrong in a file: one of the user's own, or the chosen recipe."""
     try:
         yield
-    except (UnknownKey, YAMLError) as error:
+    except (KeyMistake, YAMLError) as error:
         folders = [Path(folder) for folder in hydra_app.config_dir(flags)[1:]]
         raise suggest.in_file(error, folders) or suggest.in_recipe(error, overrides) or error from error
 

@@ -22,6 +22,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import setup_globals
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -284,6 +285,19 @@ def command(verb: str) -> ModuleType:
     finally:
         if says:
             print(" " * len("loading ..."), end="\r", file=sys.stderr, flush=True)
+
+
+def resolved(text: str) -> str:
+    """A value with its resolvers applied, such as `${now:%Y-%m-%d}`, now and not for each job anew.
+
+    Raises:
+        UsageError: it refers to what is known only within a job.
+    """
+    setup_globals()
+    try:
+        return str(OmegaConf.create({"value": text})["value"])
+    except OmegaConfBaseException as error:
+        raise UsageError(f"'{text}' cannot be resolved before the jobs start", "name the folder") from error
 
 
 def run_dir() -> Path:

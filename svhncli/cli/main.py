@@ -5,12 +5,17 @@ Standard library only until the verb is known, so that help, completion and mist
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from svhncli import __version__
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
+from svhncli.core.signals import EXIT_CODES
 
 FLAGS = {
     "--help": "show this help; after a verb: all of its keys",
@@ -70,6 +75,11 @@ def parse(argv: list[str]) -> CommandLine:
     Raises:
         UsageError: an unknown flag, or a value that a flag does not take.
     """
+    if ends := [word for word in argv if word.endswith("\r")]:
+        raise UsageError(
+            f"{ends[0]!r} ends in a carriage return",
+            "the script has the line ends of Windows: save it with those of Unix, such as with dos2unix",
+        )
     line, rest = CommandLine(), list(argv)
     while rest:
         word = rest.pop(0)
@@ -244,11 +254,37 @@ def explain(error: Exception, debug: bool) -> int:
 
 
 class _Terminated(BaseException):
-    """SIGTERM arrived outside of any code that handles it."""
+    """A signal that ends a job arrived outside of any code that handles it."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
 
 
-def _terminate(*_: object) -> None:
-    raise _Terminated
+def _terminate(number: int, _: object) -> None:
+    raise _Terminated(EXIT_CODES[signal.Signals(number)])
+
+
+@contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    """In the block, signals raise an exception, so that folders, locks and temporary files are cleaned up.
+
+    A caller's handlers are put back; in a thread, which can have none, they stay as they are. Output that a
+    stream's encoding cannot write is replaced, not an error.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in EXIT_CODES:
+            if number != signal.SIGINT and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, _terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -260,13 +296,13 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.writelines(f"{line}\n" for line in completion.candidates(argv[1:], FLAGS, SHORT, VALUES))
         return 0
     try:
-        signal.signal(signal.SIGTERM, _terminate)  # so that folders, locks and temporary files are cleaned up
-        code = run(parse(argv))
-        sys.stdout.flush()
-        return code
-    except _Terminated:
+        with _ending_cleanly():
+            code = run(parse(argv))
+            sys.stdout.flush()
+            return code
+    except _Terminated as ended:
         print("svhn: terminated", file=sys.stderr)
-        return 143
+        return ended.exit_code
     except BrokenPipeError:
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()

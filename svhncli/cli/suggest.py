@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from svhncli.cli import catalog
 from svhncli.config import rules
-from svhncli.config.loading import UnknownKey
+from svhncli.config.loading import KeyMistake
 from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
 
@@ -130,7 +130,7 @@ def in_recipe(error: Exception, overrides: Sequence[Override]) -> UsageError | N
     """A key that the chosen recipe sets and another choice on the command line does not have."""
     words = {str(word.key_or_group): word for word in overrides}
     recipe = words.get("experiment")
-    if recipe is None or not isinstance(error, UnknownKey) or error.path in words:
+    if recipe is None or not isinstance(error, KeyMistake) or error.path in words:
         return None
     group = error.path.partition(".")[0]
     if group not in words:
@@ -148,7 +148,7 @@ def in_file(error: Exception, folders: Sequence[Path]) -> UsageError | None:
     """
     import yaml
 
-    path = error.path if isinstance(error, UnknownKey) else ""
+    path = error.path if isinstance(error, KeyMistake) else ""
     for file in sorted(file for folder in folders for file in folder.rglob("*.yaml")):
         group = file.parent.name
         text = file.read_text(encoding="utf-8")
@@ -168,7 +168,7 @@ def in_file(error: Exception, folders: Sequence[Path]) -> UsageError | None:
         key = path if is_global else path.removeprefix(f"{group}.")
         for name in key.split("."):
             value = value.get(name, _ABSENT) if isinstance(value, dict) else _ABSENT
-        if value is not _ABSENT and isinstance(error, UnknownKey):
+        if value is not _ABSENT and isinstance(error, KeyMistake):
             return UsageError(f"{error.message} in '{file}'", error.hint)
     return None
 
@@ -237,13 +237,16 @@ def wrong_type(path: str, value: str, verb: str) -> UsageError:
         return UsageError(f"{path}={value} has the wrong type", hint)
     hint = f"{path}: {key.rule['meaning']}"
     if rules.type_text(key.hint).startswith("list"):
-        hint = f"write a list as {path}=[{value}]"
+        entries = re.findall(r"[^\s,\[\]\"']+", value)
+        hint = f"write a list as {path}=[{','.join(entries)}]"
     elif (
         key.hint is int
         and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE]\+?\d+|\d+\.0*", value)
         and float(value).is_integer()
     ):
         hint = f"write it out: {path}={float(value):.0f}"
+    elif key.hint is int and re.fullmatch(r"0\d+", value):
+        hint = f"write it without the zeros before it: {path}={int(value)}"
     elif value.lower() == "none" and type(None) in getattr(key.hint, "__args__", ()):
         hint = f"an empty value is written as null: {path}=null"
     return UsageError(f"{path}={value} has the wrong type; it must be: {key.wanted}", hint)

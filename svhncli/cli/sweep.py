@@ -28,7 +28,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from svhncli.cli import hydra_app
-from svhncli.config.loading import UnknownKey
+from svhncli.config.loading import KeyMistake
 from svhncli.config.presets import conf_dir
 from svhncli.config.words import quote
 from svhncli.core import files
@@ -170,7 +170,7 @@ def _say(text: str) -> None:
 def start(flags: list[str], overrides: list[Override], as_json: bool, debug: bool) -> int:
     """A new sweep in a folder of its own under outputs/sweep; the exit code."""
     given = [str(word.value()) for word in overrides if word.key_or_group == "hydra.sweep.dir"]
-    folder = Path(given[-1]) if given else reserve("sweep")
+    folder = Path(hydra_app.resolved(given[-1])) if given else reserve("sweep")
     if not is_sweep(folder):
         is_begun(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -269,7 +269,7 @@ def _refuse_mistakes(
             seen |= values
             try:
                 hydra_app.accepted(VERB, flags, [*extras, *job])
-            except UnknownKey:
+            except KeyMistake:
                 raise
             except UsageError as error:
                 if job is jobs[0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import stdev
 
@@ -81,6 +81,10 @@ def run(config: EvalConfig) -> EvalResult:
     first = folds[0]
     own_data = config.data is None
     chosen = first.config.data if own_data else config.data
+    if config.root is not None:
+        if not hasattr(chosen, "root"):
+            raise UsageError(f"root: the run's data={chosen.name} lies in no folder", "leave root out")
+        chosen = replace(chosen, root=config.root)
     split_config = first.config.split if own_data else None
     with show.bars():
         data = registry.data(

@@ -28,6 +28,7 @@ from svhncli.config.verbs import InspectConfig, TrainConfig
 from svhncli.config.words import word as keyed
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place, read_json
+from svhncli.core.text import some
 from svhncli.data.dataset import DataSet
 from svhncli.report import next_commands
 from svhncli.report.findings_table import finding_tables
@@ -86,6 +87,8 @@ def _of_data(config: InspectConfig) -> DataInspection:
         drift=drift,
         excluded=len(data.excluded),
     )
+    if data.unread:
+        show.warn(f"not read: {some(data.unread)}")
     if replaced := _other_data(out, data.fingerprint):
         show.warn(
             f"this replaces an inspection of {replaced} in {out}; to keep both, name another folder with out="

@@ -21,7 +21,7 @@ from svhncli.config.words import differing, value_text, word
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.core.plain import to_plain
-from svhncli.core.text import counted
+from svhncli.core.text import counted, some
 from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import ALL, Fold
@@ -69,6 +69,8 @@ def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainRe
             saved = rules.with_absolute_paths(from_dict(TrainConfig, record.config()))  # new keys: defaults
             _refuse_changes(rules.to_dict(saved), rules.to_dict(config), run_dir, is_resumed)
         if isinstance(summary, (FoldSummary, RunSummary)) and is_finished(summary, config):
+            if record.config() != (settings := rules.to_dict(config)):
+                record.write_settings(settings)  # where the data lies now, for later commands
             show.say(f"'{run_dir}' is finished: {summary.reason}")
             return TrainResult(summary=summary, next=after_training(Run.of(run_dir), summary))
         try:
@@ -284,6 +286,8 @@ def _header(
         show.say(f"mix      {share} of each batch is rendered; validation and test are real images only")
     if data.fresh is not None:
         show.say("fresh    every epoch after the first trains on newly rendered images")
+    if data.unread:
+        show.tell(f"unread   {some(data.unread)}")
     if data.excluded:
         show.say(f"exclude  {len(data.excluded):,} images are left out by {config.data.exclude}")
     show.say(f"classes  {class_balance(part.class_counts())}")

@@ -32,12 +32,12 @@ FREE = NEUTRAL | {"epochs", "plugins", "data.exclude"}
 list names are part of the data's fingerprint; the path of the list is not."""
 
 
-class UnknownKey(UsageError):
-    """A key that no config has, which stands in a file."""
+class KeyMistake(UsageError):
+    """A key in a file, at a dotted path, that no config has or that has a value of another kind."""
 
-    def __init__(self, path: str, near: str | None) -> None:
-        super().__init__(f"unknown key '{path}'", f"did you mean '{near}'?" if near else "")
-        self.args = (path, near)
+    def __init__(self, path: str, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.args = (path, message, hint)
         self.path = path
 
 
@@ -48,14 +48,15 @@ def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
     choice of a group is looked up by its `name` in `CHOICES`, never imported.
 
     Raises:
-        UsageError: naming the key; an UnknownKey where there is none of that name.
+        UsageError: naming the key; an KeyMistake where there is none of that name.
     """
     hints = typing.get_type_hints(kind)
     known = {item.name: item for item in fields(kind)}
     for name in values:
         if name not in known:
             near = closest(name, known)
-            raise UnknownKey(f"{path}{name}", f"{path}{near}" if near else None)
+            hint = f"did you mean '{path}{near}'?" if near else ""
+            raise KeyMistake(f"{path}{name}", f"unknown key '{path}{name}'", hint)
     values_by_key = {}
     for name, item in known.items():
         where = f"{path}{name}"
@@ -74,6 +75,17 @@ def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
 
 
 def _choice(group: str, value: Any) -> Any:
+    if isinstance(value, str):  # `model: mlp` in a file of the user's own
+        raise KeyMistake(
+            group,
+            f"{group}: {value} is a word where the keys of a choice are expected",
+            f"choose it under defaults, as a line of its own: - override /{group}: {value}",
+        )
+    if isinstance(value, Mapping) and "name" not in value:
+        raise UsageError(
+            f"this {group} has no name",
+            f"begin its file with the choice that it is like, such as name: {next(iter(CHOICES[group]))}",
+        )
     name = value.get("name") if isinstance(value, Mapping) else None
     kinds = CHOICES[group]
     if group == "reg":

@@ -232,6 +232,9 @@ class EvalConfig:
 
     run: str = key(UNSET, "a run's folder, a .pt file, or latest")
     part: str = key("test", "which part of the data", choices=("train", "val", "test"))
+    root: str | None = key(
+        None, "where the run's own data lies now, if it was moved; data.root= means the same", path=True
+    )
     tta: int = _tta()
     confusion: str = key(
         "counts", "what confusion.png shows: counts or percent of each label", choices=("counts", "percent")
@@ -244,6 +247,8 @@ class EvalConfig:
     data: Any = key(None, "another data source; null is the run's own")
 
     def refuse_conflicts(self) -> None:
+        if self.root is not None and self.data is not None:
+            raise UsageError("root is for the run's own data", f"give data.root= with data={self.data.name}")
         is_rendered = isinstance(self.data, RenderedConfig) and not isinstance(self.data, SvhnConfig)
         if self.part == "val" and is_rendered:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: noted at once, acted on once the state is consistent."""
+"""Ctrl-C, SIGTERM and their like while training: noted at once, acted on once the state is consistent."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+"""Signals that end a job: those of a keyboard, of a lost terminal, and of schedulers before a time limit."""
+EXIT_CODES = {getattr(signal, name): 128 + getattr(signal, name) for name in ENDING if hasattr(signal, name)}
+"""As shells report them. Windows does not have all of these signals."""
 
 
 @contextmanager
 def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
-    """In the block the first SIGINT or SIGTERM is only noted; a second one acts as it would outside.
+    """In the block the first signal that ends a job is only noted; a second one acts as it would outside.
+
+    A signal that the process was started to ignore, as nohup ignores SIGHUP, stays ignored.
 
     Yields a function that returns the exit code of the signal received, or None. Outside the main thread,
     where Python cannot install handlers, it always returns None. `say` informs the user of the signal.
@@ -33,7 +38,8 @@ def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
 
     if threading.current_thread() is threading.main_thread():
         for number in EXIT_CODES:
-            before[number] = signal.signal(number, note)
+            if signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, note)
     try:
         yield lambda: received[0] if received else None
     finally:

@@ -29,6 +29,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def some(words: Sequence[str], shown: int = 6) -> str:
+    """Such as `a, b and 3 others`."""
+    rest = len(words) - shown
+    first = ", ".join(words[:shown])
+    return f"{first} and {rest:,} other{'s' * (rest > 1)}" if rest > 0 else first
+
+
 def count_range(counts: Sequence[int]) -> str:
     """Such as `1,000` where all are equal, else `990 to 1,010`."""
     low, high = min(counts), max(counts)

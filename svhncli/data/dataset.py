@@ -27,6 +27,7 @@ class DataSet:
     framing: how the images were cut from photographs; None for images that are used as stored.
     broken: names of the files that could not be read and were left out.
     excluded: names of the images that the user left out. whole: the fingerprint before that.
+    unread: what lies beside the images and belongs to no part, in words.
     """
 
     name: str
@@ -41,6 +42,7 @@ class DataSet:
     broken: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     whole: str | None = None
+    unread: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         extra = self.extra_train

@@ -24,6 +24,9 @@ ALL = "all"
 RESERVE = 20
 """Groups of each kind that are placed one at a time, to even out what dealing in bulk leaves uneven."""
 
+MISSED = 0.1
+"""A validation side that misses its number of images by more than this share of it is drawn anew."""
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -54,13 +57,20 @@ def holdout(
 ) -> list[Fold]:
     """A single fold whose validation side holds about `fraction` of every class.
 
+    Where a class has too few images for that, rounding it in every class would miss the fraction of all
+    images; then that fraction is met, spread over the classes as evenly as it goes.
+
     Raises:
         UsageError: a fraction outside (0, 1), or so close to 0 or 1 that a side would be empty.
     """
     _check_fraction(fraction)
     group, counts = _counts(labels, groups, stratify)
-    side = _deal(counts, [1 - fraction, fraction], numpy_generator(seed, "holdout"))
-    return [_checked("holdout", side[group] == 1, fraction)]
+    val = _deal(counts, [1 - fraction, fraction], numpy_generator(seed, "holdout")) == 1
+    due = fraction * len(labels)
+    if abs(counts[val].sum() - due) > MISSED * due:
+        spread = _spread(counts, fraction, numpy_generator(seed, "holdout", "few"))
+        val = min(val, spread, key=lambda chosen: abs(counts[chosen].sum() - due))
+    return [_checked("holdout", val[group], fraction)]
 
 
 def kfold(
@@ -207,6 +217,23 @@ def _counts(labels: np.ndarray, groups: np.ndarray, stratify: bool) -> tuple[np.
     classes = stratum.max(initial=0) + 1
     counts = np.bincount(group * classes + stratum, minlength=len(ids) * classes).reshape(len(ids), classes)
     return group, counts[:, counts.any(0)]
+
+
+def _spread(counts: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """Whether each group is on the validation side, bool (G,): the fraction of all images, as it goes.
+
+    Groups are added one at a time, each where the classes deviate the least from their dues (sum of squares),
+    as long as the total comes nearer to its own.
+    """
+    sizes, due = counts.sum(1), fraction * counts.sum(0)
+    chosen, order = np.zeros(len(counts), bool), rng.permutation(len(counts))
+    while True:
+        held = counts[chosen].sum(0)
+        nearer = abs(held.sum() + sizes - due.sum()) < abs(held.sum() - due.sum())
+        open_ = order[(nearer & ~chosen)[order]]
+        if not len(open_):
+            return chosen
+        chosen[open_[((held + counts[open_] - due) ** 2).sum(1).argmin()]] = True
 
 
 def _deal(counts: np.ndarray, shares: list[float], rng: np.random.Generator) -> np.ndarray:

@@ -22,11 +22,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from omegaconf import OmegaConf
 
 from svhncli.core.errors import BusyError, CheckpointError
 from svhncli.core.files import read_json, sweep_temp, write_csv, write_json, write_text
+from svhncli.core.locks import locked
 from svhncli.core.plain import from_plain, to_plain
 from svhncli.runs.environment import Environment, Status
 from svhncli.runs.results import Summary, read_summary
@@ -62,9 +63,8 @@ class RunDir:
             BusyError: another process works in it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock = locked(self.path / ".lock", timeout=0)
         except Timeout:
             raise BusyError(
                 f"another process is training in '{self.path}'", "wait for it, or stop it first"

@@ -6,6 +6,7 @@ import errno
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from svhncli.config.loading import from_dict
 from svhncli.config.verbs import VERBS, TrainConfig
 from svhncli.config.words import quote
 from svhncli.core.errors import SvhnError, UsageError
+from svhncli.core.signals import EXIT_CODES
 from svhncli.runs.locate import reserve
 
 ENV = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
@@ -250,6 +252,8 @@ def test_an_unknown_key_names_its_file(
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
+        ("# @package _global_\nmodel: mlp\n", "model: mlp is a word", "- override /model: mlp"),
+        ("# @package _global_\nreg: none\n", "reg: none is a word", "- override /reg: none"),
         ("epochs: 3\n", "sets keys of a group that does not exist: experiment", "# @package _global_"),
         ("# @package _global_\nepochs: [3\n", "line 3 is not YAML: expected ',' or ']'", "key: value"),
         ("# @package _global_\nepochs: 3: 4\n", "line 2 is not YAML: mapping values", "key: value"),
@@ -359,6 +363,7 @@ MISTAKES = {
     ),
     "train .": ("'.' is not key=value", "data=folder data.root=."),
     "inspect data=.": ("unknown data '.'", "data=folder data.root=."),
+    "train seed=042": ("seed=042 has the wrong type", "seed=42"),
     "trian": ("unknown verb 'trian'", "did you mean 'train'?"),
     "validate": ("unknown verb 'validate'", "did you mean 'eval'?"),
     "sweep": ("unknown verb 'sweep'", "did you mean 'train -m'?"),
@@ -447,6 +452,46 @@ MISTAKES = {
     "export": ("no run is named", "svhn export RUN"),
     "eval latest zzz": ("'zzz' is not key=value", "svhn eval --help"),
 }
+
+
+@pytest.mark.parametrize("word", ["model.widths=[512 256]", 'model.widths="[512,256]"'])
+def test_a_list_is_shown_as_it_is_to_be_typed(
+    word: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    assert cli.main(["train", "model=mlp", word]) == 2
+    assert "hint: write a list as model.widths=[512,256]\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["train", "epochs=1\r"], ["train", "--resume", "latest\r"], ["-q\r"]])
+def test_the_line_ends_of_windows_in_a_script_are_named(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    printed = capsys.readouterr().err
+    assert f"{words[-1]!r} ends in a carriage return" in printed
+    assert "dos2unix" in printed
+
+
+def test_a_caller_keeps_its_handlers_and_may_call_from_a_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    before = [signal.getsignal(number) for number in EXIT_CODES]
+    codes = []
+    caller = threading.Thread(target=lambda: codes.append(cli.main(["train", "--cfg", "job"])))
+    caller.start()
+    caller.join()
+    codes.append(cli.main(["train", "--cfg", "job"]))
+    assert codes == [0, 0], capsys.readouterr().err
+    assert [signal.getsignal(number) for number in EXIT_CODES] == before
+
+
+def test_a_terminal_that_is_not_utf_8_gets_its_output(empty_folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "svhncli", "inspect", "data=synth", "data.n_train=60", "data.n_test=0"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\d+ \? \d+", done.stdout), "mean ± standard deviation"
 
 
 @pytest.mark.parametrize("words", MISTAKES)

@@ -99,7 +99,17 @@ def test_a_killed_run_is_resumed_to_the_same_bits(spawn: Spawn, tmp_path: Path, 
     assert not list(run.glob(f"{TEMP_PREFIX}*"))
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "exit_code"),
+    [
+        (signal.SIGTERM, 143),
+        (signal.SIGINT, 130),
+        (signal.SIGUSR1, 138),
+        pytest.param(signal.SIGUSR2, 140, marks=pytest.mark.full),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.full),
+        pytest.param(signal.SIGXCPU, 152, marks=pytest.mark.full),
+    ],
+)
 def test_a_stopped_run_saves_within_the_epoch_and_names_the_resume_command(
     spawn: Spawn, tmp_path: Path, undisturbed: Path, number: signal.Signals, exit_code: int
 ) -> None:

@@ -60,6 +60,10 @@ def _guarded(path: Path, read_from: Callable[[Any], Result]) -> Result:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # whatever HDF5 stumbles over
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if file.read(10) == b"MATLAB 5.0":
+                again = f"save it again in MATLAB: save('{path.name}', 'digitStruct', '-v7.3')"
+                raise DataError(f"'{path}' is in the format of MATLAB 5, not 7.3", again) from error
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is damaged"
         raise DataError(f"cannot read the labels in '{path}': {reason}", LAYOUT) from error
 

@@ -61,7 +61,10 @@ def read(path: Path) -> list[Row]:
 def _parse(cells: dict[str, str], where: str, folder: Path) -> Row:
     file, label = cells["file"], cells["label"]
     if not (label.isascii() and label.isdigit() and len(label) <= LONGEST):
-        raise DataError(f"{where}: label {label[:60]!r}", f"a label is 1 to {LONGEST} digits, such as 007")
+        only = f"a label is 1 to {LONGEST} digits and nothing else, such as 007"
+        raise DataError(f"{where}: label {label[:60]!r}", only)
+    if "\\" in file and not (folder / file).exists():
+        file = file.replace("\\", "/")  # written on Windows
     inside = PurePosixPath(file)
     if not file.strip() or "\0" in file or inside.is_absolute() or ".." in inside.parts:
         raise DataError(f"{where}: file {file[:60]!r}", f"files are relative to '{folder}', and inside it")

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from PIL import Image
 
 from svhncli.core.errors import UsageError, disk_error
 from svhncli.core.files import TEMP_PREFIX
+from svhncli.core.locks import locked
 from svhncli.core.processes import available_cpus, in_order
 from svhncli.data.formats import mchar_json
 from svhncli.data.formats.requested_labels import ImageLabel, RequestedLabels
@@ -110,21 +111,19 @@ def _atomic_folder(out: Path, names: Sequence[str]) -> Iterator[Path]:
     out.parent.mkdir(parents=True, exist_ok=True)
     prefix = f"{TEMP_PREFIX}{out.name}-"
     for leftover in out.parent.glob(f"{prefix}*"):
-        with (
-            contextlib.suppress(Timeout),
-            FileLock(leftover / ".lock", timeout=0),
-        ):  # else another process writes there
+        with contextlib.suppress(OSError), FileLock(leftover / ".lock", timeout=0):  # unless it is in use
             shutil.rmtree(leftover)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
     folder.chmod(0o755)
+    lock = locked(folder / ".lock")
     try:
-        with FileLock(folder / ".lock"):
-            yield folder
-            out.mkdir(exist_ok=True)
-            for name in names:
-                (folder / name).rename(out / name)
+        yield folder
+        out.mkdir(exist_ok=True)
+        for name in names:
+            (folder / name).rename(out / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 def _crops(

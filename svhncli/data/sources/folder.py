@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.formats.labels_csv import Row
 from svhncli.data.framing import Framing
 from svhncli.data.sources import photograph_files
+from svhncli.data.sources.nested import inner, visible
 from svhncli.data.sources.photograph_files import PhotographFile, PhotographPart
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
@@ -27,6 +28,11 @@ log = logging.getLogger(__name__)
 
 CSV = "labels.csv"
 CLASSES = tuple("0123456789")
+FOLDERS = {
+    part: [name for name, meant in labels_csv.PARTS.items() if name and meant == part]
+    for part in ("train", "test", "val")
+}
+"""The names that the folder of a part may have; the first with labels counts."""
 GROUP = "such as data.group='(meter\\d+)_' for files like meter07_2.jpg"
 LAYOUT = "expected in data.root, or in its folders train, test and val: folders 0 to 9, or a labels.csv"
 
@@ -42,11 +48,12 @@ def load(
     cache: Cache,
     progress: Progress = silent,
 ) -> DataSet:
-    """Images in `root`, or in its folders `train` and, where they exist, `test` and `val`.
+    """Images in `root`, or in its folders `train` and, where they exist, `test` and `val` (see FOLDERS).
 
     Each part is a folder with a labels.csv, or else with class folders `0` to `9`, some of which may be
-    missing. A labels.csv in `root` may name the part of each image. Files in class folders without the suffix
-    of an image are left out, with a warning.
+    missing; `test` or `val` without any labels is no part. A labels.csv in `root` may name the part of each
+    image. The images may lie one folder deeper than `root` or a part. Hidden files do not count. Whatever
+    else is in `root` is listed as unread.
 
     group: a regular expression; images for whose names it finds the same text form a group.
     test_fraction: how much of the training part is set aside as the test part, in whole groups; the same
@@ -57,8 +64,12 @@ def load(
         DataError: no such layout, or a file that is damaged.
         DiskError: the cache cannot be written.
     """
-    alone = test_only and (root / "test").is_dir()
-    parts = {"test": _part(root / "test", group)} if alone else _parts(root, group)
+    root = inner(root, _has_images)
+    folders = _folders(root)
+    alone = test_only and "test" in folders
+    if "train" not in folders and not alone:
+        folders = {}
+    parts = {"test": _part(folders["test"], group)} if alone else _parts(root, folders, group)
     if test_fraction and not alone:
         if "test" in parts:
             raise DataError(
@@ -67,16 +78,62 @@ def load(
         parts |= {name: _cut(parts["train"], name, test_fraction) for name in ("train", "test")}
     if test_only and "test" in parts:
         parts = {"test": parts["test"]}
-    return photograph_files.load(
+    data = photograph_files.load(
         "folder", parts, framing, skip_broken=skip_broken, cache=cache, progress=progress
     )
+    return replace(data, unread=tuple(_unread(root, folders)))
 
 
-def _parts(root: Path, group: str | None) -> dict[str, PhotographPart]:
+def _has_images(folder: Path) -> bool:
+    """Whether a folder is laid out as `root` may be."""
+    return any((folder / name).is_dir() for name in ("train", "test")) or _has_labels(folder)
+
+
+def _has_labels(folder: Path) -> bool:
+    return (folder / CSV).is_file() or any((folder / name).is_dir() for name in CLASSES)
+
+
+def _folders(root: Path) -> dict[str, Path]:
+    """The folder of each part, by name, the training part first; none where the root is a part itself."""
+    if not (root / "train").is_dir() and _has_labels(root):
+        return {}
+    folders = {}
+    for part, names in FOLDERS.items():
+        for name in names:
+            folder = inner(root / name, _has_labels)
+            if part not in folders and (_has_labels(folder) or (name == "train" and folder.is_dir())):
+                folders[part] = folder
+    return folders
+
+
+def _unread(root: Path, folders: dict[str, Path]) -> Iterator[str]:
+    """What lies in the root and is not read, relative to it, with the reason where it is not plain."""
+    used = {root / folder.relative_to(root).parts[0] for folder in folders.values()}
+    for path in visible(root) if folders else ():
+        if path not in used:
+            is_part = path.is_dir() and path.name in {name for names in FOLDERS.values() for name in names}
+            yield f"{path.name} (no labels)" if is_part and not _has_labels(path) else path.name
+    for folder in folders.values() or (root,):
+        yield from (str(path.relative_to(root)) for path in _unread_in(folder))
+
+
+def _unread_in(folder: Path) -> Iterator[Path]:
+    """What lies in the folder of a part and is not read."""
+    if (folder / CSV).is_file():
+        listed = {Path(row.file).parts[0] for row in labels_csv.read(folder / CSV)} | {CSV}
+        yield from (path for path in visible(folder) if path.name not in listed)
+        return
+    for path in visible(folder):
+        if path.name not in CLASSES or not path.is_dir():
+            yield path
+        else:
+            yield from (entry for entry in visible(path) if entry.is_dir())
+
+
+def _parts(root: Path, folders: dict[str, Path], group: str | None) -> dict[str, PhotographPart]:
     """The parts in a folder, by name, the training part first."""
-    if (root / "train").is_dir():
-        names = [name for name in ("train", "test", "val") if (root / name).is_dir()]
-        return {name: _part(root / name, group) for name in names}
+    if folders:
+        return {name: _part(folder, group) for name, folder in folders.items()}
     if not (root / CSV).is_file():
         return {"train": _part(root, group)}
     rows = labels_csv.read(root / CSV)
@@ -151,12 +208,12 @@ def _from_classes(folder: Path, classes: tuple[Path, ...], group: str | None) ->
         raise DataError(f"'{folder}' has neither folders 0 to 9 nor a labels.csv", LAYOUT)
     images, others = [], list[Path]()
     for class_folder in classes:
-        for path in sorted(class_folder.iterdir()):
+        for path in visible(class_folder):
             if path.suffix.lower() in SUFFIXES:
                 name = f"{folder.name}/{class_folder.name}/{path.name}"
                 label = (int(class_folder.name),)
                 images.append(PhotographFile(name, path, label, group=_group_of(path.name, group)))
-            elif not path.name.startswith("."):
+            elif not path.is_dir():
                 others.append(path)
     if others:
         log.warning(

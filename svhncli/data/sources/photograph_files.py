@@ -171,12 +171,15 @@ def _identity(paths: Sequence[Path]) -> str:
 def _walk(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
     """Each file's name relative to the parent of `path`, its size and its modification time."""
     if path.is_dir():
-        pending = [str(path)]
+        pending, known = [str(path)], {os.path.realpath(path)}
         while pending:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
+                    if entry.is_dir():
+                        real = os.path.realpath(entry.path)
+                        if real not in known:  # a link may lead back
+                            known.add(real)
+                            pending.append(entry.path)
                     else:
                         with contextlib.suppress(FileNotFoundError):  # a dangling link
                             stat = entry.stat()

@@ -22,6 +22,7 @@ from filelock import FileLock
 from svhncli import __version__
 from svhncli.core.errors import DiskError, SvhnError, disk_error
 from svhncli.core.files import TEMP_PREFIX, read_json, write_json
+from svhncli.core.locks import locked
 from svhncli.data.store.disk import digest, hold
 
 META = "meta.json"
@@ -91,8 +92,7 @@ class Cache:
                     with suppress(OSError), FileLock(leftover / ".lock", timeout=0):  # unless it is in use
                         shutil.rmtree(leftover)
                 folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self.root))
-                lock = FileLock(folder / ".lock")
-                lock.acquire()
+                lock = locked(folder / ".lock")
         except OSError as error:
             raise DiskError(
                 f"the cache '{self.root}' cannot be written: {error.strerror}", ELSEWHERE

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from svhncli.core.errors import DiskError
+from svhncli.core.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,11 @@ def silent(*_: object) -> None:
 @contextmanager
 def hold(lock: Path, what: str) -> Iterator[None]:
     """Let one process at a time do `what`; one that has to wait logs it once. A kill releases the lock."""
-    holder = FileLock(lock)
     try:
-        holder.acquire(timeout=1)
+        holder = locked(lock, timeout=1)
     except Timeout:
         log.warning("waiting for another process to %s", what)
-        holder.acquire()
+        holder = locked(lock)
     try:
         yield
     finally:

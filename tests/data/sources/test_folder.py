@@ -63,6 +63,74 @@ def test_class_folders_give_single_digits(root: Path) -> None:
     assert data.val is None
 
 
+def classes_in(folder: Path, count: int = 1) -> None:
+    for digit in range(10):
+        for i in range(count):
+            make_image(folder / str(digit) / f"{i}.png", 10 * digit + i)
+
+
+def test_whatever_is_not_read_is_named(root: Path) -> None:
+    classes_in(root)
+    for name in ("10", "07", "five", "NaN"):
+        make_image(root / name / "0.png", 5)
+    make_image(root / "3" / "more" / "0.png", 5)
+    make_image(root / "beside.png", 5)
+    for hidden in (".DS_Store", "3/._0.png", "__MACOSX/3/._0.png"):
+        (root / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (root / hidden).write_bytes(b"\0\5\x16\7")
+    data = load(root)
+    assert len(data.train) == 10
+    assert data.unread == ("07", "10", "3/more", "NaN", "beside.png", "five")
+
+
+def test_what_a_labels_csv_does_not_list_is_named(root: Path) -> None:
+    with_csv(root, "file,label\nimg/a.png,1\n", ("img/a.png", "other/b.png", "c.png"))
+    assert load(root).unread == ("c.png", "other")
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_part_has_any_of_its_usual_names(root: Path, name: str) -> None:
+    classes_in(root / "train")
+    classes_in(root / name, 2)
+    data = load(root)
+    assert data.val is not None
+    assert (len(data.train), len(data.val), data.unread) == (10, 20, ())
+
+
+@pytest.mark.parametrize("part", ["test", "valid"])
+def test_a_part_without_labels_does_not_stop_training(root: Path, part: str) -> None:
+    classes_in(root / "train")
+    make_image(root / part / "0.png", 5)
+    data = load(root)
+    assert (data.test, data.val, data.unread) == (None, None, (f"{part} (no labels)",))
+
+
+def test_images_may_lie_one_folder_deeper(root: Path) -> None:
+    classes_in(root / "download" / "train" / "train")
+    classes_in(root / "download" / "test")
+    (root / "__MACOSX").mkdir()
+    data = load(root)
+    assert data.test is not None
+    assert (len(data.train), len(data.test), data.unread) == (10, 10, ())
+
+
+def test_a_labels_csv_may_have_the_backslashes_of_windows(root: Path) -> None:
+    with_csv(root, "file,label\r\nimg\\a.png,1\r\nimg\\b.png,2\r\n", ("img/a.png", "img/b.png"))
+    assert numbers(load(root)) == ["1", "2"]
+
+
+def test_a_changed_image_behind_a_link_is_decoded_anew(root: Path) -> None:
+    classes_in(root / "store")
+    (root / "use").mkdir()
+    for digit in range(10):
+        (root / "use" / str(digit)).symlink_to(root / "store" / str(digit))
+    assert load(root / "use").train.images[0, 0, 0, 0] == 0
+    make_image(root / "store" / "0" / "0.png", 200)
+    assert load(root / "use").train.images[0, 0, 0, 0] == 200
+    (root / "store" / "1" / "0.png").unlink()
+    assert len(load(root / "use").train) == 9
+
+
 def test_files_that_are_not_images_are_left_out_and_counted(
     root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
