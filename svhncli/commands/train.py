@@ -24,6 +24,7 @@ from svhncli.core.plain import to_plain
 from svhncli.core.text import counted, some
 from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
+from svhncli.data.describe import flat_parts
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
 from svhncli.report.diagnosis import beside_guessing, diagnose_together
@@ -286,6 +287,8 @@ def _header(
         show.say(f"mix      {share} of each batch is rendered; validation and test are real images only")
     if data.fresh is not None:
         show.say("fresh    every epoch after the first trains on newly rendered images")
+    for sentence in flat_parts(data):
+        show.warn(sentence)
     if data.unread:
         show.tell(f"unread   {some(data.unread)}")
     if data.excluded:

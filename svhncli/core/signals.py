@@ -19,7 +19,8 @@ EXIT_CODES = {getattr(signal, name): 128 + getattr(signal, name) for name in END
 def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
     """In the block the first signal that ends a job is only noted; a second one acts as it would outside.
 
-    A signal that the process was started to ignore, as nohup ignores SIGHUP, stays ignored.
+    A signal that the process was started to ignore, as nohup ignores SIGHUP, stays ignored, but for Ctrl-C:
+    shells ignore that for every process in the background, where a person may still send it by name.
 
     Yields a function that returns the exit code of the signal received, or None. Outside the main thread,
     where Python cannot install handlers, it always returns None. `say` informs the user of the signal.
@@ -38,7 +39,7 @@ def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
 
     if threading.current_thread() is threading.main_thread():
         for number in EXIT_CODES:
-            if signal.getsignal(number) != signal.SIG_IGN:
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
                 before[number] = signal.signal(number, note)
     try:
         yield lambda: received[0] if received else None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from svhncli.core.color import LUMA
 from svhncli.core.plain import optional
+from svhncli.data.dataset import DataSet
 
 SAMPLE = 20_000
 """Images, spread evenly over the part, whose pixels are measured: more would not change a printed digit."""
 BATCH = 1_000
+FLAT = 32
+"""Gray levels, of 255, by which some pixels of a part differ; with fewer, its files have another scale."""
 
 
 @dataclass(frozen=True)
@@ -97,3 +101,17 @@ def describe(
         brightness=Spread(float(brightness.mean()), float(brightness.std())),
         contrast=Spread(float(contrast.mean()), float(contrast.std())),
     )
+
+
+def flat_parts(data: DataSet) -> Iterator[str]:
+    """A sentence for each part whose images are all but constant, judged by some of them."""
+    for name, digits in (("training", data.train), ("validation", data.val), ("test", data.test)):
+        if digits is None or not len(digits):
+            continue
+        sample = digits.images[:: max(1, len(digits) // 200)]
+        low, high = int(sample.min()), int(sample.max())
+        if high - low < FLAT:
+            yield (
+                f"the {name} images are all but blank: their pixels are {low} to {high} of 255; files of "
+                "16 bits are taken as 0 to 65,535, and floating-point numbers as 0 to 255"
+            )

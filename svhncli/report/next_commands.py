@@ -60,7 +60,18 @@ def evaluate_val(path: Path) -> str:
 def predict(run: Run) -> str:
     # files of a person's own have no boxes by which a network that was trained on boxes could cut them
     whole = " crop=whole" if run.config.get("data", {}).get("crop") == "boxes" else ""
-    return f"svhn predict {_quoted(run.path)} PATHS...{whole}"
+    return f"svhn predict {_quoted(run.path)} {_unlabeled(run) or 'PATHS...'}{whole}"
+
+
+def _unlabeled(run: Run) -> str | None:
+    """The images without labels that came with a run's data, as words for `svhn predict`."""
+    data = run.config.get("data", {})
+    if data.get("name") == "mchar":
+        tests = sorted(Path(data["root"]).glob("mchar_test_?"))
+        return f"{_quoted(tests[0])} format=tianchi out=submission.csv" if tests else None
+    test = Path(data.get("root") or "", "test")
+    has_test = getattr(run.summary, "has_test", True)
+    return _quoted(test) if data.get("name") == "folder" and not has_test and test.is_dir() else None
 
 
 def export(path: Path) -> str:

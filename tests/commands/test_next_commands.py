@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import re
 import shlex
@@ -15,6 +16,7 @@ import yaml
 from conftest import write_mat
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from svhncli.cli import main as cli
 from svhncli.report.next_commands import after_training, for_shell
@@ -145,6 +147,25 @@ def test_more_epochs_are_suggested_only_where_they_may_help(place: Path, verdict
     judged = Diagnosis(verdict=verdict, why="", advice=[], train_accuracy=0.9, val_accuracy=0.8, gap=0.1)
     commands = after_training(run, replace(run.summary, diagnosis=judged))
     assert any("--resume" in command for command in commands) == more
+
+
+def test_images_without_labels_are_offered_for_prediction(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for digit, number in itertools.product(range(10), range(4)):
+        file = folder / "mine" / "train" / str(digit) / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 12), (20 * digit, 5 * number, 0)).save(file)
+    (folder / "mine" / "test").mkdir()
+    Image.new("RGB", (12, 12)).save(folder / "mine" / "test" / "a.png")
+    words = ["data=folder", "data.root=mine", "model=linear", "epochs=1", "threads=1", "watch=0"]
+    assert cli.main(["train", *words, "report=false", "out=run", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "unread   test (no labels)" in err
+    (command,) = (word for word in json.loads(out)["next"] if word.startswith("svhn predict"))
+    assert command == f"svhn predict run {folder}/mine/test"
+    assert cli.main(shlex.split(command)[1:]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 @given(st.text())

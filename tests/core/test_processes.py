@@ -10,7 +10,8 @@ import pytest
 pytestmark = pytest.mark.engine
 
 SLOW = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
 from svhncli.core import processes
 shutdown = processes.ProcessPoolExecutor.shutdown
 def announced(pool, *args, **named):

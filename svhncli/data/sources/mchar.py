@@ -58,8 +58,10 @@ def _part(root: Path, name: str) -> PhotographPart:
             "data.root is the folder of the contest's files: mchar_train.json, mchar_train/, …",
         )
     if not folder.is_dir():
+        archive = root / f"{name}.zip"
+        unpack = f"; unpack {archive.name} there" if archive.is_file() else ""
         raise DataError(
-            f"there is no folder '{os.path.abspath(folder)}'", f"it holds the images of {name}.json"
+            f"there is no folder '{os.path.abspath(folder)}'", f"it holds the images of {name}.json{unpack}"
         )
 
     def read() -> list[PhotographFile]:

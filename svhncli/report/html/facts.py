@@ -203,12 +203,15 @@ def diagnosis(run: Run) -> Diagnosis | None:
 
 def uses(run: Run) -> list[tuple[str, str]]:
     """What the weights of a run are good for: words, and the command."""
-    own = "Predict images of your own; PATHS stands for image files, folders or globs."
+    predict = next_commands.predict(run)
+    own = "Predict the images without labels that came with the data."
+    if "PATHS" in predict:
+        own = "Predict images of your own; PATHS stands for image files, folders or globs."
     if not run.folds:
         text = "Export the network for use without svhn, as ONNX and safetensors."
-        return [(own, next_commands.predict(run)), (text, next_commands.export(run.path))]
+        return [(own, predict), (text, next_commands.export(run.path))]
     return [
-        (f"{own} The probabilities of all folds are averaged.", next_commands.predict(run)),
+        (f"{own} The probabilities of all folds are averaged.", predict),
         ("Join the networks of all folds into one, which can be exported.", next_commands.ensemble(run.path)),
     ]
 
