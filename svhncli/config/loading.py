@@ -27,7 +27,7 @@ NEUTRAL = {
 }
 """Keys that do not affect what a run computes."""
 
-FREE = NEUTRAL | {"epochs", "plugins", "data.exclude"}
+FREE = NEUTRAL | {"epochs", "plugins", "data.exclude", "reg.patience"}
 """Keys that a resumed run may change: none of them affects what an epoch computes. The images that an exclude
 list names are part of the data's fingerprint; the path of the list is not."""
 

@@ -101,6 +101,7 @@ class FoldSummary:
     """summary.json of one finished fold with one seed, which may be all of a run.
 
     train: scored on training images without augmentation. n_train counts each training image once.
+    patience: the epochs without improvement that ended it early; None where it trained all epochs.
     """
 
     status: str
@@ -125,6 +126,7 @@ class FoldSummary:
     n_train: int
     n_val: int
     run_dir: str
+    patience: int | None = optional()
 
 
 # ----------------------------------------------------------------------------- several folds

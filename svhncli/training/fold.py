@@ -99,11 +99,18 @@ def train_fold(
 def is_finished(summary: FoldSummary | RunSummary, config: TrainConfig) -> bool:
     """Whether nothing is left to do: all epochs and seeds, and the score of the test part if asked for."""
     seeds = {fold.seed for fold in summary.folds} if isinstance(summary, RunSummary) else {config.seed}
+    folds = summary.folds if isinstance(summary, RunSummary) else [summary]
     return (
         summary.epochs >= config.epochs
+        and not any(_may_go_on(fold, config) for fold in folds)
         and len(seeds) >= config.repeats
         and (summary.test is not None or not config.test or not summary.has_test)
     )
+
+
+def _may_go_on(summary: FoldSummary, config: TrainConfig) -> bool:
+    """Whether early stopping ended a training that more patience lets go on."""
+    return summary.patience is not None and not 0 < config.reg.patience <= summary.patience
 
 
 # ----------------------------------------------------------------------------- start
@@ -203,7 +210,8 @@ def _train(
 
     if state.stopper.should_stop:
         show.say(
-            f"{config.reg.patience} epochs without improvement had ended this training: nothing is left to do"
+            f"{config.reg.patience} epochs without improvement had ended this training: nothing is left to "
+            "do; it goes on with a larger reg.patience, or with reg.patience=0"
         )
     clock = Clock(plan.epochs, state.epoch)
     with noted(show.stopping) as signalled:
@@ -311,6 +319,7 @@ def _finish(
     summary = FoldSummary(
         status="done",
         reason=reason,
+        patience=config.reg.patience if len(history) < config.epochs else None,
         name=name,
         fold=fold.name,
         seed=config.seed,

@@ -258,6 +258,28 @@ def test_early_stopping_ends_a_run_and_is_the_reported_reason(
     assert summary["last"]["epoch"] == summary["best"]["epoch"] + 2 < 30
 
 
+def test_a_run_that_stopped_early_goes_on_with_more_patience(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def resume(*words: str) -> tuple[dict[str, Any], str]:
+        assert cli.main(["train", "--resume", "run", "--json", *words]) == 0
+        out, err = capsys.readouterr()
+        return json.loads(out), err
+
+    stopped = train(capsys, "epochs=9", "reg.patience=1", "lr=1e-9", run=Path("run"))
+    first = stopped["last"]["epoch"]
+    assert first < 9
+    assert "is finished" in resume()[1]
+    summary, err = resume("epochs=10")
+    assert "nothing is left to do; it goes on with a larger reg.patience, or with reg.patience=0" in err
+    assert summary["last"]["epoch"] == first
+    assert resume("epochs=10", "reg.patience=2")[0]["last"]["epoch"] == first + 1
+    done, _ = resume("epochs=10", "reg.patience=0")
+    assert done["last"]["epoch"] == 10
+    assert done["reason"] == "all 10 epochs done"
+    assert "is finished" in resume("epochs=10", "reg.patience=0")[1]
+
+
 def test_a_diverging_loss_gives_exit_code_7_and_names_the_epoch(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

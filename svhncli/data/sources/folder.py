@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -127,7 +128,9 @@ def _unread_in(folder: Path) -> Iterator[Path]:
         if path.name not in CLASSES or not path.is_dir():
             yield path
         else:
-            yield from (entry for entry in visible(path) if entry.is_dir())
+            with os.scandir(path) as entries:  # of many images, whose kind it knows without a look at each
+                deeper = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+            yield from (path / name for name in sorted(deeper))
 
 
 def _parts(root: Path, folders: dict[str, Path], group: str | None) -> dict[str, PhotographPart]:
