@@ -102,9 +102,13 @@ def _root_key(overrides: list[Override]) -> list[Override]:
 
 
 def _out_key(overrides: list[Override], multirun: bool) -> list[Override]:
-    """`out=DIR` as Hydra's own key for the folder of a run or a sweep, whose value may begin with ~, too."""
+    """`out=DIR` as Hydra's own key for the folder of a run or a sweep; that key itself where it has a ~."""
     key = f"hydra.{'sweep' if multirun else 'run'}.dir"
-    given = [word for word in overrides if word.key_or_group in ("out", key)]
+
+    def is_folder(word: Override) -> bool:
+        return word.key_or_group == "out" or (word.key_or_group == key and str(word.value())[:1] == "~")
+
+    given = [word for word in overrides if is_folder(word)]
     folders = [str(Path(str(word.value())).expanduser()) for word in given if word.value() is not None]
     rest = [word for word in overrides if word not in given]
     return rest + hydra_app.parse([f"{key}={quote(folder)}" for folder in folders], "train")

@@ -30,6 +30,7 @@ from svhncli.report.terminal import Show, facts, labeled, next_steps
 from svhncli.runs.locate import checkpoint_files, evaluation_folder
 from svhncli.runs.predictions import read_predictions
 from svhncli.runs.results import MeanScore
+from svhncli.runs.run_dir import RunDir
 from svhncli.stats.score import Score
 from svhncli.stats.scores import Calibration, TemperatureFit, fit_temperature
 
@@ -81,10 +82,10 @@ def run(config: EvalConfig) -> EvalResult:
     first = folds[0]
     own_data = config.data is None
     chosen = first.config.data if own_data else config.data
-    if config.root is not None:
-        if not hasattr(chosen, "root"):
-            raise UsageError(f"root: the run's data={chosen.name} lies in no folder", "leave root out")
-        chosen = replace(chosen, root=config.root)
+    if config.root is not None and not hasattr(chosen, "root"):
+        raise UsageError(f"root: the run's data={chosen.name} lies in no folder", "leave root out")
+    if own_data and (root := config.root or _kept_root(first)) is not None:
+        chosen = replace(chosen, root=root)
     split_config = first.config.split if own_data else None
     with show.bars():
         data = registry.data(
@@ -115,6 +116,15 @@ def run(config: EvalConfig) -> EvalResult:
         next=[ensemble(beside.parent)] if several else None,
         **{config.part: _mean(evaluations) if several else scored},
     )
+
+
+def _kept_root(fold: Trained) -> str | None:
+    """Where the run's folder says that its data lies, which a resumed run may have changed."""
+    for folder in (fold.path.parent, fold.path.parent.parent):
+        if (folder / "config.yaml").is_file():
+            data = RunDir(folder).config()["data"]
+            return data.get("root") if data["name"] == fold.config.data.name else None
+    return None
 
 
 def _evaluated(

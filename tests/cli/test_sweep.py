@@ -311,3 +311,22 @@ def test_a_choice_of_the_user_s_own_folder_can_be_swept(empty_folder: Path) -> N
     (empty_folder / "own" / "model").mkdir(parents=True)
     (empty_folder / "own" / "model" / "mine.yaml").write_text("name: mlp\nwidths: [8]\n")
     assert cli.main(["train", "-m", "--config-dir", "own", *SMALL, "model=mine,linear"]) == 0
+
+
+def test_a_folder_may_have_resolvers_and_begin_with_the_home_folder(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(empty_folder / "home"))
+    year = time.strftime("%Y")
+    for word, place in (
+        ("hydra.run.dir='made/${now:%Y}/run'", f"made/{year}/run"),
+        ("hydra.run.dir='~/run'", "home/run"),
+        ("out='~/other'", "home/other"),
+    ):
+        assert cli.main(["train", *SMALL, "epochs=1", "report=false", word]) == 0
+        assert (empty_folder / place / "best.pt").is_file()
+    sweep = ["hydra.sweep.dir='swept/${now:%Y}'", "lr=1e-3,1e-4"]
+    assert cli.main(["train", "-m", *SMALL, "epochs=1", "report=false", *sweep]) == 0
+    assert (empty_folder / f"swept/{year}/summary.csv").read_text().count(",done,") == 2
+    assert {path.name for path in empty_folder.iterdir()} >= {"made", "home", "swept"}
+    assert not (empty_folder / "~").exists()

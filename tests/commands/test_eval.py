@@ -348,3 +348,27 @@ def test_numbers_are_read_back_from_a_file_as_they_were_written(
     assert probabilities == pytest.approx(drawn, rel=1e-5, abs=1e-30)
     with pytest.raises(CheckpointError, match="no column 'p0'"):
         read_predictions(path, 1, 10)
+
+
+def test_a_run_is_evaluated_on_its_data_wherever_it_lies_now(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["render", "layout=folder", "out=old", "data.n_train=60", "data.n_test=20"]) == 0
+    words = ["data=folder", "data.root=old", "model=linear", "epochs=1", "threads=1", "watch=0"]
+    assert cli.main(["train", *words, "report=false", "out=run"]) == 0
+    (folder / "old").rename(folder / "new")
+    evaluate = ["eval", "run", "part=val", "--json"]
+    assert cli.main(evaluate) == 3
+    capsys.readouterr()
+    assert cli.main([*evaluate, "data.root=new"]) == 0
+    moved = json.loads(capsys.readouterr().out)["val"]["loss"]
+    assert cli.main(["train", "--resume", "run", "data.root=new"]) == 0
+    capsys.readouterr()
+    assert cli.main(evaluate) == 0
+    summary = json.loads((folder / "run" / "summary.json").read_text())
+    assert (
+        json.loads(capsys.readouterr().out)["val"]["loss"] == moved == pytest.approx(summary["val"]["loss"])
+    )
+    next((folder / "new").rglob("*.png")).unlink()
+    assert cli.main([*evaluate, "data.root=new"]) == 3
+    assert "not what this run was trained on" in capsys.readouterr().err
