@@ -122,8 +122,10 @@ def _kept_root(fold: Trained) -> str | None:
     """Where the run's folder says that its data lies, which a resumed run may have changed."""
     for folder in (fold.path.parent, fold.path.parent.parent):
         if (folder / "config.yaml").is_file():
-            data = RunDir(folder).config()["data"]
-            return data.get("root") if data["name"] == fold.config.data.name else None
+            data = RunDir(folder).config().get("data")  # a foreign file may have no such key
+            if isinstance(data, dict) and data.get("name") == fold.config.data.name:
+                return data.get("root")
+            return None
     return None
 
 
