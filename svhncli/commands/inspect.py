@@ -87,6 +87,8 @@ def _of_data(config: InspectConfig) -> DataInspection:
         drift=drift,
         excluded=len(data.excluded),
     )
+    if data.read:
+        show.tell(f"read as: {'; '.join(data.read)}")
     if data.unread:
         show.warn(f"not read: {some(data.unread)}")
     if replaced := _other_data(out, data.fingerprint):

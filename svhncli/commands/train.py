@@ -289,6 +289,8 @@ def _header(
         show.say("fresh    every epoch after the first trains on newly rendered images")
     for sentence in flat_parts(data):
         show.warn(sentence)
+    if data.read:
+        show.say(f"read     {'; '.join(data.read)}")
     if data.unread:
         show.tell(f"unread   {some(data.unread)}")
     if data.excluded:

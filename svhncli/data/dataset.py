@@ -27,6 +27,7 @@ class DataSet:
     framing: how the images were cut from photographs; None for images that are used as stored.
     broken: names of the files that could not be read and were left out.
     excluded: names of the images that the user left out. whole: the fingerprint before that.
+    read: how the files were understood, in words, where they could mean several things.
     unread: what lies beside the images and belongs to no part, in words.
     """
 
@@ -42,6 +43,7 @@ class DataSet:
     broken: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     whole: str | None = None
+    read: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -58,11 +60,15 @@ class DataSet:
         *,
         framing: Framing | None = None,
         broken: tuple[str, ...] = (),
+        read: tuple[str, ...] = (),
+        unread: tuple[str, ...] = (),
     ) -> DataSet:
         """A data set of the parts that were loaded: all that it has, or only "test"."""
         train = parts["train"] if "train" in parts else parts["test"].take(np.empty(0, np.int64))
         test, val = parts.get("test"), parts.get("val")
-        return cls(name, train, fingerprint, test, val, framing=framing, broken=broken)
+        return cls(
+            name, train, fingerprint, test, val, framing=framing, broken=broken, read=read, unread=unread
+        )
 
 
 def val_digits(data: DataSet, fold: Fold) -> Digits:

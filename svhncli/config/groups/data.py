@@ -136,6 +136,22 @@ class MixConfig(SvhnConfig, RenderedConfig):
     fresh: bool = _fresh()
 
 
+@choice("data", builds="svhncli.data.sources.arrays:load")
+@dataclass
+class ArraysConfig(SourceConfig):
+    """Arrays of other tools: .npz, pairs of .npy, HDF5 or .mat, recognized by shape and name."""
+
+    name: str = key("arrays", "the data source")
+    root: str = key(
+        "data/arrays",
+        "the array file, or the folder of such files",
+        path=True,
+        needed="set data.root to the array file or its folder",
+    )
+    images: str | None = key(None, "a word in the names of the arrays of images, where several could be")
+    labels: str | None = key(None, "a word in the names of the arrays of labels, where several could be")
+
+
 @dataclass
 class FilesConfig(PhotographsConfig):
     """Keys that photographs in files share."""

@@ -1,4 +1,5 @@
-"""SVHN's cropped digits in a .mat file: X uint8 (side, side, 3, N), y (N, 1) with 10 for digit 0."""
+"""SVHN's cropped digits in a .mat file: X uint8 (side, side, 3, N), or gray (side, side, N); y (N, 1) with 10
+for the digit 0."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ from svhncli.core.errors import DataError
 from svhncli.data.formats import mat
 
 BLOCK = 1024  # images that are read at once
-LAYOUT = "expected: X uint8 side×side×3×N, and y N×1 with the labels 1-10, where 10 is the digit 0"
+LAYOUT = (
+    "expected: X uint8 side×side×3×N (side×side×N in gray), and y N×1 with the labels 1-10, where 10 is the "
+    "digit 0; data=arrays takes other types and shapes"
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class CroppedMat:
         return _count(self.x)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """The images in order, in blocks uint8 (B, 3, side, side).
+        """The images in order, in blocks uint8 (B, 3, side, side), the channels of gray ones all the same.
 
         Raises:
             DataError: the file is damaged.
@@ -93,17 +97,18 @@ def require_file(path: Path) -> None:
 
 
 def _blocks(path: Path, x: mat.Variable) -> Iterator[np.ndarray]:
-    side = x.shape[0]
-    for block in mat.read(path, x, BLOCK * 3 * side * side):
-        yield block.reshape(-1, 3, side, side).swapaxes(2, 3)  # the file stores columns first
+    side, channels = x.shape[0], 1 if _gray(x) else 3
+    for block in mat.read(path, x, BLOCK * channels * side * side):
+        images = block.reshape(-1, channels, side, side).swapaxes(2, 3)  # the file stores columns first
+        yield np.broadcast_to(images, (len(images), 3, side, side))
 
 
 def _x_of(path: Path, variables: dict[str, mat.Variable]) -> mat.Variable:
     """The variable X of a file, where it has the right type and shape."""
     if (x := variables.get("X")) is None:
         raise _lacks(path, "X", variables)
-    square = len(x.shape) in (3, 4) and x.shape[0] == x.shape[1] and x.shape[2] == 3
-    if x.kind != "uint8" or not square or 0 in x.shape:
+    images = len(x.shape) == 3 or (len(x.shape) == 4 and x.shape[2] in (1, 3))
+    if x.kind != "uint8" or not images or x.shape[0] != x.shape[1] or 0 in x.shape:
         raise DataError(f"'{path}': {x}", LAYOUT)
     return x
 
@@ -113,5 +118,10 @@ def _lacks(path: Path, name: str, variables: dict[str, mat.Variable]) -> DataErr
     return DataError(f"'{path}' lacks the variable {name}: it holds {held}", LAYOUT)
 
 
+def _gray(x: mat.Variable) -> bool:
+    return x.shape[2] == 1 or (len(x.shape) == 3 and x.shape[2] != 3)
+
+
 def _count(x: mat.Variable) -> int:
-    return x.shape[3] if len(x.shape) == 4 else 1  # MATLAB drops a last dimension of 1
+    """MATLAB drops a last dimension of 1, so 3 dimensions are one image in color, or N in gray."""
+    return x.shape[3] if len(x.shape) == 4 else x.shape[2] if _gray(x) else 1

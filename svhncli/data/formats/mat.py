@@ -25,6 +25,7 @@ STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"
 NUMBERS = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 KINDS = dict(enumerate(("cell", "struct", "object", "char", "sparse", *NUMBERS), start=1))
 LOGICAL, COMPLEX = 0x200, 0x800  # flags next to the kind
+HDF5_MARKS = (b"\x00\x02IM", b"\x02\x00MI")  # the ends of the headers of MATLAB 7.3
 HEADER_LIMIT = 4096  # bytes; dimensions and names are far shorter, so a longer header is damaged
 
 
@@ -125,12 +126,18 @@ def _open(path: Path) -> Iterator[tuple[BinaryIO, str]]:
         raise DataError(f"cannot read '{path}': {error.strerror}", "check its permissions") from error
 
 
+def is_hdf5(path: Path) -> bool:
+    """Whether a file is one of MATLAB 7.3, which this module does not read."""
+    with path.open("rb") as file:
+        return file.read(128)[124:] in HDF5_MARKS
+
+
 def _byte_order(path: Path, header: bytes) -> str:
     mark = header[124:128]
-    if mark in (b"\x00\x02IM", b"\x02\x00MI"):
+    if mark in HDF5_MARKS:
         raise DataError(
             f"'{path}' is a MATLAB 7.3 (HDF5) file; MATLAB 5 is expected",
-            "save it again with MATLAB's save -v7",
+            "save it again with MATLAB's save -v7, or use data=arrays",
         )
     if mark not in (b"\x00\x01IM", b"\x01\x00MI"):
         raise DataError(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +24,7 @@ from svhncli.data.store.arrays import create_arrays, shorten
 from svhncli.data.store.arrays import load as load_part
 from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Count, Progress, silent
+from svhncli.data.store.identity import identity
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +138,7 @@ def _prepare(
 
     key = {
         "version": VERSION,
-        "files": _identity(source.files),
+        "files": identity(source.files),
         "framing": asdict(framing),
         "skip_broken": skip_broken,
         **source.selection,
@@ -154,39 +153,6 @@ def _require_boxes(photographs: Sequence[PhotographFile]) -> None:
                 f"'{photograph.path}' has no boxes to crop its number by",
                 "set data.crop=whole to use whole photographs; a network trained on boxes needs them",
             )
-
-
-def _identity(paths: Sequence[Path]) -> str:
-    """Identifies these files without reading them; unchanged when they are moved."""
-    sha = hashlib.sha256()
-    try:
-        for path in paths:
-            for name, stat in sorted(_walk(path)):
-                sha.update(f"{name!r} {stat[0]} {stat[1]}\n".encode())
-    except OSError as error:
-        raise DataError(f"cannot read '{error.filename}': {error.strerror}", "check its path") from error
-    return sha.hexdigest()
-
-
-def _walk(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Each file's name relative to the parent of `path`, its size and its modification time."""
-    if path.is_dir():
-        pending, known = [str(path)], {os.path.realpath(path)}
-        while pending:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir():
-                        real = os.path.realpath(entry.path)
-                        if real not in known:  # a link may lead back
-                            known.add(real)
-                            pending.append(entry.path)
-                    else:
-                        with contextlib.suppress(FileNotFoundError):  # a dangling link
-                            stat = entry.stat()
-                            yield os.path.relpath(entry.path, path.parent), (stat.st_size, stat.st_mtime_ns)
-    else:
-        stat = path.stat()
-        yield path.name, (stat.st_size, stat.st_mtime_ns)
 
 
 # ----------------------------------------------------------------------------- decoding

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ from svhncli.data.digits import Digits
 from svhncli.data.formats import cropped_mat
 from svhncli.data.formats.cropped_mat import require_file
 from svhncli.data.house_numbers import house_numbers
+from svhncli.data.sources.nested import inner, visible
+from svhncli.data.sources.recognize import not_here
 from svhncli.data.store.arrays import create
 from svhncli.data.store.arrays import load as load_part
 from svhncli.data.store.cache import Cache, fingerprint
@@ -35,6 +37,7 @@ FILES = {
     "extra": ("extra_32x32.mat", "a93ce644f1a588dc4d68dda5feec44a7"),
 }
 """Part -> name and md5 of its official file."""
+_NAMES = [name for name, _ in FILES.values()]
 
 VERSION = 2  # of what the conversion writes, groups included: raised whenever that changes
 SAMPLES = 64  # pieces of a file that identify it
@@ -65,7 +68,8 @@ def load(
     Files are converted once, into the cache. They hold no house ids, so groups are derived from the pixels
     that neighboring crops share (`house_numbers`); groups are distinct across parts and files.
 
-    root: the folder of `train_32x32.mat`, `test_32x32.mat` and, where it is used, `extra_32x32.mat`.
+    root: the folder of `train_32x32.mat`, `test_32x32.mat` and, where it is used, `extra_32x32.mat`, or a
+        folder that holds it; or a .mat file of your own, which is the training part alone.
     extra: "none"; "train" appends the extra part to the training part; "val" makes it the validation part.
     check_md5: refuse files other than the official ones; a `val_file` is never checked.
     download: fetch missing files from `base_url` into `root`, but only if `check_md5` verifies them.
@@ -82,17 +86,24 @@ def load(
     if extra == "val" and val_file is not None:
         raise UsageError("two validation parts are requested: extra=val and val_file", "drop one of them")
 
+    own = root if root.is_file() and root.name not in _NAMES else None
+    if own is not None and own.suffix.lower() != ".mat":
+        raise not_here(f"'{own}' is not a .mat file", own, "svhn", "data.root is the folder of the .mat files")
+    root = inner(root.parent if root.is_file() else root, _holds_official)
+
     def official(part: str) -> MatFile:
         name, md5 = FILES[part]
         if not (root / name).is_file():
             if not download or not check_md5:  # official files do not belong with your own
-                raise _missing(root / name, can_fetch=check_md5)
+                raise _missing(root, name, can_fetch=check_md5)
             count = partial(progress, f"download {name}")
             fetch(f"{base_url}/{name}", root / name, md5=md5, progress=count)
         return MatFile(root / name, md5 if check_md5 else None)
 
     has_test = check_md5 or (root / FILES["test"][0]).is_file()  # your own files may lack a test part
-    if test_only and has_test:
+    if own is not None:
+        sources = {"train": [MatFile(own, None)]}
+    elif test_only and has_test:
         sources = {"test": [official("test")]}
     else:
         sources = {"train": [official("train")]} | ({"test": [official("test")]} if has_test else {})
@@ -114,7 +125,20 @@ def load(
         _require_same_size(
             sources[first][0].path, parts[first].shape[2], sources[part][0].path, parts[part].shape[2]
         )
-    return DataSet.of_parts("svhn", parts, fingerprint(*folders.values()))
+    unread = () if own else _unread(root, {file.path for files in sources.values() for file in files})
+    return DataSet.of_parts("svhn", parts, fingerprint(*folders.values()), unread=tuple(unread))
+
+
+def _holds_official(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _NAMES)
+
+
+def _unread(root: Path, used: set[Path]) -> Iterator[str]:
+    """What lies beside the files, the extra part with the key that uses it."""
+    for path in visible(root):
+        if path not in used and path.name not in (FILES["train"][0], FILES["test"][0]):
+            is_extra = path.name == FILES["extra"][0]
+            yield f"{path.name} (data.extra=train or val uses it)" if is_extra else path.name
 
 
 def load_file(path: Path, *, cache: Cache, progress: Progress = silent) -> Digits:
@@ -197,9 +221,11 @@ def _require_same_size(first: Path, side: int, other: Path, other_side: int) -> 
         )
 
 
-def _missing(path: Path, can_fetch: bool) -> DataError:
+def _missing(root: Path, name: str, can_fetch: bool) -> DataError:
     fetch_it = "set data.download=true to fetch it, " if can_fetch else ""
-    return DataError(
-        f"there is no file '{os.path.abspath(path)}'",
+    return not_here(
+        f"there is no file '{os.path.abspath(root / name)}'",
+        root,
+        "svhn",
         f"{fetch_it}set data.root=FOLDER to its folder, or put it there",
     )

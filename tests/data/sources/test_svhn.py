@@ -17,28 +17,12 @@ import pytest
 from conftest import REAL, REPO
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mat_files import COUNTS, assert_equals_mat, load, make_images, write
 from scipy.io import loadmat, savemat
 
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import TEMP_PREFIX
-from svhncli.core.rng import numpy_generator
-from svhncli.data.dataset import DataSet
 from svhncli.data.sources import svhn
-from svhncli.data.store.cache import Cache
-
-COUNTS = {"train": 31, "test": 12, "extra": 23}
-
-
-def make_images(part: str, n: int, size: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """X uint8 (H, W, 3, N) and y uint8 (N, 1) in 1-10, as the official files hold them."""
-    draw = numpy_generator(0, "svhn", part)
-    return draw.integers(0, 256, (size, size, 3, n), np.uint8), draw.integers(1, 11, (n, 1), np.uint8)
-
-
-def write(path: Path, x: Any, y: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    savemat(path, {"X": x, "y": y}, do_compression=True)
-    return path
 
 
 @pytest.fixture
@@ -46,11 +30,6 @@ def root(tmp_path: Path) -> Path:
     for part, n in COUNTS.items():
         write(tmp_path / "data" / f"{part}_32x32.mat", *make_images(part, n))
     return tmp_path / "data"
-
-
-def load(root: Path, cache: Path | None = None, **options: Any) -> DataSet:
-    defaults: dict[str, Any] = {"check_md5": False, "cache": Cache(cache or root.parent / "cache")}
-    return svhn.load(root, **(defaults | options))
 
 
 def test_the_test_part_is_loaded_alone_and_is_the_same(root: Path) -> None:
@@ -68,19 +47,6 @@ def test_without_a_test_part_the_others_are_loaded(root: Path) -> None:
     (root / "test_32x32.mat").unlink()
     data = load(root, test_only=True)
     assert (len(data.train), data.test) == (COUNTS["train"], None)
-
-
-def assert_equals_mat(digits: Any, *paths: Path) -> None:
-    start = 0
-    for path in paths:
-        reference = loadmat(path)
-        labels = reference["y"].ravel().astype(int)
-        labels[labels == 10] = 0
-        rows = slice(start, start + len(labels))
-        assert digits.labels[rows, 0].tolist() == labels.tolist()
-        assert np.array_equal(digits.images[rows], reference["X"].transpose(3, 2, 0, 1))
-        start += len(labels)
-    assert len(digits) == start
 
 
 def test_images_and_labels_are_those_that_scipy_reads(root: Path) -> None:
@@ -136,7 +102,7 @@ X, Y = make_images("layout", 5)
         ({}, "it holds no arrays"),
         ({"X": X.astype(float), "y": Y}, "X is double 8×8×3×5"),
         ({"X": X.transpose(3, 2, 0, 1), "y": Y}, "X is uint8 5×3×8×8"),
-        ({"X": X[:, :, :1], "y": Y}, "X is uint8 8×8×1×5"),
+        ({"X": X[:, :, :2], "y": Y}, "X is uint8 8×8×2×5"),
         ({"X": X[:4], "y": Y}, "X is uint8 4×8×3×5"),
         ({"X": X[..., :0], "y": Y[:0]}, "X is uint8 8×8×3×0"),
         ({"X": X, "y": Y[:4]}, "X is uint8 8×8×3×5, but y is uint8 4×1"),

@@ -1,0 +1,141 @@
+"""Arrays in the files of other tools (.npy, .npz, HDF5, .mat), listed without being read."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from svhncli.core.errors import DataError
+from svhncli.data.formats import mat
+
+HDF5 = (".h5", ".hdf5", ".hdf")
+SUFFIXES = (".npy", ".npz", ".mat", *HDF5)
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in a file: its name there, its shape and type, and what reads it."""
+
+    file: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    _read: Callable[[], np.ndarray] = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        kind = (
+            "pickled objects" if self.dtype.hasobject else "text" if self.dtype.kind in "US" else self.dtype
+        )
+        return f"{self.name} ({kind} {'×'.join(map(str, self.shape)) or 'scalar'})"
+
+    def read(self) -> np.ndarray:
+        """The values; those of a .npy are memory-mapped.
+
+        Raises:
+            DataError: the file is damaged, or the array holds pickled objects.
+        """
+        if self.dtype.hasobject:
+            raise DataError(
+                f"'{self.file}': {self} could run code when it is read",
+                "save it as numbers or text: np.save(…, np.stack(list(array)))",
+            )
+        return _guarded(self.file, self._read)
+
+
+def arrays_in(path: Path) -> list[StoredArray]:
+    """The arrays of a file, in its order.
+
+    Raises:
+        DataError: it cannot be read, is damaged or not in the format that its suffix says.
+    """
+    suffix = path.suffix.lower()
+    listed = {".npy": _npy, ".npz": _npz, ".mat": _mat}.get(suffix, _hdf5)
+    return _guarded(path, lambda: list(listed(path)))
+
+
+def _guarded(path: Path, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # whatever NumPy, zipfile and HDF5 stumble over
+        reason = (
+            getattr(error, "strerror", None) or "it is damaged, or of another format than its suffix says"
+        )
+        raise DataError(f"cannot read '{path}': {reason}", "get it again, or save it again") from error
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of the array in a .npy file."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
+def _npy(path: Path) -> Iterator[StoredArray]:
+    with path.open("rb") as file:
+        shape, dtype = _header(file)
+    yield StoredArray(path, path.stem, shape, dtype, partial(np.load, path, mmap_mode="r"))
+
+
+def _npz(path: Path) -> Iterator[StoredArray]:
+    def read(name: str) -> np.ndarray:
+        with np.load(path) as arrays:
+            return arrays[name]
+
+    with zipfile.ZipFile(path) as members:
+        for member in members.namelist():
+            name, dot, suffix = member.rpartition(".")
+            if dot and suffix == "npy":
+                with members.open(member) as file:
+                    yield StoredArray(path, name, *_header(file), partial(read, name))
+
+
+def _hdf5(path: Path) -> Iterator[StoredArray]:
+    import h5py
+
+    def read(name: str) -> np.ndarray:
+        with h5py.File(path, "r") as file:
+            data = file[name]
+            values = data.asstr()[()].astype(str) if h5py.check_string_dtype(data.dtype) else data[()]
+            return values.T if _by_matlab(data) else values
+
+    with h5py.File(path, "r") as file:
+        names: list[str] = []
+        file.visit(names.append)
+        for name in names:
+            data = file[name]
+            if isinstance(data, h5py.Dataset) and data.shape and not name.startswith("#"):
+                shape = data.shape[::-1] if _by_matlab(data) else data.shape
+                dtype = np.dtype(str) if h5py.check_string_dtype(data.dtype) else data.dtype
+                yield StoredArray(path, name, shape, dtype, partial(read, name))
+
+
+def _by_matlab(data: Any) -> bool:
+    """Whether MATLAB wrote an array: it stores the dimensions in reverse."""
+    return "MATLAB_class" in data.attrs
+
+
+def _mat(path: Path) -> Iterator[StoredArray]:
+    """A MATLAB file: version 7.3 is HDF5, earlier ones are not."""
+    if mat.is_hdf5(path):
+        yield from _hdf5(path)
+        return
+
+    def read(variable: mat.Variable) -> np.ndarray:
+        blocks = list(mat.read(path, variable, 1 << 24))
+        values = np.concatenate(blocks) if blocks else np.empty(0)
+        return values.reshape(variable.shape, order="F")
+
+    for variable in mat.variables(path).values():
+        if variable.kind in mat.NUMBERS and 0 not in variable.shape:
+            yield StoredArray(
+                path, variable.name, variable.shape, np.dtype(variable.kind), partial(read, variable)
+            )
