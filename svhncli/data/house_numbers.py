@@ -17,6 +17,9 @@ from svhncli.data.store.disk import Count, silent
 NOISE = 100.0
 """Variance (gray levels squared) below which a wall counts as flat: blur, JPEG and subpixel shifts."""
 
+PER_NUMBER = 4
+"""Crops of a number on average, above which images that look alike are no crops: SVHN has 2.2."""
+
 BLOCK = 1024
 """Crops that a thread reads at once."""
 
@@ -37,6 +40,15 @@ def house_numbers(images: np.ndarray, labels: np.ndarray, progress: Count = sile
     """
     joined = (overlap_difference(images, progress) <= 1) | (labels[1:, 0] == 0)
     return np.concatenate([np.zeros(min(len(images), 1), np.int64), np.cumsum(~joined, dtype=np.int64)])
+
+
+def inferred(images: np.ndarray, labels: np.ndarray, progress: Count = silent) -> np.ndarray:
+    """Group ids int64 (N,) of images that may be SVHN's crops in their order, or others: `house_numbers`,
+    unless so many neighbors look alike that they are not crops of house numbers; then each is a group.
+    """
+    numbers = house_numbers(images, labels, progress)
+    alike = len(images) > PER_NUMBER * (numbers.max(initial=-1) + 1)
+    return np.arange(len(images)) if alike else numbers
 
 
 def overlap_difference(images: np.ndarray, progress: Count = silent) -> np.ndarray:

@@ -173,6 +173,23 @@ class SvhnFullConfig(FilesConfig):
     crop: str = _crop("boxes")
 
 
+@choice("data", builds="svhncli.data.sources.parquet:load")
+@dataclass
+class ParquetConfig(FilesConfig):
+    """The Hugging Face Hub's copy of SVHN, and Parquet files in its columns: image and label, or digits."""
+
+    name: str = key("parquet", "the data source")
+    root: str = key(
+        "data/parquet",
+        "folder of the .parquet files of one data set, or such a file",
+        path=True,
+        needed="set data.root to the folder of the .parquet files",
+    )
+    extra: str = _extra()
+    height: int = key(32, "height of the network's input in pixels", low=8, high=1024)
+    width: int = key(32, "width of the network's input in pixels", low=8, high=1024)
+
+
 @choice("data", builds="svhncli.data.sources.mchar:load")
 @dataclass
 class McharConfig(FilesConfig):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from svhncli.core.errors import DataError
 from svhncli.data.formats import array_images, array_labels
 from svhncli.data.formats.array_file import StoredArray
+from svhncli.data.formats.part_names import PART
 
-PARTS = re.compile(r"train|test|valid(?:ation)?|val(?!ue)|dev", re.IGNORECASE)
-"""Words for a part in the name of an array, a file or a folder."""
 IMAGES = {"x", "image", "images", "img", "imgs", "data", "pixels", "photos"}
 LABELS = {
     "y",
@@ -39,16 +37,6 @@ class Pair:
     labels: StoredArray
     axes: str
     groups: StoredArray | None = None
-
-
-def part_of(array: StoredArray, root: Path) -> str:
-    """train, test or val by the last such word in the array's name, else in that of its file or of its
-    folder below root; "" without any."""
-    for text in (array.name, array.file.stem, *array.file.relative_to(root).parent.parts):
-        if words := PARTS.findall(text):
-            word = words[-1].lower()
-            return word if word in ("train", "test") else "val"
-    return ""
 
 
 def choose(arrays: Sequence[StoredArray], part: str, images: str | None, labels: str | None) -> Pair | None:
@@ -112,7 +100,7 @@ def _count(labels: StoredArray) -> int:
 
 def _words(array: StoredArray) -> set[str]:
     """The words of an array's name, without that of its part."""
-    return set(filter(None, re.split(r"[^a-z]+", PARTS.sub("_", array.name).lower())))
+    return set(filter(None, re.split(r"[^a-z]+", PART.sub("_", array.name).lower())))
 
 
 def _named(array: StoredArray, word: str | None) -> bool:

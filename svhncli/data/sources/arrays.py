@@ -15,8 +15,9 @@ from svhncli.core.files import read_json, write_json
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats import array_file, array_images, array_labels
 from svhncli.data.formats.array_file import StoredArray
-from svhncli.data.formats.array_pairs import PARTS, Pair, choose, part_of
-from svhncli.data.house_numbers import house_numbers
+from svhncli.data.formats.array_pairs import Pair, choose
+from svhncli.data.formats.part_names import PART, part_name
+from svhncli.data.house_numbers import inferred
 from svhncli.data.sources.nested import inner, visible
 from svhncli.data.sources.recognize import not_here
 from svhncli.data.store.arrays import create_arrays
@@ -27,9 +28,6 @@ from svhncli.data.store.identity import identity
 
 VERSION = 1  # of what the conversion writes: raised whenever that changes
 BLOCK = 1024  # images converted at once
-
-TOGETHER = 4
-"""Crops of a house number on average, above which neighbors that look alike are not SVHN's (2.2 there)."""
 
 
 def load(
@@ -57,7 +55,7 @@ def load(
     arrays = [array for file in files for array in array_file.arrays_in(file)]
     by_part: dict[str, list[StoredArray]] = {}
     for array in arrays:
-        by_part.setdefault(part_of(array, root), []).append(array)
+        by_part.setdefault(_part_of(array, root), []).append(array)
     if "train" not in by_part and "" in by_part:
         by_part["train"] = by_part.pop("")
     parts: dict[str, Pair] = {
@@ -110,7 +108,7 @@ def _files(root: Path) -> tuple[Path, list[Path], list[str]]:
     for path in visible(folder):
         if path.is_file() and path.suffix.lower() in array_file.SUFFIXES:
             files.append(path)
-        elif path.is_dir() and PARTS.fullmatch(path.name) and _holds_arrays(path):
+        elif path.is_dir() and PART.fullmatch(path.name) and _holds_arrays(path):
             for inside in visible(path):
                 if inside.suffix.lower() in array_file.SUFFIXES:
                     files.append(inside)
@@ -132,9 +130,15 @@ def _holds_arrays(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     inside = visible(folder)
-    if any(path.is_dir() and PARTS.fullmatch(path.name) and _holds_arrays(path) for path in inside):
+    if any(path.is_dir() and PART.fullmatch(path.name) and _holds_arrays(path) for path in inside):
         return True
     return any(path.suffix.lower() in array_file.SUFFIXES for path in inside)
+
+
+def _part_of(array: StoredArray, root: Path) -> str:
+    """The part by the array's name, else by that of its file or of its folder; "" without any."""
+    names = (array.name, array.file.stem, *array.file.relative_to(root).parent.parts)
+    return next(filter(None, map(part_name, names)), "")
 
 
 def _where(array: StoredArray, root: Path) -> str:
@@ -188,9 +192,5 @@ def _groups(part: Pair, images: np.ndarray, digits: np.ndarray, progress: Progre
     if part.groups is not None:
         return np.unique(part.groups.read(), return_inverse=True)[1].ravel()
     if digits.shape[1] == 1:
-        numbers = house_numbers(
-            images, digits, partial(progress, f"find house numbers in {part.images.name}")
-        )
-        if len(images) <= TOGETHER * (numbers[-1] + 1):
-            return numbers
+        return inferred(images, digits, partial(progress, f"find house numbers in {part.images.name}"))
     return np.arange(len(images))

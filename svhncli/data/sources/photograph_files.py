@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
+from PIL import Image
 
 from svhncli.core.errors import DataError
 from svhncli.core.files import read_json, write_json
@@ -49,7 +51,8 @@ class PhotographFile:
 
     name: for people to read, with its part, such as train/1.png.
     label: L digits 0-9, at least one. boxes: one per digit, or none at all. group: images with the same text
-    are never on both sides of a split; "" for an image that is a group of its own.
+    are never on both sides of a split; "" for an image that is a group of its own. content: the encoded
+    image, where it is not the file itself.
     """
 
     name: str
@@ -57,6 +60,15 @@ class PhotographFile:
     label: tuple[int, ...]
     boxes: tuple[Box, ...] = ()
     group: str = ""
+    content: bytes | None = None
+
+    def image(self) -> Image.Image:
+        """The image in RGB.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return decode(self.path) if self.content is None else decode(io.BytesIO(self.content), self.name)
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,7 @@ def load(
     framing: Framing,
     *,
     skip_broken: bool = False,
+    unread: Sequence[str] = (),
     cache: Cache,
     progress: Progress = silent,
     workers: int | None = None,
@@ -88,6 +101,7 @@ def load(
     Labels of all parts are padded to the longest number.
 
     skip_broken: leave out images that are missing or cannot be read, with one warning per part.
+    unread: what lies beside the images, for people to read.
     workers: processes; None takes every CPU that this process may use.
 
     Raises:
@@ -110,7 +124,7 @@ def load(
     longest = max(digits.labels.shape[1] for digits in loaded.values())
     padded = {part: digits.padded(longest) for part, digits in loaded.items()}
     mark = fingerprint(*folders.values())
-    return DataSet.of_parts(name, padded, mark, framing=framing, broken=tuple(broken))
+    return DataSet.of_parts(name, padded, mark, framing=framing, broken=tuple(broken), unread=tuple(unread))
 
 
 def _prepare(
@@ -295,7 +309,7 @@ def _read(photograph: PhotographFile, framing: Framing) -> tuple[np.ndarray, tup
     """The stored image, uint8 (3, H, W), and the photograph's width and height; or the error."""
     leave_out = "set data.skip_broken=true to leave out all such images"
     try:
-        image = decode(photograph.path)
+        image = photograph.image()
         return framing.store(image, photograph.boxes), image.size
     except DataError as error:
         return DataError(error.message, f"{error.hint}; {leave_out}")

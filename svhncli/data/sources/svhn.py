@@ -88,7 +88,9 @@ def load(
 
     own = root if root.is_file() and root.name not in _NAMES else None
     if own is not None and own.suffix.lower() != ".mat":
-        raise not_here(f"'{own}' is not a .mat file", own, "svhn", "data.root is the folder of the .mat files")
+        raise not_here(
+            f"'{own}' is not a .mat file", own, "svhn", "data.root is the folder of the .mat files"
+        )
     root = inner(root.parent if root.is_file() else root, _holds_official)
 
     def official(part: str) -> MatFile:
