@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from svhncli import registry
-from svhncli.config.verbs import EvalConfig
+from svhncli.config.verbs.results import EvalConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import inlined, optional
 from svhncli.core.text import percent

@@ -15,7 +15,8 @@ from rich.console import RenderableType
 from svhncli.config import rules
 from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
 from svhncli.config.loading import FREE, from_dict
-from svhncli.config.verbs import GatherConfig, TrainConfig
+from svhncli.config.verbs.results import GatherConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import new_folder, place, read_json
 from svhncli.data.split import ALL

@@ -14,7 +14,7 @@ import numpy as np
 
 from svhncli.config import rules
 from svhncli.config.loading import NEUTRAL, from_dict
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
 from svhncli.core.plain import to_plain
