@@ -11,6 +11,7 @@ from svhncli.config.groups.data import RenderedConfig, SvhnConfig, SynthConfig
 from svhncli.config.rules import UNSET, key
 from svhncli.config.verbs import shared
 from svhncli.core.errors import UsageError
+from svhncli.core.run_mark import is_run
 
 
 @verb("eval", "RUN", data=None)
@@ -112,9 +113,9 @@ class EnsembleConfig:
     plugins: list[str] = shared.plugins()
 
 
-def _is_run(word: str) -> bool:
+def _names_run(word: str) -> bool:
     path = Path(word).expanduser()
-    return word == "latest" or path.suffix == ".pt" or (path / "config.yaml").is_file()
+    return word == "latest" or path.suffix == ".pt" or is_run(path)
 
 
 @verb("predict", "RUN PATHS...")
@@ -143,7 +144,7 @@ class PredictConfig:
     plugins: list[str] = shared.plugins()
 
     def refuse_conflicts(self) -> None:
-        if swapped := [path for path in self.paths if _is_run(path) and not _is_run(self.run)]:
+        if swapped := [path for path in self.paths if _names_run(path) and not _names_run(self.run)]:
             raise UsageError(
                 f"'{swapped[0]}' is a run, and stands where images are expected",
                 f"the run comes first: svhn predict {swapped[0]} {self.run}",
