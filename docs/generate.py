@@ -24,7 +24,8 @@ from svhncli.cli.main import FLAGS, SHORT
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.declare import ROOT_VALUES, Verb, name_of, summary
-from svhncli.config.verbs import VERBS, TrainingConfig
+from svhncli.config.verbs import VERBS
+from svhncli.config.verbs.training import TrainingConfig
 
 REPO = Path(__file__).resolve().parent.parent
 CONF = REPO / "conf"

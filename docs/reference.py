@@ -9,7 +9,8 @@ from svhncli.cli import catalog, helptext, overview
 from svhncli.cli.main import FLAGS, SHORT
 from svhncli.config.choices import CHOICES
 from svhncli.config.declare import Verb
-from svhncli.config.verbs import VERBS, TrainingConfig
+from svhncli.config.verbs import VERBS
+from svhncli.config.verbs.training import TrainingConfig
 
 KEY = re.compile(r"( *)([\w.]+):(?: +(\S.*?))?(?: +#.*)?$")
 """A line of YAML: its indent, its key, its value without a comment."""

@@ -32,7 +32,7 @@ from svhncli.config.groups.optim import SgdConfig
 from svhncli.config.groups.reg import RegConfig
 from svhncli.config.groups.schedule import ConstantConfig
 from svhncli.config.groups.split import HoldoutConfig
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.data.framing import Framing
 from svhncli.data.render.faces import Atlas, atlas
 from svhncli.data.render.world import STREET, load

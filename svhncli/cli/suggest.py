@@ -12,6 +12,7 @@ from svhncli.config import rules
 from svhncli.config.loading import KeyMistake
 from svhncli.config.verbs import VERBS
 from svhncli.core.errors import UsageError
+from svhncli.core.run_mark import is_run
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -101,7 +102,7 @@ def grammar(word: str, verb: str) -> UsageError:
             return UsageError(f"'{word}' is not key=value", f"did you mean '{group}={word}'?")
     if is_config(word):
         return UsageError(f"'{word}' is not key=value", own_config(word))
-    if verb == "train" and (Path(word) / "config.yaml").is_file():
+    if verb == "train" and is_run(Path(word)):
         start = f"--resume {word} continues that run, init_from={word} starts a new run from its weights"
         return UsageError(f"'{word}' is not key=value", start)
     if "data" in catalog.defaults(verb) and Path(word).is_dir():

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config import rules
-from svhncli.config.verbs import CheckConfig
+from svhncli.config.verbs.training import CheckConfig
 from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.core.plain import inlined, optional, to_plain

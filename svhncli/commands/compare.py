@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from svhncli.analysis.compare import sides, verdict
 from svhncli.analysis.compare.changes import differing_keys
 from svhncli.analysis.compare.pairing import pair
-from svhncli.config.verbs import CompareConfig
+from svhncli.config.verbs.results import CompareConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.core.plain import to_plain

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from svhncli import registry
 from svhncli.config import rules
-from svhncli.config.verbs import EnsembleConfig
+from svhncli.config.verbs.results import EnsembleConfig
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import new_folder, place
 from svhncli.core.labels import BLANK

@@ -11,9 +11,10 @@ import numpy as np
 from rich.console import RenderableType
 
 from svhncli import registry
-from svhncli.config.verbs import EvalConfig
+from svhncli.config.verbs.results import EvalConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import inlined, optional
+from svhncli.core.run_mark import is_run
 from svhncli.core.text import percent
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import official
@@ -121,7 +122,7 @@ def run(config: EvalConfig) -> EvalResult:
 def _kept_root(fold: Trained) -> str | None:
     """Where the run's folder says that its data lies, which a resumed run may have changed."""
     for folder in (fold.path.parent, fold.path.parent.parent):
-        if (folder / "config.yaml").is_file():
+        if is_run(folder):
             data = RunDir(folder).config().get("data")  # a foreign file may have no such key
             if isinstance(data, dict) and data.get("name") == fold.config.data.name:
                 return data.get("root")

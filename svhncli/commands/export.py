@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from svhncli import registry
-from svhncli.config.verbs import ExportConfig
+from svhncli.config.verbs.results import ExportConfig
 from svhncli.core.errors import DataError, DiskError, SvhnError
 from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
 from svhncli.core.labels import BLANK, CLASSES

@@ -15,9 +15,11 @@ from rich.console import RenderableType
 from svhncli.config import rules
 from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
 from svhncli.config.loading import FREE, from_dict
-from svhncli.config.verbs import GatherConfig, TrainConfig
+from svhncli.config.verbs.results import GatherConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import new_folder, place, read_json
+from svhncli.core.run_mark import is_run
 from svhncli.data.split import ALL
 from svhncli.report.diagnosis import diagnose_together
 from svhncli.report.html.page import write_report
@@ -95,7 +97,7 @@ def table(result: TrainResult) -> Iterator[RenderableType]:
 
 def _parts(folder: Path, out: Path) -> list[_Part]:
     """The jobs of a folder."""
-    runs = [RunDir(path.parent) for path in folder.glob("*/config.yaml") if path.parent != out]
+    runs = [RunDir(path) for path in folder.glob("*") if is_run(path) and path != out]
     if not runs:
         raise CheckpointError(
             f"there are no runs in '{folder}'",

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from svhncli import registry
-from svhncli.config.verbs import HumanConfig
+from svhncli.config.verbs.training import HumanConfig
 from svhncli.core.errors import Interrupted, UsageError
 from svhncli.core.files import place, write_json
 from svhncli.core.labels import as_text

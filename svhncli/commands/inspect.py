@@ -24,7 +24,7 @@ from svhncli.analysis.inspect.inspection_files import (
 from svhncli.config.groups.data import FilesConfig
 from svhncli.config.groups.split import AutoConfig, BootstrapConfig, KfoldConfig
 from svhncli.config.loading import from_dict
-from svhncli.config.verbs import InspectConfig, TrainConfig
+from svhncli.config.verbs.training import InspectConfig, TrainConfig
 from svhncli.config.words import word as keyed
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place, read_json

@@ -14,7 +14,7 @@ from rich.table import Table
 from svhncli import registry
 from svhncli.config import rules
 from svhncli.config.loading import FREE
-from svhncli.config.verbs import LearningCurveConfig, TrainConfig, TrainingConfig
+from svhncli.config.verbs.training import LearningCurveConfig, TrainConfig, TrainingConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
 from svhncli.core.plain import to_plain

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from rich.console import RenderableType
 
 from svhncli import registry
-from svhncli.config.verbs import LrFindConfig
+from svhncli.config.verbs.training import LrFindConfig
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.files import new_folder, place, write_csv
 from svhncli.engine import device

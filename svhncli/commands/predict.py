@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.console import RenderableType
 
-from svhncli.config.verbs import PredictConfig
+from svhncli.config.verbs.results import PredictConfig
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, write_csv, write_rows
 from svhncli.core.labels import decode

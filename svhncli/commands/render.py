@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from svhncli import registry
 from svhncli.config.groups.data import SynthConfig
-from svhncli.config.verbs import RenderConfig
+from svhncli.config.verbs.results import RenderConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import optional
 from svhncli.core.rng import numpy_generator

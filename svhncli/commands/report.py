@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from svhncli.config.verbs import ReportConfig
+from svhncli.config.verbs.results import ReportConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import place
 from svhncli.report.html.page import Beside, write_report

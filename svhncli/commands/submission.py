@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from svhncli.config.verbs import SubmissionConfig
+from svhncli.config.verbs.results import SubmissionConfig
 from svhncli.data import inputs
 from svhncli.evaluation import submission
 from svhncli.report.terminal import facts

@@ -16,7 +16,7 @@ from svhncli import registry
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.loading import FREE, from_dict
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.config.words import differing, value_text, word
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json

@@ -13,7 +13,7 @@ from torch import nn
 
 from svhncli import registry
 from svhncli.config.loading import from_dict
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import CheckpointError
 from svhncli.data.framing import Framing
 from svhncli.engine import device

@@ -9,7 +9,7 @@ from typing import Any
 
 from svhncli.config.choices import CHOICES
 from svhncli.config.rules import to_dict
-from svhncli.config.verbs import GROUPS, TrainConfig, TrainingConfig
+from svhncli.config.verbs.training import GROUPS, TrainConfig, TrainingConfig
 from svhncli.config.words import overrides, word
 from svhncli.report.diagnosis import DIVERGED, OVER
 from svhncli.runs.reader import Run

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.core.run_mark import CONFIG, is_run
 
 SWEEP = "sweep.json"
 """The file that makes a folder a sweep's: what was swept."""
@@ -32,7 +33,7 @@ def run_folder(word: str | None) -> Path:
         raise CheckpointError(f"there is no run '{path}'", "name a run's folder, a .pt file in it, or latest")
     folder = path if path.is_dir() else path.parent
     for candidate in (folder, folder.parent):  # a fold's folder lies in its run's
-        if (candidate / "config.yaml").is_file():
+        if is_run(candidate):
             return candidate
     if is_sweep(folder):
         raise CheckpointError(
@@ -40,7 +41,7 @@ def run_folder(word: str | None) -> Path:
             f"name one of them; '{path}/summary.csv' has the best first",
         )
     raise CheckpointError(
-        f"'{path}' does not belong to a run: there is no config.yaml beside it",
+        f"'{path}' does not belong to a run: there is no {CONFIG} beside it",
         "images are named by data=folder data.root=PATH\n"
         "to start a new run from a checkpoint's weights: svhn train init_from=FILE",
     )
@@ -55,7 +56,7 @@ def reported_folder(word: str | None) -> Path:
     path = Path(str(word)).expanduser()
     if word not in (None, LATEST) and path.exists():
         folder = path if path.is_dir() else path.parent
-        is_fold = (folder / "split.json").is_file() and (folder.parent / "config.yaml").is_file()
+        is_fold = (folder / "split.json").is_file() and is_run(folder.parent)
         if is_sweep(folder) or is_fold or (folder / "summary.json").is_file():
             return folder
     return run_folder(word)
@@ -79,7 +80,7 @@ def resumable(word: str, sweeps_only: bool) -> Path | None:
     if sweeps_only and not begun:
         raise CheckpointError(f"there is no sweep under {SWEEPS}", "start one: svhn train -m lr=1e-3,3e-4")
     if not sweeps_only:
-        begun += [path for path in _stamped(RUNS) if (path / "config.yaml").is_file()]
+        begun += [path for path in _stamped(RUNS) if is_run(path)]
     return max(begun, key=lambda path: path.name, default=None)
 
 
@@ -103,7 +104,7 @@ def is_begun(folder: Path) -> bool:
     """
     if not folder.is_dir() or not any(folder.iterdir()):
         return False
-    if (folder / "config.yaml").is_file():
+    if is_run(folder):
         return True
     if others := sorted({path.name for path in folder.iterdir()} - {".hydra", ".lock", "multirun.yaml"}):
         raise UsageError(
@@ -125,7 +126,7 @@ def _stamped(outputs: Path) -> list[Path]:
 def _is_usable(run: Path) -> bool:
     saved = (run / "last.pt").is_file() or any(run.glob("*/last.pt"))  # in the folds, where there are several
     failed = (run / "summary.json").is_file() and not saved
-    return (run / "config.yaml").is_file() and not failed
+    return is_run(run) and not failed
 
 
 # ----------------------------------------------------------------------------- checkpoints
@@ -191,8 +192,8 @@ def member_files(word: str) -> list[Path]:
         CheckpointError: there is no such run, or it has no weights yet.
     """
     folder = Path(word).expanduser()
-    is_run = any((folder / name).is_file() for name in ("config.yaml", "best.pt", "last.pt"))
-    files = [] if is_run else sorted(folder.glob("*.pt"))
+    has_own = is_run(folder) or any((folder / name).is_file() for name in ("best.pt", "last.pt"))
+    files = [] if has_own else sorted(folder.glob("*.pt"))
     return files or checkpoint_files(word)
 
 

@@ -21,6 +21,7 @@ from svhncli.core.errors import CheckpointError, SvhnError
 from svhncli.core.files import read_json
 from svhncli.core.labels import as_text
 from svhncli.core.plain import from_plain
+from svhncli.core.run_mark import CONFIG, is_run
 from svhncli.data.data_sheet import DataSheet
 from svhncli.data.split import ALL, Fold
 from svhncli.runs.environment import Environment, Status
@@ -69,7 +70,7 @@ class Run:
 
     @classmethod
     def of(cls, folder: Path) -> Run:
-        alone = (folder / "config.yaml").is_file() or not (folder.parent / "config.yaml").is_file()
+        alone = is_run(folder) or not is_run(folder.parent)
         return cls(folder, folder if alone else folder.parent)
 
     def _read(self, path: Path, read: Callable[[Path], T]) -> T | None:
@@ -108,11 +109,11 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        return self._read(self.top / "config.yaml", _config) or {}
+        return self._read(self.top / CONFIG, _config) or {}
 
     @cached_property
     def config_text(self) -> str:
-        return self._read(self.top / "config.yaml", lambda path: path.read_text(encoding="utf-8")) or ""
+        return self._read(self.top / CONFIG, lambda path: path.read_text(encoding="utf-8")) or ""
 
     @cached_property
     def words(self) -> list[str]:

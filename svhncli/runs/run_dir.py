@@ -29,6 +29,7 @@ from svhncli.core.errors import BusyError, CheckpointError
 from svhncli.core.files import read_json, sweep_temp, write_csv, write_json, write_text
 from svhncli.core.locks import locked
 from svhncli.core.plain import from_plain, to_plain
+from svhncli.core.run_mark import CONFIG, is_run
 from svhncli.runs.environment import Environment, Status
 from svhncli.runs.results import Summary, read_summary
 
@@ -85,7 +86,7 @@ class RunDir:
 
     @property
     def started(self) -> bool:
-        return (self.path / "config.yaml").is_file()
+        return is_run(self.path)
 
     @property
     def has_weights(self) -> bool:
@@ -97,7 +98,7 @@ class RunDir:
         self.write_settings(config)
 
     def write_settings(self, config: dict[str, Any]) -> None:
-        write_text(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_text(self.path / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
 
     def config(self) -> dict[str, Any]:
         """The saved config as plain values.
@@ -106,9 +107,9 @@ class RunDir:
             CheckpointError: there is none, or it cannot be read.
         """
         try:
-            values = OmegaConf.to_container(OmegaConf.load(self.path / "config.yaml"), resolve=False)
+            values = OmegaConf.to_container(OmegaConf.load(self.path / CONFIG), resolve=False)
         except Exception as error:
-            raise CheckpointError(f"'{self.path}' holds no readable config.yaml: {error}") from error
+            raise CheckpointError(f"'{self.path}' holds no readable {CONFIG}: {error}") from error
         if not isinstance(values, dict):
             raise CheckpointError(f"'{self.path / 'config.yaml'}' is not a config")
         return {str(name): value for name, value in values.items()}

@@ -9,7 +9,7 @@ from torch import nn
 from svhncli import registry
 from svhncli.config.groups.model import NetworkConfig
 from svhncli.config.groups.reg import RegConfig
-from svhncli.config.verbs import TrainingConfig
+from svhncli.config.verbs.training import TrainingConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.rng import key
 from svhncli.core.text import counted

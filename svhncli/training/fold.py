@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from svhncli.config import rules
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import CheckpointError, DataError, Interrupted
 from svhncli.core.plain import from_plain
 from svhncli.core.rng import numpy_generator

@@ -25,7 +25,7 @@ import torch
 
 from svhncli import registry
 from svhncli.config.groups.split import BootstrapConfig
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.files import write_json
 from svhncli.core.processes import available_cpus, end_with_parent, interrupts_held, spawning

@@ -27,7 +27,8 @@ from svhncli.cli import catalog, dispatch, hydra_app, overview
 from svhncli.cli import main as cli
 from svhncli.config.groups.model import CnnConfig, MlpConfig
 from svhncli.config.loading import from_dict
-from svhncli.config.verbs import VERBS, TrainConfig
+from svhncli.config.verbs import VERBS
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.config.words import quote
 from svhncli.core.errors import SvhnError, UsageError
 from svhncli.core.signals import EXIT_CODES

@@ -17,7 +17,8 @@ from conftest import REPO
 
 from svhncli.cli import catalog, completion
 from svhncli.cli import main as cli
-from svhncli.config.verbs import VERBS, TrainConfig
+from svhncli.config.verbs import VERBS
+from svhncli.config.verbs.training import TrainConfig
 
 DEADLINE = 20  # seconds, after which a shell that does not answer has failed
 

@@ -16,7 +16,8 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.groups.data import MixConfig
 from svhncli.config.groups.split import OfficialConfig
 from svhncli.config.rules import with_absolute_paths
-from svhncli.config.verbs import VERBS, TrainConfig
+from svhncli.config.verbs import VERBS
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.runs.run_dir import RunDir
 
 SMALL = ["data.n_train=200", "data.n_test=40", "threads=1", "device=cpu", "model=linear", "report=false"]

@@ -25,7 +25,8 @@ from svhncli.config.groups.data import SvhnConfig
 from svhncli.config.groups.reg import RegConfig
 from svhncli.config.loading import from_dict
 from svhncli.config.presets import conf_dir
-from svhncli.config.verbs import VERBS, TrainConfig
+from svhncli.config.verbs import VERBS
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.config.words import overrides, word
 
 CONF = conf_dir()

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from svhncli.config.verbs import EvalConfig
+from svhncli.config.verbs.results import EvalConfig
 from svhncli.engine.tta import VIEWS, views
 
 

@@ -27,7 +27,7 @@ from torch.nn import functional
 from svhncli import registry
 from svhncli.cli import main as cli
 from svhncli.config.loading import from_dict
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.data.digits import Digits
 from svhncli.data.formats.images import decode
 from svhncli.data.sources.svhn_full import load

@@ -15,7 +15,7 @@ from svhncli.cli import catalog
 from svhncli.cli.hydra_app import VERSION_BASE
 from svhncli.config.loading import from_dict
 from svhncli.config.presets import conf_dir
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, NumberedNames
 

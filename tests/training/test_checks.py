@@ -24,7 +24,7 @@ from svhncli.config.groups.optim import AdamConfig
 from svhncli.config.groups.reg import AugmentConfig, RegConfig
 from svhncli.config.groups.schedule import CosineConfig
 from svhncli.config.groups.split import HoldoutConfig, KfoldConfig
-from svhncli.config.verbs import CheckConfig, MeasuresConfig
+from svhncli.config.verbs.training import CheckConfig, MeasuresConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, NumberedNames
 from svhncli.data.split import Fold

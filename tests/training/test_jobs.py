@@ -22,7 +22,7 @@ from forked import Forked
 
 from svhncli.cli import main as cli
 from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import UsageError
 from svhncli.data.split import Fold
 from svhncli.runs import checkpoint

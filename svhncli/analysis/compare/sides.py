@@ -14,10 +14,11 @@ import numpy as np
 
 from svhncli.config import rules
 from svhncli.config.loading import NEUTRAL, from_dict
-from svhncli.config.verbs import TrainConfig
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
 from svhncli.core.plain import to_plain
+from svhncli.core.run_mark import is_run
 from svhncli.data.split import Fold
 from svhncli.runs import locate, reader
 from svhncli.runs.environment import Environment
@@ -223,8 +224,8 @@ def _answers(word: str) -> Path | None:
     """The folder of a quiz's answers, where the word means one."""
     path = Path(word).expanduser()
     folder = path.parent if path.name == ANSWERS else path
-    is_run = (folder / "config.yaml").is_file() or (folder / "summary.json").is_file()
-    return folder if (folder / ANSWERS).is_file() and not is_run else None
+    of_run = is_run(folder) or (folder / "summary.json").is_file()
+    return folder if (folder / ANSWERS).is_file() and not of_run else None
 
 
 def _person(folder: Path, part: str) -> Side:

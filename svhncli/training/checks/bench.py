@@ -12,7 +12,7 @@ from torch import nn
 
 from svhncli.config.groups.reg import RegConfig
 from svhncli.config.groups.schedule import OneCycleConfig
-from svhncli.config.verbs import CheckConfig, TrainingConfig
+from svhncli.config.verbs.training import CheckConfig, TrainingConfig
 from svhncli.core.plain import keyed
 from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet, val_digits
