@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from svhncli.data.digits import Digits
 from svhncli.data.framing import Framing
+from svhncli.data.photographs import PhotographFile
 from svhncli.data.render.fresh import FreshImages
 from svhncli.data.split import Fold
 
@@ -29,6 +30,7 @@ class DataSet:
     excluded: names of the images that the user left out. whole: the fingerprint before that.
     read: how the files were understood, in words, where they could mean several things.
     unread: what lies beside the images and belongs to no part, in words.
+    originals: part -> what lists its photographs as they are in their files, by the names of the images.
     """
 
     name: str
@@ -45,6 +47,7 @@ class DataSet:
     whole: str | None = None
     read: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    originals: Mapping[str, Callable[[], list[PhotographFile]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         extra = self.extra_train

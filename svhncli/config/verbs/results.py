@@ -184,6 +184,27 @@ class ExportConfig:
     plugins: list[str] = shared.plugins()
 
 
+LAYOUTS = ("mat", "svhn_full", "mchar", "folder", "arrays", "parquet")
+
+
+@verb("convert", data=None)
+@dataclass
+class ConvertConfig:
+    """Write any data set in another layout: files with labels, arrays, or Parquet."""
+
+    layout: str = key(UNSET, "the layout to write", choices=LAYOUTS)
+    out: str = key("outputs/convert", "a new folder for the data set")
+    cache: str | None = shared.cache()
+    plugins: list[str] = shared.plugins()
+    data: Any = key(None, "the data to convert; required")
+
+    def refuse_conflicts(self) -> None:
+        if self.data is None:
+            raise UsageError(
+                "no data is named", "such as: svhn convert data=mchar data.root=… layout=folder out=…"
+            )
+
+
 @verb("render", data="synth")
 @dataclass
 class RenderConfig:

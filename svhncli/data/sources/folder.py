@@ -19,9 +19,10 @@ from svhncli.data.formats import labels_csv
 from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.formats.labels_csv import Row
 from svhncli.data.framing import Framing
+from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import photograph_files
 from svhncli.data.sources.nested import inner, visible
-from svhncli.data.sources.photograph_files import PhotographFile, PhotographPart
+from svhncli.data.sources.photograph_files import PhotographPart
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
 

@@ -12,9 +12,10 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.formats import mchar_json
 from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.framing import Framing
+from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import photograph_files
 from svhncli.data.sources.nested import inner, visible
-from svhncli.data.sources.photograph_files import PhotographFile, PhotographPart
+from svhncli.data.sources.photograph_files import PhotographPart
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
 

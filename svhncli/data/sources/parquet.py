@@ -17,9 +17,10 @@ from svhncli.data.formats.images import decode
 from svhncli.data.formats.part_names import PART, part_name
 from svhncli.data.framing import Framing
 from svhncli.data.house_numbers import inferred
+from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import photograph_files
 from svhncli.data.sources.nested import visible
-from svhncli.data.sources.photograph_files import PhotographFile, PhotographPart
+from svhncli.data.sources.photograph_files import PhotographPart
 from svhncli.data.sources.recognize import not_here
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent

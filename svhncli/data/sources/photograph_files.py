@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
-from PIL import Image
 
 from svhncli.core.errors import DataError
 from svhncli.core.files import read_json, write_json
 from svhncli.core.labels import BLANK
 from svhncli.core.processes import available_cpus, in_order
 from svhncli.data.dataset import DataSet
-from svhncli.data.formats.images import decode
-from svhncli.data.framing import Box, Framing
+from svhncli.data.framing import Framing
+from svhncli.data.photographs import PhotographFile
 from svhncli.data.store.arrays import create_arrays, shorten
 from svhncli.data.store.arrays import load as load_part
 from svhncli.data.store.cache import Cache, fingerprint
@@ -43,32 +41,6 @@ _SMALL = 500
 """Fewer photographs than this are decoded faster than processes start."""
 
 ArrayTypes = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
-
-
-@dataclass(frozen=True, slots=True)
-class PhotographFile:
-    """A file, its number and its digits' boxes.
-
-    name: for people to read, with its part, such as train/1.png.
-    label: L digits 0-9, at least one. boxes: one per digit, or none at all. group: images with the same text
-    are never on both sides of a split; "" for an image that is a group of its own. content: the encoded
-    image, where it is not the file itself.
-    """
-
-    name: str
-    path: Path
-    label: tuple[int, ...]
-    boxes: tuple[Box, ...] = ()
-    group: str = ""
-    content: bytes | None = None
-
-    def image(self) -> Image.Image:
-        """The image in RGB.
-
-        Raises:
-            DataError: it cannot be read.
-        """
-        return decode(self.path) if self.content is None else decode(io.BytesIO(self.content), self.name)
 
 
 @dataclass(frozen=True)
@@ -124,7 +96,8 @@ def load(
     longest = max(digits.labels.shape[1] for digits in loaded.values())
     padded = {part: digits.padded(longest) for part, digits in loaded.items()}
     mark = fingerprint(*folders.values())
-    return DataSet.of_parts(name, padded, mark, framing=framing, broken=tuple(broken), unread=tuple(unread))
+    data = DataSet.of_parts(name, padded, mark, framing=framing, broken=tuple(broken), unread=tuple(unread))
+    return replace(data, originals={part: source.read for part, source in parts.items()})
 
 
 def _prepare(

@@ -14,8 +14,9 @@ from pathlib import Path
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.dataset import DataSet
 from svhncli.data.framing import Framing
+from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import photograph_files
-from svhncli.data.sources.photograph_files import PhotographFile, PhotographPart
+from svhncli.data.sources.photograph_files import PhotographPart
 from svhncli.data.store.archive import unpack
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent

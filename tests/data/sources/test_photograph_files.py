@@ -18,8 +18,9 @@ from PIL import Image
 from svhncli.core.errors import DataError
 from svhncli.data.dataset import DataSet
 from svhncli.data.framing import Framing
+from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import photograph_files
-from svhncli.data.sources.photograph_files import PhotographFile, PhotographPart
+from svhncli.data.sources.photograph_files import PhotographPart
 from svhncli.data.store.cache import Cache
 
 N = 11

@@ -1,0 +1,38 @@
+"""A labeled photograph before it is framed: what a source lists, and what `svhn convert` writes again."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from svhncli.data.formats.images import decode
+from svhncli.data.framing import Box
+
+
+@dataclass(frozen=True, slots=True)
+class PhotographFile:
+    """A file, its number and its digits' boxes.
+
+    name: for people to read, with its part, such as train/1.png.
+    label: L digits 0-9, at least one. boxes: one per digit, or none at all. group: images with the same text
+    are never on both sides of a split; "" for an image that is a group of its own. content: the encoded
+    image, where it is not the file itself.
+    """
+
+    name: str
+    path: Path
+    label: tuple[int, ...]
+    boxes: tuple[Box, ...] = ()
+    group: str = ""
+    content: bytes | None = None
+
+    def image(self) -> Image.Image:
+        """The image in RGB.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return decode(self.path) if self.content is None else decode(io.BytesIO(self.content), self.name)
