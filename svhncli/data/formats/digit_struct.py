@@ -1,10 +1,13 @@
-"""SVHN's digitStruct.mat: MATLAB's structs in an HDF5 file, as version 7.3 of MATLAB writes it."""
+"""SVHN's digitStruct.mat: MATLAB's structs in an HDF5 file, as version 7.3 of MATLAB writes it.
+
+A file saved again in the format of MATLAB 5, as `scipy.io.savemat` and `save -v7` do, is read, too.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +17,11 @@ from h5py import h5d, h5g, h5o, h5r, h5s
 
 from svhncli.core.errors import DataError
 from svhncli.core.processes import available_cpus, in_order
-from svhncli.data.formats import boxed_labels
+from svhncli.data.formats import boxed_labels, mat
 from svhncli.data.formats.boxed_labels import BoxedLabel
 from svhncli.data.store.disk import Count, silent
 
-LAYOUT = (
-    "expected: MATLAB 7.3 (HDF5), a struct digitStruct with name and bbox (height, left, top, width, label)"
-)
+LAYOUT = "expected: a struct digitStruct with name and bbox (height, left, top, width, label)"
 
 Result = TypeVar("Result")
 
@@ -28,6 +29,7 @@ _RANGE = 1000
 """Images whose labels a process reads at once: HDF5 takes about a millisecond for each."""
 _HEADER = 512  # bytes before HDF5's own, by which MATLAB recognizes its file
 _FIELDS = ("height", "left", "top", "width", "label")
+_DIGITS = (10, *range(1, 10))  # how the file writes 0 to 9
 
 
 def read(path: Path, workers: int | None = None, count: Count = silent) -> list[BoxedLabel]:
@@ -40,6 +42,8 @@ def read(path: Path, workers: int | None = None, count: Count = silent) -> list[
     Raises:
         DataError: the file cannot be read, is damaged or of another layout.
     """
+    if _is_matlab_5(path):
+        return list(_read_matlab_5(path))
     total = _guarded(path, _length)
     jobs = [(path, start) for start in range(0, total, _RANGE)]
     if workers is None:
@@ -60,10 +64,6 @@ def _guarded(path: Path, read_from: Callable[[Any], Result]) -> Result:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # whatever HDF5 stumbles over
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            if file.read(10) == b"MATLAB 5.0":
-                again = f"save it again in MATLAB: save('{path.name}', 'digitStruct', '-v7.3')"
-                raise DataError(f"'{path}' is in the format of MATLAB 5, not 7.3", again) from error
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is damaged"
         raise DataError(f"cannot read the labels in '{path}': {reason}", LAYOUT) from error
 
@@ -104,7 +104,7 @@ def _read_image(path: Path, file: Any, name: Any, box: Any) -> BoxedLabel:
             fields[field] = [_values(target, 1, np.float64)[0] for target in targets]
         else:
             fields[field] = _values(data, count, np.float64).tolist()
-    return boxed_labels.parse(path, letters.tobytes().decode("utf-16-le"), fields, (10, *range(1, 10)))
+    return boxed_labels.parse(path, letters.tobytes().decode("utf-16-le"), fields, _DIGITS)
 
 
 def _size(data: Any, most: int) -> int:
@@ -119,6 +119,29 @@ def _values(data: Any, count: int, kind: Any) -> np.ndarray:
     values = np.empty(count, kind)
     data.read(h5s.create_simple((count,)), h5s.ALL, values)
     return values
+
+
+def _is_matlab_5(path: Path) -> bool:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(10) == b"MATLAB 5.0"
+    return False
+
+
+def _read_matlab_5(path: Path) -> Iterator[BoxedLabel]:
+    """The fields of an image's boxes are numbers in one struct for each box, or arrays in a single struct."""
+    variable = mat.variables(path).get("digitStruct")
+    if variable is None or variable.kind != "struct":
+        raise DataError(f"'{path}' has no struct digitStruct", LAYOUT)
+    for image in mat.structs(path, variable):
+        name, boxes = image.get("name"), image.get("bbox")
+        if not isinstance(name, str) or not isinstance(boxes, list):
+            raise DataError(f"'{path}' is of another layout", LAYOUT)
+        fields = {
+            field: [value for box in boxes for value in box[field]]
+            for field in boxed_labels.FIELDS
+            if all(field in box for box in boxes)
+        }
+        yield boxed_labels.parse(path, name, fields, _DIGITS)
 
 
 # ----------------------------------------------------------------------------- writing

@@ -1,4 +1,4 @@
-"""Reads arrays of numbers from MATLAB 5 .mat files as a stream of blocks, so that little memory is needed.
+"""Reads arrays of numbers, and structs, from MATLAB 5 .mat files as a stream, in little memory.
 
 `scipy.io.loadmat` holds a whole array in memory, and a flipped bit in a file's header can crash the process.
 The format: https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,9 +24,11 @@ COMPRESSED, MATRIX = 15, 14  # types of elements at the top level
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 NUMBERS = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 KINDS = dict(enumerate(("cell", "struct", "object", "char", "sparse", *NUMBERS), start=1))
+LETTERS = {4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}  # of text; other types hold Latin-1
 LOGICAL, COMPLEX = 0x200, 0x800  # flags next to the kind
 HDF5_MARKS = (b"\x00\x02IM", b"\x02\x00MI")  # the ends of the headers of MATLAB 7.3
-HEADER_LIMIT = 4096  # bytes; dimensions and names are far shorter, so a longer header is damaged
+SMALL = 4096  # bytes; dimensions, names and the fields of structs are far shorter, so a longer one is damaged
+DEPTH = 2  # structs in structs
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,7 @@ def read(path: Path, variable: Variable, count: int) -> Iterator[np.ndarray]:
         DataError: the file is damaged.
     """
     with _open(path) as (file, order):
-        file.seek(variable.offset)
-        stream, _ = _element(file, order)
-        if stream is None or _header(stream, order, variable.offset) != variable:
-            raise _Damage("it changed while it was being read")
+        stream = _values(file, order, variable)
         kind, size, _ = _tag(stream, order)
         dtype = np.dtype(order + STORED.get(kind, "V1"))
         left = math.prod(variable.shape)
@@ -85,6 +84,19 @@ def read(path: Path, variable: Variable, count: int) -> Iterator[np.ndarray]:
             block = min(left, count)
             yield np.frombuffer(stream.read(block * dtype.itemsize), dtype)
             left -= block
+        stream.drain()
+
+
+def structs(path: Path, variable: Variable) -> Iterator[dict[str, Any]]:
+    """The elements of an array of structs, each by its fields' names: text as str, numbers as a flat array,
+    an array of structs as a list of them.
+
+    Raises:
+        DataError: the file is damaged, or a field is of another kind, or large.
+    """
+    with _open(path) as (file, order):
+        stream = _values(file, order, variable)
+        yield from _structs(stream, order, variable.shape, 1)
         stream.drain()
 
 
@@ -120,7 +132,7 @@ def _open(path: Path) -> Iterator[tuple[BinaryIO, str]]:
     try:
         with path.open("rb") as file:
             yield file, _byte_order(path, file.read(128))
-    except (_Damage, zlib.error, struct.error) as error:
+    except (_Damage, zlib.error, struct.error, UnicodeDecodeError) as error:
         raise DataError(f"'{path}' is damaged: {error}", "get the file again") from error
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror}", "check its permissions") from error
@@ -159,6 +171,15 @@ def _element(file: BinaryIO, order: str) -> tuple[_Stream | None, int]:
     stream = _Stream(_inflated(pieces))
     (kind, _) = struct.unpack(f"{order}II", stream.read(8))
     return stream if kind == MATRIX else None, end
+
+
+def _values(file: BinaryIO, order: str, variable: Variable) -> _Stream:
+    """The content of a variable behind its header."""
+    file.seek(variable.offset)
+    stream, _ = _element(file, order)
+    if stream is None or _header(stream, order, variable.offset) != variable:
+        raise _Damage("it changed while it was being read")
+    return stream
 
 
 def _stored(file: BinaryIO, size: int) -> Iterator[bytes]:
@@ -208,9 +229,50 @@ def _tag(stream: _Stream, order: str) -> tuple[int, int, bool]:
 
 
 def _small(stream: _Stream, order: str, size: int | None = None) -> bytes:
-    """The bytes of an item in a header, without padding."""
-    _, length, inline = _tag(stream, order)
-    if length > HEADER_LIMIT or (size is not None and length != size):
+    """The bytes of a small item, such as those in a header, without padding."""
+    content = _item(stream, order)[1]
+    if size is not None and len(content) != size:
+        raise _Damage("a header has an impossible size")
+    return content
+
+
+def _item(stream: _Stream, order: str) -> tuple[int, bytes]:
+    """The type of a small item, and its bytes without padding."""
+    kind, length, inline = _tag(stream, order)
+    if length > SMALL:
         raise _Damage("a header has an impossible size")
     padded = 4 if inline else -(-length // 8) * 8
-    return stream.read(padded)[:length]
+    return kind, stream.read(padded)[:length]
+
+
+def _structs(stream: _Stream, order: str, shape: tuple[int, ...], depth: int) -> Iterator[dict[str, Any]]:
+    """The elements of an array of structs behind its header."""
+    (width,) = struct.unpack(f"{order}i", _small(stream, order, 4))
+    names = _small(stream, order)
+    if depth > DEPTH or not names or width < 1:
+        raise _Damage("it holds structs without fields, or too deep in each other")
+    fields = [
+        names[start : start + width].rstrip(b"\0").decode("latin-1") for start in range(0, len(names), width)
+    ]
+    for _ in range(math.prod(shape)):
+        yield {field: _field(stream, order, depth) for field in fields}
+
+
+def _field(stream: _Stream, order: str, depth: int) -> Any:
+    """The value of a struct's field: see `structs`."""
+    kind, size = struct.unpack(f"{order}II", stream.read(8))
+    if kind == MATRIX and not size:
+        return np.empty(0)
+    header = _header(stream, order, 0) if kind == MATRIX else None
+    if header is not None and header.kind == "struct":
+        return list(_structs(stream, order, header.shape, depth + 1))
+    if header is None or header.kind not in ("char", *NUMBERS):
+        raise _Damage("a struct holds something else than text, numbers and structs")
+    kind, content = _item(stream, order)
+    if header.kind == "char":
+        encoding = LETTERS.get(kind, "latin-1")
+        return content.decode(encoding + {"<": "-le", ">": "-be"}[order] * (encoding in ("utf-16", "utf-32")))
+    dtype = np.dtype(order + STORED.get(kind, "V1"))
+    if kind not in STORED or len(content) != math.prod(header.shape) * dtype.itemsize:
+        raise _Damage("a field does not have the size given in its header")
+    return np.frombuffer(content, dtype)

@@ -1,9 +1,13 @@
-"""Files that lie one folder deeper than they should, as most archives leave them."""
+"""Files that lie one folder deeper or higher than they should, or beside those that have labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection
 from pathlib import Path
+
+from svhncli.data.dataset import DataSet
+from svhncli.data.formats.images import SUFFIXES
 
 
 def visible(folder: Path) -> list[Path]:
@@ -19,3 +23,38 @@ def inner(folder: Path, fits: Callable[[Path], bool]) -> Path:
         return folder
     deeper = [path for path in visible(folder) if path.is_dir() and fits(path)]
     return deeper[0] if len(deeper) == 1 else folder
+
+
+def root_of(path: Path, fits: Callable[[Path], bool], parts: Collection[str]) -> Path:
+    """The folder of a data set's parts, where a user may name the folder or file of a part, too.
+
+    It is the nearest of `path` and its parents that fits, or the only folder in `path` that does; where there
+    is none, `path`.
+
+    parts: names of the files and folders in the folder of the parts, and of the files in these folders.
+    """
+    folder = inner(path, fits)
+    if fits(folder) or path.name not in parts:
+        return folder
+    return next((around for around in path.absolute().parents[:3] if fits(around)), path)
+
+
+def holds_images(folder: Path) -> bool:
+    return folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in visible(folder))
+
+
+def listed(data: DataSet) -> set[str]:
+    """The names of all images that have labels, whether they can be read or not."""
+    parts = (part for part in (data.train, data.val, data.test) if part is not None)
+    return {*data.broken, *(name for part in parts for name in part.names)}
+
+
+def unlisted(folder: Path, prefix: str, names: Collection[str]) -> int:
+    """How many images in a folder, hidden ones aside, are not in `names`, as `prefix/file`."""
+    with os.scandir(folder) as entries:
+        return sum(
+            entry.name.lower().endswith(SUFFIXES)
+            and entry.name[0] != "."
+            and f"{prefix}/{entry.name}" not in names
+            for entry in entries
+        )

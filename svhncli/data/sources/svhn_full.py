@@ -7,23 +7,30 @@ NIPS Workshop on Deep Learning and Unsupervised Feature Learning, 2011.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from svhncli.core.errors import DataError, UsageError
+from svhncli.core.text import counted
 from svhncli.data.dataset import DataSet
+from svhncli.data.formats import digit_struct_json
+from svhncli.data.formats.boxed_labels import BoxedLabel
 from svhncli.data.framing import Framing
 from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import photograph_files
+from svhncli.data.sources.nested import inner, listed, root_of, unlisted
 from svhncli.data.sources.photograph_files import PhotographPart
-from svhncli.data.store.archive import unpack
+from svhncli.data.store.archive import KINDS, beside, unpack
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
 from svhncli.data.store.download import fetch
 
 BASE_URL = "http://ufldl.stanford.edu/housenumbers"
-LABELS = "digitStruct.mat"
+NAMES = ("train", "test", "extra")
+LABELS = ("digitStruct.mat", "digitStruct.json")
+"""A part's label file: the first that exists."""
 
 
 def load(
@@ -38,11 +45,12 @@ def load(
     base_url: str = BASE_URL,
     progress: Progress = silent,
 ) -> DataSet:
-    """Folders `train`, `test` and `extra` of PNGs and a digitStruct.mat, or their archives `train.tar.gz`, ….
+    """Folders `train`, `test` and `extra` of PNGs and a label file, or their archives `train.tar.gz`, ….
 
-    Every image that a label file lists must exist, unless `skip_broken`; other files do not matter.
+    Every image that a label file lists must exist, unless `skip_broken`; images that it does not list are
+    counted as unread.
 
-    root: the folder of these folders or archives, also of those that are downloaded.
+    root: the folder of these folders or archives, also of those that are downloaded; or one of them.
     extra: "none"; "train" appends the extra part to the training part; "val" makes it the validation part.
     download: fetch missing archives from `base_url`; without it, the test part may be missing.
     test_only: load nothing but the test part, if there is one.
@@ -55,9 +63,13 @@ def load(
     if extra not in ("none", "train", "val"):
         raise UsageError(f"extra is '{extra}'", "choose none, train or val")
 
+    root = root_of(root, _has_part, {*NAMES, *(f"{name}{kind}" for name in NAMES for kind in KINDS), *LABELS})
+    folders: dict[str, Path] = {}
+
     def part(*names: str) -> PhotographPart:
-        folders = [_folder(root, name, download, base_url, progress) for name in names]
-        return PhotographPart(tuple(folders), partial(_photographs, folders, progress))
+        own = {name: _folder(root, name, download, base_url, progress) for name in names}
+        folders.update(own)
+        return PhotographPart(tuple(own.values()), partial(_photographs, own, progress))
 
     has_test = download or _exists(root, "test")  # your own files may lack a test part
     if test_only and has_test:
@@ -68,13 +80,18 @@ def load(
             parts["test"] = part("test")
         if extra == "val":
             parts["val"] = part("extra")
-    return photograph_files.load(
+    data = photograph_files.load(
         "svhn_full", parts, framing, skip_broken=skip_broken, cache=cache, progress=progress
     )
+    return replace(data, unread=tuple(_unlisted(data, folders)))
+
+
+def _has_part(root: Path) -> bool:
+    return any(_exists(root, name) for name in NAMES)
 
 
 def _exists(root: Path, name: str) -> bool:
-    return (root / name).is_dir() or (root / f"{name}.tar.gz").is_file()
+    return (root / name).is_dir() or beside(root / name) is not None
 
 
 def _folder(root: Path, name: str, download: bool, base_url: str, progress: Progress) -> Path:
@@ -89,17 +106,44 @@ def _folder(root: Path, name: str, download: bool, base_url: str, progress: Prog
         # No checksum is published; the server reports the size, and gzip has a checksum of its own.
         fetch(f"{base_url}/{archive.name}", archive, md5=None, progress=partial(progress, f"download {name}"))
     if not folder.is_dir():
-        unpack(archive, name, partial(progress, f"unpack {archive.name}"))
-    return folder
+        archive = beside(folder) or archive
+        unpack(archive, name, partial(progress, f"unpack {archive.name}"), is_content=_has_labels)
+    return inner(folder, _has_labels)
 
 
-def _photographs(folders: Sequence[Path], progress: Progress) -> list[PhotographFile]:
-    from svhncli.data.formats import digit_struct  # a cached set needs no HDF5
+def _has_labels(folder: Path) -> bool:
+    return any((folder / labels).is_file() for labels in LABELS)
 
+
+def _photographs(folders: Mapping[str, Path], progress: Progress) -> list[PhotographFile]:
     return [
-        PhotographFile(f"{folder.name}/{file}", folder / file, label, boxes)
-        for folder in folders
-        for file, label, boxes in digit_struct.read(
-            folder / LABELS, count=partial(progress, f"read labels of {folder.name}")
-        )
+        PhotographFile(f"{name}/{file}", folder / file, label, boxes)
+        for name, folder in folders.items()
+        for file, label, boxes in _labels(name, folder, progress)
     ]
+
+
+def _labels(name: str, folder: Path, progress: Progress) -> list[BoxedLabel]:
+    """What the label file of a part lists."""
+    matlab, json = (folder / labels for labels in LABELS)
+    if matlab.is_file():
+        from svhncli.data.formats import digit_struct  # a cached set needs no HDF5
+
+        return digit_struct.read(matlab, count=partial(progress, f"read labels of {name}"))
+    if json.is_file():
+        return digit_struct_json.read(json)
+    above = next((folder.parent / labels for labels in LABELS if (folder.parent / labels).is_file()), None)
+    raise DataError(
+        f"there is neither {LABELS[0]} nor {LABELS[1]} in '{os.path.abspath(folder)}'",
+        f"move '{os.path.abspath(above)}' into it, if that lists its images"
+        if above
+        else f"it lies in the official {name}.tar.gz; images with other labels are for data=folder",
+    )
+
+
+def _unlisted(data: DataSet, folders: Mapping[str, Path]) -> Iterator[str]:
+    """How many images of each part have no label."""
+    names = listed(data)
+    for name, folder in folders.items():
+        if count := unlisted(folder, name, names):
+            yield f"{name}: {counted(count, 'image')} that its label file does not list"

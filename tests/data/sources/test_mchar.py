@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from photo_files import assert_labels, fields, leftovers, write_mchar
 
 from svhncli.core.errors import DataError
+from svhncli.data.dataset import DataSet
 from svhncli.data.formats import mchar_json
 from svhncli.data.formats.boxed_labels import LONGEST
 from svhncli.data.framing import Framing
@@ -21,6 +24,10 @@ from svhncli.data.store.cache import Cache
 
 WHOLE = Framing(12, 20)
 ROW = fields((0, 7), ((1.0, 2.0, 5.0, 9.0), (6.0, 2.0, 11.0, 9.5)))
+
+
+def load(folder: Path, name: str = "", **options: Any) -> DataSet:
+    return mchar.load(folder / name, WHOLE, cache=Cache(folder / ".cache"), **options)
 
 
 def write(path: Path, content: Any) -> Path:
@@ -40,6 +47,57 @@ def test_both_parts_are_read_and_there_is_no_test_part(tmp_path: Path) -> None:
 def test_the_validation_part_may_be_missing(tmp_path: Path) -> None:
     write_mchar(tmp_path, "train", 3, 0)
     assert mchar.load(tmp_path, WHOLE, cache=Cache(tmp_path / "cache")).val is None
+
+
+@pytest.mark.parametrize("folder", ["mchar_train/", ""])
+def test_the_contests_zip_is_unpacked(tmp_path: Path, folder: str) -> None:
+    train = write_mchar(tmp_path, "train", 3, 0)
+    images = tmp_path / "mchar_train"
+    with zipfile.ZipFile(tmp_path / "mchar_train.zip", "w") as zipped:
+        for path in images.iterdir():
+            zipped.write(path, f"{folder}{path.name}")
+    shutil.rmtree(images)
+    data = load(tmp_path)
+    assert_labels(data.train, train)
+    assert data.unread == ()
+    assert len(list(images.glob("*.png"))) == 3
+
+
+@pytest.mark.parametrize("name", ["mchar_train.json", "mchar_train", "mchar_val.json", "mchar_train.zip"])
+def test_the_root_may_be_named_by_what_lies_in_it(tmp_path: Path, name: str) -> None:
+    train, _ = write_mchar(tmp_path, "train", 3, 0), write_mchar(tmp_path, "val", 2, 1)
+    (tmp_path / "mchar_train.zip").touch()
+    data = load(tmp_path, name)
+    assert_labels(data.train, train)
+    assert data.val is not None
+
+
+def test_another_file_is_not_taken_for_the_root(tmp_path: Path) -> None:
+    write_mchar(tmp_path, "train", 3, 0)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(DataError, match=r"other/mchar_train\.json'"):
+        load(tmp_path, "other")
+
+
+def test_images_without_labels_are_counted(tmp_path: Path) -> None:
+    write_mchar(tmp_path, "train", 9, 0)
+    write_mchar(tmp_path, "val", 4, 1)
+    shutil.copy(tmp_path / "mchar_val.json", tmp_path / "mchar_train.json")
+    (tmp_path / "mchar_val" / "000001.png").unlink()
+    (tmp_path / "mchar_val.zip").touch()
+    for name in ("mchar_test_a.zip", "readme.md", "notes.doc"):
+        (tmp_path / name).touch()
+    data = load(tmp_path, skip_broken=True)
+    assert data.unread == ("notes.doc", "mchar_train: 5 images that mchar_train.json does not list")
+
+
+def test_a_part_without_a_label_file_is_named(tmp_path: Path) -> None:
+    write_mchar(tmp_path / "data", "train", 3, 0)
+    (tmp_path / "data" / "mchar_val").mkdir()
+    (tmp_path / "data" / "mchar_val.zip").touch()
+    assert load(tmp_path / "data").unread == tuple(
+        f"{name} (there is no mchar_val.json)" for name in ("mchar_val", "mchar_val.zip")
+    )
 
 
 def test_floats_are_accepted(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import functools
 import gzip
 import http.server
 import io
+import json
 import shutil
 import tarfile
 import threading
@@ -20,7 +21,7 @@ import pytest
 from conftest import REAL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from photo_files import assert_labels, leftovers, rows, write_digit_struct, write_svhn_full
+from photo_files import assert_labels, fields, leftovers, rows, write_digit_struct, write_svhn_full
 
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.dataset import DataSet
@@ -152,9 +153,68 @@ def test_the_message_names_missing_files_with_their_path(tmp_path: Path) -> None
         load(tmp_path / "none")
     assert "data.download=true" in caught.value.hint
     (tmp_path / "none" / "train").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"digitStruct\.mat': No such file"):
+    with pytest.raises(DataError, match=r"neither digitStruct\.mat nor .*json in '.*/none/train'") as caught:
         load(tmp_path / "none")
+    assert "train.tar.gz" in caught.value.hint
+    (tmp_path / "none" / "digitStruct.mat").touch()
+    with pytest.raises(DataError, match=r"neither digitStruct\.mat") as caught:
+        load(tmp_path / "none")
+    assert f"move '{tmp_path}/none/digitStruct.mat' into it" in caught.value.hint
     assert leftovers(tmp_path / "cache") == []
+
+
+def test_archives_that_were_packed_or_unpacked_again_are_read(root: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    again.mkdir()
+    with tarfile.open(again / "train.tar", "w") as archive:
+        archive.add(root / "train", "train")
+    shutil.make_archive(str(again / "test"), "zip", root / "test")  # without a folder test/
+    assert_whole(load(again, download=False))
+
+
+def test_label_files_in_json_are_read(root: Path) -> None:
+    for part in ("train", "test"):
+        content = [
+            {
+                "filename": name,
+                "boxes": [
+                    dict(zip(columns, box, strict=True)) for box in zip(*columns.values(), strict=True)
+                ],
+            }
+            for name, label, boxes in digit_struct.read(root / part / "digitStruct.mat")
+            for columns in [fields(label, boxes, zero=10)]
+        ]
+        (root / part / "digitStruct.json").write_text(json.dumps(content))
+        (root / part / "digitStruct.mat").unlink()
+    assert_whole(load(root))
+
+
+def test_folders_one_deeper_are_read_with_the_same_names(root: Path, tmp_path: Path) -> None:
+    names = list(load(root).train.names)
+    (tmp_path / "outer").mkdir()
+    (root / "train").rename(tmp_path / "inner")
+    (root / "train").mkdir()
+    (tmp_path / "inner").rename(root / "train" / "train")
+    root.rename(tmp_path / "outer" / "data")
+    data = load(tmp_path / "outer")
+    assert_whole(data)
+    assert list(data.train.names) == names
+
+
+@pytest.mark.parametrize("name", ["train", "train/digitStruct.mat", "test", "train.tar.gz"])
+def test_the_root_may_be_named_by_what_lies_in_it(packed: Path, name: str) -> None:
+    load(packed)
+    assert_whole(load(packed / name, download=False))
+
+
+def test_images_without_labels_are_counted(root: Path) -> None:
+    assert load(root).unread == ()
+    for name in ("a.png", "b.JPG", "._c.png", "d.m"):
+        (root / "train" / name).touch()
+    (root / "train" / "1.png").write_bytes(b"damaged")
+    data = load(root, skip_broken=True)
+    assert data.broken == ("train/1.png",)
+    assert data.unread == ("train: 2 images that its label file does not list",)
 
 
 @pytest.fixture

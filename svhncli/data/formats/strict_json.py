@@ -1,0 +1,42 @@
+"""JSON files of labels, read strictly: what other readers pass over in silence is an error."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from svhncli.core.errors import DataError
+
+
+def read(path: Path, hint: str) -> Any:
+    """The content of a file in UTF-8, without NaN, infinities and names that appear twice in an object.
+
+    hint: what the file should hold.
+
+    Raises:
+        DataError: the file cannot be read or is not strict JSON.
+    """
+    try:
+        return json.loads(
+            path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_refuse
+        )
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror}", "check its path") from error
+    except RecursionError as error:
+        raise DataError(f"'{path}' is nested too deeply", hint) from error
+    except ValueError as error:  # from JSON, UTF-8, very long integers, and the two functions below
+        raise DataError(f"'{path}' is not valid JSON: {error}", "get the file again") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{repeated!r} appears twice")
+    return fields
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a finite number")
