@@ -16,6 +16,7 @@ from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.core.plain import inlined, optional, to_plain
 from svhncli.engine import device
+from svhncli.report.data_notes import say_notes
 from svhncli.report.next_commands import MEASURED
 from svhncli.report.terminal import Show, facts
 from svhncli.training.checks.bench import Bench, CheckResult
@@ -59,6 +60,7 @@ def run(config: CheckConfig) -> CheckReport:
     device.prepare(machine)
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)
+    say_notes(data, show)
     folds = registry.folds(config.split, data, config.seed)
     whole = rules.to_dict(rules.with_absolute_paths(config))
     started, checks = time.perf_counter(), list[NamedCheck]()

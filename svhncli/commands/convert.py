@@ -16,6 +16,7 @@ from svhncli.config.words import overrides
 from svhncli.core.files import place
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats import conversion
+from svhncli.report.data_notes import say_notes
 from svhncli.report.terminal import Show, facts, next_steps
 
 SOURCES = {name: name for name in conversion.LAYOUTS} | {"mat": "svhn"}
@@ -43,6 +44,8 @@ def run(config: ConvertConfig) -> Conversion:
     show, out = Show(), place(config.out)
     with show.bars():
         data = registry.data(config.data, None, config.cache, show.work)
+    say_notes(data, show)
+    with show.bars():
         conversion.write(config.layout, data, out, show.work)
     images = {
         name: len(digits)

@@ -28,9 +28,9 @@ from svhncli.config.verbs.training import InspectConfig, TrainConfig
 from svhncli.config.words import word as keyed
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import new_folder, place, read_json
-from svhncli.core.text import some
 from svhncli.data.dataset import DataSet
 from svhncli.report import next_commands
+from svhncli.report.data_notes import say_notes
 from svhncli.report.findings_table import finding_tables
 from svhncli.report.inspection import DataInspection, LabelInspection
 from svhncli.report.terminal import Show, facts, next_steps, width
@@ -87,10 +87,7 @@ def _of_data(config: InspectConfig) -> DataInspection:
         drift=drift,
         excluded=len(data.excluded),
     )
-    if data.read:
-        show.tell(f"read as: {'; '.join(data.read)}")
-    if data.unread:
-        show.warn(f"not read: {some(data.unread)}")
+    say_notes(data, show)
     if replaced := _other_data(out, data.fingerprint):
         show.warn(
             f"this replaces an inspection of {replaced} in {out}; to keep both, name another folder with out="

@@ -22,6 +22,7 @@ from svhncli.core.text import bounds, percent
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold, growing
 from svhncli.engine import device
+from svhncli.report.data_notes import say_notes
 from svhncli.report.figures.learning_curve import draw_learning_curve
 from svhncli.report.terminal import Show, facts, labeled
 from svhncli.runs.environment import DataUsed, Environment, MachineUsed
@@ -64,6 +65,7 @@ def run(config: LearningCurveConfig) -> LearningCurve:
         machine = device.resolve(config.device, config.precision, config.threads)
         with show.bars():
             data = registry.data(config.data, config.split, config.cache, show.work)
+        say_notes(data, show)
         fold = registry.folds(config.split, data, config.seed)[0]
         todo = _plan(config, data, fold, fractions)
         threads = record.env().machine.threads or config.threads if record.has_weights else config.threads

@@ -17,6 +17,7 @@ from svhncli.engine.loop import NOT_FINITE_HINT
 from svhncli.engine.lr_range import suggest
 from svhncli.engine.range_test import range_test
 from svhncli.engine.schedules import misfits
+from svhncli.report.data_notes import say_notes
 from svhncli.report.figures.curves import draw_range
 from svhncli.report.next_commands import with_lr
 from svhncli.report.terminal import Show, facts, next_steps
@@ -57,6 +58,7 @@ def run(config: LrFindConfig) -> RangeTest:
     device.prepare(machine)
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)
+    say_notes(data, show)
     fold = registry.folds(config.split, data, config.seed)[0]
     epochs = -(-config.steps * config.batch_size // len(fold.train))
     with training_images(data, fold.train, epochs, machine.device) as images, show.bars():

@@ -21,12 +21,12 @@ from svhncli.config.words import differing, value_text, word
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.core.plain import to_plain
-from svhncli.core.text import counted, some
+from svhncli.core.text import counted
 from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
-from svhncli.data.describe import flat_parts
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
+from svhncli.report.data_notes import say_notes
 from svhncli.report.diagnosis import beside_guessing, diagnose_together
 from svhncli.report.html.page import write_report
 from svhncli.report.next_commands import after_training
@@ -287,12 +287,7 @@ def _header(
         show.say(f"mix      {share} of each batch is rendered; validation and test are real images only")
     if data.fresh is not None:
         show.say("fresh    every epoch after the first trains on newly rendered images")
-    for sentence in flat_parts(data):
-        show.warn(sentence)
-    if data.read:
-        show.say(f"read     {'; '.join(data.read)}")
-    if data.unread:
-        show.tell(f"unread   {some(data.unread)}")
+    say_notes(data, show)
     if data.excluded:
         show.say(f"exclude  {len(data.excluded):,} images are left out by {config.data.exclude}")
     show.say(f"classes  {class_balance(part.class_counts())}")

@@ -1,4 +1,4 @@
-"""Images that the user names: files, folders, globs, .mat files, lists of files; decoded ahead of use."""
+"""Images that the user names: files, folders, globs, array files, lists of files; decoded ahead of use."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from PIL import Image
 from svhncli.core.errors import DataError
 from svhncli.core.files import matches
 from svhncli.core.processes import available_cpus
-from svhncli.data.formats import cropped_mat
+from svhncli.data.formats import array_file, array_images, array_pairs, cropped_mat, mat
 from svhncli.data.formats.images import SUFFIXES, decode
 from svhncli.data.framing import Framing
 
 NamedImage = tuple[str, "np.ndarray | DataError"]
 """The name of an image, and the image as stored (see `Framing.store`) or why it cannot be read."""
+
+ARRAYS = array_file.SUFFIXES
 
 TASK = 16
 """Files that a thread decodes at a time."""
@@ -68,16 +70,16 @@ def in_folder(folder: str) -> list[str]:
 
 
 def stored(files: Sequence[str], framing: Framing) -> Iterator[NamedImage]:
-    """Every image in order, uint8 (3, *framing.stored); those in a .mat are named `file/0`, `file/1`, ….
+    """Every image in order, uint8 (3, *framing.stored); those in an array are named `file/0`, `file/1`, ….
 
     framing: one that views the whole image. Threads decode ahead of use.
     """
     pool = ThreadPoolExecutor(available_cpus())
     try:
-        for is_mat, group in itertools.groupby(files, lambda file: file.lower().endswith(".mat")):
-            if is_mat:
+        for is_array, group in itertools.groupby(files, lambda file: file.lower().endswith(ARRAYS)):
+            if is_array:
                 for file in group:
-                    yield from _from_mat(file, framing)
+                    yield from _from_arrays(file, framing)
             else:
                 yield from _decoded(pool, group, framing)
     finally:
@@ -105,12 +107,24 @@ def _decode(file: str, framing: Framing) -> np.ndarray | DataError:
         return error
 
 
-def _from_mat(file: str, framing: Framing) -> Iterator[NamedImage]:
+def _from_arrays(file: str, framing: Framing) -> Iterator[NamedImage]:
     number = itertools.count()
     try:
-        for block in cropped_mat.images(Path(file)):
+        for block in _blocks(Path(file)):
             for image in block:
                 photograph = Image.fromarray(image.transpose(1, 2, 0))
                 yield f"{file}/{next(number)}", framing.store(photograph, ())
     except DataError as error:
         yield file, error
+
+
+def _blocks(path: Path) -> Iterator[np.ndarray]:
+    """The images of an array file in blocks uint8 (B, 3, H, W); a .mat of SVHN's is read as a stream."""
+    if path.suffix.lower() == ".mat" and path.is_file() and not mat.is_hdf5(path):
+        yield from cropped_mat.images(path)
+        return
+    array, axes = array_pairs.unlabeled(path)
+    values = array_images.as_nchw(array.read(), axes)
+    scale = array_images.scale([(str(array), values)])
+    for start in range(0, len(values), cropped_mat.BLOCK):
+        yield scale.apply(values[start : start + cropped_mat.BLOCK])

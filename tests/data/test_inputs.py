@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -116,6 +117,30 @@ def test_a_mat_file_of_another_layout_counts_as_a_single_broken_image(
     assert isinstance(broken, DataError)
     assert "expected: X uint8" in broken.hint
     assert (name, type(good)) == (files[1], np.ndarray)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.h5"])
+def test_images_in_an_array_need_no_labels_and_are_numbered(tmp_path: Path, name: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 10, 10, 3), np.uint8)
+    path = tmp_path / name
+    if name == "x.npy":
+        np.save(path, pixels)
+    elif name == "x.npz":
+        np.savez(path, x_train=pixels[::-1], y_train=np.arange(4), x_test=pixels)
+    else:
+        with h5py.File(path, "w") as file:
+            file["X"] = pixels / 255
+    images = list(inputs.stored([str(path)], Framing(10, 10)))
+    assert [name for name, _ in images] == [f"{path}/{i}" for i in range(4)]
+    assert np.array_equal(np.stack([image for _, image in images]), pixels.transpose(0, 3, 1, 2))
+
+
+def test_several_arrays_of_images_count_as_a_single_broken_image_that_names_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.zeros((4, 10, 10)), b=np.zeros((4, 10, 10)))
+    ((_, problem),) = inputs.stored([str(tmp_path / "x.npz")], Framing(10, 10))
+    assert isinstance(problem, DataError)
+    assert "several arrays" in problem.message
+    assert "a (float64 4×10×10), b (float64 4×10×10)" in problem.message
 
 
 def test_only_the_files_that_are_read_ahead_are_opened(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ class PredictConfig:
 
     run: str = key(UNSET, "a run's folder, a .pt file, or latest; folds are averaged")
     paths: list[str] = key(
-        [], "files, folders, globs or a .mat file; - reads a list of files from standard input"
+        [],
+        "files, folders, globs, or arrays (.npy, .npz, HDF5, .mat); - reads a list of files from standard input",
     )
     out: str | None = key(None, "the file to write; null is standard output")
     format: str = key(
@@ -153,7 +154,7 @@ class PredictConfig:
             raise UsageError(
                 f"no images are named: '{self.run}' is taken as the run",
                 "svhn predict RUN PATHS..., where RUN is a run's folder, a .pt file, or latest, "
-                "and PATHS are files, folders, globs, a .mat, or -",
+                "and PATHS are files, folders, globs, arrays, or -",
             )
         if self.out is not None and Path(self.out).expanduser().is_dir():
             raise UsageError(f"out={self.out} is a folder", "name a file for the predictions")

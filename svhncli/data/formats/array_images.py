@@ -24,6 +24,14 @@ def order(shape: Sequence[int], n: int) -> str | None:
     return next((axes for axes in same if _fits(dict(zip(axes, shape, strict=True)), n)), None)
 
 
+def likely_order(shape: Sequence[int]) -> str | None:
+    """As `order`, without knowing how many images there are: square images are preferred."""
+    same = [axes for axes in ORDERS if len(axes) == len(shape)]
+    fitting = [axes for axes in same if order(shape, shape[axes.index("N")]) == axes]
+    square = [axes for axes in fitting if len({shape[axes.find("H")], shape[axes.find("W")]}) == 1]
+    return next(iter(square or fitting), None)
+
+
 def _fits(sizes: dict[str, int], n: int) -> bool:
     pixels = sizes.get("P", SMALLEST**2)
     return (

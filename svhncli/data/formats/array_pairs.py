@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from svhncli.core.errors import DataError
 from svhncli.data.formats import array_images, array_labels
-from svhncli.data.formats.array_file import StoredArray
-from svhncli.data.formats.part_names import PART
+from svhncli.data.formats.array_file import StoredArray, arrays_in
+from svhncli.data.formats.part_names import PART, part_name
 
 IMAGES = {"x", "image", "images", "img", "imgs", "data", "pixels", "photos"}
 LABELS = {
@@ -66,6 +67,28 @@ def choose(arrays: Sequence[StoredArray], part: str, images: str | None, labels:
     if part != "train" and not any(_words(array) & LABELS for array in labeled):
         return None
     raise _unclear(arrays, part, bool(pairs), images, labels)
+
+
+def unlabeled(path: Path) -> tuple[StoredArray, str]:
+    """The only array of images in a file, or the only one of its test part, and the order of its axes.
+
+    Raises:
+        DataError: there is none, or there are several; or the file is damaged.
+    """
+    arrays = arrays_in(path)
+    images = {
+        array: axes
+        for array in arrays
+        if array.dtype.kind in "buif" and (axes := array_images.likely_order(array.shape)) is not None
+    }
+    chosen = images if len(images) == 1 else {a: x for a, x in images.items() if part_name(a.name) == "test"}
+    if len(chosen) == 1:
+        return next(iter(chosen.items()))
+    raise DataError(
+        f"{'several arrays' if images else 'no arrays'} in '{path}' are images: it holds "
+        f"{', '.join(map(str, arrays)) or 'no arrays'}",
+        "save the images in a file of their own: np.save(…, images)",
+    )
 
 
 def _unclear(
