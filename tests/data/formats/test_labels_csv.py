@@ -63,13 +63,13 @@ def test_whole_floats_are_the_numbers_that_they_stand_for(label: str, digits: tu
 
 @pytest.mark.parametrize("label", ["8.", "8.5", ".0", "8.0.0", "1e3", "0x1", "1_0", "+1", "8,0", "٣", "8.٠"])
 def test_other_spellings_of_numbers_are_refused(label: str) -> None:
-    with pytest.raises(DataError, match="^row 2: label .* is not a number of digits$"):
+    with pytest.raises(DataError, match=r"^row 2: label .* is not a number of digits$"):
         labels_csv.digits_of(label, "row 2")
 
 
 @pytest.mark.parametrize("label", ["", " ", "nan", "NaN", "None", "<NA>"])
 def test_what_pandas_writes_for_no_label_is_refused(label: str) -> None:
-    with pytest.raises(DataError, match="^row 2: label .* is no number: the image has no label$"):
+    with pytest.raises(DataError, match=r"^row 2: label .* is no number: the image has no label$"):
         labels_csv.digits_of(label, "row 2")
 
 
