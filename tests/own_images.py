@@ -23,7 +23,8 @@ def make_image(path: Path, value: int) -> None:
 
 
 def load(root: Path, framing: Framing = FRAMING, **options: Any) -> DataSet:
-    return folder.load(root, framing, cache=Cache(root.parent / "cache"), **options)
+    beside = root if root.is_dir() else root.parent
+    return folder.load(root, framing, cache=Cache(beside.parent / "cache"), **options)
 
 
 def contents(part: Digits | None) -> dict[str, tuple[str, int]]:

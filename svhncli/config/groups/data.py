@@ -173,7 +173,10 @@ class FolderConfig(FilesConfig):
 
     name: str = key("folder", "the data source")
     root: str = key(
-        "data/folder", "folder of the images", path=True, needed="set data.root to the folder of your images"
+        "data/folder",
+        "folder of the images, or the file in it that lists their labels",
+        path=True,
+        needed="set data.root to the folder of your images",
     )
     height: int = key(32, "height of the network's input in pixels", low=8, high=1024)
     width: int = key(32, "width of the network's input in pixels", low=8, high=1024)

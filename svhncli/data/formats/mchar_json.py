@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 
 from svhncli.core.errors import DataError
 from svhncli.core.files import write_json
-from svhncli.data.formats import boxed_labels
+from svhncli.data.formats import boxed_labels, strict_json
 from svhncli.data.formats.boxed_labels import BoxedLabel
 
 
@@ -22,18 +20,7 @@ def read(path: Path) -> list[BoxedLabel]:
     Raises:
         DataError: the file cannot be read, is not strict JSON, or holds other things than numbers and boxes.
     """
-    try:
-        content = json.loads(
-            path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_refuse
-        )
-    except OSError as error:
-        raise DataError(f"cannot read '{path}': {error.strerror}", "check its path") from error
-    except RecursionError as error:
-        raise DataError(f"'{path}' is nested too deeply", boxed_labels.HINT) from error
-    except ValueError as error:  # from JSON, UTF-8, very long integers, and the two functions below
-        raise DataError(f"'{path}' is not valid JSON: {error}", "get the file again") from error
-    if not isinstance(content, dict):
-        raise DataError(f"'{path}' is not a JSON object", 'expected: {"000000.png": {"label": [1, 9], …}, …}')
+    content = strict_json.load(path, 'expected: {"000000.png": {"label": [1, 9], …}, …}')
     return [_parse(path, name, fields) for name, fields in content.items()]
 
 
@@ -50,18 +37,6 @@ def _parse(path: Path, name: str, fields: Any) -> BoxedLabel:
     if not isinstance(fields, dict) or not all(isinstance(field, list) for field in fields.values()):
         raise DataError(f"'{path}', image {name!r}: its fields are not lists", boxed_labels.HINT)
     return boxed_labels.parse(path, name, fields, range(10))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"{repeated!r} appears twice")
-    return fields
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a finite number")
 
 
 def _entry(digits: tuple[int, ...], boxes: np.ndarray) -> dict[str, list[float]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from svhncli.core.errors import DataError
 from svhncli.core.text import counted
 from svhncli.data.dataset import DataSet
+from svhncli.data.formats import yolo
 from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.framing import Framing
-from svhncli.data.sources import class_folders, file_names, grouping, listed, photograph_files
+from svhncli.data.sources import annotated, class_folders, file_names, grouping, listed, photograph_files
 from svhncli.data.sources.labeled import Labeled, Reader, part_folders
 from svhncli.data.sources.nested import inner, visible
 from svhncli.data.store.cache import Cache
@@ -20,8 +21,12 @@ from svhncli.data.store.disk import Progress, silent
 
 LAYOUT = (
     "expected in data.root, or in its folders train, test and val: folders 0 to 9, or a labels.csv "
-    "(file,label); or say with data.label where the file names have their labels"
+    "(file,label), or boxes by YOLO, COCO or VOC; data.label takes labels from file names"
 )
+LABEL_FILES = (*listed.NAMES, annotated.COCO, *yolo.NAMES)
+"""Files that stand for their folder as data.root."""
+VOC = "VOCdevkit"
+"""The folder in which VOC's archives hold theirs."""
 SHOWN = 3
 """Folders that a message names."""
 
@@ -41,9 +46,10 @@ def load(
     """Images in `root`, or in its folders `train` and, where they exist, `test` and `val` (see part_folders).
 
     Each part is a folder with a list of its images, such as a labels.csv, or else with class folders `0` to
-    `9`, some of which may be missing; `test` or `val` without any labels is no part. A list in `root` may
-    name the part of each image. The images may lie one folder deeper than `root` or a part. Hidden files do
-    not count. Whatever else is in `root` is listed as unread.
+    `9`, some of which may be missing, or with images and boxes (see annotated.py); `test` or `val` without
+    any labels is no part. A list in `root` may name the part of each image. The images may lie one folder
+    deeper than `root` or a part. Hidden files do not count. Whatever else is in `root` is listed as unread.
+    `root` may also be a file that labels images, for its folder.
 
     group: a regular expression; images for whose names it finds the same text form a group.
     label: a regular expression; the text that it finds in an image's path, relative to its part's folder, is
@@ -56,12 +62,13 @@ def load(
         DataError: no such layout, or a file that is damaged.
         DiskError: the cache cannot be written.
     """
-    outer, root = root, inner(root, partial(_fits, label))
+    outer = root = _folder_of(root)
+    root = inner(root / VOC if (root / VOC).is_dir() else root, partial(_fits, label))
     folders = _readers(root, label)
     alone = test_only and "test" in folders
     if "train" in folders or alone:
         labeled = _joined(root, folders, ("test",) if alone else tuple(folders), group, label)
-    elif reader := _reader(root, label, whole=True):
+    elif reader := _reader(root, root, label):
         labeled = grouping.grouped(reader(), group)
     else:
         raise _no_labels(next(iter(part_folders(root).get("train", ())), root), label)
@@ -83,21 +90,34 @@ def load(
     return replace(data, unread=(*_around(outer, root), *labeled.unread("")))
 
 
-def _reader(folder: Path, label: str | None, whole: bool = False) -> Reader | None:
+def _folder_of(root: Path) -> Path:
+    """The folder of images: the root itself, or that of a file which labels images in its folder."""
+    if not root.is_file():
+        return root
+    if root.name not in LABEL_FILES:
+        raise DataError(
+            f"'{root}' is a file, and none that labels the images in its folder",
+            f"set data.root to the folder of the images, or to a file named {', '.join(LABEL_FILES)}",
+        )
+    return root.parent
+
+
+def _reader(folder: Path, root: Path, label: str | None) -> Reader | None:
     """The reader of a folder's images and their labels; None where it has none in a known layout.
 
-    whole: whether the folder may hold all parts, not one.
+    The root may hold all parts; another folder is one.
     """
+    whole = folder == root
     if label:
         others = [path for paths in part_folders(folder).values() for path in paths] if whole else ()
         return file_names.find(folder, label, others)
-    return listed.find(folder, whole) or class_folders.find(folder)
+    return listed.find(folder, whole) or class_folders.find(folder) or annotated.find(folder, root, whole)
 
 
 def _fits(label: str | None, folder: Path) -> bool:
     """Whether a folder is laid out as `root` may be."""
     parts = part_folders(folder)
-    return bool(parts["train"] or parts["test"] or _reader(folder, label, whole=True))
+    return bool(parts["train"] or parts["test"] or _reader(folder, folder, label))
 
 
 def _readers(root: Path, label: str | None) -> dict[str, tuple[Path, Reader]]:
@@ -105,8 +125,8 @@ def _readers(root: Path, label: str | None) -> dict[str, tuple[Path, Reader]]:
     readers: dict[str, tuple[Path, Reader]] = {}
     for part, folders in part_folders(root).items():
         for folder in folders:
-            folder = inner(folder, lambda deeper: _reader(deeper, label) is not None)
-            if part not in readers and (reader := _reader(folder, label)):
+            folder = inner(folder, lambda deeper: _reader(deeper, root, label) is not None)
+            if part not in readers and (reader := _reader(folder, root, label)):
                 readers[part] = folder, reader
     return readers
 
@@ -128,7 +148,7 @@ def _joined(
     def unread(before: str) -> Iterator[str]:
         for path in visible(root):
             if path not in used:
-                empty = path in named and _reader(path, label) is None
+                empty = path in named and _reader(path, root, label) is None
                 yield f"{before}{path.name} (no labels)" if empty else f"{before}{path.name}"
         for inside in labeled.values():
             yield from inside.unread(f"{before}{inside.folder.relative_to(root).as_posix()}/")

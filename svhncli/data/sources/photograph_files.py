@@ -50,7 +50,8 @@ class PhotographFile:
 
     name: for people to read, with its part, such as train/1.png.
     label: L digits 0-9, at least one. boxes: one per digit, or none at all. group: images with the same text
-    are never on both sides of a split; "" for an image that is a group of its own.
+    are never on both sides of a split; "" for an image that is a group of its own. relative: whether the
+    boxes are fractions of the image's width and height, which are known when it is decoded.
     """
 
     name: str
@@ -58,6 +59,16 @@ class PhotographFile:
     label: tuple[int, ...]
     boxes: tuple[Box, ...] = ()
     group: str = ""
+    relative: bool = False
+
+    def boxes_in(self, width: int, height: int) -> tuple[Box, ...]:
+        """The boxes in pixels of an image of this size."""
+        if not self.relative:
+            return self.boxes
+        return tuple(
+            (left * width, top * height, right * width, bottom * height)
+            for left, top, right, bottom in self.boxes
+        )
 
 
 @dataclass(frozen=True)
@@ -300,7 +311,8 @@ def _write(
         arrays["names"][row] = _stored_name(photograph)
         arrays["labels"][row, : len(photograph.label)] = photograph.label
         if photograph.boxes:
-            arrays["boxes"][row, : len(photograph.boxes)] = photograph.boxes
+            width, height = sizes[row - start].tolist()
+            arrays["boxes"][row, : len(photograph.boxes)] = photograph.boxes_in(width, height)
 
 
 def _frame(
@@ -330,7 +342,7 @@ def _read(photograph: PhotographFile, framing: Framing) -> tuple[np.ndarray, tup
     leave_out = "set data.skip_broken=true to leave out all such images"
     try:
         image = decode(photograph.path)
-        return framing.store(image, photograph.boxes), image.size
+        return framing.store(image, photograph.boxes_in(*image.size)), image.size
     except DataError as error:
         return DataError(error.message, f"{error.hint}; {leave_out}")
     except ValueError as error:

@@ -1,0 +1,45 @@
+"""JSON as it should be: in UTF-8, no key twice, no NaN."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from svhncli.core.errors import DataError
+
+
+def load(path: Path, expected: str) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    expected: how it should look, for hints.
+
+    Raises:
+        DataError: the file cannot be read, is not strict JSON, or holds anything else than an object.
+    """
+    try:
+        content = json.loads(
+            path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_refuse
+        )
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror}", "check its path") from error
+    except RecursionError as error:
+        raise DataError(f"'{path}' is nested too deeply", expected) from error
+    except ValueError as error:  # from JSON, UTF-8, very long integers, and the two functions below
+        raise DataError(f"'{path}' is not valid JSON: {error}", "get the file again") from error
+    if not isinstance(content, dict):
+        raise DataError(f"'{path}' is not a JSON object", expected)
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{repeated!r} appears twice")
+    return fields
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a finite number")
