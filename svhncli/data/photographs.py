@@ -18,8 +18,9 @@ class PhotographFile:
 
     name: for people to read, with its part, such as train/1.png.
     label: L digits 0-9, at least one. boxes: one per digit, or none at all. group: images with the same text
-    are never on both sides of a split; "" for an image that is a group of its own. content: the encoded
-    image, where it is not the file itself.
+    are never on both sides of a split; "" for an image that is a group of its own. relative: whether the
+    boxes are fractions of the image's width and height, which are known when it is decoded. content: the
+    encoded image, where it is not the file itself.
     """
 
     name: str
@@ -27,7 +28,17 @@ class PhotographFile:
     label: tuple[int, ...]
     boxes: tuple[Box, ...] = ()
     group: str = ""
+    relative: bool = False
     content: bytes | None = None
+
+    def boxes_in(self, width: int, height: int) -> tuple[Box, ...]:
+        """The boxes in pixels of an image of this size."""
+        if not self.relative:
+            return self.boxes
+        return tuple(
+            (left * width, top * height, right * width, bottom * height)
+            for left, top, right, bottom in self.boxes
+        )
 
     def image(self) -> Image.Image:
         """The image in RGB.

@@ -202,11 +202,14 @@ class McharConfig(FilesConfig):
 @choice("data", builds="svhncli.data.sources.folder:load")
 @dataclass
 class FolderConfig(FilesConfig):
-    """Your own images: class folders 0 to 9 or a labels.csv, optionally in train/, test/ and val/."""
+    """Your own images: class folders 0 to 9, a list or boxes, optionally in train/, test/ and val/."""
 
     name: str = key("folder", "the data source")
     root: str = key(
-        "data/folder", "folder of the images", path=True, needed="set data.root to the folder of your images"
+        "data/folder",
+        "folder of the images, or the file in it that lists their labels",
+        path=True,
+        needed="set data.root to the folder of your images",
     )
     height: int = key(32, "height of the network's input in pixels", low=8, high=1024)
     width: int = key(32, "width of the network's input in pixels", low=8, high=1024)
@@ -215,15 +218,25 @@ class FolderConfig(FilesConfig):
         "a regular expression for file names, such as '(meter\\d+)_': images for which it finds the same "
         "text (in its parentheses) are never on both sides of a split",
     )
+    label: str | None = key(
+        None,
+        "a regular expression for images' paths in their part's folder, such as '^(\\d+)_': the text that it "
+        "finds (in its parentheses) is the label; images in which it finds nothing are left out",
+    )
     test_fraction: float = key(
         0.0, "fraction of the images that is set aside as the test part, by whole groups", low=0, below=1
     )
 
     def refuse_conflicts(self) -> None:
-        try:
-            re.compile(self.group or "")
-        except re.error as error:
-            raise UsageError(
-                f"data.group={self.group} is not a regular expression: {error}",
-                r"such as data.group='(meter\d+)_' for files like meter07_2.jpg",
-            ) from error
+        examples = {
+            "group": r"such as data.group='(meter\d+)_' for files like meter07_2.jpg",
+            "label": r"such as data.label='^(\d+)_' for files like 3_dig1.jpg",
+        }
+        for name, example in examples.items():
+            pattern = getattr(self, name)
+            try:
+                re.compile(pattern or "")
+            except re.error as error:
+                raise UsageError(
+                    f"data.{name}={pattern} is not a regular expression: {error}", example
+                ) from error

@@ -126,7 +126,7 @@ class PredictConfig:
     run: str = key(UNSET, "a run's folder, a .pt file, or latest; folds are averaged")
     paths: list[str] = key(
         [],
-        "files, folders, globs, or arrays (.npy, .npz, HDF5, .mat); - reads a list of files from standard input",
+        "files, folders, globs, or arrays (.npy, .npz, HDF5, .mat); - reads a list from standard input",
     )
     out: str | None = key(None, "the file to write; null is standard output")
     format: str = key(
@@ -193,7 +193,7 @@ LAYOUTS = ("mat", "svhn_full", "mchar", "folder", "arrays", "parquet")
 class ConvertConfig:
     """Write any data set in another layout: files with labels, arrays, or Parquet."""
 
-    layout: str = key(UNSET, "the layout to write", choices=LAYOUTS)
+    layout: str = key("folder", "the layout to write", choices=LAYOUTS)
     out: str = key("outputs/convert", "a new folder for the data set")
     cache: str | None = shared.cache()
     plugins: list[str] = shared.plugins()

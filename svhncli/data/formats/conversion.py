@@ -82,9 +82,16 @@ def _rows(data: DataSet, part: str, digits: Digits) -> list[ImageRow]:
             for image, label, group in zip(digits.images, labels, groups, strict=True)
         ]
     files = {file.name: file for file in originals()}
+    boxes: Sequence[tuple[Box, ...]] = [()] * len(digits)
+    if digits.boxes is not None:
+        known = ~np.isnan(digits.boxes[:, 0, 0])
+        boxes = [
+            tuple((x, y, right, bottom) for x, y, right, bottom in row[: len(label)]) if has else ()
+            for row, label, has in zip(digits.boxes.tolist(), labels, known, strict=True)
+        ]
     return [
-        ImageRow(files[name], label, files[name].boxes, group)
-        for name, label, group in zip(digits.names, labels, groups, strict=True)
+        ImageRow(files[name], label, around, group)
+        for name, label, around, group in zip(digits.names, labels, boxes, groups, strict=True)
     ]
 
 

@@ -20,9 +20,7 @@ def read(path: Path) -> list[BoxedLabel]:
     Raises:
         DataError: the file cannot be read, is not strict JSON, or holds other things than numbers and boxes.
     """
-    content = strict_json.read(path, boxed_labels.HINT)
-    if not isinstance(content, dict):
-        raise DataError(f"'{path}' is not a JSON object", 'expected: {"000000.png": {"label": [1, 9], …}, …}')
+    content = strict_json.load(path, 'expected: {"000000.png": {"label": [1, 9], …}, …}')
     return [_parse(path, name, fields) for name, fields in content.items()]
 
 

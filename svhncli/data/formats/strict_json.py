@@ -30,6 +30,18 @@ def read(path: Path, hint: str) -> Any:
         raise DataError(f"'{path}' is not valid JSON: {error}", "get the file again") from error
 
 
+def load(path: Path, hint: str) -> dict[str, Any]:
+    """The object in such a file.
+
+    Raises:
+        DataError: as for `read`, or the file holds anything else than an object.
+    """
+    content = read(path, hint)
+    if not isinstance(content, dict):
+        raise DataError(f"'{path}' is not a JSON object", hint)
+    return content
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):

@@ -1,9 +1,9 @@
-"""Files that lie one folder deeper or higher than they should, or beside those that have labels."""
+"""What a folder holds: files one folder deeper or higher than they should be, and all that lie below."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from svhncli.data.dataset import DataSet
@@ -12,9 +12,7 @@ from svhncli.data.formats.images import SUFFIXES
 
 def visible(folder: Path) -> list[Path]:
     """What a folder holds, sorted, without hidden files and what macOS adds to archives."""
-    return sorted(
-        path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX"
-    )
+    return sorted(path for path in folder.iterdir() if _counts(path.name))
 
 
 def inner(folder: Path, fits: Callable[[Path], bool]) -> Path:
@@ -58,3 +56,34 @@ def unlisted(folder: Path, prefix: str, names: Collection[str]) -> int:
             and f"{prefix}/{entry.name}" not in names
             for entry in entries
         )
+
+
+def below(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
+    """The files in a folder and in the folders below it, but for some; each folder's sorted, its own first.
+
+    A link to a folder is followed, unless that was searched already.
+    """
+    known = {os.path.realpath(path) for path in (folder, *without)}
+    for place, folders, files in os.walk(folder, followlinks=True):
+        yield from (Path(place, name) for name in sorted(files) if _counts(name))
+        real = {name: os.path.realpath(os.path.join(place, name)) for name in sorted(folders)}
+        folders[:] = [name for name, path in real.items() if _counts(name) and path not in known]
+        known.update(real.values())
+
+
+def unused(folder: Path, used: Collection[Path]) -> list[str]:
+    """What lies below a folder and is not used, relative to it: a folder of which nothing is used is named
+    as a whole."""
+    used = set(used)
+    places = {folder, *(place for path in used for place in path.parents)}
+    names: dict[str, None] = {}
+    for path in below(folder):
+        if path not in used:
+            while path.parent not in places:
+                path = path.parent
+            names[str(path.relative_to(folder))] = None
+    return list(names)
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"

@@ -253,7 +253,8 @@ def _write(
         arrays["names"][row] = _stored_name(photograph)
         arrays["labels"][row, : len(photograph.label)] = photograph.label
         if photograph.boxes:
-            arrays["boxes"][row, : len(photograph.boxes)] = photograph.boxes
+            width, height = sizes[row - start].tolist()
+            arrays["boxes"][row, : len(photograph.boxes)] = photograph.boxes_in(width, height)
 
 
 def _frame(
@@ -283,7 +284,7 @@ def _read(photograph: PhotographFile, framing: Framing) -> tuple[np.ndarray, tup
     leave_out = "set data.skip_broken=true to leave out all such images"
     try:
         image = photograph.image()
-        return framing.store(image, photograph.boxes), image.size
+        return framing.store(image, photograph.boxes_in(*image.size)), image.size
     except DataError as error:
         return DataError(error.message, f"{error.hint}; {leave_out}")
     except ValueError as error:

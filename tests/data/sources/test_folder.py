@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from own_images import load, make_image
 from photo_files import leftovers
 from PIL import Image
 
@@ -18,19 +19,6 @@ from svhncli.core.errors import DataError
 from svhncli.data.dataset import DataSet
 from svhncli.data.describe import flat_parts
 from svhncli.data.framing import Framing
-from svhncli.data.sources import folder as source
-from svhncli.data.store.cache import Cache
-
-FRAMING = Framing(8, 8)
-
-
-def make_image(path: Path, value: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (10, 9), (value, value, value)).save(path)
-
-
-def load(root: Path, **options: Any) -> DataSet:
-    return source.load(root, FRAMING, cache=Cache(root.parent / "cache"), **options)
 
 
 @pytest.fixture
@@ -149,7 +137,7 @@ def test_files_that_are_not_images_are_left_out_and_counted(
     root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Hydra, in another test, may silence it.
-    monkeypatch.setattr("svhncli.data.sources.folder.log.disabled", False)
+    monkeypatch.setattr("svhncli.data.sources.class_folders.log.disabled", False)
     make_image(root / "4" / "a.PNG", 1)
     make_image(root / "4" / "b.jpeg", 1)
     for name in ("notes.txt", "Thumbs.db", ".DS_Store"):
@@ -197,7 +185,7 @@ def test_a_csv_can_name_groups_and_parts(root: Path) -> None:
 def test_a_group_in_two_parts_is_warned_of(
     root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("svhncli.data.sources.folder.log.disabled", False)
+    monkeypatch.setattr("svhncli.data.sources.listed.log.disabled", False)
     with_csv(root, "file,label,group,part\na.png,1,m1,train\nb.png,2,m1,test\n")
     load(root)
     assert caplog.messages == ["1 group in more than one part of the data, such as 'm1'"]
@@ -249,8 +237,8 @@ def test_a_fraction_of_whole_groups_is_set_aside_as_the_test_part(root: Path) ->
 
 
 WRONG_OPTIONS = {
-    "no match": ("file,label\na.png,1\n", {"group": "meter"}, "finds nothing in the file name 'a.png'"),
-    "empty match": ("file,label\na.png,1\n", {"group": "(x*)a"}, "finds nothing in the file name"),
+    "no match": ("file,label\na.png,1\n", {"group": "meter"}, "finds nothing in 1 of 1 file names"),
+    "empty match": ("file,label\na.png,1\n", {"group": "(x*)a"}, "finds nothing in 1 of 1 file names"),
     "all in one group": (
         "file,label,group\na.png,1,g\nb.png,1,g\n",
         {"test_fraction": 0.5},
@@ -287,23 +275,30 @@ def test_a_csv_of_single_digits_has_ten_classes(root: Path) -> None:
 
 BAD = {
     "empty": ("", "is empty"),
-    "another header": ("name,label\na.png,1\n", "begins with"),
-    "no header": ("a.png,1\n", "begins with"),
+    "another header": ("name,label\na.png,1\n", "no column 'file'; its first line names name, label"),
+    "no header": ("a.png,1\n", "no column 'file'; its first line names a.png, 1"),
+    "no label column": ("file,group\na.png,1\n", "no column 'label'; its first line names file, group"),
+    "mistyped column": ("file,lable\na.png,1\n", "unknown column 'lable': did you mean 'label'?"),
+    "plural": ("file,label,groups\na.png,1,m\n", "unknown column 'groups': did you mean 'group'?"),
+    "another column": ("file,label,width\na.png,1,3\n", "unknown column 'width'"),
+    "an index": (",file,label\n0,a.png,1\n", "a column without a name"),
+    "two of a column": ("file,label,File\na.png,1,b.png\n", "two columns 'file'"),
     "one field": ("file,label\na.png\n", "row 2: 1 fields"),
     "three fields": ("file,label\na.png,1,2\n", "row 2: 3 fields"),
-    "no label": ("file,label\na.png,1\nb.png,\n", "row 3: label ''"),
+    "no label": ("file,label\na.png,1\nb.png,\n", "row 3: label '' is no number: the image has no label"),
+    "NaN": ("file,label\na.png,NaN\n", "row 2: label 'NaN' is no number: the image has no label"),
     "a letter": ("file,label\na.png,1x\n", "label '1x'"),
     "negative": ("file,label\na.png,-1\n", "label '-1'"),
-    "a fraction": ("file,label\na.png,1.0\n", "label '1.0'"),
-    "a space": ("file,label\na.png, 1\n", "label ' 1'"),
+    "a fraction": ("file,label\na.png,8.5\n", "label '8.5' is not a number of digits"),
+    "a space": ("file,label\na.png,1 2\n", "label '1 2' is not"),
     "other digits": ("file,label\na.png,٣\n", "label '٣'"),
     "power": ("file,label\na.png,²\n", "label '²'"),
-    "5,000 digits": ("file,label\na.png," + "7" * 5000, "label '777"),
-    "twice": ("file,label\na.png,1\n./a.png,2\n", "'a.png' appears twice"),
+    "5,000 digits": ("file,label\na.png," + "7" * 5000, "is too long: it has 5000 digits"),
+    "twice": ("file,label\na.png,1\n./a.png,2\n", "row 3: 'a.png' appears twice"),
     "above": ("file,label\n../a.png,1\n", "file '../a.png'"),
     "above in the middle": ("file,label\nsub/../../a.png,1\n", "file 'sub/../../a.png'"),
     "absolute": ("file,label\n/etc/passwd,1\n", "file '/etc/passwd'"),
-    "no file": ("file,label\n,1\n", "file ''"),
+    "no file": ("file,label\n,1\n", "file '' is no name"),
     "zero byte": ("file,label\na\0.png,1\n", ""),
     "open quote": ('file,label\n"a.png,1\n', "not a CSV"),
     "latin-1": ("file,label\n\xe4.png,1\n".encode("latin-1"), "not a CSV in UTF-8"),
@@ -337,7 +332,7 @@ def test_other_layouts_are_refused(root: Path) -> None:
 def test_cropping_to_boxes_is_refused_as_the_users_own_images_have_none(root: Path) -> None:
     make_image(root / "4" / "a.png", 1)
     with pytest.raises(DataError, match="no boxes") as caught:
-        source.load(root, Framing(8, 8, "boxes"), cache=Cache(root.parent / "cache"))
+        load(root, Framing(8, 8, "boxes"))
     assert "data.crop=whole" in caught.value.hint
 
 
