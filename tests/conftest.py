@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from forked import PIPE, Forked, Server, serving
 from hypothesis import settings
 from scipy.io import savemat
 from threadpoolctl import threadpool_limits
 
 from svhncli import registry
+from svhncli.cli import main as cli
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.declare import BUILDS, ROOT_VALUES
@@ -62,6 +64,8 @@ if WORKER is not None and hasattr(os, "sched_setaffinity"):
 settings.register_profile("shared cores", deadline=None)
 settings.load_profile("shared cores")
 
+
+pytest_plugins = ("compared", "joined", "reported")  # their fixtures
 
 TIERS = ("unit", "engine", "e2e")
 """The quickest first: units neither train nor start a process, and are held to it; engine tests train tiny
@@ -105,6 +109,29 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder for all of pytest's processes."""
+    base = factory.getbasetemp()
+    return base if WORKER is None else base.parent
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[], None]) -> Path:
+    """A folder that no test changes: the first of pytest's processes to need it makes it, others wait.
+
+    make: writes into the current folder.
+    """
+    folder = shared_folder(factory) / name
+    done = folder.with_suffix(".made")
+    with FileLock(folder.with_suffix(".lock")):
+        if not done.exists():
+            folder.mkdir()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(folder)
+                make()
+            done.touch()
+    return folder
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Rendered and converted data goes to a folder of this session, not to the user's.
@@ -112,8 +139,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     Its processes share the folder: the faces take seconds to draw.
     """
     before = {name: os.environ.get(name) for name in ("SVHN_CACHE", "COLUMNS")}
-    base = tmp_path_factory.getbasetemp()
-    os.environ["SVHN_CACHE"] = str((base if WORKER is None else base.parent) / "cache")
+    os.environ["SVHN_CACHE"] = str(shared_folder(tmp_path_factory) / "cache")
     os.environ["COLUMNS"] = "100"
     yield
     for name, value in before.items():
@@ -221,6 +247,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def json_of(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Run a command that succeeds and return its JSON output."""
+
+    def run(*words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        code = cli.main([*words, "--json"])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return json.loads(out)
+
+    return run
 
 
 @pytest.fixture(autouse=True)

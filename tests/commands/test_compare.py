@@ -1,99 +1,22 @@
-"""`svhn compare` end to end on small trained runs: folds, seeds, a sweep, a person, refusals."""
+"""`svhn compare` end to end on small trained runs: folds, seeds, a sweep, the test part."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from compared import Compare, correct, rows, train
 from conftest import REPO
 from scipy.stats import binomtest, t, ttest_rel
 
 from svhncli.cli import main as cli
 from svhncli.stats.significance import paired_bootstrap
-
-SMALL = ["data=tiny", "data.n_train=300", "data.n_test=80", "epochs=4", "lr=0.01", "threads=1", "device=cpu"]
-SMALL += ["report=false", "jobs=1", "watch=0"]
-FOLDS = ["split=kfold", "jobs=1", "split.k=3", "model=linear"]
-Compare = Callable[..., dict[str, Any]]
-
-
-def train(folder: Path, *words: str) -> None:
-    assert cli.main(["train", *SMALL, f"hydra.run.dir={folder}", *words]) == 0
-
-
-@pytest.fixture(scope="module")
-def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs: linear, mlp and wide (an mlp with a wider layer); three folds and three seeds of each
-    of two configs; a sweep of three jobs, the second of which fails."""
-    folder = tmp_path_factory.mktemp("made")
-    train(folder / "linear", "model=linear", "name=first")
-    train(folder / "mlp", "model=mlp", "model.widths=[16]")
-    train(folder / "wide", "model=mlp", "model.widths=[32]", "batch_size=32")
-    for name, more in {"slow": ["lr=0.0001"], "fast": []}.items():
-        train(folder / f"{name}_folds", *FOLDS, *more)
-        train(folder / f"{name}_seeds", "model=linear", "repeats=3", "jobs=1", *more)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        words = ["model=linear", "lr=1e-4,1e30,1e-2", "optim=sgd", "hydra.sweep.dir=sweep"]
-        assert cli.main(["train", "-m", *SMALL, *words]) == 1
-    finally:
-        os.chdir(before)
-    return folder
-
-
-@pytest.fixture
-def runs(trained_runs: Path, folder: Path) -> Path:
-    """A copy of the trained runs in the current folder."""
-    shutil.copytree(trained_runs, folder, dirs_exist_ok=True)
-    return folder
-
-
-@pytest.fixture
-def compare(capsys: pytest.CaptureFixture[str]) -> Compare:
-    def result(*words: str) -> dict[str, Any]:
-        capsys.readouterr()
-        code = cli.main(["compare", *words, "--json"])
-        out, err = capsys.readouterr()
-        assert code == 0, err
-        return json.loads(out)
-
-    return result
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def correct(path: Path) -> np.ndarray:
-    """Which predictions of a CSV file are correct, read without the tool."""
-    return np.array([row["label"] == row["prediction"] for row in rows(path)])
-
-
-def answer_quiz(folder: Path, count: int) -> None:
-    """Save what `svhn human` saves of a person who makes no mistake: an answer to each question of the quiz
-    page, and the facts that the page stores beside the answers."""
-    assert cli.main(["human", *SMALL[:3], "html=true", f"n={count}", f"out={folder}"]) == 0
-    (content,) = re.findall(r'json">(.*?)</script>', (folder / "quiz.html").read_text())
-    page = json.loads(content)
-    answers = [
-        {name: question[name] for name in ("index", "name", "label")}
-        | {"answer": question["label"], "seconds": 1.0}
-        for question in page["questions"]
-    ]
-    (folder / "result.json").write_text(json.dumps({"answers": answers, **page["facts"]}))
-
 
 # ----------------------------------------------------------------------------- runs
 
@@ -286,28 +209,6 @@ def test_runs_of_the_same_config_differ_by_chance_whatever_their_machine(
     assert comparison["verdict"] == ("no significant difference (0.00 points, 95% 0.00 to 0.00, p = 1)")
 
 
-# ----------------------------------------------------------------------------- a person
-
-
-def test_a_person_is_compared_with_a_run_on_the_images_of_the_quiz(runs: Path, compare: Compare) -> None:
-    answer_quiz(runs / "outputs" / "human", 15)
-    asked = {
-        answer["index"] for answer in json.loads((runs / "outputs/human/result.json").read_text())["answers"]
-    }
-    path = runs / "linear" / "val_predictions.csv"
-    run_correct = correct(path)[[int(row["index"]) in asked for row in rows(path)]]
-    for word in ("outputs/human", "outputs/human/result.json"):
-        result = compare(word, "linear")
-        (comparison,) = result["comparisons"]
-        assert comparison["pictures"] == 15
-        assert (comparison["accuracy_a"], comparison["accuracy_b"]) == (1, run_correct.mean())
-        assert (comparison["only_a"], comparison["only_b"]) == (int((~run_correct).sum()), 0)
-        assert comparison["outcome"] == "worse"
-        assert comparison["groups"] < 15  # which the run's predictions.csv records
-        assert comparison["warning"] is None
-        assert result["differs"] == []
-
-
 # ----------------------------------------------------------------------------- the test part
 
 
@@ -333,100 +234,3 @@ def test_runs_trained_on_different_data_are_compared_on_the_same_test_part(
     (comparison,) = compare("linear", "other", "part=test", "tested_on=synth")["comparisons"]
     assert comparison["pictures"] == 80
     assert comparison["changes"] == ["data.seed"]
-
-
-# ----------------------------------------------------------------------------- refusals
-
-
-def mark_interrupted(run: Path) -> None:
-    summary = json.loads((run / "summary.json").read_text())
-    (run / "summary.json").write_text(json.dumps(summary | {"status": "interrupted"}))
-
-
-def mislabel(run: Path) -> None:
-    path = run / "val_predictions.csv"
-    lines = path.read_text().splitlines()
-    cells = lines[1].split(",")
-    cells[3] = str((int(cells[3]) + 1) % 10)
-    path.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
-
-
-def drop_fingerprint(run: Path) -> None:
-    evaluation = run / "eval" / "synth-test"
-    evaluation.mkdir(parents=True)
-    (evaluation / "results.json").write_text("{}")
-
-
-def change_data(run: Path) -> None:
-    env = json.loads((run / "env.json").read_text())
-    env["data"]["fingerprint"] = "0" * 64
-    (run / "env.json").write_text(json.dumps(env))
-
-
-def give_val_part(run: Path) -> None:
-    split = json.loads((run / "split.json").read_text())
-    (run / "split.json").write_text(json.dumps(split | {"val_part": "val"}))
-
-
-def keep_one_image(run: Path) -> None:
-    path = run / "val_predictions.csv"
-    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
-
-
-REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, int, str, str]] = {
-    "nothing": ("", None, 2, "no runs are named", "svhn compare A B"),
-    "one run": ("linear", None, 2, "there is nothing to compare 'linear' with", "two runs or more"),
-    "twice": ("linear mlp linear/best.pt", None, 2, "'linear' is named twice", "once"),
-    "missing": ("linear nowhere", None, 4, "there is no run 'nowhere'", "name a run's folder"),
-    "not a run": ("linear .", None, 4, "does not belong to a run", ""),
-    "unfinished": ("linear mlp", mark_interrupted, 4, "'mlp' is not finished", "svhn train --resume mlp"),
-    "no predictions": ("linear mlp", lambda run: (run / "val_predictions.csv").unlink(), 4, "cannot be", ""),
-    "no split": ("linear mlp", lambda run: (run / "split.json").unlink(), 4, "no readable split.json", ""),
-    "labels": ("linear mlp", mislabel, 4, "different labels for image", "again"),
-    "other data": ("linear mlp", change_data, 2, "different images or labels", "tested_on=NAME"),
-    "other part": ("linear mlp", give_val_part, 2, "none in common", "part=test"),
-    "one image": ("linear mlp", keep_one_image, 2, "1 image(s) of one group", "same images"),
-    "not evaluated": ("linear mlp part=test", None, 4, "has not been evaluated yet", "svhn eval linear"),
-    "never evaluated there": ("linear mlp part=test tested_on=svhn", None, 4, "svhn-test", "data=svhn"),
-    "old evaluation": (
-        "mlp linear part=test", drop_fingerprint, 4, "results.json' cannot be used", "svhn eval mlp"
-    ),
-    "many baselines": ("linear mlp baseline=sweep", None, 2, "baseline=sweep names 2 runs", "name one run"),
-    "wrong pairs": ("linear mlp pairs=every", None, 2, "pairs=every: must be baseline or all", ""),
-    "out is taken": ("linear mlp out=linear", None, 2, "'linear' contains other files", "a new folder"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", REFUSALS)
-def test_runs_that_cannot_be_compared_are_refused_with_a_message(
-    runs: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    words, damage, code, message, hint = REFUSALS[name]
-    if damage is not None:
-        damage(runs / "mlp")
-    before = sorted(runs.rglob("*"))
-    capsys.readouterr()
-    assert cli.main(["compare", *words.split()]) == code
-    out, err = capsys.readouterr()
-    first, _, rest = err.partition("  hint: ")
-    assert message in first
-    assert hint in rest
-    assert "Traceback" not in err
-    assert out == ""
-    assert [path for path in sorted(runs.rglob("*")) if path.name != "outputs"] == before
-
-
-def test_a_person_has_no_test_part(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answer_quiz(runs / "outputs" / "human", 5)
-    assert cli.main(["compare", "outputs/human", "linear", "part=test"]) == 2
-    assert "leave part=test out" in capsys.readouterr().err
-    (runs / "outputs" / "human" / "result.json").write_text('{"answers": []}')
-    assert cli.main(["compare", "outputs/human", "linear"]) == 4
-    assert "where svhn human saved its answers" in capsys.readouterr().err
-
-
-def test_completion_offers_runs_after_every_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "outputs" / "train" / "mine").mkdir(parents=True)
-    for words in (["compare", ""], ["compare", "latest", ""], ["compare", "a", "baseline="]):
-        assert cli.main(["--complete", *words]) == 0
-        assert "outputs/train/mine" in capsys.readouterr().out

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import shared_cache, write_mat, write_run
+from conftest import shared_cache, write_mat
+from joined import CPU, SMALL, Command, evaluate_test, probabilities_of, refused, rows, table, train
 from numpy.testing import assert_allclose
-from scipy.io import loadmat
 
 from svhncli.cli import main as cli
-from svhncli.config.groups.model import DatawhaleConfig, LinearConfig
-from svhncli.data.framing import Framing
 from svhncli.data.sources.svhn import load_file
-from svhncli.engine import device
 from svhncli.evaluation import trained
-from svhncli.models.gates import count_open
 from svhncli.runs.locate import checkpoint_files
 from svhncli.stats.significance import paired_bootstrap
 
-SMALL = [
-    "data=svhn",
-    "data.check_md5=false",
-    "threads=1",
-    "device=cpu",
-    "precision=fp32",
-    "report=false",
-    "lr=1e-3",
-]
 KFOLD = [*SMALL, "model=linear", "epochs=1", "split=kfold", "jobs=1", "split.k=2"]
 GRID = np.linspace(0, 1, 2001)
-CPU = device.resolve("cpu", "fp32", 1)
-
-Command = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -62,74 +43,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(run: str, *words: str) -> None:
-    assert cli.main(["train", "data.root=data", *words, f"hydra.run.dir={run}"]) == 0
-
-
 @pytest.fixture
 def workdir(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(workspace)
     return workspace
 
 
-@pytest.fixture
-def json_of(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a command that succeeds and return its JSON output."""
-
-    def run(*words: str) -> dict[str, Any]:
-        capsys.readouterr()
-        code = cli.main([*words, "--json"])
-        out, err = capsys.readouterr()
-        assert code == 0, err
-        return json.loads(out)
-
-    return run
-
-
-@pytest.fixture
-def ensemble(json_of: Command) -> Command:
-    return lambda *words: json_of("ensemble", *words, "device=cpu")
-
-
-def refused(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    """Exit code and message of a command that fails without a traceback."""
-    capsys.readouterr()
-    code = cli.main([*words])
-    err = capsys.readouterr().err
-    assert code != 0
-    assert "Traceback" not in err
-    return code, err
-
-
-def rows(path: Path | str) -> list[dict[str, str]]:
-    with Path(path).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def indices(path: Path | str) -> list[int]:
     return [int(row["index"]) for row in rows(path)]
-
-
-def table(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities float64 (N, K) and labels (N,) from a file with predictions of single digits."""
-    predictions = rows(path)
-    return (
-        np.array([[float(row[f"p{k}"]) for k in range(10)] for row in predictions]),
-        np.array([int(row["label"]) for row in predictions]),
-    )
-
-
-def evaluate_test(json_of: Command, run: str, *words: str) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and labels that `svhn eval` writes for the test part."""
-    return table(Path(json_of("eval", run, "device=cpu", *words)["report"]) / "predictions.csv")
-
-
-def probabilities_of(run: str) -> np.ndarray:
-    """Probabilities (N, K) of the test images from a run's best weights."""
-    images = loadmat("data/test_32x32.mat")["X"].transpose(3, 2, 0, 1)
-    return trained.probabilities([trained.load(Path(run, "best.pt"))], np.ascontiguousarray(images), CPU)[
-        :, 0
-    ]
 
 
 # ----------------------------------------------------------------------------- combining members
@@ -340,56 +261,6 @@ def test_images_that_validated_one_member_and_trained_another_are_not_scored(
     assert (score["n"], score["accuracy"]) == (len(labels), (mean.argmax(-1) == labels).mean())
 
 
-@pytest.mark.parametrize("how", ["mean", "vote"])
-def test_grey_gated_and_other_networks_are_combined_and_onnx_agrees(
-    workdir: Path, ensemble: Command, json_of: Command, capsys: pytest.CaptureFixture[str], how: str
-) -> None:
-    if not Path("grey").exists():
-        train("grey", *SMALL, "model=linear", "epochs=1", "grey=true")
-        train("gated", *SMALL, "model=cnn", "model.width=0.25", "epochs=1", "reg.l0=0.001")
-    summary = ensemble("grey", "gated", "seed0", f"how={how}", f"out=kinds-{how}")
-    predicted = np.stack([probabilities_of(run) for run in ("grey", "gated", "seed0")])
-    if how == "mean":
-        assert_allclose(evaluate_test(json_of, "kinds-mean")[0], predicted.mean(0), atol=5e-6)
-    exported = json_of("export", f"kinds-{how}")
-    assert exported["agreement"]["difference"] < 1e-5
-    card = Path(exported["out"], "model_card.md").read_text()
-    assert "# Ensemble of 3: single digits" in card
-    assert f"accuracy {100 * summary['test']['accuracy']:.2f}%" in card
-    whole = trained.load(Path(f"kinds-{how}/best.pt"))
-    assert count_open(whole.network)[1] == count_open(trained.load(Path("gated/best.pt")).network)[1] > 0
-
-
-def test_an_ensemble_of_only_grey_networks_takes_grey_images(
-    workdir: Path, ensemble: Command, json_of: Command
-) -> None:
-    for seed in (3, 4):
-        train(f"grey{seed}", *SMALL, "model=linear", "epochs=1", "grey=true", f"seed={seed}")
-    ensemble("grey3", "grey4", "out=greys")
-    assert trained.load(Path("greys/best.pt")).preprocess.grey
-    predicted = [probabilities_of(f"grey{seed}") for seed in (3, 4)]
-    assert_allclose(evaluate_test(json_of, "greys")[0], np.mean(predicted, 0), atol=2e-6)
-
-
-def test_whole_numbers_are_combined_position_by_position(
-    folder: Path, ensemble: Command, json_of: Command, capsys: pytest.CaptureFixture[str]
-) -> None:
-    framing = Framing(32, 64, "boxes", 0.15, 0.1)
-    for name in ("a", "b", "c"):
-        write_run(folder / name, framing, 4, DatawhaleConfig())
-    summary = ensemble("[abc]", "out=whole")
-    assert (summary["scored_on"], summary["gain"]) == (None, None)
-    images = np.random.default_rng(0).integers(0, 256, (20, 3, *framing.stored), dtype=np.uint8)
-    whole, *members = (trained.load(Path(name, "best.pt")) for name in ("whole", "a", "b", "c"))
-    combined = trained.probabilities([whole], images, CPU)
-    assert combined.shape == (20, 4, 11)
-    assert_allclose(combined, trained.probabilities(members, images, CPU), atol=1e-6)
-    assert json_of("export", "whole")["agreement"]["difference"] < 1e-5
-    ensemble("whole", "a", "out=nested")
-    nested = trained.probabilities([trained.load(Path("nested/best.pt"))], images, CPU)
-    assert_allclose(nested, (combined + trained.probabilities(members[:1], images, CPU)) / 2, atol=1e-6)
-
-
 # ----------------------------------------------------------------------------- refusals
 
 
@@ -417,31 +288,6 @@ def test_runs_that_cannot_be_combined_are_refused_with_a_message_and_nothing_is_
     assert sorted(workdir.iterdir()) == before
 
 
-def test_networks_for_different_tasks_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_run(folder / "digit", Framing(12, 12), 1, LinearConfig())
-    write_run(folder / "larger", Framing(14, 12), 1, LinearConfig())
-    write_run(folder / "number", Framing(12, 12), 3, LinearConfig())
-    for other, difference in (("larger", "height 12 and 14"), ("number", "positions 1 and 3")):
-        code, err = refused(capsys, "ensemble", "digit", other, "how=weights")
-        assert (code, f"were trained for different images: {difference}" in err) == (2, True)
-
-
-def test_members_trained_on_different_data_are_combined_with_a_warning(
-    workdir: Path,
-    folder: Path,
-    ensemble: Command,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(folder)
-    write_mat(folder / "data", "train", 100, 9)
-    train("other", *SMALL, "model=linear", "epochs=1")
-    assert cli.main(["ensemble", str(workdir / "seed0"), "other", "out=two", "device=cpu"]) == 0
-    assert "the members were trained on different data" in capsys.readouterr().err
-    code, err = refused(capsys, "ensemble", str(workdir / "seed0"), "other", "how=weights")
-    assert (code, "not trained on the same data" in err) == (2, True)
-
-
 def test_an_ensemble_is_neither_trained_nor_fine_tuned_nor_reported(
     workdir: Path, ensemble: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -465,22 +311,3 @@ def test_a_folder_with_other_files_is_not_overwritten(
     assert (code, "contains other files" in err) == (2, True)
     first, again = (ensemble("folds", "out=twice")["test"] for _ in range(2))
     assert first == again
-
-
-def test_an_ensemble_of_seeds_is_compared_with_a_single_run_on_the_test_part(
-    workspace: Path, folder: Path, ensemble: Command, json_of: Command, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (folder / "data").symlink_to(workspace / "data")
-    train("run", *SMALL, "model=linear", "epochs=1", "repeats=2", "jobs=1")
-    summary = ensemble("run", "out=joined")
-    assert [entry["checkpoint"] for entry in summary["members"]] == ["run/seed0/best.pt", "run/seed1/best.pt"]
-    train("alone", *SMALL, "model=linear", "epochs=1")
-    for run in ("alone", "joined"):
-        json_of("eval", run, "device=cpu")
-    comparison = json_of("compare", "alone", "joined", "part=test")
-    assert [row["key"] for row in comparison["differs"]] == ["ensemble"]
-    assert comparison["comparisons"][0]["changes"] == ["ensemble"]
-    assert comparison["comparisons"][0]["pictures"] == 90
-    assert comparison["runs"][1]["accuracy"] == summary["test"]["accuracy"]
-    code, err = refused(capsys, "compare", "alone", "joined")
-    assert (code, "'joined' is an ensemble" in err, "part=test" in err) == (2, True, True), err

@@ -1,6 +1,5 @@
 """Ensembles of runs whose data brings a validation part that no member has seen."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,17 +15,10 @@ CONTEST = ["data=mchar", "data.root=contest", "model=linear", "epochs=1", "threa
 CONTEST += ["precision=fp32", "report=false"]
 
 
-@pytest.fixture
-def json_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
-    """Run a command that succeeds, in a folder with the contest's files, and return its JSON output."""
+@pytest.fixture(autouse=True)
+def _contest(folder: Path) -> None:
+    """The contest's files in the current folder."""
     assert cli.main(["render", "layout=mchar", "out=contest", "data.n_train=60", "data.n_test=20"]) == 0
-
-    def run(*words: str) -> dict[str, Any]:
-        capsys.readouterr()
-        assert cli.main([*words, "--json"]) == 0
-        return json.loads(capsys.readouterr().out)
-
-    return run
 
 
 def probabilities(report: str) -> np.ndarray:

@@ -1,0 +1,72 @@
+"""How `svhn train` ends before its last epoch: early stopping, a loss that diverges."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs_made import SMALL, rows, train
+
+from svhncli.cli import main as cli
+
+
+def test_early_stopping_ends_a_run_and_is_the_reported_reason(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys, "epochs=30", "reg.patience=2", "lr=1e-9")
+    assert summary["reason"].startswith("early stop")
+    assert summary["last"]["epoch"] == summary["best"]["epoch"] + 2 < 30
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def resume(*words: str) -> tuple[dict[str, Any], str]:
+        assert cli.main(["train", "--resume", "run", "--json", *words]) == 0
+        out, err = capsys.readouterr()
+        return json.loads(out), err
+
+    stopped = train(capsys, "epochs=9", "reg.patience=1", "lr=1e-9", run=Path("run"))
+    first = stopped["last"]["epoch"]
+    assert first < 9
+    assert "is finished" in resume()[1]
+    summary, err = resume("epochs=10")
+    assert "nothing is left to do; it goes on with a larger reg.patience, or with reg.patience=0" in err
+    assert summary["last"]["epoch"] == first
+    assert resume("epochs=10", "reg.patience=2")[0]["last"]["epoch"] == first + 1
+    done, _ = resume("epochs=10", "reg.patience=0")
+    assert done["last"]["epoch"] == 10
+    assert done["reason"] == "all 10 epochs done"
+    assert "is finished" in resume("epochs=10", "reg.patience=0")[1]
+
+
+def test_a_diverging_loss_gives_exit_code_7_and_names_the_epoch(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL, "lr=1e38", "optim=sgd"]) == 7
+    err = capsys.readouterr().err
+    assert "epoch 1" in err
+    assert "lower lr" in err
+    assert "Traceback" not in err
+    run = next((folder / "outputs" / "train").iterdir())
+    assert json.loads((run / "summary.json").read_text())["status"] == "failed"
+
+
+def test_a_loss_that_diverges_in_the_last_step_is_detected_in_validation(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL, "lr=1e38", "optim=sgd", "epochs=1", "batch_size=1000"]) == 7
+    assert "val_loss became" in capsys.readouterr().err
+    assert not list((folder / "outputs").glob("train/*/best.pt"))
+
+
+def test_min_delta_stops_early_but_does_not_choose_the_best_epoch(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(capsys, "epochs=6", "lr=1e-4", "metric=val_loss", "reg.min_delta=100", "reg.patience=3")
+    losses = [float(row["val_loss"]) for row in rows(folder / summary["run_dir"] / "metrics.csv")]
+    assert len(losses) == 4
+    assert summary["best"]["val_loss"] == min(losses) < losses[0]
+    assert "init_from" in summary["next"][1], "more epochs would stop again at once"
