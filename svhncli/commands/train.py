@@ -24,7 +24,7 @@ from svhncli.core.plain import to_plain
 from svhncli.core.text import counted, some
 from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
-from svhncli.data.describe import flat_parts
+from svhncli.data.describe import flat_parts, misplaced_boxes
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
 from svhncli.report.diagnosis import beside_guessing, diagnose_together
@@ -287,7 +287,9 @@ def _header(
         show.say(f"mix      {share} of each batch is rendered; validation and test are real images only")
     if data.fresh is not None:
         show.say("fresh    every epoch after the first trains on newly rendered images")
-    for sentence in flat_parts(data):
+    if data.framing is not None and data.framing.white is not None:
+        show.say(f"deep     images of more than 8 bits: 0 is black, {data.framing.white:,.0f} is white")
+    for sentence in (*flat_parts(data), *misplaced_boxes(data)):
         show.warn(sentence)
     if data.unread:
         show.tell(f"unread   {some(data.unread)}")

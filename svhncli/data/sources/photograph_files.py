@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -22,6 +23,7 @@ from svhncli.core.processes import available_cpus, in_order
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats.images import decode
 from svhncli.data.framing import Box, Framing
+from svhncli.data.sources import white
 from svhncli.data.store.arrays import create_arrays, shorten
 from svhncli.data.store.arrays import load as load_part
 from svhncli.data.store.cache import Cache, fingerprint
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 VERSION = 2
 """Part of a cache's key: increased whenever what is written changes."""
+
+WHITE = "white.json"
 
 CHUNK = 128
 """Photographs that a process decodes at once, and the most that a resumed build repeats."""
@@ -86,7 +90,8 @@ def load(
 ) -> DataSet:
     """The parts "train" and, if given, "val" and "test"; or "test" alone.
 
-    Labels of all parts are padded to the longest number.
+    Labels of all parts are padded to the longest number. If the framing has no scale for deep images, it gets
+    the one of the training part.
 
     skip_broken: leave out images that are missing or cannot be read, with one warning per part.
     workers: processes; None takes every CPU that this process may use.
@@ -95,6 +100,9 @@ def load(
         DataError: an image or a label file is missing or damaged, or lacks boxes that are needed.
         DiskError: the cache cannot be written.
     """
+    parts = {part: replace(source, read=functools.cache(source.read)) for part, source in parts.items()}
+    if framing.white is None and "train" in parts:
+        framing = replace(framing, white=_white(name, parts["train"], cache))
     folders = {
         part: _prepare(name, part, files, framing, skip_broken, cache, progress, workers)
         for part, files in parts.items()
@@ -112,6 +120,17 @@ def load(
     padded = {part: digits.padded(longest) for part, digits in loaded.items()}
     mark = fingerprint(*folders.values())
     return DataSet.of_parts(name, padded, mark, framing=framing, broken=tuple(broken))
+
+
+def _white(name: str, train: PhotographPart, cache: Cache) -> float | None:
+    """The value that is white in the deep images of the training part, measured once; see `white.measure`."""
+
+    def build(folder: Path) -> None:
+        images = [photograph.path for photograph in train.read()]
+        write_json(folder / WHITE, {"white": white.measure(images)})
+
+    key = {"version": VERSION, "files": _identity(train.files), **train.selection}
+    return cast("float | None", read_json(cache.open(f"{name}-white", key, build) / WHITE)["white"])
 
 
 def _prepare(
@@ -140,7 +159,7 @@ def _prepare(
     key = {
         "version": VERSION,
         "files": _identity(source.files),
-        "framing": asdict(framing),
+        "framing": {name: value for name, value in asdict(framing).items() if value is not None},
         "skip_broken": skip_broken,
         **source.selection,
     }
@@ -329,7 +348,7 @@ def _read(photograph: PhotographFile, framing: Framing) -> tuple[np.ndarray, tup
     """The stored image, uint8 (3, H, W), and the photograph's width and height; or the error."""
     leave_out = "set data.skip_broken=true to leave out all such images"
     try:
-        image = decode(photograph.path)
+        image = decode(photograph.path, white=framing.white)
         return framing.store(image, photograph.boxes), image.size
     except DataError as error:
         return DataError(error.message, f"{error.hint}; {leave_out}")
