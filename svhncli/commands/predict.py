@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from rich.console import RenderableType
@@ -132,7 +132,7 @@ def table(result: Predictions) -> Iterator[RenderableType]:
 
 def _framing(config: PredictConfig, trained_on: Framing) -> Framing:
     if config.crop == "whole":
-        return Framing(trained_on.height, trained_on.width)
+        return replace(trained_on, crop="whole", widen=0.0, jitter=0.0)
     if trained_on.crop == "boxes":
         raise UsageError(
             "the network was trained on numbers cut out by their boxes, and plain images have no boxes",

@@ -9,11 +9,16 @@ import numpy as np
 
 from svhncli.core.color import LUMA
 from svhncli.core.plain import optional
+from svhncli.core.text import percent
+from svhncli.data import boxes
 from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
 
 SAMPLE = 20_000
 """Images, spread evenly over the part, whose pixels are measured: more would not change a printed digit."""
 BATCH = 1_000
+MISPLACED = 0.2
+"""Share of images with a box that reaches beyond them: boxes drawn carelessly are fewer."""
 FLAT = 32
 """Gray levels, of 255, by which some pixels of a part differ; with fewer, its files have another scale."""
 
@@ -105,13 +110,29 @@ def describe(
 
 def flat_parts(data: DataSet) -> Iterator[str]:
     """A sentence for each part whose images are all but constant, judged by some of them."""
-    for name, digits in (("training", data.train), ("validation", data.val), ("test", data.test)):
-        if digits is None or not len(digits):
-            continue
+    for name, digits in _parts(data):
         sample = digits.images[:: max(1, len(digits) // 200)]
         low, high = int(sample.min()), int(sample.max())
         if high - low < FLAT:
             yield (
-                f"the {name} images are all but blank: their pixels are {low} to {high} of 255; files of "
-                "16 bits are taken as 0 to 65,535, and floating-point numbers as 0 to 255"
+                f"the {name} images are all but blank: their pixels are {low} to {high} of 255 (transparent "
+                "pixels are shown as white)"
             )
+
+
+def misplaced_boxes(data: DataSet) -> Iterator[str]:
+    """A sentence for each part in which many boxes reach beyond their images."""
+    for name, digits in _parts(data):
+        if digits.boxes is not None and digits.sizes is not None:
+            share = float((boxes.outside(digits.boxes, digits.sizes) > boxes.SLACK).mean())
+            if share >= MISPLACED:
+                yield (
+                    f"in {percent(share, 0)} of the {name} images a box reaches beyond the image: "
+                    "are the labels those of other images?"
+                )
+
+
+def _parts(data: DataSet) -> Iterator[tuple[str, Digits]]:
+    for name, digits in (("training", data.train), ("validation", data.val), ("test", data.test)):
+        if digits is not None and len(digits):
+            yield name, digits

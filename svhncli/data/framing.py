@@ -24,6 +24,8 @@ class Framing:
     widen: fraction of the union's width and height that is added on each side; for "boxes" only.
     jitter: fraction of the view's width and height that is stored beyond each side, so that training can
         shift the view (Goodfellow et al. 2014 store 64×64 pixels and view 54×54 of them); for "boxes" only.
+    white: the value that is white in deep images (of more than 8 bits), as measured on the training part;
+        None where that has no such images: then see `images.decode`.
     """
 
     height: int
@@ -31,6 +33,7 @@ class Framing:
     crop: str = "whole"
     widen: float = 0.0
     jitter: float = 0.0
+    white: float | None = None
 
     @property
     def room(self) -> tuple[int, int]:

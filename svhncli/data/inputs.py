@@ -102,7 +102,7 @@ def _decode_all(files: list[str], framing: Framing) -> list[NamedImage]:
 
 def _decode(file: str, framing: Framing) -> np.ndarray | DataError:
     try:
-        return framing.store(decode(Path(file), file), ())
+        return framing.store(decode(Path(file), file, white=framing.white), ())
     except DataError as error:
         return error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -40,10 +41,15 @@ class PhotographFile:
             for left, top, right, bottom in self.boxes
         )
 
-    def image(self) -> Image.Image:
-        """The image in RGB.
+    def image(self, white: float | None = None) -> Image.Image:
+        """The image in RGB; white as for `decode`.
 
         Raises:
             DataError: it cannot be read.
         """
-        return decode(self.path) if self.content is None else decode(io.BytesIO(self.content), self.name)
+        name = None if self.content is None else self.name
+        return decode(self.source(), name, white=white)
+
+    def source(self) -> Path | BinaryIO:
+        """What holds the encoded image."""
+        return self.path if self.content is None else io.BytesIO(self.content)

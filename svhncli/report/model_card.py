@@ -183,6 +183,8 @@ def _framing(facts: Mapping[str, Any]) -> list[str]:
     framing = facts["framing"]
     height, width = framing["stored"]
     steps = ["Decode the photograph to RGB, rotated as its EXIF data says."]
+    if (white := framing["white"]) is not None:
+        steps.append(f"In images of more than 8 bits, 0 is black and {white:,.0f} is white.")
     if framing["crop"] == "boxes":
         wider, rest = framing["widen"], ""
         if framing["jitter"]:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import chi2_contingency, ks_2samp
 
-from svhncli.analysis.inspect import boxes, drift, duplicates
+from svhncli.analysis.inspect import drift, duplicates
 from svhncli.analysis.inspect.findings import look
 from svhncli.analysis.inspect.inspected import InspectedParts, Limits, parts_of
 from svhncli.analysis.inspect.outliers import LEAST, deviations, looks
+from svhncli.data import boxes
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.data.split import Fold

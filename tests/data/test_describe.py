@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svhncli.data.describe import BATCH, describe, light, luminance
+from svhncli.data.dataset import DataSet
+from svhncli.data.describe import BATCH, describe, light, luminance, misplaced_boxes
+from svhncli.data.digits import Digits, NumberedNames
 
 
 def make_images(n: int, channels: int) -> np.ndarray:
@@ -45,3 +47,21 @@ def test_a_part_without_images_is_refused() -> None:
     no_rows = np.empty(0, np.int64)
     with pytest.raises(ValueError, match="no images to describe"):
         describe(make_images(1, 1), np.array([[1]]), np.array([0]), no_rows, blank=10)
+
+
+def boxed(right: list[float]) -> DataSet:
+    """Images of 20x10 pixels, with a box that ends at each of these columns."""
+    n = len(right)
+    boxes = np.full((n, 2, 4), np.nan, np.float32)
+    boxes[:, 0] = [[2, 1, column, 9] for column in right]
+    digits = Digits(
+        make_images(n, 3), np.zeros((n, 2), np.int64), np.arange(n), NumberedNames("a", n), boxes,
+        np.tile([20, 10], (n, 1)),
+    )  # fmt: skip
+    return DataSet("mchar", digits, "")
+
+
+def test_boxes_of_other_images_are_told_from_those_drawn_carelessly() -> None:
+    assert list(misplaced_boxes(boxed([15, 20.9, 19, 30, 3, 20, 20, 20, 20, 20]))) == []
+    (sentence,) = misplaced_boxes(boxed([15, 20.9, 30, 30, 22]))
+    assert sentence.startswith("in 60% of the training images a box reaches beyond the image")

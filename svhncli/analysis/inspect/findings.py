@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from svhncli.analysis.inspect import boxes, drift
+from svhncli.analysis.inspect import drift
 from svhncli.analysis.inspect.alike import Alike
 from svhncli.analysis.inspect.inspected import (
     LEAVE_OUT,
@@ -17,6 +17,7 @@ from svhncli.analysis.inspect.inspected import (
 )
 from svhncli.analysis.inspect.outliers import deviations
 from svhncli.core.labels import BLANK
+from svhncli.data import boxes
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.report.inspection import DriftTest

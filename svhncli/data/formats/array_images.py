@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from svhncli.core.errors import DataError
+from svhncli.data.formats.images import white_of
 
 SMALLEST = 8
 """Pixels of an image's side; a smaller array is none of images."""
-DEPTHS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16, 32))
-"""White in whole numbers of the usual depths."""
 ORDERS = ("NHWC", "NCHW", "HWCN", "CHWN", "NHW", "HWN", "NP")
 """Axes: N images, H rows, W columns, C channels (1 or 3), P the pixels of a square gray image."""
 
@@ -73,8 +72,8 @@ class Scale:
 def scale(parts: Sequence[tuple[str, np.ndarray]]) -> Scale:
     """One scale for the images of all parts, given with the names of their arrays.
 
-    Whole numbers are 8, 10, 12, 14, 16 or 32 bits deep; floats are 0 to 1 or 0 to 255 where they fit, -1 to 1
-    where they are negative; anything else (standardized images, for one) spans what occurs.
+    Black is 0 where no value is negative, and white as in deep image files (`white_of`). With negative values,
+    -1 and 1 where nothing lies outside, and what occurs in other images, such as standardized ones.
 
     Raises:
         DataError: a value is not finite, or all are the same.
@@ -85,13 +84,9 @@ def scale(parts: Sequence[tuple[str, np.ndarray]]) -> Scale:
         if not all(map(math.isfinite, ends)):
             raise DataError(f"{name} holds values that are not finite", "replace the NaN and inf in it")
         low, high = min(low, ends[0]), max(high, ends[1])
-    kinds = {values.dtype.kind for _, values in parts}
-    floats, booleans = "f" in kinds, kinds == {"b"}
     if low >= 0:
-        whites = (1, 255) if floats else (1,) if booleans else DEPTHS
-        if (white := next((white for white in whites if high <= white), None)) is not None:
-            return Scale(0, white)
-    elif low >= -1 and high <= 1:
+        return Scale(0, white_of(high))
+    if low >= -1 and high <= 1:
         return Scale(-1, 1)
     if low == high:
         raise DataError(f"all pixels of {parts[0][0]} are {low:g}", "check the array")

@@ -33,9 +33,11 @@ _SMALL = 1_000
 
 @dataclass(frozen=True)
 class ImageRow:
-    """An image to write. image: a photograph, or pixels uint8 (3, H, W). group: "" for one of its own."""
+    """An image to write. image: a photograph, or pixels uint8 (3, H, W). white: of photographs, as
+    `Framing` has it. group: "" for one of its own."""
 
     image: PhotographFile | np.ndarray
+    white: float | None
     label: tuple[int, ...]
     boxes: tuple[Box, ...]
     group: str
@@ -47,7 +49,7 @@ class ImageRow:
             DataError: it cannot be read.
         """
         if isinstance(self.image, PhotographFile):
-            return self.image.image()
+            return self.image.image(self.white)
         return Image.fromarray(np.ascontiguousarray(self.image.transpose(1, 2, 0)))
 
 
@@ -78,10 +80,11 @@ def _rows(data: DataSet, part: str, digits: Digits) -> list[ImageRow]:
     groups = ["" if alone else f"{part}-{group}" for group in digits.groups.tolist()]
     if (originals := data.originals.get(part)) is None:
         return [
-            ImageRow(image, label, (), group)
+            ImageRow(image, None, label, (), group)
             for image, label, group in zip(digits.images, labels, groups, strict=True)
         ]
     files = {file.name: file for file in originals()}
+    white = None if data.framing is None else data.framing.white
     boxes: Sequence[tuple[Box, ...]] = [()] * len(digits)
     if digits.boxes is not None:
         known = ~np.isnan(digits.boxes[:, 0, 0])
@@ -90,7 +93,7 @@ def _rows(data: DataSet, part: str, digits: Digits) -> list[ImageRow]:
             for row, label, has in zip(digits.boxes.tolist(), labels, known, strict=True)
         ]
     return [
-        ImageRow(files[name], label, around, group)
+        ImageRow(files[name], white, label, around, group)
         for name, label, around, group in zip(digits.names, labels, boxes, groups, strict=True)
     ]
 

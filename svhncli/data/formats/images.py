@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,15 +18,37 @@ LARGEST = 50_000_000
 """Pixels; a small file can claim to hold more than fits into memory."""
 
 
-def decode(source: Path | BinaryIO, name: str | None = None) -> Image.Image:
+def decode(source: Path | BinaryIO, name: str | None = None, *, white: float | None = None) -> Image.Image:
     """An image in RGB, rotated by its EXIF data; the first frame of several.
 
-    16-bit gray values are divided by 257; larger integers and floats are clipped to 0-255. Transparent
-    pixels are blended with white.
+    Transparent pixels are blended with white.
+
+    white: the value that becomes 255 in a deep image (of 16 or 32 bits, or floating-point, in one channel); 0
+        stays 0, and values outside are clipped. None takes 65,535 for 16 bits and 255 for others.
 
     Raises:
         DataError: the file cannot be read, is not an image, is damaged, or has more than `LARGEST` pixels.
     """
+    with _opened(source, name) as image:
+        return _rgb(ImageOps.exif_transpose(image), white)
+
+
+def largest_value(source: Path | BinaryIO, name: str | None = None) -> float | None:
+    """The largest finite value of a deep image (see `decode`); None for one of 8 bits, which is not decoded.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    with _opened(source, name) as image:
+        if not _is_deep(image):
+            return None
+        values = np.asarray(image, np.float64)
+        return float(values[np.isfinite(values)].max(initial=0))
+
+
+@contextmanager
+def _opened(source: Path | BinaryIO, name: str | None) -> Iterator[Image.Image]:
+    """An image that is not decoded yet; errors become a DataError, also those of the block."""
     name = str(source) if name is None else name
     try:
         with warnings.catch_warnings():
@@ -32,7 +56,7 @@ def decode(source: Path | BinaryIO, name: str | None = None) -> Image.Image:
             with Image.open(source) as image:
                 if image.width * image.height > LARGEST:
                     raise Image.DecompressionBombError
-                return _rgb(ImageOps.exif_transpose(image))
+                yield image
     except Image.DecompressionBombError as error:  # Pillow has its own, larger limit
         raise DataError(f"'{name}' has more than {LARGEST:,} pixels", "resize it") from error
     except MemoryError:
@@ -42,16 +66,26 @@ def decode(source: Path | BinaryIO, name: str | None = None) -> Image.Image:
         raise DataError(f"cannot read the image '{name}': {why}", "replace it or leave it out") from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or image.mode in ("I", "F")
+
+
+def white_of(largest: float) -> float:
+    """The value that is white where no deep image has a larger one: 1 up to 1, as in floating-point images,
+    and else what as many bits can hold as that value needs, at least 8: 255, 4,095, 65,535, ….
+    """
+    return 1.0 if largest <= 1 else float((1 << max(8, int(largest).bit_length())) - 1)
+
+
+def _rgb(image: Image.Image, white: float | None) -> Image.Image:
+    if _is_deep(image):
         values = np.nan_to_num(np.asarray(image, np.float64))
-        if image.mode == "I" and values.max(initial=0) > 255:  # Pillow opens some 16-bit files in this mode
-            values = values / 257
-        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
+        if white is None:  # Pillow opens some 16-bit files in the mode of 32 bits
+            is_16_bit = image.mode != "F" and (image.mode != "I" or values.max(initial=0) > 255)
+            white = 65535 if is_16_bit else 255
+        return Image.fromarray((np.clip(values, 0, white) * 255 / white).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         alpha = image.convert("RGBA")
-        white = Image.new("RGBA", alpha.size, "white")
-        return Image.alpha_composite(white, alpha).convert("RGB")
+        paper = Image.new("RGBA", alpha.size, "white")
+        return Image.alpha_composite(paper, alpha).convert("RGB")
     return image.convert("RGB")

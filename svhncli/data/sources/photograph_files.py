@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -20,6 +21,7 @@ from svhncli.core.processes import available_cpus, in_order
 from svhncli.data.dataset import DataSet
 from svhncli.data.framing import Framing
 from svhncli.data.photographs import PhotographFile
+from svhncli.data.sources import white
 from svhncli.data.store.arrays import create_arrays, shorten
 from svhncli.data.store.arrays import load as load_part
 from svhncli.data.store.cache import Cache, fingerprint
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 VERSION = 2
 """Part of a cache's key: increased whenever what is written changes."""
+
+WHITE = "white.json"
 
 CHUNK = 128
 """Photographs that a process decodes at once, and the most that a resumed build repeats."""
@@ -70,7 +74,8 @@ def load(
 ) -> DataSet:
     """The parts "train" and, if given, "val" and "test"; or "test" alone.
 
-    Labels of all parts are padded to the longest number.
+    Labels of all parts are padded to the longest number. If the framing has no scale for deep images, it gets
+    the one of the training part.
 
     skip_broken: leave out images that are missing or cannot be read, with one warning per part.
     unread: what lies beside the images, for people to read.
@@ -80,6 +85,9 @@ def load(
         DataError: an image or a label file is missing or damaged, or lacks boxes that are needed.
         DiskError: the cache cannot be written.
     """
+    parts = {part: replace(source, read=functools.cache(source.read)) for part, source in parts.items()}
+    if framing.white is None and "train" in parts:
+        framing = replace(framing, white=_white(name, parts["train"], cache))
     folders = {
         part: _prepare(name, part, files, framing, skip_broken, cache, progress, workers)
         for part, files in parts.items()
@@ -98,6 +106,16 @@ def load(
     mark = fingerprint(*folders.values())
     data = DataSet.of_parts(name, padded, mark, framing=framing, broken=tuple(broken), unread=tuple(unread))
     return replace(data, originals={part: source.read for part, source in parts.items()})
+
+
+def _white(name: str, train: PhotographPart, cache: Cache) -> float | None:
+    """The value that is white in the deep images of the training part, measured once; see `white.measure`."""
+
+    def build(folder: Path) -> None:
+        write_json(folder / WHITE, {"white": white.measure(train.read())})
+
+    key = {"version": VERSION, "files": identity(train.files), **train.selection}
+    return cast("float | None", read_json(cache.open(f"{name}-white", key, build) / WHITE)["white"])
 
 
 def _prepare(
@@ -126,7 +144,7 @@ def _prepare(
     key = {
         "version": VERSION,
         "files": identity(source.files),
-        "framing": asdict(framing),
+        "framing": {name: value for name, value in asdict(framing).items() if value is not None},
         "skip_broken": skip_broken,
         **source.selection,
     }
@@ -283,7 +301,7 @@ def _read(photograph: PhotographFile, framing: Framing) -> tuple[np.ndarray, tup
     """The stored image, uint8 (3, H, W), and the photograph's width and height; or the error."""
     leave_out = "set data.skip_broken=true to leave out all such images"
     try:
-        image = photograph.image()
+        image = photograph.image(framing.white)
         return framing.store(image, photograph.boxes_in(*image.size)), image.size
     except DataError as error:
         return DataError(error.message, f"{error.hint}; {leave_out}")

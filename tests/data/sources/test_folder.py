@@ -13,11 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_images import load, make_image
 from photo_files import leftovers
-from PIL import Image
 
 from svhncli.core.errors import DataError
 from svhncli.data.dataset import DataSet
-from svhncli.data.describe import flat_parts
 from svhncli.data.framing import Framing
 
 
@@ -92,19 +90,6 @@ def test_a_part_without_labels_does_not_stop_training(root: Path, part: str) -> 
     make_image(root / part / "0.png", 5)
     data = load(root)
     assert (data.test, data.val, data.unread) == (None, None, (f"{part} (no labels)",))
-
-
-@pytest.mark.parametrize(("top", "dtype"), [(255, np.uint16), (4095, np.uint16), (1, np.float32)])
-def test_images_of_another_scale_are_called_blank(root: Path, top: int, dtype: type) -> None:
-    ramp = np.linspace(0, top, 90).reshape(9, 10).astype(dtype)
-    for digit in range(10):
-        (root / str(digit)).mkdir()
-        Image.fromarray(ramp).save(root / str(digit) / ("0.png" if dtype == np.uint16 else "0.tif"))
-    (sentence,) = flat_parts(load(root))
-    assert "the training images are all but blank: their pixels are 0 to" in sentence
-    for digit in range(10):
-        make_image(root / str(digit) / "1.png", 25 * digit)
-    assert list(flat_parts(load(root))) == []
 
 
 def test_images_may_lie_one_folder_deeper(root: Path) -> None:
