@@ -80,7 +80,7 @@ def _parts(root: Path) -> dict[str, _Boxed]:
         return parts
     for part, file in _coco_files(root).items():
         places = (root, root / "images")
-        folders = [path for place in places for path in part_folders(place).get(part, ())]
+        folders = [path for place in places for path in part_folders(place)[part]]
         parts[part] = _coco(file, (*folders, root / "images"))
     for images, labels in () if parts else _voc_folders(root):
         sets = root / "ImageSets" / "Main"

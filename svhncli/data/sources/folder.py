@@ -71,7 +71,7 @@ def load(
     elif reader := _reader(root, root, label):
         labeled = grouping.grouped(reader(), group)
     else:
-        raise _no_labels(next(iter(part_folders(root).get("train", ())), root), label)
+        raise _no_labels(next(iter(part_folders(root)["train"]), root), label)
     parts = labeled.parts
     if test_fraction and not alone:
         if "test" in parts:
@@ -151,6 +151,8 @@ def _joined(
                 empty = path in named and _reader(path, root, label) is None
                 yield f"{before}{path.name} (no labels)" if empty else f"{before}{path.name}"
         for inside in labeled.values():
+            top = root / inside.folder.relative_to(root).parts[0]
+            yield from (f"{before}{top.name}/{name}" for name in _around(top, inside.folder))
             yield from inside.unread(f"{before}{inside.folder.relative_to(root).as_posix()}/")
 
     return Labeled(root, parts, unread)

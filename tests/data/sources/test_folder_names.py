@@ -131,11 +131,11 @@ def test_of_two_folders_for_a_part_the_exact_name_counts(root: Path) -> None:
 
 
 def test_what_lies_around_a_deeper_root_is_named(root: Path) -> None:
-    images_in(root, "data/train/3/a.png", "other/a.png")
+    images_in(root, "data/train/train/3/a.png", "data/train/more/a.png", "other/a.png")
     (root / "readme.md").write_text("x")
     data = load(root)
     assert list(contents(data.train)) == ["train/3/a.png"]
-    assert data.unread == ("other", "readme.md")
+    assert data.unread == ("other", "readme.md", "train/more")
 
 
 # ----------------------------------------------------------------------------- no labels
