@@ -66,7 +66,12 @@ def test_reg_none_has_the_defaults_of_its_dataclass() -> None:
     assert asdict(composed("train", "reg=none").reg) == asdict(RegConfig()) | {"name": "none"}
 
 
-NEEDED = {"inspect": ["data=tiny"], "compare": ["runs=[x]"], "predict": ["paths=[x]"]}
+NEEDED = {
+    "inspect": ["data=tiny"],
+    "convert": ["data=tiny"],
+    "compare": ["runs=[x]"],
+    "predict": ["paths=[x]"],
+}
 """Words without which a verb refuses its config."""
 
 

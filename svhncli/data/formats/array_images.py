@@ -72,8 +72,8 @@ class Scale:
 def scale(parts: Sequence[tuple[str, np.ndarray]]) -> Scale:
     """One scale for the images of all parts, given with the names of their arrays.
 
-    Black is 0 where no value is negative, and white as in deep image files (`white_of`). With negative values,
-    -1 and 1 where nothing lies outside, and what occurs in other images, such as standardized ones.
+    Where no value is negative, black is 0 and white as in deep image files (`white_of`). Otherwise they are
+    -1 and 1 if nothing lies outside, and else what occurs, as in standardized images.
 
     Raises:
         DataError: a value is not finite, or all are the same.

@@ -18,6 +18,7 @@ from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import photograph_files
 from svhncli.data.sources.nested import holds_images, inner, listed, root_of, unlisted, visible
 from svhncli.data.sources.photograph_files import PhotographPart
+from svhncli.data.sources.recognize import not_here
 from svhncli.data.store.archive import KINDS, beside, unpack
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
@@ -25,7 +26,7 @@ from svhncli.data.store.disk import Progress, silent
 KNOWN = re.compile(r"mchar_(test|sample|data).*|.*\.(csv|md|txt)$")
 """What the contest hands out beside the labeled parts."""
 
-NAMES = {"train": "mchar_train", "val": "mchar_val"}
+NAMES = {"train": "mchar_train", "val": "mchar_val", "test": "mchar_test_a"}
 FILES = {name: {f"{name}{kind}" for kind in ("", ".json", *KINDS)} for name in NAMES.values()}
 """What belongs to a part: its folder, its label file, and the archive of its folder."""
 
@@ -36,8 +37,8 @@ def load(
     """`mchar_train/` with `mchar_train.json`, and the same of `mchar_val`, where it exists, as `val`.
 
     A folder that is missing is unpacked from its archive, such as mchar_train.zip. The contest's test part,
-    `mchar_test_a/`, has no labels: it can be predicted, but not loaded. Images without labels are counted as
-    unread.
+    `mchar_test_a/`, has no labels: it can be predicted, but not loaded, unless you have a `mchar_test_a.json`
+    of your own. Images without labels are counted as unread.
 
     root: the folder of these files, or one of them.
 
@@ -63,8 +64,10 @@ def _folder(root: Path, name: str, progress: Progress) -> Path:
     """The folder of a part's images, unpacked where necessary."""
     folder = root / name
     if not _has_labels(root, name):
-        raise DataError(
+        raise not_here(
             f"there is no file '{os.path.abspath(folder)}.json'",
+            root,
+            "mchar",
             "data.root is the folder of the contest's files: mchar_train.json, mchar_train/, …",
         )
     if not folder.exists() and (archive := beside(folder)) is not None:
@@ -93,10 +96,8 @@ def _unread(root: Path, labeled: Collection[str]) -> Iterator[str]:
     """What lies in the root and is no part of the data."""
     for path in visible(root):
         name = next((name for name, files in FILES.items() if path.name in files), None)
-        if name is None and not KNOWN.match(path.name):
-            yield path.name
-        elif name is not None and name not in labeled:
-            yield f"{path.name} (there is no {name}.json)"
+        if name not in labeled and not KNOWN.match(path.name):
+            yield path.name if name is None else f"{path.name} (there is no {name}.json)"
 
 
 def _unlisted(data: DataSet, folders: dict[str, Path]) -> Iterator[str]:

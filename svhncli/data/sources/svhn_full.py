@@ -7,7 +7,7 @@ NIPS Workshop on Deep Learning and Unsupervised Feature Learning, 2011.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,9 @@ from svhncli.data.formats.boxed_labels import BoxedLabel
 from svhncli.data.framing import Framing
 from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import photograph_files
-from svhncli.data.sources.nested import inner, listed, root_of, unlisted
+from svhncli.data.sources.nested import inner, listed, root_of, unlisted, visible
 from svhncli.data.sources.photograph_files import PhotographPart
+from svhncli.data.sources.recognize import not_here
 from svhncli.data.store.archive import KINDS, beside, unpack
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
@@ -83,7 +84,17 @@ def load(
     data = photograph_files.load(
         "svhn_full", parts, framing, skip_broken=skip_broken, cache=cache, progress=progress
     )
-    return replace(data, unread=tuple(_unlisted(data, folders)))
+    return replace(data, unread=(*_unread(root, folders), *_unlisted(data, folders)))
+
+
+def _unread(root: Path, used: Collection[str]) -> Iterator[str]:
+    """What lies in the root and is no part of the data; an extra part with the key that uses it."""
+    for path in visible(root):
+        part = next((name for name in NAMES if path.name in {f"{name}{kind}" for kind in ("", *KINDS)}), None)
+        if part is None:
+            yield path.name
+        elif part not in used and part == "extra":
+            yield f"{path.name} (data.extra=train or val uses it)"
 
 
 def _has_part(root: Path) -> bool:
@@ -99,8 +110,10 @@ def _folder(root: Path, name: str, download: bool, base_url: str, progress: Prog
     folder, archive = root / name, root / f"{name}.tar.gz"
     if not _exists(root, name):
         if not download:
-            raise DataError(
+            raise not_here(
                 f"there is neither a folder '{os.path.abspath(folder)}' nor {archive.name}",
+                root,
+                "svhn_full",
                 "set data.download=true to fetch it, or data.root to the folder that holds it",
             )
         # No checksum is published; the server reports the size, and gzip has a checksum of its own.
@@ -133,11 +146,14 @@ def _labels(name: str, folder: Path, progress: Progress) -> list[BoxedLabel]:
     if json.is_file():
         return digit_struct_json.read(json)
     above = next((folder.parent / labels for labels in LABELS if (folder.parent / labels).is_file()), None)
-    raise DataError(
-        f"there is neither {LABELS[0]} nor {LABELS[1]} in '{os.path.abspath(folder)}'",
-        f"move '{os.path.abspath(above)}' into it, if that lists its images"
-        if above
-        else f"it lies in the official {name}.tar.gz; images with other labels are for data=folder",
+    problem = f"there is neither {LABELS[0]} nor {LABELS[1]} in '{os.path.abspath(folder)}'"
+    if above is not None:
+        raise DataError(problem, f"move '{os.path.abspath(above)}' into it, if that lists its images")
+    raise not_here(
+        problem,
+        folder,
+        "svhn_full",
+        f"it lies in the official {name}.tar.gz; images with other labels are for data=folder",
     )
 
 
