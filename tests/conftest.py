@@ -47,6 +47,7 @@ from svhncli.runs.run_dir import RunDir
 from svhncli.stats.intervals import wilson
 from svhncli.stats.metrics import METRICS
 from svhncli.stats.score import Score
+from svhncli.training.checks import bench, learning
 
 REPO = Path(__file__).resolve().parent.parent
 REAL = Path(os.environ.get("SVHN_TEST_DATA") or REPO.parent / "shared" / "data")
@@ -311,9 +312,9 @@ def spawn(server: Server) -> Iterator[Callable[..., Forked]]:
         process.communicate()
 
 
-@pytest.fixture
-def browser() -> Any:
-    """Chromium without a window; its console is kept."""
+@pytest.fixture(scope="session")
+def _chromium() -> Any:
+    """Chromium without a window, which takes a second to start; its console and requests are kept."""
     webdriver = pytest.importorskip("selenium.webdriver")
     driver = shutil.which("chromedriver")
     if driver is None:
@@ -325,6 +326,27 @@ def browser() -> Any:
     started = webdriver.Chrome(options, webdriver.ChromeService(driver))
     yield started
     started.quit()
+
+
+@pytest.fixture
+def browser(_chromium: Any) -> Any:
+    """A new tab of a browser: without a console, requests, permissions or settings of other tests."""
+    first = _chromium.current_window_handle
+    _chromium.switch_to.new_window("tab")
+    for log in ("browser", "performance"):
+        _chromium.get_log(log)
+    yield _chromium
+    _chromium.execute_cdp_cmd("Browser.resetPermissions", {})
+    _chromium.close()
+    _chromium.switch_to.window(first)
+
+
+@pytest.fixture
+def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`svhn check` gives up sooner on what it could learn in more steps."""
+    monkeypatch.setattr(learning, "MEMORY", 200)
+    monkeypatch.setattr(learning, "SHUFFLED_STEPS", 200)
+    monkeypatch.setattr(bench, "ROUNDS", 1)
 
 
 def requests_of(browser: Any) -> list[str]:

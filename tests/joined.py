@@ -22,6 +22,7 @@ SMALL = [
     "device=cpu",
     "precision=fp32",
     "report=false",
+    "watch=0",
     "lr=1e-3",
 ]
 CPU = device.resolve("cpu", "fp32", 1)

@@ -11,7 +11,8 @@ import pytest
 
 from svhncli.cli import main as cli
 
-SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=2"]
+PLAIN = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=2"]
+SMALL = [*PLAIN, "watch=0", "report=false"]
 
 
 def train(capsys: pytest.CaptureFixture[str], *words: str, run: Path | None = None) -> dict[str, Any]:

@@ -36,13 +36,12 @@ SMALL = [
     "epochs=1",
     "threads=1",
     "device=cpu",
+    "watch=0",
+    "report=false",
 ]
 
 
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def sweep_folder() -> Path:
@@ -155,18 +154,18 @@ def test_jobs_go_on_after_a_failure_and_only_the_failed_jobs_run_again(
 
 
 def test_a_mistake_that_all_jobs_share_is_refused_before_any_job_starts(
-    capsys: pytest.CaptureFixture[str], empty_folder: Path
+    capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     for words in (["lr=1e-3,1e-2", "nonsense=1"], ["model=cnn,cnnn"], ["lr=1e-3,1e-3"]):
         assert cli.main(["train", "-m", *SMALL[:3], *words]) == 2
         printed = capsys.readouterr()
         assert printed.out == ""
         assert "starts" not in printed.err
-        assert list(empty_folder.iterdir()) == []
+        assert list(folder.iterdir()) == []
 
 
 def test_a_job_shows_one_line_and_keeps_its_details_in_its_log(
-    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*SMALL, "epochs=1", "lr=1e-2,1e-3", "report=false", "out=sweep"]
     assert cli.main(["train", "-m", *words, "reg.augment.hflip=true"]) == 0
@@ -187,7 +186,7 @@ def test_a_job_shows_one_line_and_keeps_its_details_in_its_log(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_the_whole_sweep_and_the_hint_names_the_resume_command(
-    number: signal.Signals, code: int, empty_folder: Path, spawn: Callable[..., Forked]
+    number: signal.Signals, code: int, folder: Path, spawn: Callable[..., Forked]
 ) -> None:
     process = spawn("train", "-m", *SMALL, "epochs=1000000", "reg.patience=0", "lr=1e-3,1e-4")
     lines, give_up = [], time.monotonic() + 60
@@ -209,14 +208,14 @@ def test_a_signal_stops_the_whole_sweep_and_the_hint_names_the_resume_command(
 
 
 @pytest.fixture
-def finished_sweep(empty_folder: Path) -> Path:
+def finished_sweep(folder: Path) -> Path:
     """A sweep whose jobs are all done, made from its files alone."""
-    folder = empty_folder / "outputs/sweep/2026-01-01_00-00-00-000000"
+    sweep = folder / "outputs/sweep/2026-01-01_00-00-00-000000"
     for lr, accuracy in (("0.01", 0.25), ("0.001", 0.75)):
-        (folder / f"lr-{lr}").mkdir(parents=True)
-        RunDir(folder / f"lr-{lr}").write_summary(fold_summary(accuracy))
-    files.write_json(folder / "sweep.json", {"overrides": ["lr=1e-2,1e-3"]})
-    return folder
+        (sweep / f"lr-{lr}").mkdir(parents=True)
+        RunDir(sweep / f"lr-{lr}").write_summary(fold_summary(accuracy))
+    files.write_json(sweep / "sweep.json", {"overrides": ["lr=1e-2,1e-3"]})
+    return sweep
 
 
 def test_a_finished_sweep_prints_its_table_again(
@@ -276,9 +275,9 @@ def test_a_sweeps_record_cannot_name_code_to_run(word: str, finished_sweep: Path
 
 
 def test_resuming_a_folder_without_a_sweep_is_refused(
-    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", "-m", "--resume", str(empty_folder)]) == 2
+    assert cli.main(["train", "-m", "--resume", str(folder)]) == 2
     assert cli.main(["train", "-m", "--resume"]) == 4
     printed = capsys.readouterr().err
     assert "is not a sweep" in printed
@@ -307,16 +306,16 @@ def test_a_mistake_in_any_value_is_refused_before_the_first_job(
     assert not list(Path().glob("outputs/sweep/*"))
 
 
-def test_a_choice_of_the_user_s_own_folder_can_be_swept(empty_folder: Path) -> None:
-    (empty_folder / "own" / "model").mkdir(parents=True)
-    (empty_folder / "own" / "model" / "mine.yaml").write_text("name: mlp\nwidths: [8]\n")
+def test_a_choice_of_the_user_s_own_folder_can_be_swept(folder: Path) -> None:
+    (folder / "own" / "model").mkdir(parents=True)
+    (folder / "own" / "model" / "mine.yaml").write_text("name: mlp\nwidths: [8]\n")
     assert cli.main(["train", "-m", "--config-dir", "own", *SMALL, "model=mine,linear"]) == 0
 
 
 def test_a_folder_may_have_resolvers_and_begin_with_the_home_folder(
-    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(empty_folder / "home"))
+    monkeypatch.setenv("HOME", str(folder / "home"))
     year = time.strftime("%Y")
     for word, place in (
         ("hydra.run.dir='made/${now:%Y}/run'", f"made/{year}/run"),
@@ -324,9 +323,9 @@ def test_a_folder_may_have_resolvers_and_begin_with_the_home_folder(
         ("out='~/other'", "home/other"),
     ):
         assert cli.main(["train", *SMALL, "epochs=1", "report=false", word]) == 0
-        assert (empty_folder / place / "best.pt").is_file()
+        assert (folder / place / "best.pt").is_file()
     sweep = ["hydra.sweep.dir='swept/${now:%Y}'", "lr=1e-3,1e-4"]
     assert cli.main(["train", "-m", *SMALL, "epochs=1", "report=false", *sweep]) == 0
-    assert (empty_folder / f"swept/{year}/summary.csv").read_text().count(",done,") == 2
-    assert {path.name for path in empty_folder.iterdir()} >= {"made", "home", "swept"}
-    assert not (empty_folder / "~").exists()
+    assert (folder / f"swept/{year}/summary.csv").read_text().count(",done,") == 2
+    assert {path.name for path in folder.iterdir()} >= {"made", "home", "swept"}
+    assert not (folder / "~").exists()

@@ -41,6 +41,7 @@ if missing := [name for name in onnx_file.PACKAGES if importlib.util.find_spec(n
 
 CPU = device.Machine(torch.device("cpu"), "fp32", 1)
 CUT = Framing(64, 128, "boxes", 0.15, 0.1)
+LESS = ["watch=0", "report=false"]
 LARGE_STEM = {"small_stem": False}
 KEYS: dict[str, dict[str, Any]] = {
     "cnn": {"depth": 2, "hidden": 32, "stn": True, "stn_size": [48, 64]},
@@ -65,7 +66,7 @@ def train(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Pat
     def start(*words: str) -> Path:
         data = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
         run = f"run{len(list(folder.glob('run*')))}"
-        assert cli.main(["train", f"hydra.run.dir={run}", *data, "threads=1", "epochs=2", *words]) == 0
+        assert cli.main(["train", f"hydra.run.dir={run}", *data, "threads=1", "epochs=2", *LESS, *words]) == 0
         capsys.readouterr()
         return folder / run
 
@@ -174,7 +175,7 @@ def test_the_code_of_the_model_card_runs_and_agrees_with_predict(
 
 
 def _train_alone(folder: Path, words: list[str]) -> Path:
-    assert cli.main(["train", "out=run", "threads=1", "epochs=2", *words]) == 0
+    assert cli.main(["train", "out=run", "threads=1", "epochs=2", *LESS, *words]) == 0
     return folder / "run"
 
 

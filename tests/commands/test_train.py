@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import shutil
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_mat
-from runs_made import SMALL, rows, train
+from conftest import made_once, write_mat
+from runs_made import PLAIN, SMALL, rows, train
 
 from svhncli.cli import main as cli
 from svhncli.data.sources.synth import load as load_embedded
@@ -19,11 +22,35 @@ from svhncli.data.store.cache import Cache, default_root
 from svhncli.runs import checkpoint
 from svhncli.stats.intervals import fold_interval, wilson
 
+KFOLD = ["split=kfold", "jobs=1", "split.k=3"]
 
-def test_a_run_writes_every_file_of_its_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    summary = train(capsys)
-    run = folder / summary["run_dir"]
-    assert run.parent == folder / "outputs" / "train"
+
+def _train() -> None:
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        assert cli.main(["train", *PLAIN]) == 0
+    Path("out.txt").write_text(out.getvalue())
+    Path("err.txt").write_text(err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a run with nothing special was trained; what it printed is in out.txt and err.txt."""
+    return made_once(tmp_path_factory, "plain", _train)
+
+
+@pytest.fixture
+def run(plain: Path) -> Path:
+    """The folder of that run."""
+    (run,) = (plain / "outputs" / "train").iterdir()
+    return run
+
+
+@pytest.fixture
+def summary(run: Path) -> dict[str, Any]:
+    return json.loads((run / "summary.json").read_text())
+
+
+def test_a_run_writes_every_file_of_its_folder(run: Path, summary: dict[str, Any]) -> None:
     for name in [
         "config.yaml",
         "env.json",
@@ -42,6 +69,7 @@ def test_a_run_writes_every_file_of_its_folder(folder: Path, capsys: pytest.Capt
         "plots/watch_dark.png",
         "val_predictions.csv",
         ".hydra/overrides.yaml",
+        "report.html",
     ]:
         assert (run / name).is_file(), name
     assert summary["status"] == "done"
@@ -57,19 +85,15 @@ def test_a_run_writes_every_file_of_its_folder(folder: Path, capsys: pytest.Capt
     assert not list(run.glob(".writing-*"))
 
 
-def test_the_header_names_the_data_its_size_and_the_class_balance(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["train", *SMALL]) == 0
-    out, err = capsys.readouterr()
+def test_the_header_names_the_data_its_size_and_the_class_balance(plain: Path, run: Path) -> None:
+    out, err = ((plain / name).read_text() for name in ("out.txt", "err.txt"))
     assert "synth: 300 training, 60 test images, 32x32" in err
     assert "classes  0 " in err
     assert "groups   " in err
     assert "30,730 parameters" in err
     assert "\x1b" not in out + err, "no colour codes where there is no terminal"
     assert "svhn eval outputs/train/" in out
-    log = (next((folder / "outputs" / "train").iterdir()) / "train.log").read_text()
-    assert "epoch 2/2" in log
+    assert "epoch 2/2" in (run / "train.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +113,7 @@ def test_the_header_names_the_data_its_size_and_the_class_balance(
 def test_the_header_names_what_differs_from_the_defaults(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], line: str
 ) -> None:
-    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "report=false", *words]) == 0
+    assert cli.main(["train", *SMALL, "epochs=1", *words]) == 0
     model = re.search(r"model    (.*?)\nmachine", capsys.readouterr().err, re.DOTALL)
     assert model is not None
     assert " ".join(model[1].split()) == line
@@ -113,10 +137,8 @@ def test_best_pt_is_the_epoch_with_the_best_metric_and_scores_as_logged(
 
 
 def test_predictions_cover_the_validation_part_and_their_accuracy_is_the_summary_s(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, summary: dict[str, Any]
 ) -> None:
-    summary = train(capsys)
-    run = folder / summary["run_dir"]
     predictions = rows(run / "val_predictions.csv")
     split = json.loads((run / "split.json").read_text())
     assert [int(row["index"]) for row in predictions] == split["val"]
@@ -128,22 +150,29 @@ def test_predictions_cover_the_validation_part_and_their_accuracy_is_the_summary
         assert int(np.argmax(probabilities)) == int(row["prediction"])
 
 
-def test_the_label_of_a_prediction_is_the_label_of_its_image(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    summary = train(capsys)
+def test_the_label_of_a_prediction_is_the_label_of_its_image(run: Path) -> None:
     data = load_embedded(
         n_train=300, n_test=60, seed=0, size=32, cache=Cache(default_root()), progress=lambda *_: None
     )
-    for row in rows(folder / summary["run_dir"] / "val_predictions.csv"):
+    for row in rows(run / "val_predictions.csv"):
         assert int(row["label"]) == data.train.labels[int(row["index"]), 0]
 
 
+def _train_folds() -> None:
+    assert cli.main(["train", *SMALL, *KFOLD, "out=run"]) == 0
+
+
+@pytest.fixture(scope="module")
+def kfold(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three folds."""
+    return made_once(tmp_path_factory, "kfold", _train_folds) / "run"
+
+
 def test_kfold_trains_every_fold_and_summarizes_them(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    kfold: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    summary = train(capsys, "split=kfold", "jobs=1", "split.k=3")
-    run = folder / summary["run_dir"]
+    run = shutil.copytree(kfold, folder / "run")
+    summary = json.loads((run / "summary.json").read_text())
     assert [fold["name"] for fold in summary["folds"]] == ["fold0", "fold1", "fold2"]
     values = [fold["best"]["val_accuracy"] for fold in summary["folds"]]
     assert summary["val_accuracy"]["mean"] == pytest.approx(np.mean(values))
@@ -164,11 +193,10 @@ def test_kfold_trains_every_fold_and_summarizes_them(
 
 
 def test_a_single_fold_of_a_kfold_is_an_ordinary_run(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    kfold: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    all_folds = train(capsys, "split=kfold", "jobs=1", "split.k=3")
-    single = train(capsys, "split=kfold", "jobs=1", "split.k=3", "split.fold=1")
-    assert single["best"] == all_folds["folds"][1]["best"]
+    single = train(capsys, *KFOLD, "split.fold=1")
+    assert single["best"] == json.loads((kfold / "summary.json").read_text())["folds"][1]["best"]
     assert single["name"] == "fold1"
 
 
@@ -201,30 +229,30 @@ def test_files_of_the_official_layout_train_and_the_official_split_takes_a_file(
         "data.root=d",
         "data.check_md5=false",
         "data.download=false",
-        "epochs=6",
         "lr=1e-2",
         "reg=none",
     ]
-    own = [*own, "threads=1", "device=cpu", "model=mlp", "model.widths=[32]"]
+    own = [*own, "threads=1", "device=cpu", "model=mlp", "model.widths=[32]", "watch=0", "report=false"]
 
     def train_own(*words: str) -> dict[str, Any]:
-        assert cli.main(["train", "--json", *own, *words]) == 0
+        assert cli.main(["train", "--json", *own, "epochs=1", *words]) == 0
         return json.loads(capsys.readouterr().out)
 
-    summary = train_own()
+    summary = train_own("epochs=6")
     assert summary["test"]["accuracy"] > 0.5, "labels and images are aligned"
     assert train_own("split=official", "data.extra=val")["n_val"] == 70
     summary = train_own("split=official", "split.file=d/extra_32x32.mat")
     assert (summary["n_train"], summary["n_val"]) == (200, 70)
-    assert train_own("data.extra=train")["n_train"] + train_own("data.extra=train")["n_val"] == 270
+    summary = train_own("data.extra=train")
+    assert summary["n_train"] + summary["n_val"] == 270
     assert cli.main(["train", *own, "split=official"]) == 2
     assert "data.extra=val" in capsys.readouterr().err
 
 
 def test_eval_gives_a_wilson_interval_on_any_data_set(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    plain: Path, summary: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    summary = train(capsys)
+    shutil.copytree(plain / "outputs", "outputs")
     assert cli.main(["eval", "latest", "--json"]) == 0
     score = json.loads(capsys.readouterr().out)["test"]
     assert {k: score[k] for k in ("n", "loss", "accuracy")} == {
@@ -264,10 +292,9 @@ def test_eval_averages_views_of_every_part_and_reports_their_number(
     assert "5 of each image" in capsys.readouterr().out
 
 
-def test_more_views_than_exist_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train(capsys, "epochs=1")
+def test_more_views_than_exist_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for count in (0, 14):
-        assert cli.main(["eval", "latest", f"tta={count}"]) == 2
+        assert cli.main(["eval", str(run), f"tta={count}"]) == 2
         assert "1 or more, at most 13" in capsys.readouterr().err
 
 

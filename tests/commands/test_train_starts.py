@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import write_mat
-from runs_made import SMALL, train
+from runs_made import PLAIN, SMALL, train
 
 from svhncli.cli import main as cli
 from svhncli.runs import checkpoint
@@ -17,10 +17,10 @@ from svhncli.runs import checkpoint
 def test_a_refused_command_leaves_a_run_and_other_files_as_they_are(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "report=false", "out=run"]) == 0
+    assert cli.main(["train", *SMALL, "epochs=1", "out=run"]) == 0
     files = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     capsys.readouterr()
-    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "optim=sgd", "out=run"]) == 2
+    assert cli.main(["train", *SMALL, "epochs=1", "optim=sgd", "out=run"]) == 2
     printed = capsys.readouterr().err
     assert "'run' holds a run with another config:\n  lr=0.0003 in that run, not 0.05" in printed
     assert "name another folder with out=" in printed
@@ -34,8 +34,8 @@ def test_a_refused_command_leaves_a_run_and_other_files_as_they_are(
 
 
 def test_a_start_that_failed_before_anything_was_trained_does_not_keep_its_folder(folder: Path) -> None:
-    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "report=false", "out=run"]) == 0
-    fine_tuned = ["train", *SMALL, "epochs=1", "watch=0", "report=false", "init_from=run", "out=second"]
+    assert cli.main(["train", *SMALL, "epochs=1", "out=run"]) == 0
+    fine_tuned = ["train", *SMALL, "epochs=1", "init_from=run", "out=second"]
     assert cli.main([*fine_tuned, "model=mlp"]) == 4
     assert cli.main(fine_tuned) == 0
     assert cli.main([*fine_tuned, "model=mlp"]) == 2, "what was trained stays"
@@ -45,9 +45,9 @@ def test_a_start_that_failed_before_anything_was_trained_does_not_keep_its_folde
 def test_every_verb_that_trains_starts_from_a_run_by_its_folder(
     folder: Path, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
-    assert cli.main(["train", *SMALL, "epochs=1", "watch=0", "report=false", "out=run"]) == 0
+    assert cli.main(["train", *SMALL, "epochs=1", "out=run"]) == 0
     own = {"lr-find": ["steps=20"], "learning-curve": ["sizes=[0.2,0.5,1]", "epochs=1", "jobs=1"]}[verb]
-    small = [word for word in SMALL if word != "epochs=2"]
+    small = [word for word in PLAIN if word != "epochs=2"]
     capsys.readouterr()
     assert cli.main([verb, *small, *own, "init_from=run", "out=made"]) == 0
     assert "weights  from run/best.pt" in capsys.readouterr().err
@@ -68,6 +68,8 @@ def test_a_run_is_resumed_and_evaluated_from_another_current_folder(
         "threads=1",
         "model=linear",
         "epochs=1",
+        "watch=0",
+        "report=false",
     ]
     assert cli.main(["train", "--json", *words]) == 0
     summary = json.loads(capsys.readouterr().out)

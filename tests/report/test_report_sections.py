@@ -87,19 +87,17 @@ def test_results_of_other_commands_are_shown_only_for_the_same_data(run_copy: Pa
     assert shown_for(fingerprint, split="0" * 64)[0] == [False, True, True]
 
 
-def test_results_written_by_inspect_and_check_are_shown(folder: Path) -> None:
-    data = [word for word in SMALL if word.startswith("data")]
-    assert (
-        cli.main(["train", *SMALL, "split=kfold", "jobs=1", "split.k=2", "report=false", "hydra.run.dir=run"])
-        == 0
-    )
-    assert cli.main(["inspect", *data]) == 0
+def test_results_written_by_inspect_and_check_are_shown(
+    reports: Path, folder: Path, quick_checks: None
+) -> None:
+    shutil.copytree(reports / "folds", "run")
+    shutil.copytree(reports / "single", "single")
+    assert cli.main(["inspect", *(word for word in SMALL if word.startswith("data"))]) == 0
     assert cli.main(["inspect", "run"]) == 0
-
-    assert cli.main(["check", *SMALL, "check.steps=20"]) == 8  # so little data cannot pass
-    assert "checks passed" not in Page(write_report(folder / "run")).visible_text(), "it has another split"
-    assert cli.main(["check", *SMALL, "split=kfold", "split.k=2", "check.steps=20"]) == 8
-    text = Page(write_report(folder / "run")).visible_text()
+    checked = [*SMALL, "split=kfold", "split.k=2", "check.steps=20"]
+    assert cli.main(["check", *checked]) == 8  # so little data cannot pass
+    assert "checks passed" not in Page(write_report(Path("single"))).visible_text(), "it has another split"
+    text = Page(write_report(Path("run"))).visible_text()
     result = read_json(folder / "outputs" / "check" / "result.json")
     passed = sum(entry["passed"] for entry in result["checks"])
     assert f"{passed} of {len(result['checks'])} checks passed ({result['of']})" in text

@@ -32,9 +32,11 @@ from svhncli.engine import device, forward, optimizers, step
 from svhncli.engine.batches import Batch, Batches
 from svhncli.engine.tally import Tally
 from svhncli.report.terminal import Show
-from svhncli.training.checks import bench, learning, loop
+from svhncli.training.checks import learning, loop
 from svhncli.training.checks.bench import Bench
 from svhncli.training.checks.suite import CHECKS
+
+pytestmark = pytest.mark.usefixtures("quick_checks")  # these images are learned sooner than photographs
 
 Patch = pytest.MonkeyPatch
 
@@ -48,14 +50,6 @@ def bars(count: int, seed: int) -> Digits:
     for image, label, left in zip(images, labels, draw.integers(0, 16, count), strict=True):
         image[:, 3 * label + 1 : 3 * label + 3, left : left + 16] = draw.choice([0, 255])
     return Digits(images, labels[:, None], np.arange(count), NumberedNames("bar", count))
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: Patch) -> None:
-    """These images are learned sooner than photographs."""
-    monkeypatch.setattr(learning, "MEMORY", 200)
-    monkeypatch.setattr(learning, "SHUFFLED_STEPS", 200)
-    monkeypatch.setattr(bench, "ROUNDS", 1)
 
 
 @pytest.fixture
@@ -247,61 +241,63 @@ BREAKAGES: dict[str, tuple[Callable[[Patch], None], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("breakage", BREAKAGES)
-def test_a_breakage_fails_its_checks_and_not_their_neighbors(
-    breakage: str, config: CheckConfig, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    sabotage, caught = BREAKAGES[breakage]
-    sabotage(monkeypatch)
-    failed = failing(config, tmp_path, names=with_neighbors(caught))
-    assert failed - ALSO.get(breakage, set()) == caught
+others = pytest.mark.parametrize(
+    "others",
+    [with_neighbors, pytest.param(lambda _: CHECKS, marks=pytest.mark.full)],
+    ids=["neighbors", "all"],
+)
+"""Checks that must not fail: the neighbors of those that must, or, in the full tier, all others."""
+Others = Callable[[Collection[str]], Collection[str]]
 
 
-@pytest.mark.full
+@others
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_a_breakage_fails_its_checks_and_no_others(
-    breakage: str, config: CheckConfig, tmp_path: Path, monkeypatch: Patch
+    breakage: str, others: Others, config: CheckConfig, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     sabotage, caught = BREAKAGES[breakage]
     sabotage(monkeypatch)
-    assert failing(config, tmp_path) - ALSO.get(breakage, set()) == caught
+    assert failing(config, tmp_path, names=others(caught)) - ALSO.get(breakage, set()) == caught
 
 
-def test_logits_divided_by_100_are_caught(config: CheckConfig, tmp_path: Path, monkeypatch: Patch) -> None:
+@others
+def test_logits_divided_by_100_are_caught(
+    others: Others, config: CheckConfig, tmp_path: Path, monkeypatch: Patch
+) -> None:
     of_network(Small)(monkeypatch)  # a tenth of the others' lr: Adam makes up for any factor in time
-    caught = failing(replace(config, lr=3e-4), tmp_path)
+    allowed = {"one batch", "learns", "capacity"}
+    caught = failing(replace(config, lr=3e-4), tmp_path, names=others(allowed))
     assert "one batch" in caught
-    assert caught <= {"one batch", "learns", "capacity"}
+    assert caught <= allowed
 
 
 def test_intact_training_passes_every_check(config: CheckConfig, tmp_path: Path) -> None:
     assert not failing(config, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("breakage", "caught"),
-    [
-        ({"augment": AugmentConfig(vflip=True)}, {"augmentation"}),
-        ({"augment": AugmentConfig(rotate=180)}, {"augmentation"}),
-    ],
-)
+@others
+@pytest.mark.parametrize("augment", [AugmentConfig(vflip=True), AugmentConfig(rotate=180)])
 def test_an_augmentation_that_changes_digits_is_caught(
-    breakage: dict[str, AugmentConfig], caught: set[str], config: CheckConfig, tmp_path: Path
+    augment: AugmentConfig, others: Others, config: CheckConfig, tmp_path: Path
 ) -> None:
-    assert failing(replace(config, reg=RegConfig(**breakage)), tmp_path) == caught
+    caught = {"augmentation"}
+    assert failing(replace(config, reg=RegConfig(augment=augment)), tmp_path, names=others(caught)) == caught
 
 
-def test_images_on_both_sides_of_a_split_are_caught(config: CheckConfig, tmp_path: Path) -> None:
-    both = Fold("holdout", np.arange(1600), np.arange(1000, 1600))
-    assert failing(config, tmp_path, both) == {"shuffled labels"}
+@others
+def test_images_on_both_sides_of_a_split_are_caught(
+    others: Others, config: CheckConfig, tmp_path: Path
+) -> None:
+    both, caught = Fold("holdout", np.arange(1600), np.arange(1000, 1600)), {"shuffled labels"}
+    assert failing(config, tmp_path, both, others(caught)) == caught
 
 
+@others
 def test_a_validation_part_that_cannot_show_the_difference_is_caught(
-    config: CheckConfig, tmp_path: Path
+    others: Others, config: CheckConfig, tmp_path: Path
 ) -> None:
-    assert failing(replace(config, check=MeasuresConfig(delta=0.005, steps=60)), tmp_path) == {
-        "validation size"
-    }
+    few, caught = MeasuresConfig(delta=0.005, steps=60), {"validation size"}
+    assert failing(replace(config, check=few), tmp_path, names=others(caught)) == caught
 
 
 @pytest.mark.parametrize(

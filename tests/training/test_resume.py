@@ -36,6 +36,7 @@ RUN = [
     "reg.cutmix=1",
     "reg.augment.policy=randaugment",
     "reg.patience=3",
+    "report=false",
 ]
 
 
