@@ -39,6 +39,11 @@ from svhncli.core.files import matches
 from svhncli.runs import locate
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
+HYDRAS_FOLDERS = {
+    "run": "outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}",
+    "sweep": "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}",
+}
+"""Where Hydra puts runs and sweeps for which nobody names a folder."""
 VERSION_BASE = {"version_base": "1.3"} if IS_HYDRA_1_3 else {}  # deprecated in 1.4
 
 
@@ -259,12 +264,34 @@ def accepted(verb: str, flags: Sequence[str], words: Sequence[str], incomplete: 
     Raises:
         UsageError: the config is wrong.
     """
+    text, values = _printed(verb, "job", flags, words)
+    checked(verb, cast(DictConfig, OmegaConf.create(values)), incomplete=incomplete)
+    return text
+
+
+def _printed(verb: str, what: str, flags: Sequence[str], words: Sequence[str]) -> tuple[str, Any]:
+    """What Hydra prints for `--cfg` as text, and as plain values."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        launch(verb, Single(verb), ["--cfg", "job", *config_dir(flags), *words])
-    values = yaml.load(printed.getvalue(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    checked(verb, cast(DictConfig, OmegaConf.create(values)), incomplete=incomplete)
-    return printed.getvalue()
+        launch(verb, Single(verb), ["--cfg", what, *config_dir(flags), *words])
+    text = printed.getvalue()
+    return text, yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def named_folder(verb: str, flags: Sequence[str], overrides: Sequence[Override], kind: str) -> str | None:
+    """The folder of a run or a sweep that a file of the user's own names, as `out` or as Hydra's own key.
+
+    kind: "run" or "sweep".
+
+    Raises:
+        UsageError: the config cannot be composed, or the folder not resolved.
+    """
+    if not config_dir(flags):
+        return None
+    plain = [str(word.input_line) for word in overrides if not word.is_sweep_override()]
+    _, values = _printed(verb, "all", flags, plain)
+    folder = values["out"] or values["hydra"][kind]["dir"]
+    return None if folder == HYDRAS_FOLDERS[kind] else str(Path(resolved(folder)).expanduser())
 
 
 def config_dir(flags: Sequence[str]) -> Sequence[str]:
@@ -333,7 +360,11 @@ def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[
     if not catalog.is_trainer(verb):
         words = ["hydra.run.dir=.", "hydra.output_subdir=null", *words]
     else:
-        given = [word.value() for word in parse(words, verb) if word.key_or_group == "hydra.run.dir"]
+        overrides = parse(words, verb)
+        given = [word.value() for word in overrides if word.key_or_group == "hydra.run.dir"]
+        if not given and (named := named_folder(verb, flags, overrides, "run")) is not None:
+            given = [named]
+            words = [*words, f"hydra.run.dir={quote(named)}", "out=null"]
         if not given:
             folder = locate.reserve(verb)
             words = [f"hydra.run.dir={folder}", *words]

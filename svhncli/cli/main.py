@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from svhncli import __version__
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.signals import EXIT_CODES
+from svhncli.core.streams import stand_ins
 
 FLAGS = {
     "--help": "show this help; after a verb: all of its keys",
@@ -289,7 +290,11 @@ def _ending_cleanly() -> Iterator[None]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run `svhn`; the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
+    with stand_ins():
+        return _main(sys.argv[1:] if argv is None else argv)
+
+
+def _main(argv: list[str]) -> int:
     if argv[:1] == ["--complete"]:  # called by the shells' scripts with words that are not a command
         from svhncli.cli import completion
 

@@ -170,6 +170,9 @@ def _say(text: str) -> None:
 def start(flags: list[str], overrides: list[Override], as_json: bool, debug: bool) -> int:
     """A new sweep in a folder of its own under outputs/sweep; the exit code."""
     given = [str(word.value()) for word in overrides if word.key_or_group == "hydra.sweep.dir"]
+    if not given and (named := hydra_app.named_folder("train", flags, overrides, "sweep")) is not None:
+        given = [named]
+        overrides = [*overrides, *hydra_app.parse(["out=null"], "train")]
     folder = Path(hydra_app.resolved(given[-1])) if given else reserve("sweep")
     if not is_sweep(folder):
         is_begun(folder)

@@ -15,9 +15,10 @@ from rich.console import RenderableType
 
 from svhncli.config.verbs.results import PredictConfig
 from svhncli.core.errors import DataError, UsageError
-from svhncli.core.files import place, write_csv, write_rows
+from svhncli.core.files import place, print_rows, write_csv
 from svhncli.core.labels import decode
 from svhncli.core.plain import inlined
+from svhncli.core.streams import byte_lines
 from svhncli.data import inputs
 from svhncli.data.framing import Framing
 from svhncli.engine.device import Machine
@@ -74,7 +75,7 @@ def run(config: PredictConfig) -> Predictions:
         DiskError: the file cannot be written.
     """
     show, counts = Show(), Counts()
-    files = inputs.find(config.paths, sys.stdin.buffer)
+    files = inputs.find(config.paths, byte_lines(sys.stdin))
     folds = [trained.load(path) for path in checkpoint_files(config.run)]
     framing = _framing(config, folds[0].preprocess.framing)
     folds = [fold.with_framing(framing) for fold in folds]
@@ -91,7 +92,7 @@ def run(config: PredictConfig) -> Predictions:
     bars = contextlib.nullcontext() if out is None and sys.stdout.isatty() else show.bars()
     with bars:
         if out is None:
-            write_rows(sys.stdout.buffer, columns, rows)
+            print_rows(sys.stdout, columns, rows)
         else:
             write_csv(out, columns, rows)
     seconds = time.monotonic() - started

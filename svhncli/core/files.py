@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from svhncli.core.errors import DataError, DiskError, SvhnError, UsageError, disk_error
 
@@ -127,8 +127,21 @@ def write_rows(file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[st
     """Write a CSV to an open file. File names that are not valid UTF-8 keep their bytes."""
     text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
     try:
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        _write_rows(text, columns, rows)
     finally:
         text.detach()  # flushes, and leaves the file open
+
+
+def print_rows(stream: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV to a text stream: as `write_rows` to the file below it, if it has one."""
+    file = getattr(stream, "buffer", None)
+    if file is None:
+        _write_rows(stream, columns, rows)
+    else:
+        write_rows(file, columns, rows)
+
+
+def _write_rows(text: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)

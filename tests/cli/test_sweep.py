@@ -19,8 +19,8 @@ from forked import Forked
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svhncli.cli import hydra_app, sweep
 from svhncli.cli import main as cli
-from svhncli.cli import sweep
 from svhncli.cli.sweep import _table
 from svhncli.core import files
 from svhncli.core.errors import CheckpointError, UsageError
@@ -324,8 +324,38 @@ def test_a_folder_may_have_resolvers_and_begin_with_the_home_folder(
     ):
         assert cli.main(["train", *SMALL, "epochs=1", "report=false", word]) == 0
         assert (folder / place / "best.pt").is_file()
+    write_recipe(folder, "hydra: {run: {dir: ~/third}}")
+    own = ["--config-dir", "own", "experiment=mine", "epochs=1", "report=false"]
+    assert cli.main(["train", *SMALL, *own]) == 0
+    assert (folder / "home/third/best.pt").is_file()
     sweep = ["hydra.sweep.dir='swept/${now:%Y}'", "lr=1e-3,1e-4"]
     assert cli.main(["train", "-m", *SMALL, "epochs=1", "report=false", *sweep]) == 0
     assert (folder / f"swept/{year}/summary.csv").read_text().count(",done,") == 2
     assert {path.name for path in folder.iterdir()} >= {"made", "home", "swept"}
     assert not (folder / "~").exists()
+
+
+def write_recipe(folder: Path, text: str) -> None:
+    (folder / "own" / "experiment").mkdir(parents=True, exist_ok=True)
+    (folder / "own" / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "run", "sweep"),
+    [
+        ("seed: 1", None, None),
+        ("hydra: {run: {dir: ~/a}}", "home/a", None),
+        ("hydra: {sweep: {dir: '~/b-${now:%Y}'}}", None, f"home/b-{time.strftime('%Y')}"),
+        ("out: ~/c", "home/c", "home/c"),
+    ],
+)
+def test_a_file_of_the_user_s_own_may_name_the_folder(
+    text: str, run: str | None, sweep: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    write_recipe(folder, text)
+    words = hydra_app.parse(["experiment=mine", "lr=1e-3,1e-4"], "train")
+    for kind, place in (("run", run), ("sweep", sweep)):
+        named = hydra_app.named_folder("train", ["--config-dir", "own"], words, kind)
+        assert named == (place and str(folder / place))
+    assert hydra_app.named_folder("train", [], words[1:], "run") is None
