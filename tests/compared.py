@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +45,15 @@ def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(trained_runs: Path, folder: Path) -> Path:
-    """A copy of the trained runs in the current folder."""
-    shutil.copytree(trained_runs, folder, dirs_exist_ok=True)
+    """A copy of the trained runs in the current folder, without files that nothing here reads."""
+    unread = shutil.ignore_patterns("plots", ".hydra", "last.pt", "*.log")
+    shutil.copytree(trained_runs, folder, ignore=unread, dirs_exist_ok=True)
     return folder
 
 
 @pytest.fixture
-def compare(capsys: pytest.CaptureFixture[str]) -> Compare:
-    def result(*words: str) -> dict[str, Any]:
-        capsys.readouterr()
-        code = cli.main(["compare", *words, "--json"])
-        out, err = capsys.readouterr()
-        assert code == 0, err
-        return json.loads(out)
-
-    return result
+def compare(json_of: Callable[..., dict[str, Any]]) -> Compare:
+    return partial(json_of, "compare")
 
 
 def rows(path: Path) -> list[dict[str, str]]:

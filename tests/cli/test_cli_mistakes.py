@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
+import io
 import re
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -151,15 +150,11 @@ def test_a_caller_keeps_its_handlers_and_may_call_from_a_thread(capsys: pytest.C
     assert [signal.getsignal(number) for number in EXIT_CODES] == before
 
 
-def test_a_terminal_that_is_not_utf_8_gets_its_output(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "svhncli", "inspect", "data=synth", "data.n_train=60", "data.n_test=0"],
-        env=os.environ | {"PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"\d+ \? \d+", done.stdout), "mean ± standard deviation"
+def test_a_terminal_that_is_not_utf_8_gets_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(terminal, "ascii"))
+    assert cli.main(["inspect", "data=synth", "data.n_train=60", "data.n_test=0"]) == 0
+    assert re.search(rb"\d+ \? \d+", terminal.getvalue()), "mean ± standard deviation"
 
 
 @pytest.mark.parametrize("words", MISTAKES)

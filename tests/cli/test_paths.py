@@ -20,7 +20,8 @@ from svhncli.config.verbs import VERBS
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.runs.run_dir import RunDir
 
-SMALL = ["data.n_train=200", "data.n_test=40", "threads=1", "device=cpu", "model=linear", "report=false"]
+SMALL = ["data.n_train=60", "data.n_test=20", "threads=1", "device=cpu", "model=linear"]
+SMALL += ["watch=0", "report=false"]
 
 
 def test_every_path_key_becomes_absolute_and_a_tilde_is_expanded(folder: Path) -> None:

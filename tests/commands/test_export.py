@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import write_mat, write_run
+from conftest import made_once, write_mat, write_run
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -73,6 +73,21 @@ def train(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Pat
     return start
 
 
+def _export() -> None:
+    write_mat(Path("d"), "train", 120, 0)
+    write_mat(Path("d"), "test", 90, 1)
+    data = ["data=svhn", "data.root=d", "data.check_md5=false", "data.download=false"]
+    cnn = ["model=cnn", "model.width=0.25", "threads=1", "epochs=2", *LESS]
+    assert cli.main(["train", *data, *cnn, "out=run"]) == 0
+    assert cli.main(["export", "run"]) == 0
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the default network on such images, exported."""
+    return made_once(tmp_path_factory, "exported", _export) / "run"
+
+
 LARGE = {"resnet18", "resnet34", "resnet50", "wide_resnet"}
 """Networks whose export takes several seconds."""
 NETWORKS = [
@@ -107,20 +122,18 @@ def test_every_network_predicts_the_same_in_onnx_for_any_number_of_images(
     assert b"site-packages" not in (tmp_path / "model.onnx").read_bytes()
 
 
-def test_onnx_predicts_every_image_of_the_test_part_as_pytorch_does(train: Callable[..., Path]) -> None:
-    run = train("model=cnn", "model.width=0.5")
-    assert cli.main(["export", str(run)]) == 0
-    model = trained.load(run / "best.pt")
+def test_onnx_predicts_every_image_of_the_test_part_as_pytorch_does(exported: Path) -> None:
+    model = trained.load(exported / "best.pt")
     data = registry.data(model.config.data, model.config.split, None, lambda *_: None)
     assert data.test is not None
     images = np.array(data.test.images)
-    actual = onnx_file.probabilities(run / "export" / "model.onnx", images)
+    actual = onnx_file.probabilities(exported / "export" / "model.onnx", images)
     expected = trained.probabilities([model], images, CPU)
     np.testing.assert_array_equal(actual.argmax(-1), expected.argmax(-1))
     np.testing.assert_allclose(actual, expected, atol=1e-5)
     for count in (1, 3, 256):
         resized = np.resize(images, (count, *images.shape[1:]))
-        assert onnx_file.probabilities(run / "export" / "model.onnx", resized).shape == (count, 1, 10)
+        assert onnx_file.probabilities(exported / "export" / "model.onnx", resized).shape == (count, 1, 10)
 
 
 @pytest.mark.parametrize("trained_in", [pytest.param("fp32", marks=pytest.mark.full), "bf16"])
@@ -243,15 +256,13 @@ def test_closed_units_are_removed_and_the_file_gives_the_run_s_predictions(
     np.testing.assert_allclose(actual, trained.probabilities([model], images, CPU), atol=1e-5)
 
 
-def test_weights_are_those_of_the_run_and_the_same_bytes_every_time(train: Callable[..., Path]) -> None:
+def test_weights_are_those_of_the_run_and_the_same_bytes_every_time(exported: Path, folder: Path) -> None:
     from safetensors.torch import load_file
 
-    run = train("model=cnn", "model.width=0.25")
-    assert cli.main(["export", str(run)]) == 0
-    assert cli.main(["export", str(run), "out=again/here"]) == 0
-    first, again = (Path(folder) / "model.safetensors" for folder in (run / "export", "again/here"))
+    assert cli.main(["export", str(exported), "out=again/here"]) == 0
+    first, again = (place / "model.safetensors" for place in (exported / "export", folder / "again/here"))
     assert first.read_bytes() == again.read_bytes()
-    weights = checkpoint.load(run / "best.pt")["weights"]
+    weights = checkpoint.load(exported / "best.pt")["weights"]
     assert load_file(first).keys() == weights.keys()
     assert all(torch.equal(value, weights[name]) for name, value in load_file(first).items())
 

@@ -13,6 +13,7 @@ from svhncli.cli import main as cli
 from svhncli.runs.locate import checkpoint_files
 
 SMALL = ["data.n_train=400", "data.n_test=60", "epochs=2", "threads=1", "device=cpu", "model=linear"]
+SMALL += ["watch=0", "report=false"]
 FOLDS = [*SMALL, "split=kfold", "split.k=3"]
 TIMES = {"seconds", "images_per_second", "run_dir", "report", "next"}
 
@@ -31,7 +32,7 @@ def summary_of(run: Path) -> dict[str, Any]:
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep of three folds, one job per fold."""
     folder = tmp_path_factory.mktemp("swept") / "sweep"
-    words = ["train", "-m", *FOLDS, "split.fold=0,1,2", "report=false", f"hydra.sweep.dir={folder}"]
+    words = ["train", "-m", *FOLDS, "split.fold=0,1,2", f"hydra.sweep.dir={folder}"]
     assert cli.main(words) == 0
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert cli.main(["train", f"hydra.run.dir={run}", *RUN]) == 0
     torch.set_num_threads(threads)
     return run
+
+
+@pytest.fixture(scope="module")
+def one_epoch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch."""
+    run = tmp_path_factory.mktemp("one_epoch") / "run"
+    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
+    return run
+
+
+@pytest.fixture
+def run_copy(one_epoch: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(one_epoch, tmp_path / "run"))
 
 
 def signal_at(process: Forked, text: str, number: signal.Signals) -> str:
@@ -194,26 +209,22 @@ def test_mixed_in_or_fresh_images_are_the_same_after_a_stop_within_an_epoch(
 
 
 def test_a_split_that_comes_out_differently_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Otherwise training images would be validated on, for instance after an update of svhn."""
-    run = tmp_path / "run"
-    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
-    content = checkpoint.load(run / "last.pt")
+    content = checkpoint.load(run_copy / "last.pt")
     content["meta"]["split"] = "another"
-    checkpoint.save(run / "last.pt", content)
-    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 3
+    checkpoint.save(run_copy / "last.pt", content)
+    assert cli.main(["train", "--resume", str(run_copy), "epochs=2"]) == 3
     assert "split" in capsys.readouterr().err
 
 
-def test_a_resume_that_fails_leaves_the_summary_of_the_finished_run(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
-    before = (run / "summary.json").read_bytes()
-    (run / "last.pt").write_bytes(b"")
-    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 4
-    assert (run / "summary.json").read_bytes() == before
-    assert json.loads((run / "status.json").read_text())["status"] == "failed"
+def test_a_resume_that_fails_leaves_the_summary_of_the_finished_run(run_copy: Path) -> None:
+    before = (run_copy / "summary.json").read_bytes()
+    (run_copy / "last.pt").write_bytes(b"")
+    assert cli.main(["train", "--resume", str(run_copy), "epochs=2"]) == 4
+    assert (run_copy / "summary.json").read_bytes() == before
+    assert json.loads((run_copy / "status.json").read_text())["status"] == "failed"
 
 
 def test_a_kfold_run_is_resumed_at_the_fold_where_it_stopped(spawn: Spawn, tmp_path: Path) -> None:
@@ -287,19 +298,16 @@ def test_resuming_a_missing_run_is_exit_code_4(folder: Path, capsys: pytest.Capt
 
 
 def test_a_damaged_checkpoint_is_exit_code_4_and_nothing_is_lost(
-    spawn: Spawn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = tmp_path / "run"
-    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
-    capsys.readouterr()
-    raw = bytearray((run / "last.pt").read_bytes())
+    raw = bytearray((run_copy / "last.pt").read_bytes())
     raw[len(raw) // 2] ^= 1
-    (run / "last.pt").write_bytes(raw)
-    best = (run / "best.pt").read_bytes()
-    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 4
+    (run_copy / "last.pt").write_bytes(raw)
+    best = (run_copy / "best.pt").read_bytes()
+    assert cli.main(["train", "--resume", str(run_copy), "epochs=2"]) == 4
     assert "damaged" in capsys.readouterr().err
-    assert (run / "best.pt").read_bytes() == best
-    assert cli.main(["eval", str(run / "last.pt")]) == 4
+    assert (run_copy / "best.pt").read_bytes() == best
+    assert cli.main(["eval", str(run_copy / "last.pt")]) == 4
 
 
 def test_a_run_directory_is_held_against_a_second_process(
@@ -312,12 +320,10 @@ def test_a_run_directory_is_held_against_a_second_process(
     assert "another process" in capsys.readouterr().err
 
 
-def test_data_that_changed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_that_changed_is_refused(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A checkpoint names its data by a fingerprint: a run is never resumed on other images unnoticed."""
-    run = tmp_path / "run"
-    assert cli.main(["train", f"hydra.run.dir={run}", *RUN, "epochs=1"]) == 0
-    content = checkpoint.load(run / "last.pt")
+    content = checkpoint.load(run_copy / "last.pt")
     content["meta"]["fingerprint"] = "of other data"
-    checkpoint.save(run / "last.pt", content)
-    assert cli.main(["train", "--resume", str(run), "epochs=2"]) == 3
+    checkpoint.save(run_copy / "last.pt", content)
+    assert cli.main(["train", "--resume", str(run_copy), "epochs=2"]) == 3
     assert "images or labels have changed" in capsys.readouterr().err
