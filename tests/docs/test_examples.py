@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from pathlib import Path
@@ -14,10 +15,19 @@ from PIL import Image
 from scipy.io import savemat
 
 from svhncli.cli.main import main
+from svhncli.data.formats import hub_parquet
 from svhncli.data.render.world import STREET, load
 
 TRAINS = ("train", "check", "lr-find", "learning-curve")
-ON_FILES = {"data=svhn", "data=mix", "data=folder", "experiment=finetune_small", "experiment=tianchi"}
+ON_FILES = {
+    "data=svhn",
+    "data=mix",
+    "data=folder",
+    "data=arrays",
+    "data=parquet",
+    "experiment=finetune_small",
+    "experiment=tianchi",
+}
 """Words that choose data lying in the page's folder, which is small already."""
 FACTORS = list(load(STREET).factors)
 
@@ -75,6 +85,24 @@ def smaller(words: list[str]) -> list[str]:
     return [*shrunk, "debug=fast", "device=cpu"]
 
 
+def write_arrays(folder: Path, draw: np.random.Generator) -> None:
+    """An .npz, and the Hub's two data sets."""
+    images, labels = draw.integers(0, 256, (120, 32, 32, 3), dtype=np.uint8), np.arange(120) % 10
+    np.savez(folder / "svhn.npz", x_train=images, y_train=labels, verified_train=labels)
+    rows = [(png(image), "", (label,), ()) for image, label in zip(images, labels.tolist(), strict=True)]
+    for kind in ("cropped_digits", "full_numbers"):
+        (folder / "svhn-hub" / kind).mkdir(parents=True)
+    hub_parquet.write(folder / "svhn-hub/cropped_digits/train-0.parquet", rows, boxed=False)
+    boxed = [(image, name, label, ((2.0, 2.0, 20.0, 30.0),)) for image, name, label, _ in rows]
+    hub_parquet.write(folder / "svhn-hub/full_numbers/train-0.parquet", boxed, boxed=True)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
 @pytest.fixture
 def page_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which files of the official layout, and images, lie where the pages look for them."""
@@ -88,6 +116,7 @@ def page_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 "y": draw.integers(1, 11, (count, 1)),
             },
         )
+    write_arrays(tmp_path / "data", draw)
     (tmp_path / "digits").mkdir()
     for file in ("a", "b"):
         Image.fromarray(draw.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(
