@@ -209,8 +209,9 @@ def unknown_key(path: str, verb: str) -> UsageError:
     keys, groups = catalog.keys(verb), catalog.defaults(verb)
     group = path.split(".")[0]
     if path in keys and keys[path].owners:
-        owners = " or ".join(f"{group}={name}" for name in keys[path].owners)
-        return UsageError(f"'{path}' belongs to {owners}, which is not chosen here", f"add {owners}")
+        owners = f"{group}={'|'.join(keys[path].owners)}"
+        problem = f"'{path}' belongs to {owners}, which is not chosen here"
+        return UsageError(problem, f"add {owners}" if len(keys[path].owners) == 1 else f"add one: {owners}")
     if answer := ANSWERS.get(group):
         return UsageError(f"unknown key '{path}'", answer)
     meant = ALIASES.get(path) or _near(path, [*keys, *groups])
