@@ -48,6 +48,11 @@ def test_pairs_across_blocks_are_matched(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(duplicates.close_pairs(hashes, hashes, 0)) == 100 + 9
 
 
+def test_no_images_have_no_pairs() -> None:
+    pairs, alike = duplicates.near_pairs(np.empty((0, duplicates.SIDE, duplicates.SIDE), np.uint8), 0.9)
+    assert (pairs.shape, alike.shape) == ((0, 2), (0,))
+
+
 def test_a_radius_that_would_miss_pairs_is_refused() -> None:
     with pytest.raises(ValueError, match="10 bits"):
         duplicates.close_pairs(np.zeros(1, np.uint64), np.zeros(1, np.uint64), 10)

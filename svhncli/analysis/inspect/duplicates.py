@@ -58,7 +58,7 @@ def hashes(small: np.ndarray) -> np.ndarray:
     over the chunks in which `close_pairs` looks, since neighboring ones agree more often.
     """
     waves = _waves(LOW)
-    signs = (waves @ small.astype(np.float32) @ waves.T).reshape(len(small), -1)[:, 1:] > 0
+    signs = (waves @ small.astype(np.float32) @ waves.T).reshape(len(small), LOW * LOW)[:, 1:] > 0
     order = np.concatenate([np.arange(BITS)[chunk::CHUNKS] for chunk in range(CHUNKS)])
     return signs[:, order] @ (np.uint64(1) << np.arange(BITS, dtype=np.uint64))
 

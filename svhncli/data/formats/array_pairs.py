@@ -66,7 +66,7 @@ def choose(arrays: Sequence[StoredArray], part: str, images: str | None, labels:
         return Pair(pair.images, pair.labels, pair.axes, grouped[0] if grouped else None)
     if part != "train" and not any(_words(array) & LABELS for array in labeled):
         return None
-    raise _unclear(arrays, part, bool(pairs), images, labels)
+    raise _unclear(arrays, part, pairs, images, labels)
 
 
 def unlabeled(path: Path) -> tuple[StoredArray, str]:
@@ -92,17 +92,17 @@ def unlabeled(path: Path) -> tuple[StoredArray, str]:
 
 
 def _unclear(
-    arrays: Sequence[StoredArray], part: str, several: bool, images: str | None, labels: str | None
+    arrays: Sequence[StoredArray], part: str, pairs: Sequence[Pair], images: str | None, labels: str | None
 ) -> DataError:
-    which = "several arrays may be" if several else "no arrays are"
+    which = "several arrays may be" if pairs else "no arrays are"
     words = [f"{key}={word}" for key, word in (("data.images", images), ("data.labels", labels)) if word]
     by_name = f" by {' and '.join(words)}" if words else ""
     shapes = f"images have the axes {', '.join(array_images.ORDERS)} (N images, C is 1 or 3), and N labels"
     return DataError(
         f"{which} the images and labels of the {part} part{by_name}: '{arrays[0].file}' holds "
         f"{', '.join(map(str, arrays))}",
-        "name them with data.images=… and data.labels=…"
-        if several
+        f"name them, such as data.images={pairs[0].images.name} data.labels={pairs[0].labels.name}"
+        if pairs
         else f"{shapes}; {array_labels.CONVENTIONS}",
     )
 

@@ -81,7 +81,8 @@ def _parts(root: Path) -> dict[str, _Boxed]:
     for part, file in _coco_files(root).items():
         places = (root, root / "images")
         folders = [path for place in places for path in part_folders(place)[part]]
-        parts[part] = _coco(file, (*folders, root / "images"))
+        published = [place / file.stem.rpartition("_")[2] for place in places]  # train2017/
+        parts[part] = _coco(file, (*folders, *published, root / "images"))
     for images, labels in () if parts else _voc_folders(root):
         sets = root / "ImageSets" / "Main"
         for name, part in {**PARTS, "trainval": "train"}.items():

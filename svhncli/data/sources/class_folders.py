@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -12,10 +11,8 @@ from svhncli.core.text import counted
 from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources.labeled import Labeled, Reader
-from svhncli.data.sources.nested import visible
+from svhncli.data.sources.nested import counts, visible
 from svhncli.data.sources.photograph_files import PhotographPart
-
-log = logging.getLogger(__name__)
 
 CLASSES = tuple("0123456789")
 
@@ -30,27 +27,27 @@ def find(folder: Path) -> Reader | None:
 
 
 def _images(folder: Path, classes: tuple[Path, ...]) -> list[PhotographFile]:
-    images, others = [], list[Path]()
-    for class_folder in classes:
-        for path in visible(class_folder):
-            if path.suffix.lower() in SUFFIXES:
-                name = f"{folder.name}/{class_folder.name}/{path.name}"
-                images.append(PhotographFile(name, path, (int(class_folder.name),)))
-            elif not path.is_dir():
-                others.append(path)
-    if others:
-        log.warning(
-            "%s in '%s' left out: the suffix, as of '%s', is not an image's",
-            *(counted(len(others), "file"), folder, others[0].name),
-        )
-    return images
+    return [
+        PhotographFile(f"{folder.name}/{class_folder.name}/{path.name}", path, (int(class_folder.name),))
+        for class_folder in classes
+        for path in visible(class_folder)
+        if path.suffix.lower() in SUFFIXES
+    ]
 
 
 def _unread(folder: Path, before: str) -> Iterator[str]:
+    others: list[str] = []
     for path in visible(folder):
         if path.name not in CLASSES or not path.is_dir():
             yield f"{before}{path.name}"
-        else:
-            with os.scandir(path) as entries:  # of many images, whose kind it knows without a look at each
-                deeper = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
-            yield from (f"{before}{path.name}/{name}" for name in sorted(deeper))
+            continue
+        with os.scandir(path) as entries:  # of many images, whose kind it knows without a look at each
+            own = [entry for entry in entries if counts(entry.name)]
+        yield from sorted(f"{before}{path.name}/{entry.name}" for entry in own if entry.is_dir())
+        others += sorted(
+            f"{before}{path.name}/{entry.name}"
+            for entry in own
+            if not entry.name.lower().endswith(SUFFIXES) and not entry.is_dir()
+        )
+    if others:
+        yield f"{counted(len(others), 'file')} without an image's suffix, such as {others[0]}"

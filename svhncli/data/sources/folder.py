@@ -16,6 +16,7 @@ from svhncli.data.framing import Framing
 from svhncli.data.sources import annotated, class_folders, file_names, grouping, listed, photograph_files
 from svhncli.data.sources.labeled import Labeled, Reader, part_folders
 from svhncli.data.sources.nested import inner, visible
+from svhncli.data.sources.recognize import not_here
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
 
@@ -126,9 +127,15 @@ def _readers(root: Path, label: str | None) -> dict[str, tuple[Path, Reader]]:
     for part, folders in part_folders(root).items():
         for folder in folders:
             folder = inner(folder, lambda deeper: _reader(deeper, root, label) is not None)
-            if part not in readers and (reader := _reader(folder, root, label)):
+            reader = _reader(folder, root, label)
+            if part not in readers and reader and (part == "train" or _has_images(reader)):
                 readers[part] = folder, reader
     return readers
+
+
+def _has_images(reader: Reader) -> bool:
+    """Whether any image has a label: other tools write label files that are empty."""
+    return any(part.read() for part in reader().parts.values())
 
 
 def _joined(
@@ -148,7 +155,7 @@ def _joined(
     def unread(before: str) -> Iterator[str]:
         for path in visible(root):
             if path not in used:
-                empty = path in named and _reader(path, root, label) is None
+                empty = path in named and not ((reader := _reader(path, root, label)) and _has_images(reader))
                 yield f"{before}{path.name} (no labels)" if empty else f"{before}{path.name}"
         for inside in labeled.values():
             top = root / inside.folder.relative_to(root).parts[0]
@@ -176,13 +183,27 @@ def _no_labels(folder: Path, label: str | None) -> DataError:
             f"data.label={label} finds nothing in '{folder}': {example or 'there are no images'}",
             "paths are relative to the part's folder, such as 3_dig1.jpg for data.label='^(\\d+)_'",
         )
-    pattern = file_names.proposal(folder)
-    hint = f"data.label='{pattern}' takes the labels from the file names" if pattern else LAYOUT
-    return DataError(f"'{folder}' has neither folders 0 to 9 nor a labels.csv, {_contents(folder)}", hint)
+    problem = f"'{folder}' has neither folders 0 to 9 nor a labels.csv"
+    if not any(file_names.named_images(folder)):
+        return not_here(problem, folder, "folder", LAYOUT)
+    if pattern := file_names.proposal(folder):
+        hint = f"data.label='{pattern}' takes the labels from the file names"
+    elif deeper := _deeper(folder):
+        hint = f"choose a folder in it: {' or '.join(f'data.root={path}' for path in deeper[:SHOWN])}"
+    else:
+        hint = LAYOUT
+    return DataError(f"{problem}, {_contents(folder)}", hint)
+
+
+def _deeper(folder: Path) -> list[Path]:
+    """The folders one or two levels deeper that are laid out as `root` may be."""
+    first = [path for path in visible(folder) if path.is_dir()]
+    second = [path for outer in first for path in visible(outer) if path.is_dir()]
+    return [path for path in (*first, *second) if _fits(None, path)]
 
 
 def _contents(folder: Path) -> str:
-    """What a folder without labels holds instead."""
+    """What a folder of images without labels holds instead."""
     there = visible(folder)
     images = [path.name for path in there if path.suffix.lower() in SUFFIXES]
     folders = [f"'{path.name}'" for path in there if path.is_dir()]
@@ -190,4 +211,4 @@ def _contents(folder: Path) -> str:
     kinds = [f"{counted(len(images), 'image')} such as '{images[0]}'"] if images else []
     if folders:
         kinds.append(f"{'folders' if len(folders) > 1 else 'a folder'} {', '.join(folders[:SHOWN])}{more}")
-    return f"but {' and '.join(kinds)}" if kinds else "and no images"
+    return f"but {' and '.join(kinds)}"

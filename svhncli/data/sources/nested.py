@@ -9,10 +9,18 @@ from pathlib import Path
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats.images import SUFFIXES
 
+OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini"}
+"""What macOS and Windows add to archives and folders, in lower case."""
+
+
+def counts(name: str) -> bool:
+    """Whether a file or folder of this name is a person's own, and not hidden."""
+    return not name.startswith(".") and name.lower() not in OF_SYSTEMS
+
 
 def visible(folder: Path) -> list[Path]:
-    """What a folder holds, sorted, without hidden files and what macOS adds to archives."""
-    return sorted(path for path in folder.iterdir() if _counts(path.name))
+    """What a folder holds, sorted, without hidden files and what macOS and Windows add."""
+    return sorted(path for path in folder.iterdir() if counts(path.name))
 
 
 def inner(folder: Path, fits: Callable[[Path], bool]) -> Path:
@@ -65,9 +73,9 @@ def below(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
     """
     known = {os.path.realpath(path) for path in (folder, *without)}
     for place, folders, files in os.walk(folder, followlinks=True):
-        yield from (Path(place, name) for name in sorted(files) if _counts(name))
+        yield from (Path(place, name) for name in sorted(files) if counts(name))
         real = {name: os.path.realpath(os.path.join(place, name)) for name in sorted(folders)}
-        folders[:] = [name for name, path in real.items() if _counts(name) and path not in known]
+        folders[:] = [name for name, path in real.items() if counts(name) and path not in known]
         known.update(real.values())
 
 
@@ -83,7 +91,3 @@ def unused(folder: Path, used: Collection[Path]) -> list[str]:
                 path = path.parent
             names[str(path.relative_to(folder))] = None
     return list(names)
-
-
-def _counts(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -19,6 +20,7 @@ from svhncli.core.files import read_json, write_json
 from svhncli.core.labels import BLANK
 from svhncli.core.processes import available_cpus, in_order
 from svhncli.data.dataset import DataSet
+from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.framing import Framing
 from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import white
@@ -134,7 +136,8 @@ def _prepare(
         photographs = source.read()
         if not photographs:
             raise DataError(
-                f"there are no images in '{source.files[0]}'", "set data.root to the folder that holds them"
+                f"there are no labeled images in '{os.path.commonpath(source.files)}'",
+                f"set data.root to the folder that holds them; images end in {', '.join(SUFFIXES)}",
             )
         if framing.crop == "boxes":
             _require_boxes(photographs)

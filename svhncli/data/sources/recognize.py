@@ -18,7 +18,7 @@ KINDS = (
     ("folder", r"labels\.csv|metadata\.(csv|jsonl)|.*\.coco\.json"),
     ("arrays", r".*\.(np[yz]|h5|hdf5?|mat)"),
     ("parquet", r".*\.parquet"),
-    ("", r".*\.(pkl|pickle|p|pt|pth|tfrecords?|mdb|lmdb|arrow|bin)"),
+    ("", r".*\.(pkl|pickle|p|pt|pth|tfrecords?|mdb|lmdb|arrow|bin)(-\d+-of-\d+)?"),
     ("folder", rf".*({'|'.join(map(re.escape, SUFFIXES))})"),
 )
 """Names of files, ignoring case, and the data source that reads them; "" for a format that is converted."""
@@ -36,8 +36,9 @@ def not_here(problem: str, root: Path, name: str, hint: str) -> DataError:
     """
     if not root.exists():
         return DataError(problem, hint)
-    held = [path.name for path in visible(root)] if root.is_dir() else [root.name]
-    problem += f"; '{root}' holds {some(held)}" if held else f"; '{root}' is empty"
+    if root.is_dir():
+        held = [path.name for path in visible(root)]
+        problem += f"; '{root}' holds {some(held)}" if held else f"; '{root}' is empty"
     file, kind = _known(root)
     if file is None or kind == name:
         return DataError(problem, hint)

@@ -65,6 +65,9 @@ def load(
         raise UsageError(f"extra is '{extra}'", "choose none, train or val")
 
     root = root_of(root, _has_part, {*NAMES, *(f"{name}{kind}" for name in NAMES for kind in KINDS), *LABELS})
+    if root.is_file():
+        hint = "set data.root to the folder of train.tar.gz or train/"
+        raise not_here(f"'{root}' is a file, and none of this data set", root, "svhn_full", hint)
     folders: dict[str, Path] = {}
 
     def part(*names: str) -> PhotographPart:
@@ -149,11 +152,8 @@ def _labels(name: str, folder: Path, progress: Progress) -> list[BoxedLabel]:
     problem = f"there is neither {LABELS[0]} nor {LABELS[1]} in '{os.path.abspath(folder)}'"
     if above is not None:
         raise DataError(problem, f"move '{os.path.abspath(above)}' into it, if that lists its images")
-    raise not_here(
-        problem,
-        folder,
-        "svhn_full",
-        f"it lies in the official {name}.tar.gz; images with other labels are for data=folder",
+    raise DataError(
+        problem, f"it lies in the official {name}.tar.gz; images with other labels are for data=folder"
     )
 
 

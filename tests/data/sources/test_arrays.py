@@ -329,7 +329,8 @@ def test_several_possible_arrays_are_refused_until_a_word_names_them(root: Path)
     np.savez(root / "a.npz", fine=Y, coarse=Y // 2, small=X, large=np.repeat(X, 2, 1))
     with pytest.raises(DataError, match=r"several arrays may be.*coarse \(uint8 12\)") as caught:
         load(root)
-    assert "data.images=… and data.labels=…" in caught.value.hint
+    assert caught.value.hint == "name them, such as data.images=small data.labels=fine"
+    assert_part(load(root, images="small", labels="fine").train, X, Y)
     data = load(root, images="large", labels="coarse")
     assert_part(data.train, np.repeat(X, 2, 1), Y // 2)
 
@@ -396,7 +397,3 @@ def test_a_folder_of_another_format_is_named_with_the_source_that_reads_it(root:
     with pytest.raises(DataError, match="holds train") as caught:
         load(root)
     assert caught.value.hint == "'train/labels.csv' is for data=folder"
-    (root / "train" / "labels.csv").rename(root / "digits.tfrecord")
-    with pytest.raises(DataError, match=r"digits\.tfrecord") as caught:
-        load(root)
-    assert "Other formats" in caught.value.hint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -118,20 +117,35 @@ def test_a_changed_image_behind_a_link_is_decoded_anew(root: Path) -> None:
     assert len(load(root / "use").train) == 9
 
 
-def test_files_that_are_not_images_are_left_out_and_counted(
-    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Hydra, in another test, may silence it.
-    monkeypatch.setattr("svhncli.data.sources.class_folders.log.disabled", False)
+def test_files_that_are_not_images_are_left_out_and_counted(root: Path) -> None:
     make_image(root / "4" / "a.PNG", 1)
     make_image(root / "4" / "b.jpeg", 1)
-    for name in ("notes.txt", "Thumbs.db", ".DS_Store"):
+    for name in ("notes.txt", "c.heic", "Thumbs.db", "desktop.ini", ".DS_Store"):
         (root / "4" / name).write_bytes(b"x")
-    with caplog.at_level(logging.WARNING):
-        assert len(load(root).train) == 2
-    assert caplog.messages == [
-        f"2 files in '{root}' left out: the suffix, as of 'Thumbs.db', is not an image's"
-    ]
+    (root / "Thumbs.db").write_bytes(b"x")
+    for _ in ("decoded", "from the cache"):
+        data = load(root)
+        assert (len(data.train), data.unread) == (
+            2,
+            ("2 files without an image's suffix, such as 4/c.heic",),
+        )
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_part_without_a_labeled_image_is_no_part(root: Path, part: str) -> None:
+    make_image(root / "train" / "4" / "a.png", 1)
+    (root / part / "4").mkdir(parents=True)
+    (root / part / "4" / "a.heic").write_bytes(b"x")
+    data = load(root)
+    assert (data.val, data.test, data.unread) == (None, None, (f"{part} (no labels)",))
+
+
+def test_without_any_image_the_suffixes_of_images_are_named(root: Path) -> None:
+    (root / "4").mkdir(parents=True)
+    (root / "4" / "a.heic").write_bytes(b"x")
+    with pytest.raises(DataError, match=f"no labeled images in '{root}/4'") as caught:
+        load(root)
+    assert ".jpg" in caught.value.hint
 
 
 def test_parts_can_have_their_own_folders(root: Path) -> None:
@@ -287,7 +301,7 @@ BAD = {
     "zero byte": ("file,label\na\0.png,1\n", ""),
     "open quote": ('file,label\n"a.png,1\n', "not a CSV"),
     "latin-1": ("file,label\n\xe4.png,1\n".encode("latin-1"), "not a CSV in UTF-8"),
-    "header alone": ("file,label\n", "no images"),
+    "header alone": ("file,label\n", "no labeled images"),
     "missing image": ("file,label\nnone.png,1\n", "none.png': No such file"),
     "a folder": ("file,label\n.,1\n", "Is a directory"),
     "the csv itself": ("file,label\nlabels.csv,1\n", "not an image"),
@@ -310,7 +324,7 @@ def test_other_layouts_are_refused(root: Path) -> None:
     with pytest.raises(DataError, match=r"neither folders 0 to 9 nor a labels\.csv"):
         load(root)
     (root / "4").mkdir()
-    with pytest.raises(DataError, match="no images"):
+    with pytest.raises(DataError, match="no labeled images"):
         load(root)
 
 

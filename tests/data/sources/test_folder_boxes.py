@@ -121,6 +121,10 @@ LAYOUTS: dict[str, Layout] = {
     "COCO by Roboflow": roboflow_coco,
     "COCO with images in parts": lambda root: coco(root, {part: part for part in SIZES}),
     "COCO with parts in images": lambda root: coco(root, {part: f"images/{part}" for part in SIZES}),
+    "COCO as published": lambda root: coco(root, {part: f"{part}2017" for part in SIZES}),
+    "COCO with published parts in images": lambda root: coco(
+        root, {part: f"images/{part}2017" for part in SIZES}
+    ),
     "COCO with all images together": lambda root: coco(root, dict.fromkeys(SIZES, "images")),
     "VOC by Roboflow": roboflow_voc,
     "VOC": lambda root: voc(root, "."),
@@ -211,6 +215,16 @@ def test_a_part_whose_images_have_no_boxes_is_no_part(root: Path) -> None:
     data = load(root)
     assert (len(data.train), data.test) == (5, None)
     assert data.unread == ("2 images without boxes, such as JPEGImages/000009.png",)
+
+
+def test_a_folder_with_empty_label_files_is_no_part(root: Path) -> None:
+    roboflow_yolo(root)
+    for part in ("valid", "test"):
+        for file in (root / part / "labels").iterdir():
+            file.write_text("")
+    data = load(root)
+    assert (len(data.train), data.val, data.test) == (SIZES["train"], None, None)
+    assert data.unread == ("test (no labels)", "valid (no labels)")
 
 
 def test_what_a_coco_file_does_not_list_is_named(root: Path) -> None:

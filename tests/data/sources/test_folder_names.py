@@ -141,7 +141,7 @@ def test_what_lies_around_a_deeper_root_is_named(root: Path) -> None:
 # ----------------------------------------------------------------------------- no labels
 
 NO_LABELS = {
-    "empty": ((), "has neither folders 0 to 9 nor a labels.csv, and no images", "labels.csv"),
+    "empty": ((), "has neither folders 0 to 9 nor a labels.csv; '{root}' is empty", "labels.csv"),
     "numbers first": (
         ("3_dig1.jpg", "12_dig2.jpg"),
         "but 2 images such as '12_dig2.jpg'",
@@ -168,9 +168,38 @@ def test_a_folder_without_labels_is_refused_with_what_is_there(
     images_in(root / part, *names)
     with pytest.raises(DataError) as caught:
         load(root)
-    assert message in caught.value.message
+    assert message.format(root=root / part) in caught.value.message
     assert f"'{root / part}'" in caught.value.message
     assert hint in caught.value.hint
+
+
+OF_OTHERS = {
+    "svhn_cropped-train.tfrecord-00000-of-00001": "Other formats",
+    "train/data.mdb": "Other formats",
+    "train_32x32.mat": "is for data=svhn",
+    "mchar_train.json": "is for data=mchar",
+}
+
+
+@pytest.mark.parametrize(("name", "hint"), OF_OTHERS.items())
+def test_a_folder_of_another_format_is_named_with_what_reads_it(root: Path, name: str, hint: str) -> None:
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_bytes(b"x")
+    with pytest.raises(DataError) as caught:
+        load(root)
+    assert f"holds {Path(name).name}" in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_folders_that_could_be_meant_are_named(root: Path) -> None:
+    images_in(root, "a/b/3/x.png", "c/4/x.png", "d/e/f/5/x.png")
+    (root / "c" / "labels.csv").write_text("file,label\n4/x.png,4\n")
+    images_in(root, "g/5/x.png")
+    with pytest.raises(DataError) as caught:
+        load(root)
+    named = [root / "c", root / "g", root / "a" / "b"]
+    assert caught.value.hint == "choose a folder in it: " + " or ".join(f"data.root={path}" for path in named)
+    assert all(len(load(path).train) == 1 for path in named)
 
 
 def test_the_proposed_pattern_works(root: Path) -> None:

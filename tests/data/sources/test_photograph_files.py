@@ -301,5 +301,5 @@ def test_images_without_boxes_require_the_whole_crop(tmp_path: Path) -> None:
 
 def test_an_empty_part_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match="no images in"):
+    with pytest.raises(DataError, match="no labeled images in"):
         load(tmp_path, {"train": PhotographPart((tmp_path / "train",), list)})

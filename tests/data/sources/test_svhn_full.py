@@ -163,6 +163,13 @@ def test_the_message_names_missing_files_with_their_path(tmp_path: Path) -> None
     assert leftovers(tmp_path / "cache") == []
 
 
+def test_a_file_that_is_no_part_is_refused_before_any_download(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"notes\.txt' is a file") as caught:
+        load(tmp_path / "notes.txt", download=True)
+    assert "train.tar.gz" in caught.value.hint
+
+
 def test_archives_that_were_packed_or_unpacked_again_are_read(root: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     again.mkdir()
