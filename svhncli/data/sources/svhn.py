@@ -95,7 +95,8 @@ def load(
 
     def official(part: str) -> MatFile:
         name, md5 = FILES[part]
-        if not (root / name).is_file() and not (download and check_md5):  # they do not belong with your own
+        can_fetch = download and check_md5  # official files do not belong with your own
+        if not (root / name).is_file() and not can_fetch:
             raise _missing(root, name, can_fetch=check_md5)
         return MatFile(root / name, md5 if check_md5 else None)
 
