@@ -95,11 +95,9 @@ def load(
 
     def official(part: str) -> MatFile:
         name, md5 = FILES[part]
-        if not (root / name).is_file():
-            if not download or not check_md5:  # official files do not belong with your own
-                raise _missing(root, name, can_fetch=check_md5)
-            count = partial(progress, f"download {name}")
-            fetch(f"{base_url}/{name}", root / name, md5=md5, progress=count)
+        can_fetch = download and check_md5  # official files do not belong with your own
+        if not (root / name).is_file() and not can_fetch:
+            raise _missing(root, name, can_fetch=check_md5)
         return MatFile(root / name, md5 if check_md5 else None)
 
     has_test = check_md5 or (root / FILES["test"][0]).is_file()  # your own files may lack a test part
@@ -117,7 +115,13 @@ def load(
             require_file(val_file)
             sources["val"] = [MatFile(val_file, None)]
 
-    folders = {part: _prepare(cache, part, files, progress) for part, files in sources.items()}
+    folders: dict[str, Path] = {}
+    for part, files in sources.items():
+        for file in files:  # only now that the training part, if it was there, is known to be official
+            if not file.path.is_file():
+                count = partial(progress, f"download {file.path.name}")
+                fetch(f"{base_url}/{file.path.name}", file.path, md5=file.md5, progress=count)
+        folders[part] = _prepare(cache, part, files, progress)
     parts: dict[str, Digits] = {}
     first_group = 0
     for part, folder in folders.items():

@@ -267,6 +267,8 @@ def test_official_files_are_never_downloaded_next_to_the_users_own(root: Path) -
     """SVHN's test part does not measure accuracy on other images; the user's files may lack a test part."""
     (root / "test_32x32.mat").unlink()
     assert load(root, download=True, base_url="http://127.0.0.1:9").test is None
+    with pytest.raises(DataError, match=r"train_32x32\.mat' is not the official file"):
+        load(root, check_md5=True, download=True, base_url="http://127.0.0.1:9")
     (root / "train_32x32.mat").unlink()
     with pytest.raises(DataError) as caught:
         load(root, download=True, base_url="http://127.0.0.1:9")
