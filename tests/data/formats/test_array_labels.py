@@ -35,8 +35,14 @@ def test_labels_are_read_in_the_first_convention_that_none_contradicts(kind: str
 
 @pytest.mark.parametrize(
     "values",
-    [[[1, 0, 10, 2], [1, 2, 3, 4]], [[1, -1, 2], [1, 2, 3]], [[-1, 1], [1, 2]], [[10, 1], [0, 2]]],
-    ids=["10 and 0 within", "-1 within", "-1 first", "10 first and 0"],
+    [
+        [[1, 0, 10, 2], [1, 2, 3, 4]],
+        [[1, -1, 2], [1, 2, 3]],
+        [[-1, 1], [1, 2]],
+        [[10, 1], [0, 2]],
+        [[-1, -1], [1, 2]],
+    ],
+    ids=["10 and 0 within", "-1 within", "-1 first", "10 first and 0", "nothing else"],
 )
 def test_padding_comes_after_the_last_digit_alone(values: list[list[int]]) -> None:
     with pytest.raises(DataError, match=r"here holds .*, which fits no way of writing digits"):
