@@ -121,3 +121,13 @@ def test_a_part_that_is_none_of_the_three_is_not_trained_on(root: Path) -> None:
     data = load(root)
     assert len(data.train) == N
     assert data.unread == ("a.npz: x_extra (uint8 12×10×9×3)", "a.npz: y_extra (int64 12)")
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "Val"])
+def test_the_folder_of_a_validation_part_has_any_of_its_usual_names(root: Path, name: str) -> None:
+    for part in ("train", name):
+        (root / part).mkdir()
+        np.savez(root / part / "digits.npz", x=X if part == "train" else X // 2, y=Y)
+    data = load(root)
+    assert_pixels(data.train, X)
+    assert_pixels(data.val, X // 2)
