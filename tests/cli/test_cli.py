@@ -156,6 +156,18 @@ def test_a_recipe_that_cannot_be_read_is_named(
         assert hint in printed
 
 
+@pytest.mark.parametrize(("group", "choice"), [("data", "synth"), ("model", "linear")])
+def test_a_choice_of_ones_own_without_a_name_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], group: str, choice: str
+) -> None:
+    Path("own", group).mkdir(parents=True)
+    Path("own", group, "mine.yaml").write_text("unheard: of\n")
+    assert cli.main(["train", "--config-dir", "own", f"{group}=mine", "--cfg", "job"]) == 2
+    printed = capsys.readouterr().err
+    assert f"this {group} has no name" in printed
+    assert f"such as name: {choice}" in printed
+
+
 @pytest.mark.parametrize("key", ["out", "resume"])
 def test_a_config_file_cannot_name_the_run(
     folder: Path, capsys: pytest.CaptureFixture[str], key: str

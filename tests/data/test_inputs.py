@@ -19,6 +19,7 @@ from svhncli.core.errors import DataError
 from svhncli.core.processes import available_cpus
 from svhncli.core.rng import numpy_generator
 from svhncli.data import inputs
+from svhncli.data.formats import cropped_mat
 from svhncli.data.formats.images import decode
 from svhncli.data.framing import Framing
 
@@ -133,6 +134,23 @@ def test_images_in_an_array_need_no_labels_and_are_numbered(tmp_path: Path, name
     images = list(inputs.stored([str(path)], Framing(10, 10)))
     assert [name for name, _ in images] == [f"{path}/{i}" for i in range(4)]
     assert np.array_equal(np.stack([image for _, image in images]), pixels.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 0)], ids=["NHW", "HWN"])
+def test_an_array_of_many_square_images_is_numbered_throughout(tmp_path: Path, axes: tuple[int, ...]) -> None:
+    pixels = np.zeros((cropped_mat.BLOCK + 2, 8, 8), np.uint8)
+    pixels[-1] = 255
+    np.save(tmp_path / "x.npy", pixels.transpose(axes))
+    images = list(inputs.stored([str(tmp_path / "x.npy")], Framing(8, 8)))
+    assert [name for name, _ in images] == [f"{tmp_path}/x.npy/{i}" for i in range(len(pixels))]
+    assert [int(np.max(image)) for _, image in images] == [*[0] * (len(pixels) - 1), 255]
+
+
+def test_the_height_of_gray_images_comes_before_their_width(tmp_path: Path) -> None:
+    pixels = np.arange(12 * 10 * 9, dtype=np.uint8).reshape(12, 10, 9)
+    np.save(tmp_path / "x.npy", pixels)
+    images = [image for _, image in inputs.stored([str(tmp_path / "x.npy")], Framing(10, 9))]
+    assert np.array_equal(np.stack(images)[:, 0], pixels)
 
 
 def test_several_arrays_of_images_count_as_a_single_broken_image_that_names_them(tmp_path: Path) -> None:

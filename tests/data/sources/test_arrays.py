@@ -206,12 +206,6 @@ def test_values_of_any_scale_become_0_to_255_and_the_scale_is_reported(root: Pat
     assert reported in data.read[0]
 
 
-def test_all_parts_share_one_scale(root: Path) -> None:
-    dark = TEST_X.astype(float) / 2
-    np.savez(root / "a.npz", x_train=X / 255, y_train=Y, x_test=dark / 255, y_test=TEST_Y)
-    assert_part(load(root).test, np.rint(dark), TEST_Y)
-
-
 def test_booleans_are_black_and_white(root: Path) -> None:
     np.savez(root / "a.npz", X=X[..., 0] > 100, y=Y)
     assert set(np.unique(load(root).train.images)) == {0, 255}
@@ -266,15 +260,6 @@ def test_numbers_in_every_usual_form_are_the_same_digits(root: Path, kind: str) 
     data = load(root)
     assert data.train.labels.tolist() == PADDED.tolist()
     assert reported in data.read
-
-
-def test_the_convention_of_labels_is_that_of_all_parts(root: Path) -> None:
-    test = np.where(TEST_Y == 0, 10, TEST_Y)
-    np.savez(root / "a.npz", x_train=X[1:10], y_train=Y[1:10], x_test=TEST_X, y_test=test)
-    data = load(root)
-    assert data.train.labels[:, 0].tolist() == Y[1:10].tolist()
-    assert data.test is not None
-    assert data.test.labels[:, 0].tolist() == TEST_Y.tolist()
 
 
 REFUSED = {

@@ -117,6 +117,17 @@ def test_a_changed_image_behind_a_link_is_decoded_anew(root: Path) -> None:
     assert len(load(root / "use").train) == 9
 
 
+def test_a_changed_image_in_a_linked_folder_that_a_list_names_is_decoded_anew(root: Path) -> None:
+    make_image(root / "store" / "a.png", 0)
+    (root / "use").mkdir()
+    (root / "use" / "img").symlink_to(root / "store")
+    (root / "store" / "back").symlink_to(root / "use")
+    (root / "use" / "labels.csv").write_text("file,label\nimg/a.png,1\n")
+    assert load(root / "use").train.images[0, 0, 0, 0] == 0
+    make_image(root / "store" / "a.png", 200)
+    assert load(root / "use").train.images[0, 0, 0, 0] == 200
+
+
 def test_files_that_are_not_images_are_left_out_and_counted(root: Path) -> None:
     make_image(root / "4" / "a.PNG", 1)
     make_image(root / "4" / "b.jpeg", 1)

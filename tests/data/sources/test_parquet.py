@@ -129,6 +129,34 @@ def test_neighboring_crops_of_one_number_share_a_group(tmp_path: Path) -> None:
     assert len(np.unique(groups)) == 5
 
 
+def test_crops_that_are_none_of_svhns_are_groups_of_their_own(tmp_path: Path) -> None:
+    wall = numpy_generator(0, "wide").integers(0, 256, (80, 96, 3), np.uint8)
+    large, small = (wall[:, :80], wall[:, 16:]), (wall[:32, :32], wall[:32, 16:40])
+    for number, crops in enumerate((large, small)):  # by their size, and since their sizes differ
+        content = [{"bytes": encoded(crop), "path": None} for crop in crops]
+        path = write(tmp_path / str(number) / "train.parquet", image=content, label=[1, 2])
+        assert len(np.unique(load(path, Framing(32, 32)).train.groups)) == 2
+
+
+def test_a_validation_part_has_any_of_its_usual_names(root: Path) -> None:
+    for name in ("validation-0", "val-0", "dev-0", "valid/0"):
+        path = write(root / f"{name}.parquet", image=rows("held-out", 3), label=[1, 2, 3])
+        data = load(root)
+        assert data.val is not None
+        assert np.array_equal(data.val.images, images("held-out", 3).transpose(0, 3, 1, 2))
+        path.unlink()
+
+
+def test_images_of_the_same_name_are_all_kept(tmp_path: Path) -> None:
+    for part in ("train", "extra"):
+        named = [{"bytes": encoded(pixels), "path": f"{i}.png"} for i, pixels in enumerate(images(part, 3))]
+        write(tmp_path / "hub" / f"{part}.parquet", image=named, label=[1, 2, 3])
+    data = load(tmp_path / "hub", extra="train")
+    pixels = np.concatenate([images("train", 3), images("extra", 3)])
+    assert np.array_equal(data.train.images, pixels.transpose(0, 3, 1, 2))
+    assert len(set(data.train.names)) == 6
+
+
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
@@ -145,10 +173,33 @@ def test_numbers_may_be_text_or_lists_and_images_plain_bytes(
     assert load(path).train.labels.tolist() == expected
 
 
-@pytest.mark.parametrize("labels", [[1, 10, 2], [1, -1, 2], ["1", "x", "2"], [1, None, 2], ["1", "", "2"]])
+@pytest.mark.parametrize(
+    "labels",
+    [[1, 10, 2], [1, -1, 2], ["1", "x", "2"], [1, None, 2], ["1", "", "2"], ["1", "7" * 21, "2"]],
+)
 def test_a_label_that_is_no_number_is_refused_with_its_row(tmp_path: Path, labels: Any) -> None:
     write(tmp_path / "hub/train.parquet", image=rows("wrong", 3), label=labels)
     with pytest.raises(DataError, match=r"row 1 \(counted from 0\): label"):
+        load(tmp_path / "hub")
+
+
+@pytest.mark.parametrize(
+    "boxes", [[[1, 2, 3, 4]] * 2, [[1, 2, 3]], [None]], ids=["two", "three sides", "none"]
+)
+def test_boxes_that_are_not_those_of_the_digits_are_refused_with_their_row(
+    tmp_path: Path, boxes: Any
+) -> None:
+    digits = [{"bbox": [[1, 2, 3, 4]], "label": [7]}, {"bbox": boxes, "label": [7]}]
+    write(tmp_path / "hub/train.parquet", image=rows("boxes", 2), digits=digits)
+    with pytest.raises(DataError, match=r"row 1 \(counted from 0\): 1 digits, but bbox"):
+        load(tmp_path / "hub")
+
+
+@pytest.mark.parametrize("empty", [None, b""])
+def test_a_row_without_an_image_is_refused_with_its_number(tmp_path: Path, empty: bytes | None) -> None:
+    content = [*rows("empty", 1), {"bytes": empty, "path": "a.png"}]
+    write(tmp_path / "hub/train.parquet", image=content, label=[1, 2])
+    with pytest.raises(DataError, match=r"row 1 \(counted from 0\): it holds no image"):
         load(tmp_path / "hub")
 
 

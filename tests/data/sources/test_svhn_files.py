@@ -33,7 +33,7 @@ def test_an_official_name_means_its_folder_and_another_file_is_the_training_part
     mine = write(root / "mine.mat", X, Y)
     data = load(mine)
     assert_equals_mat(data.train, mine)
-    assert data.test is None
+    assert (data.test, data.unread) == (None, ())
     (root / "digits.npz").write_bytes(b"")
     with pytest.raises(DataError, match=r"is not a \.mat file") as caught:
         load(root / "digits.npz")
