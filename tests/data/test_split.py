@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import (
-    StratifiedGroupKFold,
-    StratifiedKFold,
-)
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.labels import BLANK

@@ -116,6 +116,7 @@ CASES = [
     Case("render", "render data.size=16 out=sheets"),
     Case("render-mat", "render layout=mat data.n_train=80 data.n_test=20 out=mat"),
     Case("render-mchar", "render layout=mchar data.n_train=20 data.n_test=20 out=mchar", "mchar"),
+    Case("convert", "convert data=mchar data.root=mchar layout=folder out=copy", "copy"),
     train("mix", f"data=mix {MAT} {LESS} data.n_rendered=60"),
     # using trained networks
     Case("predict", "predict single mat/test_32x32.mat single/summary.json out=read.csv", "read.csv"),
