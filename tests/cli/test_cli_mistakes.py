@@ -143,11 +143,13 @@ def test_the_line_ends_of_windows_in_a_script_are_named(
 @pytest.mark.parametrize(
     "handler", [signal.SIG_DFL, signal.SIG_IGN, lambda *_: None], ids=["none", "ignored", "own"]
 )
-def test_a_caller_keeps_its_handlers(capsys: pytest.CaptureFixture[str], handler: Any) -> None:
+def test_a_caller_keeps_its_handlers_and_its_own_act_in_the_call_too(folder: Path, handler: Any) -> None:
+    (folder / "looking.py").write_text("import signal\nterm = signal.getsignal(signal.SIGTERM)\n")
     numbers = [number for number in EXIT_CODES if number != signal.SIGINT]
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
-        assert cli.main(["train", "--cfg", "job"]) == 0
+        assert cli.main(["train", "plugins=[looking]", "--cfg", "job"]) == 0
+        assert (sys.modules.pop("looking").term == handler) == (handler != signal.SIG_DFL)
         assert [signal.getsignal(number) for number in numbers] == [handler] * len(numbers)
     finally:
         for number, own in before.items():
