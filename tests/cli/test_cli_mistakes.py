@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from forked import Forked
@@ -139,15 +140,28 @@ def test_the_line_ends_of_windows_in_a_script_are_named(
     assert "dos2unix" in printed
 
 
-def test_a_caller_keeps_its_handlers_and_may_call_from_a_thread(capsys: pytest.CaptureFixture[str]) -> None:
-    before = [signal.getsignal(number) for number in EXIT_CODES]
-    codes = []
+@pytest.mark.parametrize(
+    "handler", [signal.SIG_DFL, signal.SIG_IGN, lambda *_: None], ids=["none", "ignored", "own"]
+)
+def test_a_caller_keeps_its_handlers_and_its_own_act_in_the_call_too(folder: Path, handler: Any) -> None:
+    (folder / "looking.py").write_text("import signal\nterm = signal.getsignal(signal.SIGTERM)\n")
+    numbers = [number for number in EXIT_CODES if number != signal.SIGINT]
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        assert cli.main(["train", "plugins=[looking]", "--cfg", "job"]) == 0
+        assert (sys.modules.pop("looking").term == handler) == (handler != signal.SIG_DFL)
+        assert [signal.getsignal(number) for number in numbers] == [handler] * len(numbers)
+    finally:
+        for number, own in before.items():
+            signal.signal(number, own)
+
+
+def test_a_caller_may_call_from_a_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    codes: list[int] = []
     caller = threading.Thread(target=lambda: codes.append(cli.main(["train", "--cfg", "job"])))
     caller.start()
     caller.join()
-    codes.append(cli.main(["train", "--cfg", "job"]))
-    assert codes == [0, 0], capsys.readouterr().err
-    assert [signal.getsignal(number) for number in EXIT_CODES] == before
+    assert codes == [0], capsys.readouterr().err
 
 
 def test_a_terminal_that_is_not_utf_8_gets_its_output(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,11 @@ def seen() -> Iterator[list[int]]:
         signal.signal(number, handler)
 
 
+def test_keyboards_lost_terminals_and_schedulers_end_a_job_with_a_signal() -> None:
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    assert set(EXIT_CODES) == {signal.Signals[name] for name in names}
+
+
 @pytest.mark.parametrize("number", EXIT_CODES)
 def test_the_first_signal_is_noted_and_the_second_acts_as_it_would_outside(
     number: signal.Signals, seen: list[int]
