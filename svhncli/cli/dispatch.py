@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from yaml import YAMLError
 
-from svhncli.cli import catalog, hydra_app, suggest
+from svhncli.cli import catalog, grammar, hydra_app, suggest
 from svhncli.config.loading import KeyMistake
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
@@ -40,7 +40,7 @@ def run(
     Raises:
         SvhnError: what a person can fix.
     """
-    overrides = hydra_app.parse(words, verb)
+    overrides = grammar.parse(words, verb)
     words = [str(word.input_line) for word in overrides]
     hydra_app.load_plugins(overrides)
     multirun = multirun or "hydra.mode=MULTIRUN" in words
@@ -98,20 +98,25 @@ def _root_key(overrides: list[Override]) -> list[Override]:
         return overrides
     given = [word for word in overrides if word.key_or_group == "data.root"]
     moved = [f"root={quote(str(word.value()))}" for word in given]
-    return [word for word in overrides if word not in given] + hydra_app.parse(moved, "eval")
+    return [word for word in overrides if word not in given] + grammar.parse(moved, "eval")
 
 
 def _out_key(overrides: list[Override], multirun: bool) -> list[Override]:
-    """`out=DIR` as Hydra's own key for the folder of a run or a sweep; that key itself where it has a ~."""
+    """`out=DIR` as Hydra's own key for the folder of a run or a sweep; that key itself where it has a ~.
+
+    Raises:
+        UsageError: it refers to what is known only within a job.
+    """
     key = f"hydra.{'sweep' if multirun else 'run'}.dir"
 
     def is_folder(word: Override) -> bool:
         return word.key_or_group == "out" or (word.key_or_group == key and str(word.value())[:1] == "~")
 
     given = [word for word in overrides if is_folder(word)]
-    folders = [str(Path(str(word.value())).expanduser()) for word in given if word.value() is not None]
+    texts = [hydra_app.resolved(str(word.value())) for word in given if word.value() is not None]
+    folders = [str(Path(text).expanduser()) for text in texts]
     rest = [word for word in overrides if word not in given]
-    return rest + hydra_app.parse([f"{key}={quote(folder)}" for folder in folders], "train")
+    return rest + grammar.parse([f"{key}={quote(folder)}" for folder in folders], "train")
 
 
 @contextlib.contextmanager
@@ -119,7 +124,7 @@ def _named_file(flags: list[str], overrides: list[Override]) -> Iterator[None]:
     """Say what is wrong in a file: one of the user's own, or the chosen recipe."""
     try:
         yield
-    except (KeyMistake, YAMLError) as error:
+    except (KeyMistake, YAMLError, UnicodeDecodeError) as error:
         folders = [Path(folder) for folder in hydra_app.config_dir(flags)[1:]]
         raise suggest.in_file(error, folders) or suggest.in_recipe(error, overrides) or error from error
 

@@ -20,14 +20,13 @@ import hydra
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from svhncli.cli import catalog, suggest
+from svhncli.cli import catalog, grammar, suggest
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.loading import from_dict
@@ -47,28 +46,7 @@ HYDRAS_FOLDERS = {
 VERSION_BASE = {"version_base": "1.3"} if IS_HYDRA_1_3 else {}  # deprecated in 1.4
 
 
-# ----------------------------------------------------------------------------- overrides
-
-
-def parse(words: Sequence[str], verb: str) -> list[Override]:
-    """Words such as `lr=1e-3` by Hydra's grammar; text that it cannot parse is taken as it is.
-
-    Raises:
-        UsageError: naming the word that cannot be parsed.
-    """
-    parser = OverridesParser.create()
-
-    def parsed(word: str) -> Override:
-        try:
-            return parser.parse_overrides([word])[0]
-        except OverrideParseException as error:
-            key, _, text = word.partition("=")
-            declared = catalog.keys(verb).get(key)
-            if declared is None or not declared.is_free_text or text[:1] in ("'", '"'):
-                raise suggest.grammar(word, verb) from error
-            return parser.parse_overrides([f"{key}={quote(text)}"])[0]
-
-    return [parsed(word) for word in words]
+# ----------------------------------------------------------------------------- plugins
 
 
 def load_plugins(overrides: Sequence[Override]) -> None:
@@ -119,7 +97,9 @@ def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -
     with _process_state([f"svhn {verb}", *words]):
         try:
             hydra.main(config_path=str(conf_dir()), config_name=verb, **VERSION_BASE)(task)()
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+        except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
+            if isinstance(error, UnicodeDecodeError):  # whoever knows the files says which one
+                raise
             raise suggest.composition(error, verb) from error
 
 
@@ -360,7 +340,7 @@ def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[
     if not catalog.is_trainer(verb):
         words = ["hydra.run.dir=.", "hydra.output_subdir=null", *words]
     else:
-        overrides = parse(words, verb)
+        overrides = grammar.parse(words, verb)
         given = [word.value() for word in overrides if word.key_or_group == "hydra.run.dir"]
         if not given and (named := named_folder(verb, flags, overrides, "run")) is not None:
             given = [named]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from svhncli import __version__
-from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
+from svhncli.core.errors import DiskError, Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.signals import EXIT_CODES
 from svhncli.core.streams import stand_ins
 
@@ -166,10 +166,15 @@ def run(line: CommandLine) -> int:
         from svhncli.cli import helptext
 
         if any(word.startswith("plugins=") for word in words):  # their parts are listed, too
-            from svhncli.cli import hydra_app
+            from svhncli.cli import grammar, hydra_app
 
-            hydra_app.load_plugins(hydra_app.parse(words, verb))
+            hydra_app.load_plugins(grammar.parse(words, verb))
         return _print_help(helptext.of_verb(verb, FLAGS, SHORT, groups))
+
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise DiskError("the current folder was removed", "change to another one with cd") from error
 
     from svhncli.cli import catalog, dispatch
 

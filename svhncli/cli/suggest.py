@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,16 @@ def did_you_mean(word: str, words: Sequence[str], suffix: str = "") -> str:
 
 def grammar(word: str, verb: str) -> UsageError:
     """A word that is not `key=value`."""
-    if "=" in word:
+    key, equals, value = word.partition("=")
+    if equals and value.endswith(","):
+        return UsageError(
+            f"'{word}' ends in a comma",
+            f"several values are written without spaces: svhn {verb} -m {key}={value}...",
+        )
+    declared = catalog.keys(verb).get(key)
+    if equals and declared is not None and not declared.is_free_text and not {*value} & {*"[](){}'\""}:
+        return wrong_type(key, value, verb)
+    if equals:
         return UsageError(
             f"cannot parse '{word}'",
             "close every bracket and quote; text with spaces or special characters needs two pairs: "
@@ -145,33 +155,66 @@ def in_recipe(error: Exception, overrides: Sequence[Override]) -> UsageError | N
 def in_file(error: Exception, folders: Sequence[Path]) -> UsageError | None:
     """What is wrong in a file of the user's own, in one of these folders; None where that is not the reason.
 
-    error: an unknown key, or one that YAML raised.
+    error: an unknown key, or one that was raised while the file was read.
     """
     import yaml
 
-    path = error.path if isinstance(error, KeyMistake) else ""
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
+        return UsageError(
+            f"'{_near_path(mark.name)}', line {mark.line + 1} is not YAML: {error.problem}",
+            "keys are written as key: value",
+        )
+    if isinstance(error, yaml.reader.ReaderError):
+        return UsageError(
+            f"'{_near_path(error.name)}' is not YAML: {error.reason}", "save it as plain text, in UTF-8"
+        )
     for file in sorted(file for folder in folders for file in folder.rglob("*.yaml")):
-        group = file.parent.name
-        text = file.read_text(encoding="utf-8")
-        try:
-            value: Any = yaml.safe_load(text)
-        except yaml.MarkedYAMLError as broken:
-            line = "" if broken.problem_mark is None else f", line {broken.problem_mark.line + 1}"
-            return UsageError(
-                f"'{file}'{line} is not YAML: {broken.problem}", "keys are written as key: value"
-            )
-        is_global = "@package _global_" in text
-        if path == group in catalog.BUNDLES and not is_global:
-            return UsageError(
-                f"'{file}' sets keys of a group that does not exist: {group}",
-                "a recipe sets keys of the whole config: make its first line # @package _global_",
-            )
-        key = path if is_global else path.removeprefix(f"{group}.")
-        for name in key.split("."):
-            value = value.get(name, _ABSENT) if isinstance(value, dict) else _ABSENT
-        if value is not _ABSENT and isinstance(error, KeyMistake):
-            return UsageError(f"{error.message} in '{file}'", error.hint)
+        found = _in_text(file, error) if isinstance(error, KeyMistake) else _not_utf8(file)
+        if found is not None:
+            return found
     return None
+
+
+def _near_path(file: str) -> Path:
+    """As a person would type it from here."""
+    path = Path(file)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _not_utf8(file: Path) -> UsageError | None:
+    try:
+        file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return UsageError(f"'{file}' is not UTF-8", "save it as plain text, in UTF-8")
+    return None
+
+
+def _in_text(file: Path, error: KeyMistake) -> UsageError | None:
+    """A mistaken key in a file, if it is there."""
+    import yaml
+    from hydra.plugins.config_source import ConfigSource
+
+    group = file.parent.name
+    try:
+        text = file.read_text(encoding="utf-8")
+        value: Any = yaml.safe_load(text)
+        package = ConfigSource._get_header_dict(text)["package"] or group
+    except (OSError, ValueError, yaml.YAMLError):  # of a file that this command does not use
+        return None
+    if group in catalog.BUNDLES and error.path == package.partition(".")[0]:
+        mark = " and save it without a byte-order mark" if text.startswith("\ufeff") else ""
+        return UsageError(
+            f"'{file}' sets keys of a group that does not exist: {error.path}",
+            f"a recipe sets keys of the whole config: make its first line # @package _global_{mark}",
+        )
+    key = error.path if package == "_global_" else error.path.removeprefix(f"{group}.")
+    if isinstance(value, str) and value.split() == key.split():  # a file of one word
+        return UsageError(f"{error.message} in '{file}'", error.hint or "keys are written as key: value")
+    if isinstance(value, dict) and key in map(str, value):
+        return UsageError(f"{error.message} in '{file}'", error.hint)
+    for name in key.split("."):
+        value = value.get(name, _ABSENT) if isinstance(value, dict) else _ABSENT
+    return None if value is _ABSENT else UsageError(f"{error.message} in '{file}'", error.hint)
 
 
 def refuse_several(overrides: Sequence[Override], verb: str) -> None:
@@ -182,13 +225,15 @@ def refuse_several(overrides: Sequence[Override], verb: str) -> None:
     """
     for word in overrides:
         if word.is_sweep_override():
-            again = f"svhn {verb} -m {word.input_line}"
-            raise UsageError(
-                f"'{word.input_line}' gives several values to one run",
-                f"add -m to train with each of them: {again}; write a list as key=[a,b]"
-                if catalog.is_trainer(verb)
-                else "write a list as key=[a,b]",
-            )
+            key, _, text = str(word.input_line).partition("=")
+            declared = catalog.keys(verb).get(key)
+            hint = f"write a list as {key}=[{text}]"
+            if key.startswith("hydra.") or (declared is not None and declared.is_free_text):
+                hint = f"quote text that has a comma twice: '{key}=\"{text}\"'"
+            if catalog.is_trainer(verb):
+                again = f"svhn {verb} -m {shlex.quote(str(word.input_line))}"
+                hint = f"add -m to train with each of them: {again}; {hint}"
+            raise UsageError(f"'{word.input_line}' gives several values to one run", hint)
 
 
 def missing(path: str, verb: str) -> UsageError:
@@ -249,6 +294,8 @@ def wrong_type(path: str, value: str, verb: str) -> UsageError:
         hint = f"write it out: {path}={float(value):.0f}"
     elif key.hint is int and re.fullmatch(r"0\d+", value):
         hint = f"write it without the zeros before it: {path}={int(value)}"
+    elif key.hint in (int, float) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value):
+        hint = f"write the number without quotes: {path}={value}"
     elif value.lower() == "none" and type(None) in getattr(key.hint, "__args__", ()):
         hint = f"an empty value is written as null: {path}=null"
     return UsageError(f"{path}={value} has the wrong type; it must be: {key.wanted}", hint)
@@ -267,6 +314,12 @@ def composition(error: Exception, verb: str) -> UsageError:
             group, _, name = str(file).rpartition("/")
         options = list(getattr(error, "options", None) or [])
         hint = did_you_mean(name, options)
+        if group in catalog.BUNDLES and "/" in name:  # `- model: mlp` under the defaults of a recipe
+            part, _, choice = name.rpartition("/")
+            return UsageError(
+                f"there is no {name} among the recipes",
+                f"a recipe chooses a part with: - override /{part}: {choice}",
+            )
         if group == "data" and ("/" in name or Path(name).is_dir()):
             hint = _own_images(name)
         return UsageError(f"unknown {group} '{name}'; choose from: {', '.join(options)}", hint)
@@ -286,4 +339,18 @@ def composition(error: Exception, verb: str) -> UsageError:
             "a group takes the name of one of its choices, such as model=cnn", f"see: svhn {verb} --help"
         )
     reason = " ".join(line.strip() for line in (text or cause).splitlines() if "_type=" not in line)
-    return UsageError(f"cannot compose the config: {reason}", f"see: svhn {verb} --help")
+    return UsageError(f"cannot compose the config: {reason}", _remedy(reason, verb))
+
+
+_REMEDIES = {
+    "Could not override|Invalid defaults": "under defaults, a line chooses a part: - override /model: mlp",
+    "ListConfig": "a file sets keys as key: value; a dash before them makes it a list",
+    "nterpolation|viable alternative": "${KEY} is the value of another key; a variable is ${oc.env:NAME}",
+    "config directory": "--config-dir takes the folder in which MINE/experiment/NAME.yaml lies: MINE",
+}
+"""A part of Hydra's own message -> how to fix it."""
+
+
+def _remedy(reason: str, verb: str) -> str:
+    remedies = [hint for pattern, hint in _REMEDIES.items() if re.search(pattern, reason)]
+    return remedies[0] if remedies else f"see: svhn {verb} --help"

@@ -27,7 +27,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from svhncli.cli import hydra_app
+from svhncli.cli import grammar, hydra_app
 from svhncli.config.loading import KeyMistake
 from svhncli.config.presets import conf_dir
 from svhncli.config.words import quote
@@ -131,7 +131,7 @@ class JobTask:
             _say(f"{job.name} starts")
 
         try:
-            hydra_app.load_plugins(hydra_app.parse(words, VERB))
+            hydra_app.load_plugins(grammar.parse(words, VERB))
             with as_job(job):
                 hydra_app.execute(VERB, composed)
         except Interrupted as error:
@@ -172,7 +172,7 @@ def start(flags: list[str], overrides: list[Override], as_json: bool, debug: boo
     given = [str(word.value()) for word in overrides if word.key_or_group == "hydra.sweep.dir"]
     if not given and (named := hydra_app.named_folder("train", flags, overrides, "sweep")) is not None:
         given = [named]
-        overrides = [*overrides, *hydra_app.parse(["out=null"], "train")]
+        overrides = [*overrides, *grammar.parse(["out=null"], "train")]
     folder = Path(hydra_app.resolved(given[-1])) if given else reserve("sweep")
     if not is_sweep(folder):
         is_begun(folder)
@@ -217,7 +217,7 @@ def _recorded(folder: Path) -> list[str]:
         words = [str(word) for word in files.read_json(folder / SWEEP)["overrides"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"'{folder / SWEEP}' cannot be read: {error}", "start a new sweep") from error
-    if _split(hydra_app.parse(words, VERB))[0]:
+    if _split(grammar.parse(words, VERB))[0]:
         raise CheckpointError(
             f"'{folder / SWEEP}' asks for plugins or Hydra settings", "give them on the command line"
         )
@@ -289,7 +289,7 @@ def _values(words: list[str], swept: Sequence[str]) -> dict[str, str]:
 
 def _report(folder: Path, words: Sequence[str]) -> str | None:
     """Write the sweep's report.html unless `report=false` was given; its path."""
-    asked = [word.value() for word in hydra_app.parse(words, VERB) if word.key_or_group == "report"]
+    asked = [word.value() for word in grammar.parse(words, VERB) if word.key_or_group == "report"]
     if asked and asked[-1] is False:
         return None
     from svhncli.report.html.page import write_report
@@ -322,6 +322,10 @@ def expand(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
             raise UsageError(
                 f"cannot list the jobs: {error}", "give values: lr=1e-3,3e-4 or range(...)"
             ) from error
+    if not jobs:
+        raise UsageError(
+            "a value of this sweep matches nothing, so there are no jobs", "give values: lr=1e-3,3e-4"
+        )
     return [word.get_key_element() for word in overrides if word.is_sweep_override()], jobs
 
 
@@ -333,11 +337,11 @@ HIDDEN = {"run_dir", "metric", "score", "reason"}
 
 
 def _print(summary: SweepSummary, swept: Sequence[str]) -> None:
-    from rich.console import Console
+    from svhncli.report.terminal import Printer
 
     jobs, folder = summary.jobs, Path(summary.sweep_dir)
     # A table that is not printed to a terminal is as wide as it needs to be.
-    console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
+    console = Printer(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
     console.print(_table(jobs))
     for job in jobs:
         if not job.is_done:

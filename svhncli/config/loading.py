@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
@@ -54,9 +54,7 @@ def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
     known = {item.name: item for item in fields(kind)}
     for name in values:
         if name not in known:
-            near = closest(name, known)
-            hint = f"did you mean '{path}{near}'?" if near else ""
-            raise KeyMistake(f"{path}{name}", f"unknown key '{path}{name}'", hint)
+            raise KeyMistake(f"{path}{name}", f"unknown key '{path}{name}'", _meant(str(name), path, known))
     values_by_key = {}
     for name, item in known.items():
         where = f"{path}{name}"
@@ -74,6 +72,18 @@ def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
     return kind(**values_by_key)
 
 
+def _meant(name: str, path: str, known: Collection[str]) -> str:
+    """How an unknown key of a file is probably to be written; empty where nothing is like it."""
+    key, colon, value = name.partition(":")
+    if colon:
+        return f"a space follows the colon: {key}: {value.strip()}"
+    group, dot, inner = name.partition(".")
+    if dot and group in known:
+        return f"write the keys of {group} indented, on the lines after it: {group}:, then   {inner}: ..."
+    near = closest(name, known)
+    return f"did you mean '{path}{near}'?" if near else ""
+
+
 def _choice(group: str, value: Any) -> Any:
     if isinstance(value, str):  # `model: mlp` in a file of the user's own
         raise KeyMistake(
@@ -81,7 +91,7 @@ def _choice(group: str, value: Any) -> Any:
             f"{group}: {value} is a word where the keys of a choice are expected",
             f"choose it under defaults, as a line of its own: - override /{group}: {value}",
         )
-    if isinstance(value, Mapping) and "name" not in value:
+    if isinstance(value, Mapping) and value.get("name") is None:
         raise UsageError(
             f"this {group} has no name",
             f"begin its file with the choice that it is like, such as name: {next(iter(CHOICES[group]))}",
@@ -90,7 +100,7 @@ def _choice(group: str, value: Any) -> Any:
     kinds = CHOICES[group]
     if group == "reg":
         return from_dict(RegConfig, value, "reg.")
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         raise UsageError(
             f"unknown {group} '{name}'; choose from: {', '.join(kinds)}",
             "a part of your own needs its plugins=[module] on this command line, too",

@@ -79,6 +79,8 @@ def problems(config: Any, path: str = "", incomplete: bool = False) -> Iterator[
         elif value == UNSET:
             if not incomplete:
                 yield f"{where} is not set"
+        elif value == "" and rule.get("path"):
+            yield f"{where}=: must be a path"
         elif value is not None:
             for entry in value if isinstance(value, list) else [value]:
                 if (wanted := _violation(entry, rule)) is not None:

@@ -8,7 +8,30 @@ from __future__ import annotations
 
 import errno
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.EIO}
+_FULL = "free some space or choose another folder"
+_TAKEN = "choose another folder"
+_LOST = "look after that disk or server, or choose a folder on another"
+_FIXES = {
+    "ENOSPC": _FULL,
+    "EDQUOT": _FULL,
+    "EFBIG": "raise the limit of ulimit -f, or choose another folder",
+    "EMFILE": "raise the limit of ulimit -n",
+    "EROFS": "choose a folder on a disk that can be written",
+    "EACCES": "choose a folder that you have permission to write to",
+    "EPERM": "choose a folder that you have permission to write to",
+    "ENOTDIR": _TAKEN,
+    "EEXIST": _TAKEN,
+    "EISDIR": _TAKEN,
+    "ELOOP": _TAKEN,
+    "ENAMETOOLONG": _TAKEN,
+    "EIO": _LOST,
+    "ESTALE": _LOST,
+    "ENOTCONN": _LOST,
+    "ETIMEDOUT": _LOST,
+    "EREMOTEIO": _LOST,
+}
+_DISK = {getattr(errno, name): fix for name, fix in _FIXES.items() if hasattr(errno, name)}
+"""What the system answers when a disk is to blame -> how to fix it. Windows does not have all of these."""
 
 
 class SvhnError(Exception):
@@ -82,17 +105,14 @@ def disk_error(error: BaseException) -> DiskError | None:
     `torch.save` hides the OSError of a full disk in `__context__`, so the whole chain is searched.
     """
     cause: BaseException | None = error
-    while cause is not None:
+    seen: list[BaseException] = []
+    while cause is not None and cause not in seen:  # an error that was raised again can be its own context
+        seen.append(cause)
         if isinstance(cause, OSError) and cause.errno in _DISK:
             where = f" '{cause.filename}'" if cause.filename else ""
-            full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
-            fix = (
-                "free some space or choose another folder"
-                if full
-                else "choose a folder that you have permission to write to"
-            )
             return DiskError(
-                f"cannot write{where}: {cause.strerror}", f"{fix}; everything saved before is intact"
+                f"cannot write{where}: {cause.strerror}",
+                f"{_DISK[cause.errno]}; everything saved before is intact",
             )
         cause = cause.__cause__ or cause.__context__
     return None

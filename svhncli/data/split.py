@@ -191,9 +191,12 @@ def _fold(name: str, val: np.ndarray) -> Fold:
 def _checked(name: str, val: np.ndarray, fraction: float) -> Fold:
     if val.all() or not val.any():
         side, way = ("training", "lower") if val.any() else ("validation", "raise")
+        hint = f"{way} split.fraction, or provide more images; a group is never split"
+        if len(val) == 1:
+            hint = "a single image cannot be split: provide more"
         raise UsageError(
             f"split={name} fraction={fraction:g} of {len(val)} images leaves the {side} side empty",
-            f"{way} split.fraction, or provide more images; a group is never split",
+            hint,
         )
     return _fold(name, val)
 

@@ -80,11 +80,19 @@ class _Beside(ProgressColumn):
         return Text(task.fields["beside"], no_wrap=True, overflow="ellipsis")
 
 
+class Printer(Console):
+    """A console whose reader may go away, as `head` does: an error like that of any other print."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled; Rich would end the process here, with exit code 1."""
+        raise
+
+
 class Show:
     """The output of one command. Everything that it prints also goes to the run's log, without colors."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Printer(stderr=True, highlight=False, soft_wrap=True)
         self.quiet = bool(os.environ.get("SVHN_QUIET"))
         self.job = _of_a_sweep.get()
         self.log: Path | None = None
@@ -105,7 +113,7 @@ class Show:
     def note(self, text: str) -> None:
         """One line to the log alone."""
         if self.log is not None:
-            with self.log.open("a") as file:
+            with self.log.open("a", encoding="utf-8", errors="surrogateescape") as file:  # names of any bytes
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
 
     def warn(self, text: str) -> None:
@@ -212,7 +220,7 @@ def width() -> int:
 
 def present(parts: Iterable[RenderableType], stderr: bool = False) -> None:
     """Print a result to stdout (or stderr): the parts that a verb's `table` yields, one below the other."""
-    out = Console(highlight=False, soft_wrap=False, stderr=stderr)
+    out = Printer(highlight=False, soft_wrap=False, stderr=stderr)
     for part in parts:
         out.print(part, soft_wrap=isinstance(part, Text))  # a line of text is whole, to be copied
 

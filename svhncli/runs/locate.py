@@ -70,12 +70,13 @@ def resumable(word: str, sweeps_only: bool) -> Path | None:
         CheckpointError: only a sweep will do, and there is none.
     """
     if word:
-        if sweeps_only and not is_sweep(Path(word)):
+        path = Path(word).expanduser()
+        if sweeps_only and not is_sweep(path):
             raise UsageError(
                 f"'{word}' is not a sweep: it has no {SWEEP}",
                 "leave -m out to go on with a single run",
             )
-        return Path(word)
+        return path
     begun = [path for path in _stamped(SWEEPS) if is_sweep(path)]
     if sweeps_only and not begun:
         raise CheckpointError(f"there is no sweep under {SWEEPS}", "start one: svhn train -m lr=1e-3,3e-4")

@@ -110,8 +110,8 @@ class RunDir:
             values = OmegaConf.to_container(OmegaConf.load(self.path / CONFIG), resolve=False)
         except Exception as error:
             raise CheckpointError(f"'{self.path}' holds no readable {CONFIG}: {error}") from error
-        if not isinstance(values, dict):
-            raise CheckpointError(f"'{self.path / 'config.yaml'}' is not a config")
+        if not isinstance(values, dict) or not {"data", "model"} <= {*values}:
+            raise CheckpointError(f"'{self.path / CONFIG}' is not the config of a run")
         return {str(name): value for name, value in values.items()}
 
     def env(self) -> Environment:

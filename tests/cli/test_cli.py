@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from svhncli.cli import dispatch, hydra_app
+from svhncli.cli import dispatch, grammar, hydra_app
 from svhncli.cli import main as cli
 from svhncli.config.groups.model import CnnConfig, MlpConfig
 from svhncli.config.loading import from_dict
@@ -75,7 +75,7 @@ def test_resume_takes_a_path_with_an_equals_sign_where_it_exists(tmp_path: Path)
     st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.text(alphabet="\\'${}\"=,[] a", max_size=12)
 )
 def test_a_quoted_path_comes_back_whatever_it_contains(text: str) -> None:
-    (word,) = hydra_app.parse([f"run={quote(text)}"], "eval")
+    (word,) = grammar.parse([f"run={quote(text)}"], "eval")
     assert OmegaConf.to_container(OmegaConf.create({"run": word.value()}), resolve=True) == {"run": text}
 
 
@@ -230,7 +230,7 @@ def test_hydra_composes_a_command_once(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_changes_beside_resume_are_plain_values() -> None:
-    overrides = hydra_app.parse(["epochs=20", "model=cnn", "data.root='a b'", "model.widths=[1,2]"], "train")
+    overrides = grammar.parse(["epochs=20", "model=cnn", "data.root='a b'", "model.widths=[1,2]"], "train")
     assert dispatch.changes(overrides, "train") == {
         "epochs": 20,
         "model": "cnn",
@@ -242,7 +242,7 @@ def test_changes_beside_resume_are_plain_values() -> None:
 @pytest.mark.parametrize("word", ["+lr=1", "~model", "hydra.verbose=true", "epoch=3"])
 def test_resume_refuses_anything_but_known_keys(word: str) -> None:
     with pytest.raises(UsageError):
-        dispatch.changes(hydra_app.parse([word], "train"), "train")
+        dispatch.changes(grammar.parse([word], "train"), "train")
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,15 @@ MISTAKES = {
     "submission a.csv": ("no folder is named", "svhn submission FILE FOLDER"),
     "submission a.csv b c": ("'c' is not key=value", "svhn submission --help"),
     "export": ("no run is named", "svhn export RUN"),
+    "train data=folder data.root=": ("data.root=: must be a path", "the verb's --help"),
+    "train lr=1e-3, 3e-4": ("'lr=1e-3,' ends in a comma", "svhn train -m lr=1e-3,..."),
+    "train epochs==1": ("epochs==1 has the wrong type", "passes over"),
+    "train name=a\udce9b": ("is not utf-8", "a link to it"),
+    "train name=${nope}": ("'nope' not found", "${oc.env:NAME}"),
+    "train data.root=a,b": ("gives several values", "twice: 'data.root=\"a,b\"'"),
+    "train -m lr=glob(*)": ("matches nothing", "lr=1e-3,3e-4"),
+    "train -m name=$a,~b": ("cannot parse 'name=$a,~b'", "two pairs"),
+    "train out=${nope}": ("'${nope}' cannot be resolved", "name the folder"),
     "eval latest zzz": ("'zzz' is not key=value", "svhn eval --help"),
 }
 

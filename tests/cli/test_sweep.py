@@ -19,7 +19,7 @@ from forked import Forked
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svhncli.cli import hydra_app, sweep
+from svhncli.cli import grammar, hydra_app, sweep
 from svhncli.cli import main as cli
 from svhncli.cli.sweep import _table
 from svhncli.core import files
@@ -354,7 +354,7 @@ def test_a_file_of_the_user_s_own_may_name_the_folder(
 ) -> None:
     monkeypatch.setenv("HOME", str(folder / "home"))
     write_recipe(folder, text)
-    words = hydra_app.parse(["experiment=mine", "lr=1e-3,1e-4"], "train")
+    words = grammar.parse(["experiment=mine", "lr=1e-3,1e-4"], "train")
     for kind, place in (("run", run), ("sweep", sweep)):
         named = hydra_app.named_folder("train", ["--config-dir", "own"], words, kind)
         assert named == (place and str(folder / place))

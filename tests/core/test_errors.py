@@ -1,0 +1,27 @@
+"""Which errors a disk is to blame for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from svhncli.core.errors import disk_error
+
+
+def test_an_error_that_is_its_own_context_ends_the_search() -> None:
+    first, second = ValueError("a"), ValueError("b")
+    first.__context__, second.__context__ = second, first
+    assert disk_error(first) is None
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file", "file/inner", "loop/inner"])
+def test_a_folder_that_cannot_be_made_is_the_disks(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    os.symlink("loop", tmp_path / "loop")
+    with pytest.raises(OSError, match=r"File|Not|Too many") as caught:
+        (tmp_path / name).mkdir()
+    known = disk_error(caught.value)
+    assert known is not None
+    assert "another folder" in known.hint
