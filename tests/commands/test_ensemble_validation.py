@@ -57,6 +57,8 @@ def test_the_official_part_is_not_taken_for_the_images_that_a_run_held_out(
     assert official["val"]["calibration"]["fitted_on"] == "drawn/val_predictions.csv"
     assert (own["val"]["n"], official["val"]["n"]) == (6, 20)
     shutil.copytree("drawn", "again")
+    joined = json_of("ensemble", "drawn", "again", "out=joined", "device=cpu")
+    assert joined["val"]["n"] == 6, "the images that both held out"
     assert cli.main(["compare", "drawn", "again", "part=test"]) == 4
     err = capsys.readouterr().err
     assert "the data of 'drawn' has no test part" in err
