@@ -65,6 +65,8 @@ def test_names_that_are_not_utf_8_keep_their_bytes_in_the_log(tmp_path: Path) ->
 def test_a_reader_that_went_away_is_an_error_and_not_the_end_of_the_process() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with contextlib.suppress(BrokenPipeError), open(writing, "w", encoding="utf-8") as pipe:
-        with pytest.raises(BrokenPipeError):
-            Printer(file=pipe).print("a")
+    pipe = os.fdopen(writing, "w", encoding="utf-8")
+    with pytest.raises(BrokenPipeError):
+        Printer(file=pipe).print("a")
+    with contextlib.suppress(BrokenPipeError):
+        pipe.close()
