@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,33 @@ def test_latest_is_named_and_a_missing_run_is_found_missing_before_torch_is_impo
 
 
 TYPED = "from svhncli.cli.main import main; print(main(['eval', 'nowhere']))"
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("out=1e3", "1e3"),
+        ("out=true", "true"),
+        ("out=${now:%Y}", time.strftime("%Y")),
+        ("hydra.run.dir=007", "007"),
+    ],
+)
+def test_a_run_lies_in_the_folder_that_was_typed(word: str, name: str, folder: Path) -> None:
+    assert cli.main(["train", "data=folder", "data.root=x", word]) == 3, "the data is missing"
+    assert {path.name for path in folder.iterdir()} <= {name}
+
+
+def test_a_file_in_the_place_of_the_run_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "run").touch()
+    assert cli.main(["train", "data=folder", "data.root=.", "out=run"]) == 6
+    assert "cannot write 'run': File exists" in capsys.readouterr().err
+
+
+def test_a_current_folder_that_was_removed_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "gone").mkdir()
+    monkeypatch.chdir(folder / "gone")
+    (folder / "gone").rmdir()
+    assert cli.main(["eval", "latest"]) == 6
+    assert "the current folder was removed" in capsys.readouterr().err

@@ -1,12 +1,15 @@
 """The bars of a terminal: what stands beside them, and what gives way where the terminal is narrow."""
 
+import contextlib
+import os
 import time
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from svhncli.report.terminal import RunningJob, Show, as_job
+from svhncli.report.terminal import Printer, RunningJob, Show, as_job
 
 
 def last_bar(width: int, job: RunningJob | None) -> str:
@@ -50,3 +53,20 @@ def test_a_narrow_terminal_cuts_the_words_of_the_job_and_nothing_else() -> None:
     assert "job 1/1  epoch 1/3" in bar
     assert "sweep: about 1 min 40 s  " in bar
     assert bar.endswith("…")
+
+
+def test_names_that_are_not_utf_8_keep_their_bytes_in_the_log(tmp_path: Path) -> None:
+    show = Show()
+    show.log = tmp_path / "train.log"
+    show.note("unread   \udce9.txt")
+    assert show.log.read_bytes().endswith(b"\xe9.txt\n")
+
+
+def test_a_reader_that_went_away_is_an_error_and_not_the_end_of_the_process() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    pipe = os.fdopen(writing, "w", encoding="utf-8")
+    with pytest.raises(BrokenPipeError):
+        Printer(file=pipe).print("a")
+    with contextlib.suppress(BrokenPipeError):
+        pipe.close()

@@ -110,3 +110,9 @@ def test_the_run_or_sweep_that_began_last_is_resumed(folder: Path) -> None:
     assert resumable("", sweeps_only=True) == resumable(sweep, sweeps_only=True) == Path(sweep)
     with pytest.raises(UsageError, match="is not a sweep"):
         resumable(run, sweeps_only=True)
+
+
+def test_a_sweep_in_the_home_folder_is_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    touch("sweep/sweep.json")
+    assert resumable("~/sweep", sweeps_only=True) == folder / "sweep"

@@ -114,3 +114,9 @@ def test_a_damaged_summary_is_named(tmp_path: Path, text: str) -> None:
 def test_a_written_summary_is_read_back_unchanged(tmp_path: Path, summary: Summary) -> None:
     RunDir(tmp_path).write_summary(summary)
     assert RunDir(tmp_path).summary() == summary
+
+
+def test_a_config_without_the_keys_of_a_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("epochs: 1\n")
+    with pytest.raises(CheckpointError, match="not the config of a run"):
+        RunDir(tmp_path).config()

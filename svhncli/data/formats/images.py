@@ -50,7 +50,8 @@ def largest_value(source: Path | BinaryIO, name: str | None = None) -> float | N
 def _opened(source: Path | BinaryIO, name: str | None) -> Iterator[Image.Image]:
     """An image that is not decoded yet; errors become a DataError, also those of the block."""
     name = str(source) if name is None else name
-    if isinstance(source, Path) and source.exists() and not source.is_file():  # a pipe would be waited for
+    if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
+        # A pipe would be waited for.
         raise DataError(f"cannot read the image '{name}': it is not a file", "replace it or leave it out")
     try:
         with warnings.catch_warnings():

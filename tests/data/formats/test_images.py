@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -171,3 +172,9 @@ def test_a_damaged_file_gives_an_image_or_a_data_error(file_format: str, data: s
         assert decode(io.BytesIO(bytes(content)), "x").mode == "RGB"
     except DataError as error:
         assert "'x'" in error.message  # noqa: PT017
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match="it is not a file"):
+        decode(tmp_path / "a.png")
