@@ -75,7 +75,10 @@ MISTAKES = {
     "train epoch": ("'epoch' is not key=value", "did you mean 'epochs=...'?"),
     "train lr=1,2": ("'lr=1,2' gives several values to one run", "svhn train -m lr=1,2"),
     "train model=cnn,mlp": ("gives several values to one run", "-m"),
-    "train optim.momentum=0.5": ("'optim.momentum' belongs to optim=sgd or optim=rmsprop", "add optim=sgd"),
+    "train optim.momentum=0.5": (
+        "'optim.momentum' belongs to optim=sgd|rmsprop",
+        "add one: optim=sgd|rmsprop",
+    ),
     "train seed=${nothing}": ("'nothing' not found", ""),
     "train plugins=[no_such_module]": ("cannot import 'no_such_module'", "current folder"),
     "train hydra/launcher=none_such": ("unknown hydra/launcher 'none_such'", ""),

@@ -220,7 +220,7 @@ def test_a_file_in_place_of_the_report_folder_is_refused(
     assert cli.main(["eval", str(run), "out=mine"]) == 2
     assert "out=mine is a file" in capsys.readouterr().err
     assert cli.main(["eval", str(run), "out=mine/first"]) == 6
-    assert "choose a folder" in capsys.readouterr().err
+    assert "choose another folder" in capsys.readouterr().err
 
 
 def test_each_fold_has_its_own_report_and_temperature(folder: Path, evaluate: Evaluate) -> None:

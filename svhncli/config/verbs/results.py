@@ -191,7 +191,7 @@ LAYOUTS = ("mat", "svhn_full", "mchar", "folder", "arrays", "parquet")
 @verb("convert", data=None)
 @dataclass
 class ConvertConfig:
-    """Write any data set in another layout: files with labels, arrays, or Parquet."""
+    """Write a data set in another layout."""
 
     layout: str = key("folder", "the layout to write", choices=LAYOUTS)
     out: str = key("outputs/convert", "a new folder for the data set")
