@@ -169,9 +169,9 @@ def in_file(error: Exception, folders: Sequence[Path]) -> UsageError | None:
             f"'{_near_path(error.name)}' is not YAML: {error.reason}", "save it as plain text, in UTF-8"
         )
     for file in sorted(file for folder in folders for file in folder.rglob("*.yaml")):
-        found = _in_text(file, error) if isinstance(error, KeyMistake) else _not_utf8(file)
-        if found is not None:
-            return found
+        mistake = _in_text(file, error) if isinstance(error, KeyMistake) else _not_utf8(file)
+        if mistake is not None:
+            return mistake
     return None
 
 

@@ -25,10 +25,10 @@ def matches(word: str) -> list[str]:
         DataError: there are none.
     """
     path = os.path.expanduser(word)
-    found = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
-    if not found:
+    paths = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
+    if not paths:
         raise DataError(f"no file, folder or glob matches '{word}'", "check the path")
-    return found
+    return paths
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
