@@ -27,7 +27,6 @@ _FIXES = {
     "EIO": _LOST,
     "ESTALE": _LOST,
     "ENOTCONN": _LOST,
-    "ETIMEDOUT": _LOST,
     "EREMOTEIO": _LOST,
 }
 _DISK = {getattr(errno, name): fix for name, fix in _FIXES.items() if hasattr(errno, name)}
