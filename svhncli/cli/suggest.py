@@ -207,6 +207,8 @@ def _in_text(file: Path, error: KeyMistake) -> UsageError | None:
             f"'{file}' sets keys of a group that does not exist: {error.path}",
             f"a recipe sets keys of the whole config: make its first line # @package _global_{mark}",
         )
+    if error.path == package and isinstance(value, dict) and value.get("name") is None:
+        return UsageError(f"{error.message} in '{file}'", error.hint)
     key = error.path if package == "_global_" else error.path.removeprefix(f"{group}.")
     if isinstance(value, str) and value.split() == key.split():  # a file of one word
         return UsageError(f"{error.message} in '{file}'", error.hint or "keys are written as key: value")

@@ -92,7 +92,8 @@ def _choice(group: str, value: Any) -> Any:
             f"choose it under defaults, as a line of its own: - override /{group}: {value}",
         )
     if isinstance(value, Mapping) and value.get("name") is None:
-        raise UsageError(
+        raise KeyMistake(
+            group,
             f"this {group} has no name",
             f"begin its file with the choice that it is like, such as name: {next(iter(CHOICES[group]))}",
         )

@@ -164,7 +164,7 @@ def test_a_choice_of_ones_own_without_a_name_is_refused(
     Path("own", group, "mine.yaml").write_text("unheard: of\n")
     assert cli.main(["train", "--config-dir", "own", f"{group}=mine", "--cfg", "job"]) == 2
     printed = capsys.readouterr().err
-    assert f"this {group} has no name" in printed
+    assert f"this {group} has no name in 'own/{group}/mine.yaml'" in printed
     assert f"such as name: {choice}" in printed
 
 
