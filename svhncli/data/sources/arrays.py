@@ -13,6 +13,7 @@ import numpy as np
 from svhncli.core.errors import DataError
 from svhncli.core.files import read_json, write_json
 from svhncli.data.dataset import DataSet
+from svhncli.data.digits import Digits
 from svhncli.data.formats import array_file, array_images, array_labels
 from svhncli.data.formats.array_file import StoredArray
 from svhncli.data.formats.array_pairs import Pair, choose
@@ -20,8 +21,7 @@ from svhncli.data.formats.part_names import PART, part_name
 from svhncli.data.house_numbers import inferred
 from svhncli.data.sources.nested import inner, visible
 from svhncli.data.sources.recognize import not_here
-from svhncli.data.store.arrays import create_arrays
-from svhncli.data.store.arrays import load as load_part
+from svhncli.data.store.arrays import create_arrays, load_parts
 from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Progress, silent
 from svhncli.data.store.identity import identity
@@ -79,11 +79,8 @@ def load(
         )
         for name in wanted
     }
-    loaded: dict[str, Any] = {}
-    first_group = 0
-    for name, folder in folders.items():
-        loaded[name] = load_part(folder, name, name, first_group)
-        first_group = int(loaded[name].groups.max()) + 1
+    loaded = load_parts(folders)
+    _require_same_size(parts, loaded)
     scale, written = array_images.Scale(**facts["scale"]), array_labels.Convention(**facts["labels"])
     shown = parts[wanted[0]]
     read = [f"images {shown.images} as {shown.axes}, {scale}", f"labels {shown.labels}", str(written)]
@@ -139,6 +136,16 @@ def _part_of(array: StoredArray, root: Path) -> str:
     """The part by the array's name, else by that of its file or of its folder; "" without any."""
     names = (array.name, array.file.stem, *array.file.relative_to(root).parent.parts)
     return next(filter(None, map(part_name, names)), "")
+
+
+def _require_same_size(parts: dict[str, Pair], loaded: dict[str, Digits]) -> None:
+    first = next(iter(loaded))
+    for name, digits in loaded.items():
+        if digits.shape != loaded[first].shape:
+            raise DataError(
+                f"the images of {parts[first].images} and {parts[name].images} have different sizes",
+                "make all parts the same size",
+            )
 
 
 def _where(array: StoredArray, root: Path) -> str:

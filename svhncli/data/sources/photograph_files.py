@@ -24,8 +24,7 @@ from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.framing import Framing
 from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import white
-from svhncli.data.store.arrays import create_arrays, shorten
-from svhncli.data.store.arrays import load as load_part
+from svhncli.data.store.arrays import create_arrays, load_parts, shorten
 from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Count, Progress, silent
 from svhncli.data.store.identity import identity
@@ -94,19 +93,14 @@ def load(
         part: _prepare(name, part, files, framing, skip_broken, cache, progress, workers)
         for part, files in parts.items()
     }
-    loaded = {}
     broken: list[str] = []
-    first_group = 0
     for part, folder in folders.items():
-        loaded[part] = load_part(folder, part, part, first_group)
-        first_group = int(loaded[part].groups.max()) + 1
         state = read_json(_state_file(folder, part))
         broken += state["names"]
         _warn_skipped(part, state)
-    longest = max(digits.labels.shape[1] for digits in loaded.values())
-    padded = {part: digits.padded(longest) for part, digits in loaded.items()}
+    loaded = load_parts(folders)
     mark = fingerprint(*folders.values())
-    data = DataSet.of_parts(name, padded, mark, framing=framing, broken=tuple(broken), unread=tuple(unread))
+    data = DataSet.of_parts(name, loaded, mark, framing=framing, broken=tuple(broken), unread=tuple(unread))
     return replace(data, originals={part: source.read for part, source in parts.items()})
 
 

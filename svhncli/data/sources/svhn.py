@@ -24,7 +24,7 @@ from svhncli.data.formats.cropped_mat import require_file
 from svhncli.data.house_numbers import house_numbers
 from svhncli.data.sources.nested import inner, visible
 from svhncli.data.sources.recognize import not_here
-from svhncli.data.store.arrays import create
+from svhncli.data.store.arrays import create, load_parts
 from svhncli.data.store.arrays import load as load_part
 from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Progress, silent
@@ -122,12 +122,9 @@ def load(
                 count = partial(progress, f"download {file.path.name}")
                 fetch(f"{base_url}/{file.path.name}", file.path, md5=file.md5, progress=count)
         folders[part] = _prepare(cache, part, files, progress)
-    parts: dict[str, Digits] = {}
-    first_group = 0
-    for part, folder in folders.items():
-        parts[part] = load_part(folder, part, part, first_group)
-        first_group = int(parts[part].groups.max()) + 1
-        first = next(iter(parts))
+    parts = load_parts(folders)
+    first = next(iter(parts))
+    for part in parts:
         _require_same_size(
             sources[first][0].path, parts[first].shape[2], sources[part][0].path, parts[part].shape[2]
         )

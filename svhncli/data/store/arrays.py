@@ -88,6 +88,20 @@ def load(folder: Path, part: str, prefix: str, first_group: int = 0) -> Digits:
     return Digits(images, labels, groups, names, optional("boxes"), optional("sizes"))
 
 
+def load_parts(folders: Mapping[str, Path]) -> dict[str, Digits]:
+    """The prepared parts of a data set, each from its own folder, by name.
+
+    Their groups are distinct, and their labels padded to the longest number of all parts.
+    """
+    parts: dict[str, Digits] = {}
+    first_group = 0
+    for name, folder in folders.items():
+        parts[name] = load(folder, name, name, first_group)
+        first_group = int(parts[name].groups.max()) + 1
+    longest = max(digits.labels.shape[1] for digits in parts.values())
+    return {name: digits.padded(longest) for name, digits in parts.items()}
+
+
 def _allocate(path: Path) -> None:
     """Reserve the file's blocks: writing to a map on a disk that is full kills the process (SIGBUS)."""
     if hasattr(os, "posix_fallocate"):

@@ -131,3 +131,21 @@ def test_the_folder_of_a_validation_part_has_any_of_its_usual_names(root: Path, 
     data = load(root)
     assert_pixels(data.train, X)
     assert_pixels(data.val, X // 2)
+
+
+def test_labels_of_all_parts_are_padded_to_the_longest_number(root: Path) -> None:
+    images = np.zeros((4, 10, 10, 3), np.uint8)
+    images[:, 0] = 255
+    longer, shorter = np.array(["1", "20", "305", "4"]), np.array(["1", "20", "3", "4"])
+    np.savez(root / "a.npz", x_train=images, y_train=longer, x_test=images, y_test=shorter)
+    data = load(root)
+    assert data.test is not None
+    assert data.train.labels.tolist() == [[1, 10, 10], [2, 0, 10], [3, 0, 5], [4, 10, 10]]
+    assert data.test.labels.tolist() == [[1, 10, 10], [2, 0, 10], [3, 10, 10], [4, 10, 10]]
+
+
+def test_parts_of_different_sizes_are_refused(root: Path) -> None:
+    images, larger = np.zeros((4, 10, 10, 3), np.uint8), np.zeros((4, 20, 10, 3), np.uint8)
+    np.savez(root / "a.npz", x_train=images + 1, y_train=np.arange(4), x_test=larger, y_test=np.arange(4))
+    with pytest.raises(DataError, match=r"x_train .*4×10×10×3.* and x_test .*4×20×10×3.* different sizes"):
+        load(root)
