@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,7 +21,7 @@ from svhncli.core.labels import BLANK
 from svhncli.core.processes import available_cpus, in_order
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
-from svhncli.data.formats import hub_parquet, labels_csv, mchar_json
+from svhncli.data.formats import cropped_mat, hub_parquet, labels_csv, mchar_json
 from svhncli.data.framing import Box
 from svhncli.data.photographs import PhotographFile
 from svhncli.data.store.disk import Progress, silent
@@ -107,8 +108,6 @@ def _framed(data: DataSet, digits: Digits) -> np.ndarray:
 
 
 def _mat(folder: Path, data: DataSet, parts: Mapping[str, Digits], progress: Progress) -> None:
-    from scipy.io import savemat
-
     for name, digits in parts.items():
         images, labels = _framed(data, digits), digits.labels[:, 0]
         if digits.labels.shape[1] > 1:
@@ -118,24 +117,20 @@ def _mat(folder: Path, data: DataSet, parts: Mapping[str, Digits], progress: Pro
                 f"layout=mat holds square images, not {images.shape[2]}x{images.shape[3]}",
                 "give data.height=32 data.width=32, or choose another layout",
             )
-        content = {
-            "X": images.transpose(2, 3, 1, 0),
-            "y": np.where(labels == 0, 10, labels)[:, None].astype(np.uint8),
-        }
-        savemat(folder / f"{_AS_EXTRA[name]}_32x32.mat", content, do_compression=True)
+        cropped_mat.write(folder / f"{_AS_EXTRA[name]}_32x32.mat", images, labels)
         progress(f"write {name}", len(digits), len(digits))
 
 
 def _arrays(folder: Path, data: DataSet, parts: Mapping[str, Digits], progress: Progress) -> None:
-    """A digits.npz; numbers are padded with -1, and groups are written where images share them."""
-    arrays = {}
+    """A digits.npz; numbers are padded with -1."""
+    arrays: dict[str, Any] = {}
     for name, digits in parts.items():
         labels = np.where(digits.labels == BLANK, -1, digits.labels).astype(np.int8)
         arrays[f"{name}_images"] = np.ascontiguousarray(_framed(data, digits).transpose(0, 2, 3, 1))
         arrays[f"{name}_labels"] = labels[:, 0] if labels.shape[1] == 1 else labels
         arrays[f"{name}_groups"] = digits.groups
         progress(f"write {name}", len(digits), len(digits))
-    np.savez_compressed(folder / "digits.npz", **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(folder / "digits.npz", **arrays)
 
 
 # ----------------------------------------------------------------------------- files

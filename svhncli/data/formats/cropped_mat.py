@@ -86,6 +86,18 @@ def images(path: Path) -> Iterator[np.ndarray]:
     return _blocks(path, _x_of(path, mat.variables(path)))
 
 
+def write(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    """Write a new file of images uint8 (N, 3, side, side) and their classes int64 (N,).
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from scipy.io import savemat
+
+    y = np.where(labels == 0, 10, labels)[:, None].astype(np.uint8)
+    savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": y}, do_compression=True)
+
+
 def require_file(path: Path) -> None:
     """Refuse a path that is not a file.
 

@@ -20,7 +20,7 @@ from svhncli.core.errors import UsageError, disk_error
 from svhncli.core.files import TEMP_PREFIX
 from svhncli.core.locks import locked
 from svhncli.core.processes import available_cpus, in_order
-from svhncli.data.formats import mchar_json
+from svhncli.data.formats import cropped_mat, mchar_json
 from svhncli.data.formats.requested_labels import ImageLabel, RequestedLabels
 from svhncli.data.render.renderer import PhotographJob, draw_photographs, photograph_jobs, render
 from svhncli.data.render.request import RequestedNumber
@@ -142,15 +142,9 @@ def _crops(
 def _mat(
     folder: Path, part: str, count: int | RequestedLabels, settings: RenderSettings, progress: Progress
 ) -> None:
-    from scipy.io import savemat
-
     assert isinstance(count, int)
     images, labels = _crops(part, count, settings, progress)
-    content = {
-        "X": images.transpose(2, 3, 1, 0),
-        "y": np.where(labels == 0, 10, labels)[:, None].astype(np.uint8),
-    }
-    savemat(folder / PARTS["mat"][part][0], content, do_compression=True)
+    cropped_mat.write(folder / PARTS["mat"][part][0], images, labels)
 
 
 def _folder(
