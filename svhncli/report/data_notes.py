@@ -15,6 +15,6 @@ def say_notes(data: DataSet, show: Show) -> None:
     for sentence in (*flat_parts(data), *misplaced_boxes(data)):
         show.warn(sentence)
     if data.read:
-        show.say(f"read     {'; '.join(data.read)}")
+        show.tell(f"read     {'; '.join(data.read)}")
     if data.unread:
         show.tell(f"unread   {some(data.unread)}")
