@@ -72,7 +72,8 @@ def choice_file(group: str, kind: type) -> str:
 def verb_file(verb: Verb) -> str:
     """The root config of a verb. Those that train include training.yaml."""
     trains = issubclass(verb.config, TrainingConfig)
-    groups = [] if trains else defaults(verb)
+    included = {line for _, line, _ in defaults(VERBS["train"])} if trains else set()
+    groups = [line for line in defaults(verb) if line[1] not in included]
     keys = [key for key in catalog.walk(verb.config) if key.path not in verb.groups]
     if trains:
         shared = {key.path for key in catalog.walk(TrainingConfig)}

@@ -53,6 +53,11 @@ def is_trainer(verb: str) -> bool:
     return "resume" in {item.name for item in fields(VERBS[verb].config)}
 
 
+def is_search(verb: str) -> bool:
+    """Whether a verb runs the trials of a study, in a folder of its own, with resume."""
+    return "trials" in {item.name for item in fields(VERBS[verb].config)}
+
+
 def plain_keys(verb: str) -> list[str]:
     """The keys whose values are the plain words after a verb, in order: `run`, then `paths`."""
     return re.findall(r"\w+", VERBS[verb].words.lower())

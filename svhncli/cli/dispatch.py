@@ -40,6 +40,16 @@ def run(
     Raises:
         SvhnError: what a person can fix.
     """
+    if catalog.is_search(verb):
+        from svhncli.cli import study
+
+        if multirun:
+            raise UsageError("a study runs its trials by itself", "leave -m out; jobs=N runs N side by side")
+        with _named_file(flags, []):
+            result = study.run(flags, words, resume)
+        if result is not None:
+            _print(verb, result, as_json)
+        return 0
     overrides = grammar.parse(words, verb)
     words = [str(word.input_line) for word in overrides]
     hydra_app.load_plugins(overrides)
@@ -74,13 +84,18 @@ def run(
     else:
         with _named_file(flags, overrides):
             result = hydra_app.single(verb, flags, [str(word.input_line) for word in overrides], many)
+    _print(verb, result, as_json, prints)
+    return 0
+
+
+def _print(verb: str, result: object, as_json: bool, prints: bool = False) -> None:
+    """prints: whether standard output holds the result already, so that the table goes to standard error."""
     if as_json:
         print(json.dumps(to_plain(result), allow_nan=False))
-        return 0
+        return
     from svhncli.report import terminal
 
     terminal.present(hydra_app.command(verb).table(result), stderr=prints)
-    return 0
 
 
 def _resume_key(resume: str | None, overrides: list[Override]) -> tuple[str | None, list[Override]]:

@@ -249,6 +249,17 @@ def accepted(verb: str, flags: Sequence[str], words: Sequence[str], incomplete: 
     return text
 
 
+def composed(verb: str, flags: Sequence[str], words: Sequence[str]) -> Any:
+    """The config dataclass of these words, with absolute paths; the plugins that they name are imported.
+
+    Raises:
+        UsageError: the config is wrong.
+    """
+    load_plugins(grammar.parse(words, verb))
+    _, values = _printed(verb, "job", flags, words)
+    return rules.with_absolute_paths(checked(verb, cast(DictConfig, OmegaConf.create(values))))
+
+
 def _printed(verb: str, what: str, flags: Sequence[str], words: Sequence[str]) -> tuple[str, Any]:
     """What Hydra prints for `--cfg` as text, and as plain values."""
     printed = io.StringIO()

@@ -178,7 +178,8 @@ def run(line: CommandLine) -> int:
 
     from svhncli.cli import catalog, dispatch
 
-    if not catalog.is_trainer(verb) and (line.resume is not None or "--multirun" in line.flags):
+    goes_on = catalog.is_trainer(verb) or catalog.is_search(verb)
+    if not goes_on and (line.resume is not None or "--multirun" in line.flags):
         raise UsageError(f"svhn {verb} takes neither --resume nor --multirun")
     if "--quiet" in line.flags:
         os.environ["SVHN_QUIET"] = "1"  # the processes of a launcher inherit it

@@ -18,22 +18,19 @@ from svhncli.core.run_mark import is_run
 from svhncli.core.text import percent
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import official
-from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
-from svhncli.engine.forward import evaluate
 from svhncli.evaluation import trained
-from svhncli.evaluation.scored_part import part_of
+from svhncli.evaluation.scored_part import score_part, temperature
 from svhncli.evaluation.trained import Trained
 from svhncli.report.next_commands import ensemble
 from svhncli.report.score_rows import classes_table, loss_text, members_table, score_rows
-from svhncli.report.scorecard import Evaluated, Scorecard, write_report
+from svhncli.report.scorecard import Scorecard
 from svhncli.report.terminal import Show, facts, labeled, next_steps
 from svhncli.runs.locate import checkpoint_files, evaluation_folder
-from svhncli.runs.predictions import read_predictions
 from svhncli.runs.results import MeanScore
 from svhncli.runs.run_dir import RunDir
 from svhncli.stats.score import Score
-from svhncli.stats.scores import Calibration, TemperatureFit, fit_temperature
+from svhncli.stats.scores import Calibration, TemperatureFit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +95,7 @@ def run(config: EvalConfig) -> EvalResult:
             test_only=config.part == "test",
         )
     machine = trained.machine(config.device, config.precision, first.config)
-    fits = [_fit(fold, _validated_on(config.part, data, fold, own_data)) for fold in folds]
+    fits = [temperature(fold, _validated_on(config.part, data, fold, own_data)) for fold in folds]
     several = len(folds) > 1
     evaluations = [
         _evaluated(config, data, fold, fit, machine, several) for fold, fit in zip(folds, fits, strict=True)
@@ -134,15 +131,19 @@ def _evaluated(
     config: EvalConfig, data: DataSet, fold: Trained, fit: TemperatureFit, machine: Machine, several: bool
 ) -> Evaluation:
     """Score one network and write its report."""
-    digits, indices = part_of(config.part, data, fold, config.data is None)
-    network, batches = fold.network.to(machine.device), Batches(digits, indices, machine.device)
-    score, probabilities = evaluate(network, batches, fold.preprocess, machine, config.tta)
     part = _part(config, data, fold)
-    evaluated = Evaluated(str(fold.path), data.name, data.fingerprint, part, config.tta, score)
     beside = fold.path.parent
-    folder = _folder(config, data, part, beside, beside.name if several else "")
-    scorecard = write_report(
-        folder, evaluated, digits, indices, probabilities, fit, config.confusion == "percent"
+    score, scorecard = score_part(
+        _folder(config, data, part, beside, beside.name if several else ""),
+        config.part,
+        data,
+        fold,
+        machine,
+        fit,
+        own_data=config.data is None,
+        name=part,
+        tta=config.tta,
+        percent=config.confusion == "percent",
     )
     return Evaluation(fold=beside.name if several else None, score=score, scorecard=scorecard)
 
@@ -209,20 +210,3 @@ def _validated_on(part: str, data: DataSet, fold: Trained, own_data: bool) -> bo
 def _is_brought(data: DataSet, fold: Trained) -> bool:
     """Whether the run validated on the validation part that its data brings, not on training images."""
     return data.val is not None and fold.meta["split"] == official(len(data.train), len(data.val))[0].digest
-
-
-def _fit(fold: Trained, validated: bool) -> TemperatureFit:
-    """A temperature from the best weights' predictions for the validation part, one view of each image.
-
-    Raises:
-        CheckpointError: the file is damaged.
-    """
-    file = fold.path.with_name("val_predictions.csv")
-    if validated:
-        return TemperatureFit(None, None, "the part that is scored contains the validation images")
-    if "ensemble" in fold.meta:
-        return TemperatureFit(None, None, "an ensemble held no images out")
-    if fold.path.name != "best.pt" or not file.is_file():
-        return TemperatureFit(None, None, "there is no val_predictions.csv beside the checkpoint")
-    probabilities, labels = read_predictions(file, fold.meta["positions"], fold.meta["classes"])
-    return TemperatureFit(fit_temperature(probabilities, labels), str(file), None)

@@ -1,6 +1,8 @@
-"""The images on which a trained network is scored."""
+"""Scoring a trained network on a part of a data set: which images these are, and the report of it."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 
@@ -8,7 +10,62 @@ from svhncli import registry
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.digits import Digits
+from svhncli.engine.batches import Batches
+from svhncli.engine.device import Machine
+from svhncli.engine.forward import evaluate
 from svhncli.evaluation.trained import Trained
+from svhncli.report.scorecard import Evaluated, Scorecard, write_report
+from svhncli.runs.predictions import read_predictions
+from svhncli.stats.score import Score
+from svhncli.stats.scores import TemperatureFit, fit_temperature
+
+
+def score_part(
+    folder: Path,
+    part: str,
+    data: DataSet,
+    fold: Trained,
+    machine: Machine,
+    fit: TemperatureFit,
+    *,
+    own_data: bool = True,
+    name: str | None = None,
+    tta: int = 1,
+    percent: bool = False,
+) -> tuple[Score, Scorecard]:
+    """Score a network on a part of a data set and write the report into a folder.
+
+    own_data: whether it is the data that the network was trained on. name: of the part in the report, if it
+    is another. tta: views of each image. percent: whether confusion.png shows percent of each label.
+
+    Raises:
+        DataError, UsageError: as `part_of`.
+        DiskError: the folder cannot be written.
+    """
+    digits, indices = part_of(part, data, fold, own_data)
+    batches = Batches(digits, indices, machine.device)
+    score, probabilities = evaluate(fold.network.to(machine.device), batches, fold.preprocess, machine, tta)
+    evaluated = Evaluated(str(fold.path), data.name, data.fingerprint, name or part, tta, score)
+    return score, write_report(folder, evaluated, digits, indices, probabilities, fit, percent)
+
+
+def temperature(fold: Trained, validated: bool) -> TemperatureFit:
+    """A temperature from the best weights' predictions for the validation part, one view of each image.
+
+    validated: whether the part that is scored contains validation images.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    file = fold.path.with_name("val_predictions.csv")
+    if validated:
+        return TemperatureFit(None, None, "the part that is scored contains the validation images")
+    if "ensemble" in fold.meta:
+        return TemperatureFit(None, None, "an ensemble held no images out")
+    if fold.path.name != "best.pt" or not file.is_file():
+        return TemperatureFit(None, None, "there is no val_predictions.csv beside the checkpoint")
+    probabilities, labels = read_predictions(file, fold.meta["positions"], fold.meta["classes"])
+    return TemperatureFit(fit_temperature(probabilities, labels), str(file), None)
 
 
 def part_of(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:

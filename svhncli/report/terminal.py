@@ -191,6 +191,20 @@ class Show:
         self._progress.update(ids[what], completed=done, total=total, beside=beside)
 
 
+class Silent(Show):
+    """The `Show` of a run that others are about: its messages go to its log alone."""
+
+    @contextmanager
+    def bars(self) -> Iterator[None]:
+        yield
+
+    def _print(self, text: str, style: str = "") -> None:
+        """Nothing: it is in the log."""
+
+    def stopping(self) -> None:
+        """Whoever runs it has printed it."""
+
+
 def epoch_line(row: dict[str, Any], epochs: int, images_per_second: float, improved: bool) -> str:
     """One epoch in one line that fits 80 columns; `*` marks the best so far. Added metrics follow."""
     width = len(str(epochs))

@@ -13,8 +13,10 @@ from svhncli.core.run_mark import CONFIG, is_run
 
 SWEEP = "sweep.json"
 """The file that makes a folder a sweep's: what was swept."""
+STUDY = "study.json"
+"""The file that makes a folder a study's: what is searched, and where its trials are recorded."""
 LATEST = "latest"
-RUNS, SWEEPS = Path("outputs/train"), Path("outputs/sweep")
+RUNS, SWEEPS, STUDIES = Path("outputs/train"), Path("outputs/sweep"), Path("outputs/tune")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 
 # ----------------------------------------------------------------------------- folders
@@ -117,6 +119,27 @@ def is_begun(folder: Path) -> bool:
 
 def is_sweep(folder: Path) -> bool:
     return (folder / SWEEP).is_file()
+
+
+def is_study(folder: Path) -> bool:
+    return (folder / STUDY).is_file()
+
+
+def study_folder(word: str) -> Path:
+    """The study to resume; for "" or `latest` the one under outputs/tune that began last.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if word in ("", LATEST):
+        begun = [path for path in _stamped(STUDIES) if is_study(path)]
+        if not begun:
+            raise CheckpointError(f"there is no study under {STUDIES}", "start one: svhn tune space=small")
+        return begun[-1]
+    path = Path(word).expanduser()
+    if not is_study(path):
+        raise CheckpointError(f"'{word}' is not a study: it has no {STUDY}", "name a study's folder")
+    return path
 
 
 def _stamped(outputs: Path) -> list[Path]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,12 +60,14 @@ def train_fold(
     *,
     name: str,
     again: str,
+    seen: Callable[[Sequence[Mapping[str, Any]]], None],
 ) -> FoldSummary:
     """Train one fold in `run`'s directory, or resume it; returns its summary.
 
     Args:
         name: the name of the fold; where there are several, also of its folder.
         again: the command that resumes it.
+        seen: called with the rows of all epochs after each of them; what it raises ends the training.
 
     Raises:
         Interrupted: a signal came; the state is saved.
@@ -88,7 +91,7 @@ def train_fold(
         run.load_timing(state.epoch)
         run.write_history(state.history)
         run.write_status(Status.now("running", state.epoch))
-        reason = _train(config, plan, state, meta, run, show, again)
+        reason = _train(config, plan, state, meta, run, show, again, seen)
         show.step("score the best weights", 0, None)
         summary = _finish(config, plan, state, fold, data, run, name, reason)
     if (units := summary.units) is not None:
@@ -197,7 +200,14 @@ class Clock:
 
 
 def _train(
-    config: TrainConfig, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show, again: str
+    config: TrainConfig,
+    plan: Plan,
+    state: State,
+    meta: dict[str, Any],
+    run: RunDir,
+    show: Show,
+    again: str,
+    seen: Callable[[Sequence[Mapping[str, Any]]], None],
 ) -> str:
     """Train to the end; returns in words why it ended."""
     saved_at = time.monotonic()
@@ -225,6 +235,7 @@ def _train(
                 _record(event, plan, state, meta, run, show)
                 _keep_snapshot(config, event, state, meta, run)
                 save()
+                seen(state.history)
                 seconds, waited = seconds + event.seconds, waited + event.waited
             if (code := signalled()) is not None:
                 save()

@@ -14,7 +14,7 @@ import os
 import signal
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -39,6 +39,17 @@ from svhncli.report.terminal import Show
 from svhncli.runs.results import FoldSummary
 from svhncli.runs.run_dir import RunDir
 from svhncli.training.fold import is_finished, train_fold
+
+
+class Watcher:
+    """Looks on while jobs are trained one after another; what it raises ends the training, which is saved."""
+
+    def epoch(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """An epoch of a job is done and saved; the rows of all its epochs so far."""
+
+    def job(self, number: int, summary: FoldSummary) -> None:
+        """A job is done, now or before this start; counted from 0."""
+
 
 LOOK = 0.2
 """Seconds between two looks at whether a signal came."""
@@ -129,10 +140,11 @@ def train(
     record: RunDir,
     show: Show,
     again: str,
+    watcher: Watcher | None = None,
 ) -> list[FoldSummary]:
     """Train what is not finished; the summaries, in the order of the jobs.
 
-    again: the command that resumes what was interrupted.
+    again: the command that resumes what was interrupted. watcher: of jobs that are trained one after another.
 
     Raises:
         Interrupted: a signal came; the state of every job is saved.
@@ -146,19 +158,26 @@ def train(
         if isinstance(summary, FoldSummary) and is_finished(summary, job.config):
             done[job.name] = summary
     left = [job for job in jobs if job.name not in done]
-    if at_once < 2 or len(left) < 2:
+    if watcher is not None or at_once < 2 or len(left) < 2:
+        watcher = watcher or Watcher()
         device.prepare(machine)
-        for job in left:
-            folder = _folder(job, jobs, record)
-            done[job.name] = _train(job, machine, data, folder, show, again)
+        for number, job in enumerate(jobs):
+            if job.name not in done:
+                folder = _folder(job, jobs, record)
+                done[job.name] = _train(job, machine, data, folder, show, again, watcher)
+            watcher.job(number, done[job.name])
     else:
         done |= _side_by_side(left, at_once, machine, record, show, again)
     # summaries that an earlier version wrote do not name their fold and seed
     return [replace(done[job.name], fold=job.fold.name, seed=job.config.seed) for job in jobs]
 
 
-def _train(job: Job, machine: Machine, data: DataSet, folder: RunDir, show: Show, again: str) -> FoldSummary:
-    return train_fold(job.config, machine, data, job.fold, folder, show, name=job.name, again=again)
+def _train(
+    job: Job, machine: Machine, data: DataSet, folder: RunDir, show: Show, again: str, watcher: Watcher
+) -> FoldSummary:
+    return train_fold(
+        job.config, machine, data, job.fold, folder, show, name=job.name, again=again, seen=watcher.epoch
+    )
 
 
 def _folder(job: Job, jobs: Sequence[Job], record: RunDir) -> RunDir:
@@ -299,7 +318,7 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str)
     end_with_parent()
     atexit.register(gc.freeze)  # as the command itself does
     if machine.device.type == "cuda":
-        _take_gpu(slot)
+        take_gpu(slot)
     device.prepare(machine)
     data: DataSet | None = None
     job: Job | None = None
@@ -311,7 +330,7 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str)
                 for module in job.config.plugins:  # which the user named; they register their parts
                     importlib.import_module(module)
                 data = registry.data(job.config.data, job.config.split, job.config.cache, lambda *_: None)
-            pipe.send(("done", _train(job, machine, data, RunDir(run / job.name), show, again)))
+            pipe.send(("done", _train(job, machine, data, RunDir(run / job.name), show, again, Watcher())))
         except Interrupted:
             return  # the parent asked for it
         except Exception as error:
@@ -326,7 +345,7 @@ def _next(pipe: Connection) -> Job | None:
         return None
 
 
-def _take_gpu(slot: int) -> None:
+def take_gpu(slot: int) -> None:
     """See one GPU alone: of those that this process may use, the one whose turn it is."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     seen = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]

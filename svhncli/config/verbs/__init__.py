@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from svhncli.config.declare import VERBS
 
-from svhncli.config.verbs import training, results  # isort: skip  # the order of the help
+from svhncli.config.verbs import training, tuning, results  # isort: skip  # the order of the help
 
-__all__ = ["VERBS", "results", "training"]
+__all__ = ["VERBS", "results", "training", "tuning"]

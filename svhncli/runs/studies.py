@@ -1,0 +1,97 @@
+"""What `svhn tune` leaves: the study's record, its trials, and the verdict on what the search gained."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from svhncli.core.errors import CheckpointError
+from svhncli.core.files import read_json, write_json
+from svhncli.core.plain import from_plain, optional, to_plain
+from svhncli.runs.locate import STUDY
+from svhncli.runs.sweeps import SweepJob
+from svhncli.stats.intervals import Interval
+
+RESULT, BEST, VERDICT = "result.json", "experiment/best.yaml", "verdict"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """study.json. name: in the storage. words: of the command line, without spaces. space: key -> text."""
+
+    name: str
+    words: list[str]
+    space: dict[str, str]
+
+    @classmethod
+    def new(cls, folder: Path, words: Sequence[str], space: dict[str, str]) -> StudyRecord:
+        return cls(f"{folder.name}-{secrets.token_hex(4)}", list(words), space)
+
+    @classmethod
+    def read(cls, folder: Path) -> StudyRecord:
+        """Raises: CheckpointError: the file is damaged."""
+        try:
+            return from_plain(cls, read_json(folder / STUDY))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"'{folder / STUDY}' cannot be used: {error}", "start a new study"
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / STUDY, to_plain(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrained:
+    """A config that was trained anew: that without the search (trial None), or a finalist.
+
+    words: the trial's values. searched: the validation accuracy that the search saw. val, judged: mean
+    accuracies of the fresh seeds on the validation images that the search used and on those of the verdict;
+    val is None where these are the same. difference, interval: of judged, to the config without the search.
+    p: corrected for several comparisons (Holm).
+    """
+
+    trial: int | None
+    words: list[str]
+    run_dir: str
+    searched: float | None
+    val: float | None
+    judged: float
+    difference: float | None = optional()
+    interval: Interval | None = optional()
+    p: float | None = optional()
+    outcome: str | None = optional()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether the search gained anything. images: those of the verdict, in words. chosen: the trial that is
+    recommended; None where the config without the search is. optimism: how much better the search's own
+    figure for it was than the verdict's. says: the conclusion, a sentence each."""
+
+    images: str
+    seeds: list[int]
+    retrained: list[Retrained]
+    chosen: int | None
+    optimism: float | None
+    says: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResult:
+    """What `svhn tune` returns, and result.json. importance: fANOVA's share of each key; empty where there
+    were too few trials. pending: trials that the study is still to have."""
+
+    study: str
+    metric: str
+    trials: list[SweepJob]
+    epochs: int
+    pending: int
+    importance: dict[str, float]
+    best: str | None
+    plots: list[str]
+    verdict: Verdict | None
+    next: list[str]
+    report: str | None = optional()

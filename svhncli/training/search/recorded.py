@@ -1,0 +1,149 @@
+"""Optuna's parts of a study, by the words of the config: what records its trials, draws and stops them.
+
+Optuna is an extra, `svhncli[tune]`, and is imported where it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from svhncli.config.verbs.tuning import FEW
+from svhncli.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
+
+REDUCTION = 3
+"""ASHA and Hyperband let one trial in so many go on at each rung, and train it so many times as long."""
+WAIT = 60
+"""Seconds that a process waits for another one that writes to the same SQLite file."""
+
+
+def require_packages() -> None:
+    """Raise a UsageError unless everything that a search takes is installed."""
+    wanted = {"optuna": "optuna", "cmaes": "cmaes", "sklearn": "scikit-learn"}
+    missing = [package for module, package in wanted.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UsageError(
+            f"svhn tune needs {', '.join(missing)}, not installed here", 'pip install "svhncli[tune]"'
+        )
+
+
+def shown(storage: str) -> str:
+    """A storage as it may be written into files and messages: without a password."""
+    parts = urlsplit(storage)
+    if parts.password is None:
+        return storage
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@")).geturl()
+
+
+def open_storage(storage: str, folder: Path) -> BaseStorage:
+    """The storage of a study in this folder.
+
+    Raises:
+        UsageError: a database that cannot be reached, or whose driver is not installed.
+    """
+    from optuna.exceptions import StorageInternalError
+    from optuna.storages import RDBStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
+
+    if storage == "journal":
+        log = str(folder / "journal.log")
+        return JournalStorage(JournalFileBackend(log, lock_obj=JournalFileOpenLock(log)))
+    if storage == "sqlite":
+        url = f"sqlite:///{(folder / 'study.db').absolute()}"
+        return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": WAIT}})
+    try:
+        return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})
+    except ImportError as error:
+        raise UsageError(
+            f"storage={shown(storage)}: {error}",
+            "install the database's driver, such as psycopg2-binary for postgresql://",
+        ) from error
+    except Exception as error:  # SQLAlchemy's and the driver's own kinds
+        cause = error.__cause__ or error
+        reason = str(cause if isinstance(error, StorageInternalError) else error).strip().splitlines()[0]
+        raise UsageError(
+            f"storage={shown(storage)} cannot be used: {reason}",
+            "sqlite, journal, or a URL such as postgresql://USER:PASSWORD@HOST/DATABASE",
+        ) from error
+
+
+def make_sampler(name: str, trials: int, seed: int, number: int) -> BaseSampler:
+    """What draws trial `number`.
+
+    Its random numbers are keyed by the seed and the trial's number, so a search that is resumed, or that
+    several processes share, draws no trial twice. A quasi-random sequence is one sequence for all trials.
+    """
+    from optuna import samplers
+
+    from svhncli.core.rng import key
+
+    own = key(seed, "trial", number) % 2**32
+    if name == "auto":
+        name = "random" if trials <= FEW else "tpe"
+    made: dict[str, Callable[[], BaseSampler]] = {
+        "random": lambda: samplers.RandomSampler(seed=own),
+        "grid": lambda: samplers.RandomSampler(seed=own),  # its trials are enqueued with all values
+        "tpe": lambda: samplers.TPESampler(seed=own, multivariate=True, group=True),
+        "cmaes": lambda: samplers.CmaEsSampler(
+            seed=own, independent_sampler=samplers.RandomSampler(seed=own), warn_independent_sampling=False
+        ),
+        "qmc": lambda: samplers.QMCSampler(
+            scramble=True,
+            seed=key(seed, "qmc") % 2**32,
+            independent_sampler=samplers.RandomSampler(seed=own),
+            warn_independent_sampling=False,
+            warn_asynchronous_seeding=False,
+        ),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that parts of Optuna are experimental
+        return made[name]()
+
+
+def make_pruner(name: str, epochs: int, folds: int) -> BasePruner:
+    """What stops trials early, by their epochs or, where a trial is several folds, by its folds.
+
+    asha, hyperband: Li et al. 2020 and 2018; median: Golovin et al. 2017; wilcoxon: folds against those of
+    the best trial, by Wilcoxon's signed-rank test.
+
+    Raises:
+        UsageError: it needs folds and there are none, or the other way round.
+    """
+    from optuna import pruners
+
+    if name == "auto":
+        name = "asha" if folds == 1 else "wilcoxon"
+    if name == "wilcoxon" and folds == 1:
+        raise UsageError("pruner=wilcoxon compares folds, and a trial has one", "add split=kfold")
+    if name not in ("wilcoxon", "none") and folds > 1:
+        raise UsageError(
+            f"pruner={name} compares epochs, and a trial is {folds} folds", "choose wilcoxon or none"
+        )
+    least = max(1, epochs // REDUCTION**3)
+    made: dict[str, Callable[[], BasePruner]] = {
+        "none": pruners.NopPruner,
+        "median": lambda: pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=least),
+        "asha": lambda: pruners.SuccessiveHalvingPruner(min_resource=least, reduction_factor=REDUCTION),
+        "hyperband": lambda: pruners.HyperbandPruner(
+            min_resource=least, max_resource=epochs, reduction_factor=REDUCTION
+        ),
+        "wilcoxon": lambda: _wilcoxon(),
+    }
+    return made[name]()
+
+
+def _wilcoxon() -> BasePruner:
+    from optuna.pruners import WilcoxonPruner
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is experimental
+        return WilcoxonPruner(p_threshold=0.1)
