@@ -25,7 +25,7 @@ from svhncli.report.html.page import write_report
 from svhncli.report.study_board import StudyBoard
 from svhncli.report.study_table import best_experiment, study_tables
 from svhncli.report.terminal import Show, Silent
-from svhncli.runs.studies import BEST, RESULT, VERDICT, StudyRecord, StudyResult, Verdict
+from svhncli.runs.studies import BEST, PLOTS, RESULT, VERDICT, StudyRecord, StudyResult, Verdict
 from svhncli.runs.sweeps import SweepJob, ranked, write_table
 from svhncli.training import jobs
 from svhncli.training.search import recorded
@@ -53,7 +53,6 @@ def run(
         Interrupted: a signal came; everything is saved.
         SvhnError: several trials in a row failed in the same way.
     """
-    recorded.require_packages()
     from svhncli.training.search.study import Study
     from svhncli.training.search.trials import run_trials
     from svhncli.training.search.workers import run_side_by_side
@@ -141,7 +140,7 @@ def _concluded(study: Study, config: TuneConfig, setting: Setting, at_once: int,
         pending=max(0, pending),
         importance=importance,
         best=best,
-        plots=[str(file) for file in draw_search(folder / "plots", rows, config.metric, importance)],
+        plots=[str(file) for file in draw_search(folder / PLOTS, rows, config.metric, importance)],
         verdict=verdict,
         next=_next(folder, best, max(0, pending), setting.again, verdict),
     )

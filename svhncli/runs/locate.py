@@ -59,7 +59,7 @@ def reported_folder(word: str | None) -> Path:
     if word not in (None, LATEST) and path.exists():
         folder = path if path.is_dir() else path.parent
         is_fold = (folder / "split.json").is_file() and is_run(folder.parent)
-        if is_sweep(folder) or is_fold or (folder / "summary.json").is_file():
+        if is_sweep(folder) or is_study(folder) or is_fold or (folder / "summary.json").is_file():
             return folder
     return run_folder(word)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from svhncli.runs.locate import STUDY
 from svhncli.runs.sweeps import SweepJob
 from svhncli.stats.intervals import Interval
 
-RESULT, BEST, VERDICT = "result.json", "experiment/best.yaml", "verdict"
+RESULT, BEST, PLOTS, VERDICT = "result.json", "experiment/best.yaml", "plots", "verdict"
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,16 @@ class StudyResult:
     verdict: Verdict | None
     next: list[str]
     report: str | None = optional()
+
+    @classmethod
+    def read(cls, folder: Path) -> StudyResult:
+        """Raises: CheckpointError: there is none yet, or it is damaged."""
+        try:
+            return from_plain(cls, read_json(folder / RESULT))
+        except FileNotFoundError as error:
+            raise CheckpointError(
+                f"'{folder}' has no result yet",
+                f"go on with it: svhn tune --resume {shlex.quote(str(folder))}",
+            ) from error
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"'{folder / RESULT}' cannot be used: {error}") from error

@@ -24,16 +24,25 @@ from svhncli.core.text import percent
 from svhncli.report import next_commands
 from svhncli.report.html import contents, facts, svg
 from svhncli.report.html.svg import Dot, Line
+from svhncli.report.study_table import gain, name_of
 from svhncli.runs.contact_sheet import data_url, jpeg_url
-from svhncli.runs.locate import SWEEP, is_sweep
+from svhncli.runs.locate import SWEEP, is_study, is_sweep
 from svhncli.runs.reader import UNREADABLE, Run
 from svhncli.runs.results import Failure, FoldSummary
+from svhncli.runs.studies import PLOTS, StudyRecord, StudyResult
 from svhncli.runs.sweeps import SweepJob, sweep_jobs
 from svhncli.stats.metrics import added_metrics, column_text, is_percent
 from svhncli.stats.scores import LEAST, calibration_error
 
 NAME = "report.html"
 _TEMPLATES = Path(__file__).with_name("template")
+FIGURES = {
+    "history.png": "The search over its trials",
+    "importance.png": "Which keys mattered",
+    "slices.png": "The score by each key",
+    "parallel.png": "All keys of every trial",
+}
+"""Files of a study -> what they show."""
 SHOWN, WIDE = 64, 32
 """How many mistakes are shown, of highest confidence over all folds; fewer where images are wide."""
 
@@ -56,7 +65,13 @@ def write_report(folder: Path, out: Path | None = None, beside: Beside = Beside(
         DiskError: it cannot be written.
     """
     out = out or folder / NAME
-    values: dict[str, Any] = _sweep(folder) if is_sweep(folder) else {"run": Run.of(folder), "sweep": None}
+    values: dict[str, Any] = {"run": None, "sweep": None}
+    if is_study(folder):
+        values = _study(folder)
+    elif is_sweep(folder):
+        values = _sweep(folder)
+    else:
+        values["run"] = Run.of(folder)
     if values["run"] is not None:
         values |= _run(values["run"], beside)
     text = _environment().get_template("page.html").render(values, version=__version__)
@@ -244,6 +259,8 @@ def _sweep(folder: Path) -> dict[str, Any]:
     return {
         "run": Run.of(done[0].path) if done else None,
         "sweep": {
+            "kind": "Sweep",
+            "noun": "job",
             "path": folder,
             "rows": [_job_row(job) for job in jobs],
             "keys": keys,
@@ -253,6 +270,34 @@ def _sweep(folder: Path) -> dict[str, Any]:
             "command": _sweep_command(folder),
         },
     }
+
+
+def _study(folder: Path) -> dict[str, Any]:
+    """A study is shown as a sweep whose jobs are its trials, with figures and the verdict."""
+    result, record = StudyResult.read(folder), StudyRecord.read(folder)
+    values = _sweep(folder)
+    spaces = [f"{key}={text}" for key, text in record.space.items()]
+    values["sweep"] |= {
+        "kind": "Study",
+        "noun": "trial",
+        "charts": [],
+        "figures": [(title, shown) for name, title in FIGURES.items() if (shown := _figure(folder, name))],
+        "study": result,
+        "name_of": name_of,
+        "gain": gain,
+        "command": f"svhn tune {shlex.join([*record.words, *spaces])}",
+    }
+    return values
+
+
+def _figure(folder: Path, name: str) -> tuple[str, tuple[int, int]] | None:
+    """A PNG of a study as a URL that contains it, and the size in which it is shown."""
+    file = folder / PLOTS / name
+    if not file.is_file():
+        return None
+    with Image.open(file) as image:
+        size = image.size
+    return data_url(file), size
 
 
 def _job_row(job: SweepJob) -> JobRow:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from svhncli.config.verbs.tuning import FEW
+from svhncli.config.space import Space
+from svhncli.config.verbs.tuning import FEW, TuneConfig
 from svhncli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
 
+OWN = ("sqlite", "journal")
+"""Storages that are files in the study's folder."""
 REDUCTION = 3
 """ASHA and Hyperband let one trial in so many go on at each rung, and train it so many times as long."""
 WAIT = 60
@@ -34,6 +37,22 @@ def require_packages() -> None:
         raise UsageError(
             f"svhn tune needs {', '.join(missing)}, not installed here", 'pip install "svhncli[tune]"'
         )
+
+
+def refuse_mistakes(config: TuneConfig, space: Space, folder: Path) -> None:
+    """Look for what cannot work before any data is touched.
+
+    Raises:
+        UsageError: packages are missing, a range without steps on a grid, a pruner that does not fit the
+            split, or a storage that cannot be used.
+    """
+    require_packages()
+    if config.sampler == "grid":
+        space.grid()
+    has_folds = config.split.name in ("kfold", "bootstrap") and config.split.fold is None
+    make_pruner(config.pruner, config.epochs, 2 if has_folds else 1)
+    if config.storage not in OWN:
+        open_storage(config.storage, folder)
 
 
 def shown(storage: str) -> str:
@@ -65,7 +84,7 @@ def open_storage(storage: str, folder: Path) -> BaseStorage:
     except ImportError as error:
         raise UsageError(
             f"storage={shown(storage)}: {error}",
-            "install the database's driver, such as psycopg2-binary for postgresql://",
+            "install the database's driver, such as psycopg[binary] for postgresql://",
         ) from error
     except Exception as error:  # SQLAlchemy's and the driver's own kinds
         cause = error.__cause__ or error
@@ -126,7 +145,7 @@ def make_pruner(name: str, epochs: int, folds: int) -> BasePruner:
         raise UsageError("pruner=wilcoxon compares folds, and a trial has one", "add split=kfold")
     if name not in ("wilcoxon", "none") and folds > 1:
         raise UsageError(
-            f"pruner={name} compares epochs, and a trial is {folds} folds", "choose wilcoxon or none"
+            f"pruner={name} compares epochs, and a trial is several folds", "choose wilcoxon or none"
         )
     least = max(1, epochs // REDUCTION**3)
     made: dict[str, Callable[[], BasePruner]] = {
