@@ -91,9 +91,9 @@ def _tune(folder: Path, flags: Sequence[str], record: StudyRecord, given: Sequen
     chosen = {group: getattr(config, group).name for group in CHOICES}
     searched = space.read(texts | record.space, chosen)
     compose = partial(_composed, tuple(flags), tuple(base))  # which can be sent to another process
-    _refuse_mistakes(searched, compose)
     rules.require_paths(config)
     recorded.refuse_mistakes(config, searched, folder)
+    _refuse_mistakes(searched, compose)
     folder.mkdir(parents=True, exist_ok=True)
     again = f"svhn tune --resume {shlex.join([str(folder), *flags])}"
     if not is_study(folder):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
 
+NEEDED = {"optuna": "optuna", "cmaes": "cmaes", "sklearn": "scikit-learn"}
+"""Modules of the extra -> their packages."""
 OWN = ("sqlite", "journal")
 """Storages that are files in the study's folder."""
 REDUCTION = 3
@@ -31,8 +33,7 @@ WAIT = 60
 
 def require_packages() -> None:
     """Raise a UsageError unless everything that a search takes is installed."""
-    wanted = {"optuna": "optuna", "cmaes": "cmaes", "sklearn": "scikit-learn"}
-    missing = [package for module, package in wanted.items() if importlib.util.find_spec(module) is None]
+    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UsageError(
             f"svhn tune needs {', '.join(missing)}, not installed here", 'pip install "svhncli[tune]"'
