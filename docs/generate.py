@@ -47,6 +47,7 @@ def generated() -> dict[Path, str]:
         ("experiment", recipe),
         ("debug", recipe),
         ("experiment_data", recipe),
+        ("space", recipe),
     ):
         by_hand = [path for path in sorted((CONF / folder).glob("*.yaml")) if path not in files]
         files |= {path: text(path) for path in by_hand}
@@ -152,7 +153,8 @@ def recipe(path: Path) -> str:
 def meanings(lines: Sequence[str]) -> dict[str, str]:
     """Key -> comment, for the keys of all choices of a recipe."""
     chosen = catalog.defaults("train") | dict(re.findall(r"override /(\w+): (\w+)", "\n".join(lines)))
-    at_root = {path: comment(key) for path, key in catalog.keys("train").items()}
+    at_root = {group: catalog.group_meaning("train", group) for group in CHOICES}
+    at_root |= {path: comment(key) for path, key in catalog.keys("train").items()}
     for name, kinds in CHOICES.items():
         if (kind := kinds.get("custom" if name == "reg" else chosen[name])) is not None:
             at_root |= {key.path: comment(key) for key in catalog.walk(kind, f"{name}.")}

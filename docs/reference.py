@@ -16,6 +16,9 @@ KEY = re.compile(r"( *)([\w.]+):(?: +(\S.*?))?(?: +#.*)?$")
 """A line of YAML: its indent, its key, its value without a comment."""
 
 
+GROUPS = list(dict.fromkeys(group for verb in VERBS.values() for group in verb.groups))
+
+
 def reference(presets: Mapping[str, str]) -> str:
     """docs/reference.md.
 
@@ -47,13 +50,13 @@ def reference(presets: Mapping[str, str]) -> str:
         *table(("code", "meaning"), ((str(code), text) for code, text in overview.EXIT_CODES.items())),
         "## Keys of every verb that trains",
         "",
-        "`train`, `check`, `lr-find` and `learning-curve` share these keys.",
+        "`train`, `check`, `lr-find`, `learning-curve` and `tune` share these keys.",
         "",
         *key_table(root_keys(TrainingConfig)),
     ]
     for verb in VERBS.values():
         lines += verb_section(verb)
-    for group in catalog.defaults("train"):
+    for group in GROUPS:
         lines += group_section(group, presets)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -85,11 +88,12 @@ def verb_section(verb: Verb) -> list[str]:
 def group_section(group: str, presets: Mapping[str, str]) -> list[str]:
     """The choices of a group and their keys."""
     kinds = CHOICES.get(group, {})
+    meaning = catalog.group_meaning(next(verb.name for verb in VERBS.values() if group in verb.groups), group)
     names = ((f"`{group}={name}`", text) for name, text in catalog.choices(group).items())
     lines = [
         f"## {group}",
         "",
-        f"{catalog.group_meaning('train', group)[0].upper()}{catalog.group_meaning('train', group)[1:]}.",
+        f"{meaning[0].upper()}{meaning[1:]}.",
         "",
         *table(("choice", "what it is"), names),
     ]
@@ -133,8 +137,7 @@ def values(text: str) -> dict[str, str]:
 
 def root_keys(kind: type) -> list[catalog.Key]:
     """The keys of a verb without its groups."""
-    groups = VERBS["train"].groups
-    return [key for key in catalog.walk(kind) if key.path not in groups]
+    return [key for key in catalog.walk(kind) if key.path not in GROUPS]
 
 
 def key_table(keys: Iterable[catalog.Key]) -> list[str]:

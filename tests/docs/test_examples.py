@@ -42,6 +42,17 @@ def smaller(words: list[str]) -> list[str]:
         return [*words, "data.check_md5=false"] if "data=svhn" in words else words
     if verb == "human":
         return [*words, "data.n_train=200", "data.n_test=0"]
+    if verb == "tune":
+        few = [word for word in words if not word.startswith(("trials=", "repeats=", "model.width="))]
+        few += [
+            f"trials={3 if '--resume' in words else 2}",
+            "jobs=1",
+            "finalists=1",
+            "repeats=1",
+            "report=false",
+        ]
+        small = ["model=linear", "data.n_train=200", "data.n_test=30", "threads=1", "epochs=1"]
+        return few if "--resume" in words else [*few, *small]
     if verb not in TRAINS or "--resume" in words:
         return words
     shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from doc_pages import PAGES, REFERENCE, REPO, broken, code_spans, links, name, table_names
+
+from svhncli.cli import catalog
 
 README, DOCS, CONF = REPO / "README.md", REPO / "docs", REPO / "conf"
 OTHERS = [REFERENCE, REPO / "CONTRIBUTING.md", REPO / "CHANGELOG.md", REPO / "benchmarks" / "README.md"]
@@ -22,22 +22,10 @@ def choices(group: str) -> set[str]:
     return {file.stem for file in files if f"\nname: {file.stem} " in file.read_text(encoding="utf-8")}
 
 
-def flat(keys: dict[str, Any], head: str) -> set[str]:
-    names = set()
-    for key, value in keys.items():
-        names.add(f"{head}.{key}")
-        if isinstance(value, dict):
-            names |= flat(value, f"{head}.{key}")
-    return names
-
-
 def keys() -> set[str]:
-    """Every key of every group, and `check`'s, written with dots."""
-    names = set()
-    for group in GROUPS:
-        for file in (CONF / group).glob("*.yaml"):
-            names |= flat(yaml.safe_load(file.read_text(encoding="utf-8")), group)
-    return names | flat(yaml.safe_load((CONF / "check.yaml").read_text(encoding="utf-8"))["check"], "check")
+    """Every key of every group, and `check`'s, written with dots; also those that hold other keys."""
+    names = {*catalog.keys("train"), *catalog.keys("check")}
+    return names | {name.rpartition(".")[0] for name in names}
 
 
 def test_the_readme_is_short() -> None:
