@@ -34,9 +34,6 @@ from svhncli.training.search.trials import Compose, Setting, train_config
 if TYPE_CHECKING:
     from svhncli.training.search.study import Study
 
-LEAST = 8
-"""Finished trials from which on fANOVA is computed; of fewer it says nothing."""
-
 
 def run(
     config: TuneConfig, folder: Path, record: StudyRecord, space: Space, compose: Compose, again: str
@@ -119,7 +116,7 @@ def _concluded(study: Study, config: TuneConfig, setting: Setting, at_once: int,
         write_table(folder, rows)
     done = [row for row in rows if row.is_done]
     pending = study.count - sum(row.status in ("done", "pruned", "failed") for row in rows)
-    importance = study.importance() if len(done) >= LEAST else {}
+    importance = study.importance()
     configs = _configs(study, done, setting.compose)
     verdict = None
     if done and pending <= 0 and config.finalists:

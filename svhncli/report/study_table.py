@@ -48,9 +48,9 @@ def study_tables(result: StudyResult) -> Iterator[RenderableType]:
     rows = [("trials", f"{ended}; {counted(result.epochs, 'epoch')} in all")]
     if result.pending:
         rows.append(("pending", f"{counted(result.pending, 'trial')} of the study"))
-    if result.importance:
-        shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importance.items())
-        rows.append(("importance", f"{shares} (fANOVA: of the variance of the score)"))
+    if result.importance.shares:
+        shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importance.shares.items())
+        rows.append(("importance", f"{shares} {result.importance.meaning} (fANOVA)"))
     yield facts(rows)
     yield labeled("study", result.study)
     if result.report is not None:

@@ -80,17 +80,32 @@ class Verdict:
     says: list[str]
 
 
+@dataclass(frozen=True)
+class Importance:
+    """The share of the score's variance that each key explains, most first; empty of too few trials.
+
+    after: the epoch or fold after which scores were taken, such as `epoch 2`; empty for the final scores.
+    """
+
+    shares: dict[str, float]
+    after: str = ""
+
+    @property
+    def meaning(self) -> str:
+        """What the shares are of."""
+        return "of the variance of the score" + (f" after {self.after}" if self.after else "")
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """What `svhn tune` returns, and result.json. importance: fANOVA's share of each key; empty where there
-    were too few trials. pending: trials that the study is still to have."""
+    """What `svhn tune` returns, and result.json. pending: trials that the study is still to have."""
 
     study: str
     metric: str
     trials: list[SweepJob]
     epochs: int
     pending: int
-    importance: dict[str, float]
+    importance: Importance
     best: str | None
     plots: list[str]
     verdict: Verdict | None

@@ -21,9 +21,7 @@ FEW = 40
 class TuneConfig(TrainingConfig):
     """Search for better values of keys and test the gain."""
 
-    space: Any = key(
-        None, "ranges to search, beside those of the command line, such as lr=log(1e-4,1e-2)"
-    )
+    space: Any = key(None, "ranges to search, beside those of the command line, such as lr=log(1e-4,1e-2)")
     trials: int = key(30, "trials of the study in all", low=1)
     max_minutes: float | None = key(None, "begin no trial after this many minutes of this command", above=0)
     max_epochs: int | None = key(None, "begin no trial that could exceed this many epochs in all", low=1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from svhncli.report.figures.canvas import new_figure, save
+from svhncli.runs.studies import Importance
 from svhncli.runs.sweeps import SweepJob
 from svhncli.stats.metrics import METRICS
 
@@ -21,9 +22,7 @@ DECADES = 30
 """A key whose largest value is so many times the smallest is drawn on a logarithmic axis."""
 
 
-def draw_search(
-    folder: Path, jobs: Sequence[SweepJob], metric: str, importance: Mapping[str, float]
-) -> list[Path]:
+def draw_search(folder: Path, jobs: Sequence[SweepJob], metric: str, importance: Importance) -> list[Path]:
     """Draw history, slices, parallel and importance.png, those that there are enough trials for."""
     done = [job for job in jobs if job.is_done and job.score is not None]
     if len(done) < 2:
@@ -34,7 +33,7 @@ def draw_search(
     if keys:
         files += [_slices(folder / "slices.png", done, keys, metric)]
         files += [_parallel(folder / "parallel.png", done, keys, metric)]
-    if importance:
+    if importance.shares:
         files += [_importance(folder / "importance.png", importance)]
     return files
 
@@ -162,15 +161,15 @@ def _relative(texts: Sequence[str]) -> Iterator[float]:
     yield from ((value - low) / (high - low) if high > low else 0.5 for value in values)
 
 
-def _importance(file: Path, importance: Mapping[str, float]) -> Path:
+def _importance(file: Path, importance: Importance) -> Path:
     """The share of the score's variance that each key explains."""
-    ordered = sorted(importance.items(), key=lambda pair: pair[1])
+    ordered = sorted(importance.shares.items(), key=lambda pair: pair[1])
     figure = new_figure(7, 0.8 + 0.4 * len(ordered))
     axes = figure.subplots()
     bars = axes.barh([key for key, _ in ordered], [share for _, share in ordered], color="tab:blue")
     axes.bar_label(bars, [f"{share:.0%}" for _, share in ordered], padding=3)
     axes.set_xlim(0, 1.1 * max(share for _, share in ordered))
-    axes.set_xlabel("importance (fANOVA): share of the variance of the score")
+    axes.set_xlabel(f"share {importance.meaning} (fANOVA)")
     axes.grid(axis="x", alpha=0.3)
     save(file, figure)
     return file

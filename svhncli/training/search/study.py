@@ -27,6 +27,7 @@ from svhncli.core.errors import BusyError, SvhnError
 from svhncli.core.locks import locked
 from svhncli.report.study_board import TrialLine
 from svhncli.runs.run_dir import RunDir
+from svhncli.runs.studies import Importance
 from svhncli.runs.sweeps import SweepJob, sweep_job
 from svhncli.stats.metrics import METRICS
 from svhncli.training.search.recorded import make_pruner, make_sampler, open_storage
@@ -43,6 +44,8 @@ STATUS = {
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 DEATHS = 3
 """Times that a trial's process may be killed before another epoch is done; then the trial has failed."""
+LEAST = 8
+"""Trials from which on fANOVA is computed; of fewer it says nothing."""
 ALIKE = 3
 """Trials in a row that failed for the same reason, after which the study stops."""
 
@@ -237,18 +240,36 @@ class Study:
         """Epochs that all trials trained."""
         return sum(epochs_done(RunDir(row.path)) for row in self.rows())
 
-    def importance(self) -> dict[str, float]:
-        """The share of the score's variance that each key explains (fANOVA, Hutter et al. 2014), most first.
+    def importance(self) -> Importance:
+        """The share of the score's variance that each key explains (fANOVA, Hutter et al. 2014).
 
-        Of the keys that every finished trial has; empty where no key varied or all scores are equal.
+        Of the keys that every trial has. Trials that were stopped early have no final score, so where there
+        are any, all trials count by their score at the last step that each of them reached.
         """
         from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+        from optuna.trial import create_trial
 
-        evaluator = FanovaImportanceEvaluator(seed=0)
+        ended = [t for t in self.trials() if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        step = None
+        if any(trial.state == TrialState.PRUNED for trial in ended):
+            step = min(max(trial.intermediate_values, default=0) for trial in ended)
+        values = [trial.value if step is None else trial.intermediate_values.get(step) for trial in ended]
+        if len(ended) < LEAST or len({*values}) < 2:
+            return Importance({})
+        scored = optuna.create_study(direction=self.study.direction)
+        scored.add_trials(
+            [
+                create_trial(params=trial.params, distributions=trial.distributions, value=value)
+                for trial, value in zip(ended, values, strict=True)
+                if value is not None
+            ]
+        )
         try:
-            return dict(get_param_importances(self.study, evaluator=evaluator))
-        except (RuntimeError, ValueError):
-            return {}
+            shares = get_param_importances(scored, evaluator=FanovaImportanceEvaluator(seed=0))
+        except (RuntimeError, ValueError):  # no key has two values
+            return Importance({})
+        unit = "epoch" if self.folds == 1 else "fold"
+        return Importance(dict(shares), "" if step is None else f"{unit} {step + (unit == 'fold')}")
 
 
 def epochs_done(record: RunDir) -> int:
