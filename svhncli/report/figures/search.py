@@ -47,7 +47,7 @@ def _history(file: Path, jobs: Sequence[SweepJob], metric: str) -> Path:
     """Every trial's score, the best so far, and which trials were stopped early or failed."""
     figure = new_figure(8, 4)
     axes = figure.subplots()
-    done = [(job.job, job.score) for job in jobs if job.is_done and job.score is not None]
+    done = sorted((job.job, job.score) for job in jobs if job.is_done and job.score is not None)
     numbers, scores = np.array([n for n, _ in done]), np.array([s for _, s in done])
     higher = metric not in METRICS or METRICS[metric].higher_is_better
     best = np.maximum.accumulate(scores) if higher else np.minimum.accumulate(scores)
