@@ -54,11 +54,9 @@ def test_a_key_that_a_trial_lacks_and_a_trial_that_was_pruned_are_drawn(tmp_path
 
 def test_the_history_is_in_the_order_of_the_trials(tmp_path: Path) -> None:
     ranked = sorted(TRIALS, key=lambda job: -(job.score or 0))
-    drawn = [
-        draw_search(tmp_path / str(i), jobs, "val_accuracy", Importance({}))[0]
-        for i, jobs in enumerate((TRIALS, ranked))
-    ]
-    assert pixels(drawn[0]) == pixels(drawn[1])
+    in_order = draw_search(tmp_path / "in_order", TRIALS, "val_accuracy", Importance({}))[0]
+    by_rank = draw_search(tmp_path / "by_rank", ranked, "val_accuracy", Importance({}))[0]
+    assert pixels(in_order) == pixels(by_rank)
     worse = [replace(TRIALS[1], score=0.1), *TRIALS[:1], *TRIALS[2:]]
     other = draw_search(tmp_path / "other", worse, "val_accuracy", Importance({}))[0]
     assert pixels(other) != pixels(in_order)
