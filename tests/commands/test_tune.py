@@ -158,3 +158,13 @@ def test_a_killed_search_side_by_side_loses_no_trial_and_runs_none_twice(
     for row in rows:
         history = (folder / row["run_dir"] / "metrics.csv").read_text().splitlines()
         assert len(history) == 7, "every epoch once"
+
+
+def test_a_trial_is_what_its_own_command_trains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["tune", *DATA, "trials=1", "jobs=1", "out=study", "finalists=0", "report=false"]
+    assert cli.main([*words, "lr=log(1e-3,1e-1)", "optim=sgd,rmsprop", "reg.dropout=(0,0.5)"]) == 0
+    trial = folder / "study" / "trial-000"
+    command = json.loads((trial / "env.json").read_text())["command"]
+    assert command[:2] == ["svhn", "train"]
+    assert cli.main([*command[1:], "threads=1", "out=again"]) == 0
+    assert (folder / "again" / "metrics.csv").read_bytes() == (trial / "metrics.csv").read_bytes()

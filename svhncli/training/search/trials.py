@@ -12,9 +12,11 @@ import torch
 
 from svhncli import registry
 from svhncli.config import rules
+from svhncli.config.loading import NEUTRAL
 from svhncli.config.space import words
 from svhncli.config.verbs.training import TrainConfig, TrainingConfig
 from svhncli.config.verbs.tuning import TuneConfig
+from svhncli.config.words import overrides
 from svhncli.core.errors import Interrupted, SvhnError, disk_error
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import ALL
@@ -122,22 +124,24 @@ def train_run(
         machine = replace(machine, threads=threads)
     todo = jobs.plan(config, registry.folds(config.split, data, config.seed))
     show.log = record.path / "train.log"
-    record.write_config(
-        rules.to_dict(config),
-        Environment.of(
-            MachineUsed(machine.device.type, machine.precision, machine.threads),
-            DataUsed(data.name, data.fingerprint, len(data.train), data.whole),
-        ),
+    environment = Environment.of(
+        MachineUsed(machine.device.type, machine.precision, machine.threads),
+        DataUsed(data.name, data.fingerprint, len(data.train), data.whole),
     )
+    values = rules.to_dict(config)
+    record.write_config(values, replace(environment, command=["svhn", "train", *_words(values)]))
     record.write_status(Status.now("running", epochs_done(record)))
     summaries = jobs.train(todo, at_once, machine, data, record, show, setting.again, watcher)
     if len(todo) == 1:
         return summaries[0]
-    summary = write_run_summary(
-        record, summaries, diagnose_together(record.path, summaries, rules.to_dict(config))
-    )
+    summary = write_run_summary(record, summaries, diagnose_together(record.path, summaries, values))
     record.write_status(Status.now("done", epochs_done(record)))
     return summary
+
+
+def _words(values: Mapping[str, Any]) -> list[str]:
+    """The words that train such a run by itself."""
+    return overrides(values, "train", [name for name in values if name not in NEUTRAL or name == "repeats"])
 
 
 class _Judge(jobs.Watcher):
