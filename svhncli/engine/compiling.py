@@ -51,20 +51,24 @@ def compiled(network: nn.Module, machine: Machine) -> Callable[[Tensor], Tensor]
     for another fold, is dropped, since torch keeps only a few variants of a function.
     """
     torch.compiler.reset()
-    return _compile(network, machine, mode="reduce-overhead" if machine.device.type == "cuda" else "default")
+    return _compile(network, machine, "reduce-overhead" if machine.device.type == "cuda" else "default")
 
 
 def _fault(machine: Machine) -> str | None:
     """Why nothing can be compiled here; None if a small function can."""
     try:
         _compile(lambda x: x + 1, machine)(torch.ones(8, device=machine.device))
-    except Exception as error:  # of the compiler, of its absence, of headers, of drivers: torch promises no type
+    except (
+        Exception
+    ) as error:  # of the compiler, of its absence, of headers, of drivers: torch promises no type
         return str(error).strip().partition("\n")[0]
     return None
 
 
-def _compile(function: Callable[[Tensor], Tensor], machine: Machine, **options: str) -> Callable[[Tensor], Tensor]:
+def _compile(
+    function: Callable[[Tensor], Tensor], machine: Machine, mode: str = "default"
+) -> Callable[[Tensor], Tensor]:
     if machine.deterministic:  # Inductor reads it when it is imported, and then chooses no kernel by timing
         os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
     # the sizes of batches differ by at most one: two variants are faster than one for all sizes
-    return torch.compile(function, dynamic=False, **options)
+    return torch.compile(function, dynamic=False, mode=mode)

@@ -47,7 +47,7 @@ def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
 
 
 def _update(plan: Plan, state: State, loss: torch.Tensor) -> None:
-    """Backward, and a step of the optimizer; the scaler of fp16 leaves out a step whose gradients overflow."""
+    """Backward, and a step of the optimizer, which the scaler of fp16 leaves out if gradients overflow."""
     (loss if state.scaler is None else state.scaler.scale(loss)).backward()
     if plan.clip:
         if state.scaler is not None:

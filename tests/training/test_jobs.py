@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import link_faces
 from forked import Forked
 
@@ -351,4 +352,4 @@ def test_the_number_of_jobs_keeps_all_cpus_busy_to_the_end(monkeypatch: pytest.M
         (8, 9, 5, 8): 5,
     }.items():
         monkeypatch.setattr(jobs, "available_cpus", lambda cpus=cpus: cpus)
-        assert jobs.how_many(wanted, count, on_gpu=False, threads=threads) == expected
+        assert jobs.how_many(wanted, count, torch.device("cpu"), threads=threads) == expected
