@@ -93,11 +93,11 @@ class Batches(TrainingImages):
         labels = self.resident_labels.index_select(0, places)
         if (resident := self.resident) is not None:
             return lambda start, stop: (resident.index_select(0, places[start:stop]), labels[start:stop])
-        gather = _GatherAhead(self.digits.images, self.indices[order])
+        gather = GatherAhead(self.digits.images, self.indices[order])
         return lambda start, stop: (to_device(gather(start, stop), self.device), labels[start:stop])
 
 
-class _GatherAhead:
+class GatherAhead:
     """Rows of a memory map, batch after batch; a thread gathers the next batch while the last one is used."""
 
     def __init__(self, images: np.ndarray, rows: np.ndarray) -> None:

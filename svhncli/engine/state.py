@@ -93,13 +93,12 @@ class State:
             "stopper": self.stopper.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
             "tally": self.tally.state_dict(),
-            "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "epoch": self.epoch,
             "step": self.step,
             "best": self.best,
             "history": self.history,
             "watched": self.watched,
-        }
+        } | ({} if self.scaler is None else {"scaler": self.scaler.state_dict()})
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])
