@@ -89,7 +89,7 @@ MISTAKES = {
     "train epochs=0 --cfg job": ("epochs=0: must be 1 or more", "the verb's --help"),
     "train device=mps --cfg job": ("device=mps: must be auto or cpu or cuda", "the verb's --help"),
     "train device=gpu:1": ("did you mean 'cuda:1'?", ""),
-    "train device=cuda1": ("did you mean 'cuda:1'?", ""),
+    "train device=cuda01": ("did you mean 'cuda:1'?", ""),
     "train device=cuda:x": ("device=cuda:x: must be auto or cpu or cuda", ""),
     "train compile=yes": ("compile=yes: must be auto or true or false", ""),
     "train device=gpu": ("did you mean 'cuda'?", ""),

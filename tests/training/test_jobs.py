@@ -353,3 +353,16 @@ def test_the_number_of_jobs_keeps_all_cpus_busy_to_the_end(monkeypatch: pytest.M
     }.items():
         monkeypatch.setattr(jobs, "available_cpus", lambda cpus=cpus: cpus)
         assert jobs.how_many(wanted, count, torch.device("cpu"), threads=threads) == expected
+
+
+def test_a_gpu_trains_one_job_and_one_that_was_chosen_is_the_only_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    for (name, wanted, count), expected in {
+        ("cuda", "auto", 5): 4,
+        ("cuda", "auto", 3): 3,
+        ("cuda:1", "auto", 5): 1,
+        ("cuda:1", 2, 5): 2,
+    }.items():
+        assert jobs.how_many(wanted, count, torch.device(name), threads=0) == expected

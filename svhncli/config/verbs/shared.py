@@ -20,7 +20,7 @@ def metric(meaning: str) -> Any:
 def device() -> Any:
     elsewhere = {
         r"gpu": "did you mean 'cuda'?",
-        r"(?:cuda|gpu):?(\d+)": r"did you mean 'cuda:\1'?",
+        r"(?:cuda|gpu):?0*(\d+)": r"did you mean 'cuda:\1'?",
         r"mps|xpu|tpu|hpu": "there is no support for this one; did you mean 'cpu'?",
     }
     meaning = "where to compute; cuda:1 is the second GPU"
