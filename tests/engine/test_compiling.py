@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from fake_gpu import GPU, fake_gpu
 
 from svhncli.cli import main as cli
+from svhncli.config.rules import rule_of
+from svhncli.config.verbs.training import TrainingConfig
 from svhncli.core.errors import UsageError
 from svhncli.engine import compiling
 from svhncli.engine.device import Machine
@@ -49,6 +52,11 @@ def test_auto_compiles_long_runs_on_gpus_that_can(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(torch, "compile", broken)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
         assert not compiling.is_worthwhile("auto", machine, compiling.REPAYS)
+
+
+def test_help_names_the_size_from_which_runs_are_compiled() -> None:
+    (key,) = [item for item in fields(TrainingConfig) if item.name == "compile"]
+    assert f"in runs of {compiling.REPAYS // 10**6} million images or more" in rule_of(key)["meaning"]
 
 
 def test_a_missing_compiler_is_named_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
