@@ -58,9 +58,7 @@ def _fault(machine: Machine) -> str | None:
     """Why nothing can be compiled here; None if a small function can."""
     try:
         _compile(lambda x: x + 1, machine)(torch.ones(8, device=machine.device))
-    except (
-        Exception
-    ) as error:  # of the compiler, of its absence, of headers, of drivers: torch promises no type
+    except Exception as error:  # a compiler, headers or a driver may be missing: torch promises no type
         return str(error).strip().partition("\n")[0]
     return None
 
