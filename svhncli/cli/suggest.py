@@ -33,8 +33,8 @@ ALIASES = {
     "run_name": "name",
 }
 """What other tools call a key -> its name here."""
-_GPU = "device=cuda; the variable CUDA_VISIBLE_DEVICES=1 chooses another GPU than the first"
-_MIXED = "mixed precision is precision=bf16; precision=auto uses it where the machine gains from it"
+_GPU = "device=cuda; device=cuda:1 is the second GPU"
+_MIXED = "mixed precision is precision=bf16, on old GPUs fp16; precision=auto chooses by machine"
 _WORKERS = "images are prepared in memory, without worker processes; CPU threads are threads=N"
 _TRACKER = "nothing is sent to a tracker: metrics.csv, summary.json and report.html lie in the run's folder"
 ANSWERS = {

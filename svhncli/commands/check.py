@@ -16,6 +16,7 @@ from svhncli.core.errors import CheckFailedError, NotFiniteError
 from svhncli.core.files import new_folder, place, write_json
 from svhncli.core.plain import inlined, optional, to_plain
 from svhncli.engine import device
+from svhncli.engine.compiling import is_worthwhile
 from svhncli.report.data_notes import say_notes
 from svhncli.report.next_commands import MEASURED
 from svhncli.report.terminal import Show, facts
@@ -56,7 +57,8 @@ def run(config: CheckConfig) -> CheckReport:
         DataError, UsageError, DiskError: as for training.
     """
     show, out = Show(), place(config.out)
-    machine = device.resolve(config.device, config.precision, config.threads)
+    machine = device.resolve(config.device, config.precision, config.threads, config.deterministic)
+    machine = replace(machine, compiled=is_worthwhile(config.compile, machine, images=0))
     device.prepare(machine)
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from svhncli.core.text import bounds, percent
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold, growing
 from svhncli.engine import device
+from svhncli.engine.compiling import is_worthwhile
 from svhncli.report.data_notes import say_notes
 from svhncli.report.figures.learning_curve import draw_learning_curve
 from svhncli.report.terminal import Show, facts, labeled
@@ -62,9 +63,11 @@ def run(config: LearningCurveConfig) -> LearningCurve:
     with record.held():
         if record.has_weights:
             _refuse_another(record, config)
-        machine = device.resolve(config.device, config.precision, config.threads)
+        machine = device.resolve(config.device, config.precision, config.threads, config.deterministic)
         with show.bars():
             data = registry.data(config.data, config.split, config.cache, show.work)
+        images = config.epochs * len(data.train)
+        machine = replace(machine, compiled=is_worthwhile(config.compile, machine, images))
         say_notes(data, show)
         fold = registry.folds(config.split, data, config.seed)[0]
         todo = _plan(config, data, fold, fractions)
@@ -74,7 +77,7 @@ def run(config: LearningCurveConfig) -> LearningCurve:
         record.write_config(
             rules.to_dict(config),
             Environment.of(
-                MachineUsed(machine.device.type, machine.precision, machine.threads),
+                MachineUsed.of(machine),
                 DataUsed(data.name, data.fingerprint, len(data.train)),
             ),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from rich.console import RenderableType
 
@@ -13,6 +13,7 @@ from svhncli.core.errors import NotFiniteError
 from svhncli.core.files import new_folder, place, write_csv
 from svhncli.engine import device
 from svhncli.engine.batches import batch_bounds, training_images
+from svhncli.engine.compiling import is_worthwhile
 from svhncli.engine.loop import NOT_FINITE_HINT
 from svhncli.engine.lr_range import suggest
 from svhncli.engine.range_test import range_test
@@ -54,7 +55,9 @@ def run(config: LrFindConfig) -> RangeTest:
         DataError, DiskError: as for training.
     """
     show, out = Show(), place(config.out)
-    machine = device.resolve(config.device, config.precision, config.threads)
+    machine = device.resolve(config.device, config.precision, config.threads, config.deterministic)
+    trained_on = config.steps * config.batch_size
+    machine = replace(machine, compiled=is_worthwhile(config.compile, machine, trained_on))
     device.prepare(machine)
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)

@@ -26,6 +26,7 @@ from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
+from svhncli.engine.compiling import is_worthwhile
 from svhncli.report.data_notes import say_notes
 from svhncli.report.diagnosis import beside_guessing, diagnose_together
 from svhncli.report.html.page import write_report
@@ -208,6 +209,9 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
     with show.bars():
         show.step("prepare images", 0, None)
         data = registry.data(config.data, config.split, config.cache, show.work)
+    if not record.has_weights:
+        images = config.epochs * len(data.train)
+        machine = replace(machine, compiled=is_worthwhile(config.compile, machine, images))
     folds = registry.folds(config.split, data, config.seed)
     todo = jobs.plan(config, folds)
     threads = machine.threads if record.has_weights else config.threads
@@ -217,7 +221,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
     record.write_config(
         rules.to_dict(config),
         Environment.of(
-            MachineUsed(machine.device.type, machine.precision, machine.threads),
+            MachineUsed.of(machine),
             DataUsed(data.name, data.fingerprint, len(data.train), data.whole),
         ),
     )
@@ -240,7 +244,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
 def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
     """A run that is resumed computes as it did before, whatever `auto` would mean today."""
     if not record.has_weights:
-        return device.resolve(config.device, config.precision, config.threads)
+        return device.resolve(config.device, config.precision, config.threads, config.deterministic)
     before = record.env()
     for package in ("svhncli", "torch", "numpy"):
         old, new = before.versions.get(package), version(package)
@@ -250,7 +254,7 @@ def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
                 "bit-identical"
             )
     saved = before.machine
-    if saved.device == "cuda" and not torch.cuda.is_available():
+    if (saved.device or "").startswith("cuda") and not torch.cuda.is_available():
         raise CheckpointError(
             "this run was started on a GPU, but torch finds no GPU here",
             f"resume it on a machine with a GPU, or start a new run: svhn train init_from={record.path}",
@@ -260,7 +264,9 @@ def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
             f"'{record.path / 'env.json'}' does not say on which machine the run was started",
             "start a new run",
         )
-    return device.resolve(saved.device, saved.precision, saved.threads)
+    # what began before these two could be chosen was deterministic and not compiled
+    machine = device.resolve(saved.device, saved.precision, saved.threads, saved.deterministic is not False)
+    return replace(machine, compiled=saved.compiled is True)
 
 
 def _header(
@@ -311,7 +317,7 @@ def _header(
         f"{_choice('schedule', config)}; reg {_choice('reg', config)}"
     )
     show.say(
-        f"machine  {machine.device.type}, {machine.precision}, "
+        f"machine  {machine.device}, {machine.precision}{', compiled' if machine.compiled else ''}, "
         f"{counted(machine.threads, 'thread')}; "
         f"seed {config.seed}, batch {config.batch_size}"
     )

@@ -19,6 +19,7 @@ from svhncli.core.plain import to_plain
 from svhncli.core.text import counted
 from svhncli.data.split import ALL
 from svhncli.engine import device
+from svhncli.engine.compiling import is_worthwhile
 from svhncli.report.data_notes import say_notes
 from svhncli.report.figures.search import draw_search
 from svhncli.report.html.page import write_report
@@ -61,7 +62,9 @@ def run(
     folds = [fold for fold in registry.folds(config.split, data, config.seed) if fold.name != ALL]
     opened = (folder, record.name, config, space, len(folds))
     study = Study(*opened)
-    machine = device.resolve(config.device, config.precision, config.threads)
+    machine = device.resolve(config.device, config.precision, config.threads, config.deterministic)
+    images = config.epochs * len(data.train)
+    machine = replace(machine, compiled=is_worthwhile(config.compile, machine, images))
     at_once, machine = jobs.share_out(config.jobs, study.count, machine, config.threads)
     setting = Setting(compose, machine, data, again)
     show.log = folder / "tune.log"
@@ -171,7 +174,7 @@ def _verdict(
     from svhncli.training.search.verdict import judge
 
     runs = [(row, train_config(chosen)) for row, chosen in finalists]
-    wide = jobs.how_many(config.jobs, config.repeats, setting.machine.device.type == "cuda", config.threads)
+    wide = jobs.how_many(config.jobs, config.repeats, setting.machine.device, config.threads)
     try:
         return judge(study.folder / VERDICT, train_config(config), runs, config.repeats, setting, wide, show)
     except BusyError:

@@ -33,6 +33,7 @@ def key(
     high: float | None = None,
     below: float | None = None,
     choices: Collection[str] = (),
+    numbered: str = "",
     path: bool = False,
     needed: str = "",
     elsewhere: Mapping[str, str] = MappingProxyType({}),
@@ -40,6 +41,7 @@ def key(
     """A config key: its default, its meaning and its allowed values (low <= x <= high, above < x < below).
 
     choices: the allowed words; a table may still grow, as that of the metrics does.
+    numbered: the choice that may name one of several by its number: `cuda` also allows `cuda:1`.
     path: whether it is the path of an input, which a run keeps as an absolute one.
     elsewhere: pattern of a word that other tools allow -> what to write here.
     needed: what to do where nothing is at that path; empty where it may be missing.
@@ -51,6 +53,7 @@ def key(
         "high": high,
         "below": below,
         "choices": choices,
+        "numbered": numbered,
         "path": path,
         "needed": needed,
         "elsewhere": elsewhere,
@@ -89,9 +92,10 @@ def problems(config: Any, path: str = "", incomplete: bool = False) -> Iterator[
 
 def _violation(value: Any, rule: Mapping[str, Any]) -> str | None:
     choices = rule.get("choices", ())
-    if choices and isinstance(value, str) and value not in choices:
+    if choices and isinstance(value, str) and value not in choices and not _is_numbered(value, rule):
         number = [f"a number, {range_text(rule)}"] if range_text(rule) else []  # jobs=auto, jobs=2
-        return f"must be {' or '.join([*choices, *number])}{_meant(value, rule)}"
+        several = [f"{rule['numbered']}:1"] if rule["numbered"] else []
+        return f"must be {' or '.join([*choices, *several, *number])}{_meant(value, rule)}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if not math.isfinite(value):
@@ -104,6 +108,14 @@ def _violation(value: Any, rule: Mapping[str, Any]) -> str | None:
         and (rule.get("below") is None or value < rule["below"])
     )
     return None if inside else f"must be {wanted}"
+
+
+def _is_numbered(value: str, rule: Mapping[str, Any]) -> bool:
+    """Whether it is the key's numbered choice with a number: `cuda:1`."""
+    choice, colon, number = value.partition(":")
+    return (
+        bool(colon) and choice == rule["numbered"] and re.fullmatch("0|[1-9][0-9]{0,2}", number) is not None
+    )
 
 
 def _meant(value: str, rule: Mapping[str, Any]) -> str:
@@ -206,6 +218,8 @@ def typed(value: Any, hint: Any, where: str) -> Any:
             return value
         if typing.get_origin(option) is list and isinstance(value, list):
             return [typed(entry, typing.get_args(option)[0], where) for entry in value]
+        if option is bool and str in options and value in ("true", "false"):
+            return value == "true"  # in quotes, beside other words: compile='true'
         if option is float and type(value) in (int, float):
             return float(value)
         if option in (int, bool, str) and type(value) is option:
@@ -240,7 +254,8 @@ def kind_text(hint: Any, choices: Collection[str]) -> str:
     """A key's type in words: its choices if it has any, and the types allowed besides."""
     if not choices:
         return type_text(hint)
-    others = [type_text(kind) for kind in typing.get_args(hint) if kind not in (str, type(None))]
+    words = (str, bool, type(None))  # true and false stand among the choices
+    others = [type_text(kind) for kind in typing.get_args(hint) if kind not in words]
     return " or ".join([*choices, *others])
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from svhncli.core import rng
 from svhncli.core.color import LUMA, luma
+from svhncli.engine.device import to_device
 
 COLUMNS = (
     *("rotate", "shear", "scale", "translate_x", "translate_y", "crop_x", "crop_y", "hflip", "vflip"),
@@ -78,7 +79,7 @@ class Augment:
         if self.is_identity:
             return images
         draws = torch.rand(len(images), len(COLUMNS), generator=rng.torch_generator(seed_key, "parameters"))
-        draw = dict(zip(COLUMNS, (draws * 2 - 1).to(images.device).unbind(1), strict=True))
+        draw = dict(zip(COLUMNS, to_device(draws * 2 - 1, images.device).unbind(1), strict=True))
         field = rng.torch_generator(seed_key, "fields", device=images.device)
         affine = self.rotate, self.translate, self.scale, self.shear, self.crop, self.hflip, self.vflip
         if any(affine) or self.elastic:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
@@ -17,6 +18,7 @@ from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.data.render.fresh import AheadRenderer
+from svhncli.engine.device import to_device
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images uint8 (B, C, H, W) and labels int64 (B, L), on the device."""
@@ -44,9 +46,9 @@ class TrainingImages(ABC):
 class Batches(TrainingImages):
     """`digits[indices]` in batches: uint8 (B, C, H, W) and int64 (B, L) on the device. Each once per epoch.
 
-    On a CPU images are gathered directly from the memory map: a worker process could only add a copy. On a
-    GPU they stay resident if they fit into half of the free memory; otherwise batches are copied from pinned
-    memory.
+    On a CPU images are gathered directly from the memory map: a worker process could only add a copy. A GPU
+    holds all labels, and the images as well if they fit into half of its free memory; otherwise batches are
+    copied to it from pinned memory. Either way no step waits for the GPU.
     """
 
     def __init__(self, digits: Digits, indices: np.ndarray, device: torch.device) -> None:
@@ -54,8 +56,10 @@ class Batches(TrainingImages):
         self.indices = indices
         self.device = device
         self.resident: torch.Tensor | None = None
-        if device.type == "cuda" and digits.images.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
-            self.resident = torch.from_numpy(np.array(digits.images)).to(device)
+        if device.type == "cuda":
+            self.resident_labels = torch.from_numpy(self.labels).to(device)
+            if digits.images[:1].nbytes * len(self) < torch.cuda.mem_get_info(device)[0] // 2:
+                self.resident = torch.from_numpy(digits.images[indices]).to(device)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -67,28 +71,53 @@ class Batches(TrainingImages):
 
     def take(self, positions: np.ndarray) -> Batch:
         """The images and labels at these positions of `indices`."""
-        rows = self.indices[positions]
-        labels = torch.from_numpy(self.digits.labels[rows])
-        if self.resident is not None:
-            on_device = torch.from_numpy(rows).to(self.device)
-            return self.resident.index_select(0, on_device), labels.to(self.device)
-        images = torch.from_numpy(self.digits.images[rows])
         if self.device.type == "cuda":
-            images = images.pin_memory().to(self.device, non_blocking=True)
-            labels = labels.pin_memory().to(self.device, non_blocking=True)
-        return images, labels
+            return self.along(positions)(0, len(positions))
+        rows = self.indices[positions]
+        return torch.from_numpy(self.digits.images[rows]), torch.from_numpy(self.digits.labels[rows])
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Every image once, in the order of `indices`; the last batch may be smaller and is not padded."""
+        take = self.along(np.arange(len(self)))
         for start in range(0, len(self), batch_size):
-            yield self.take(np.arange(start, min(start + batch_size, len(self))))
+            yield take(start, min(start + batch_size, len(self)))
 
     def of_epoch(self, seed: int, epoch: int) -> Take:
         return self.along(numpy_generator(seed, "order", epoch).permutation(len(self)))
 
     def along(self, order: np.ndarray) -> Take:
         """The images in a given order, int64 positions of `indices`."""
-        return lambda start, stop: self.take(order[start:stop])
+        if self.device.type == "cpu":
+            return lambda start, stop: self.take(order[start:stop])
+        places = to_device(torch.from_numpy(order), self.device)
+        labels = self.resident_labels.index_select(0, places)
+        if (resident := self.resident) is not None:
+            return lambda start, stop: (resident.index_select(0, places[start:stop]), labels[start:stop])
+        gather = GatherAhead(self.digits.images, self.indices[order])
+        return lambda start, stop: (to_device(gather(start, stop), self.device), labels[start:stop])
+
+
+class GatherAhead:
+    """Rows of a memory map, batch after batch; a thread gathers the next batch while the last one is used."""
+
+    def __init__(self, images: np.ndarray, rows: np.ndarray) -> None:
+        self.images = images
+        self.rows = rows
+        self.thread = ThreadPoolExecutor(1)
+        self.ahead: tuple[int, int, Future[np.ndarray]] | None = None
+
+    def __call__(self, start: int, stop: int) -> torch.Tensor:
+        """The images of rows[start:stop], uint8 (B, C, H, W) on the CPU."""
+        if self.ahead is not None and self.ahead[0] == start and stop <= self.ahead[1]:
+            images = self.ahead[2].result()[: stop - start]
+        else:
+            images = self._gather(start, stop)
+        end = min(2 * stop - start + 1, len(self.rows))  # batches differ by at most one image
+        self.ahead = stop, end, self.thread.submit(self._gather, stop, end)
+        return torch.from_numpy(images)
+
+    def _gather(self, start: int, stop: int) -> np.ndarray:
+        return self.images[self.rows[start:stop]]
 
 
 class Passes(TrainingImages):

@@ -61,5 +61,5 @@ def evaluate(
         The score, and the probabilities, float32 (N, L, K).
     """
     tally = Tally(machine.device)
-    parts = [p.cpu().numpy() for p in predictions(model, batches, preprocess, machine, tally, tta)]
-    return tally.result(), np.concatenate(parts)
+    parts = [*predictions(model, batches, preprocess, machine, tally, tta)]
+    return tally.result(), torch.cat(parts).cpu().numpy()

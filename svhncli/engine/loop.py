@@ -17,6 +17,7 @@ import torch
 
 from svhncli.core.errors import NotFiniteError
 from svhncli.engine.batches import batch_bounds
+from svhncli.engine.device import to_device
 from svhncli.engine.forward import EVAL_BATCH, predictions
 from svhncli.engine.state import Plan, State
 from svhncli.engine.step import train_step
@@ -91,7 +92,8 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
         for done, probabilities in enumerate(
             predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val), 1
         ):
-            watched.append(probabilities[_within(plan.watch - (done - 1) * EVAL_BATCH, len(probabilities))])
+            shown = _within(plan.watch - (done - 1) * EVAL_BATCH, len(probabilities))
+            watched.append(probabilities[to_device(torch.from_numpy(shown), probabilities.device)])
             if plan.added:
                 kept.append(probabilities.cpu())
             yield Tick("val", done, -(-len(plan.val) // EVAL_BATCH))

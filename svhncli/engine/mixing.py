@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from svhncli.core import rng
+from svhncli.engine.device import to_device
 
 MixedBatch = tuple[Tensor, Tensor, Tensor, float]
 """Images, their labels, their partners' labels, and the share of the former, in [0, 1]. The loss is
@@ -74,7 +75,7 @@ def cutmix(images: Tensor, labels: Tensor, alpha: float, seed_key: int) -> Mixed
 
 
 def _partners(images: Tensor, generator: np.random.Generator) -> Tensor:
-    return torch.from_numpy(generator.permutation(len(images))).to(images.device)
+    return to_device(torch.from_numpy(generator.permutation(len(images))), images.device)
 
 
 def _segment(length: int, part: float, generator: np.random.Generator) -> slice:

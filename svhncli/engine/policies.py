@@ -29,6 +29,7 @@ from torch import Tensor
 
 from svhncli.core import rng
 from svhncli.core.color import luma
+from svhncli.engine.device import to_device
 
 TINTS = ("color", "contrast", "brightness", "sharpness")
 """Blend an image with a version of it that lacks the property."""
@@ -122,9 +123,9 @@ class Policy:
         still = len(OPERATIONS) - len(MOVES)
         moved = sum(counts[still:])
         groups = [*counts[:still], moved]
-        back = order.argsort().to(images.device)
-        sorted_images = images.contiguous().index_select(0, order.to(images.device)).split(groups)
-        strengths = amounts[order].to(images.device).split(groups)
+        places, back = to_device(torch.stack((order, order.argsort())), images.device)
+        sorted_images = images.contiguous().index_select(0, places).split(groups)
+        strengths = to_device(amounts[order], images.device).split(groups)
         changed = [
             self._repaint(name, group, amount) if len(group) else group
             for name, group, amount in zip(
@@ -133,8 +134,8 @@ class Policy:
         ]
         if moved:
             last = order[-moved:]
-            matrices = self.matrices(chosen[last], amounts[last], *images.shape[2:]).to(images.device)
-            changed.append(self.warp(sorted_images[-1], matrices).clamp_(0, 1))
+            matrices = self.matrices(chosen[last], amounts[last], *images.shape[2:])
+            changed.append(self.warp(sorted_images[-1], to_device(matrices, images.device)).clamp_(0, 1))
         return torch.cat(changed).index_select(0, back)
 
     def matrices(self, chosen: Tensor, amounts: Tensor, height: int, width: int) -> Tensor:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from svhncli.core.color import luma
 from svhncli.core.rng import numpy_generator
 from svhncli.data.framing import Framing
+from svhncli.engine.device import to_device
 
 SAMPLE = 20_000
 """Mean and standard deviation are measured on at most this many training images: their error is far below
@@ -97,8 +98,7 @@ class Preprocess:
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """float32 in [0, 1] -> zero mean and unit variance over the training part."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
+        mean, std = to_device(torch.tensor((self.mean, self.std)), images.device).view(2, 1, -1, 1, 1)
         return (images - mean) / std
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:

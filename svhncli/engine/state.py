@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,10 @@ class State:
     stopper: EarlyStopping
     ema: Ema | None
     tally: Tally
+    scaler: torch.amp.GradScaler | None = None
+    """Keeps the gradients of fp16 in range; None: no other precision needs it."""
+    compiled: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """The model's forward pass in training, compiled; None: as it is."""
     epoch: int = 0
     """Completed epochs."""
     step: int = 0
@@ -76,6 +80,11 @@ class State:
         """The network that is validated: the moving average if there is one."""
         return self.model if self.ema is None else self.ema.module
 
+    @property
+    def train_model(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The forward pass of a training step."""
+        return self.model if self.compiled is None else self.compiled
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
@@ -89,7 +98,7 @@ class State:
             "best": self.best,
             "history": self.history,
             "watched": self.watched,
-        }
+        } | ({} if self.scaler is None else {"scaler": self.scaler.state_dict()})
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])
@@ -99,6 +108,8 @@ class State:
         if self.ema is not None:
             self.ema.load_state_dict(saved["ema"])
         self.tally.load_state_dict(saved["tally"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(saved["scaler"])
         self.epoch, self.step = saved["epoch"], saved["step"]
         self.best, self.history = saved["best"], list(saved["history"])
         self.watched = list(saved["watched"])

@@ -25,8 +25,9 @@ def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
     pixels = plan.preprocess.normalize(augmented(plan, images, where))
     inputs, labels, partner_labels, share = mixed(plan, pixels, labels, where)
 
+    state.optimizer.zero_grad(set_to_none=True)
     with plan.machine.autocast():
-        logits = state.model(inputs.contiguous(memory_format=torch.channels_last))
+        logits = state.train_model(inputs.contiguous(memory_format=torch.channels_last))
     logits = logits.float()
     options = plan.label_smoothing, plan.position_weights
     losses = objective(logits, labels, *options)
@@ -38,15 +39,25 @@ def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
     for name, strength in plan.penalties.items():
         if strength:
             total = total + strength * PENALTIES[name](state.model)
-    state.optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    if plan.clip:
-        nn.utils.clip_grad_norm_(state.model.parameters(), plan.clip)
-    step_optimizer(state.optimizer)
+    _update(plan, state, total)
     if state.ema is not None:
         state.ema.update(state.model)
     state.tally.add(losses.detach(), logits.detach(), labels if share >= 0.5 else partner_labels)
     return total.detach()
+
+
+def _update(plan: Plan, state: State, loss: torch.Tensor) -> None:
+    """Backward, and a step of the optimizer, which the scaler of fp16 leaves out if gradients overflow."""
+    (loss if state.scaler is None else state.scaler.scale(loss)).backward()
+    if plan.clip:
+        if state.scaler is not None:
+            state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(state.model.parameters(), plan.clip)
+    if state.scaler is None:
+        step_optimizer(state.optimizer)
+    else:
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
 
 
 def augmented(plan: Plan, images: torch.Tensor, where: tuple[int, int]) -> torch.Tensor:

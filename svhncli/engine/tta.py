@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from svhncli.engine.augment import inverse_affine, warp
+from svhncli.engine.device import to_device
 
 ZOOM = 1.1
 VIEWS = (
@@ -27,5 +28,5 @@ def views(images: Tensor, count: int) -> Iterator[Tensor]:
     """
     yield images
     for right, down, zoom in VIEWS[1:count]:
-        values = torch.tensor([0, 0, zoom, right, down, 1, 1], device=images.device)
+        values = to_device(torch.tensor([0, 0, zoom, right, down, 1, 1]), images.device)
         yield warp(images, inverse_affine(*values[:, None]).expand(len(images), -1, -1))

@@ -109,7 +109,8 @@ def machine(where: str, precision: str, config: TrainConfig) -> Machine:
         UsageError: cuda was asked for and there is none.
     """
     here = device.resolve(where, "auto", 0).device.type
-    if precision == "auto" and config.device in ("auto", here):
+    fits = here == "cuda" or config.precision != "fp16"
+    if precision == "auto" and config.device.partition(":")[0] in ("auto", here) and fits:
         precision = config.precision
     chosen = device.resolve(where, precision, 0)
     device.prepare(chosen)

@@ -9,8 +9,12 @@ import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from svhncli.core.plain import optional
+
+if TYPE_CHECKING:  # which imports torch
+    from svhncli.engine.device import Machine
 
 PACKAGES = ("svhncli", "torch", "torchvision", "numpy", "hydra-core", "omegaconf", "Pillow", "scipy")
 
@@ -22,6 +26,15 @@ class MachineUsed:
     device: str | None = optional()
     precision: str | None = optional()
     threads: int | None = optional()
+    deterministic: bool | None = optional()
+    compiled: bool | None = optional()
+
+    @classmethod
+    def of(cls, machine: Machine) -> MachineUsed:
+        """What is recorded of a machine."""
+        return cls(
+            str(machine.device), machine.precision, machine.threads, machine.deterministic, machine.compiled
+        )
 
 
 @dataclass(frozen=True)

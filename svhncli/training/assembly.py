@@ -17,6 +17,7 @@ from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import Fold
 from svhncli.engine.averaging import Ema
 from svhncli.engine.batches import Batches, TrainingImages, batch_bounds
+from svhncli.engine.compiling import compiled
 from svhncli.engine.device import Machine
 from svhncli.engine.objective import PENALTIES
 from svhncli.engine.preprocess import Preprocess
@@ -93,6 +94,7 @@ def assemble(
     if config.init_from is not None and fresh:
         _init_from(network, config.init_from, show)
     network = network.to(machine.device).to(memory_format=torch.channels_last)
+    needs_scaling = machine.precision == "fp16"
     steps = len(batch_bounds(len(training), config.batch_size)) - 1
     state = State(
         model=network,
@@ -101,6 +103,8 @@ def assemble(
         stopper=EarlyStopping(config.reg.patience, config.reg.min_delta, plan.metric.higher_is_better),
         ema=Ema(network, config.reg.ema) if config.reg.ema else None,
         tally=Tally(machine.device),
+        scaler=torch.amp.GradScaler(machine.device.type) if needs_scaling else None,
+        compiled=compiled(network, machine) if machine.compiled else None,
     )
     return plan, state
 

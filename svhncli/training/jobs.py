@@ -105,9 +105,9 @@ def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
     return replace(config, seed=seed, repeats=1, split=split)
 
 
-def how_many(wanted: int | str, count: int, on_gpu: bool, threads: int) -> int:
-    """How many of `count` jobs run at once: `wanted`, or, if that is auto, one a GPU, or one a CPU and
-    as many more as keep all CPUs busy to the end.
+def how_many(wanted: int | str, count: int, device: torch.device, threads: int) -> int:
+    """How many of `count` jobs run at once: `wanted`, or, if that is auto, one a GPU (one for a GPU that
+    was chosen), or one a CPU and as many more as keep all CPUs busy to the end.
 
     Five jobs on two CPUs, two at once, would leave one CPU idle while the fifth runs; three and then two
     at once do not, since the system shares the CPUs out.
@@ -116,8 +116,9 @@ def how_many(wanted: int | str, count: int, on_gpu: bool, threads: int) -> int:
     """
     if isinstance(wanted, int):
         return min(wanted, count)
-    if on_gpu:
-        return max(1, min(torch.cuda.device_count(), count))
+    if device.type == "cuda":
+        gpus = torch.cuda.device_count() if device.index is None else 1
+        return max(1, min(gpus, count))
     places = max(1, available_cpus() // max(1, threads))
     rounds = max(1, count // places)
     return -(-count // rounds) if places > 1 else 1
@@ -128,7 +129,7 @@ def share_out(wanted: int | str, count: int, machine: Machine, threads: int) -> 
 
     threads: as asked for; 0 shares the CPUs out.
     """
-    at_once = how_many(wanted, count, machine.device.type == "cuda", threads)
+    at_once = how_many(wanted, count, machine.device, threads)
     return at_once, replace(machine, threads=threads or max(1, available_cpus() // at_once))
 
 
@@ -317,7 +318,7 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str)
     """Train one job after another until there are none."""
     end_with_parent()
     atexit.register(gc.freeze)  # as the command itself does
-    if machine.device.type == "cuda":
+    if machine.device.type == "cuda" and machine.device.index is None:
         take_gpu(slot)
     device.prepare(machine)
     data: DataSet | None = None

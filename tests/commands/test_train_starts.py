@@ -147,3 +147,22 @@ def test_an_older_run_is_resumed_with_keys_that_its_config_lacks(
     older = [line for line in config.read_text().splitlines() if not line.startswith("report:")]
     config.write_text("\n".join(older) + "\n")
     assert cli.main(["train", "--resume", "run", "epochs=3", "report=false"]) == 0, capsys.readouterr().err
+
+
+def test_how_a_run_computes_is_recorded_and_kept_when_it_is_resumed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def machine() -> dict[str, object]:
+        return json.loads(Path("run/env.json").read_text())["machine"]
+
+    words = ["train", *SMALL, "epochs=1", "device=cpu", "deterministic=false", "compile=auto", "out=run"]
+    assert cli.main(words) == 0
+    assert (machine()["deterministic"], machine()["compiled"]) == (False, False)
+    assert cli.main([*words, "deterministic=true", "epochs=2"]) == 2
+    assert "deterministic=false in that run, not true" in capsys.readouterr().err
+
+    env = json.loads(Path("run/env.json").read_text())
+    env["machine"] |= {"precision": "bf16", "deterministic": True}  # as `auto` might have chosen elsewhere
+    Path("run/env.json").write_text(json.dumps(env))
+    assert cli.main(["train", "--resume", "run", "epochs=2"]) == 0
+    assert machine() == env["machine"]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import link_faces
 from forked import Forked
 
@@ -351,4 +352,17 @@ def test_the_number_of_jobs_keeps_all_cpus_busy_to_the_end(monkeypatch: pytest.M
         (8, 9, 5, 8): 5,
     }.items():
         monkeypatch.setattr(jobs, "available_cpus", lambda cpus=cpus: cpus)
-        assert jobs.how_many(wanted, count, on_gpu=False, threads=threads) == expected
+        assert jobs.how_many(wanted, count, torch.device("cpu"), threads=threads) == expected
+
+
+def test_a_gpu_trains_one_job_and_one_that_was_chosen_is_the_only_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    for (name, wanted, count), expected in {
+        ("cuda", "auto", 5): 4,
+        ("cuda", "auto", 3): 3,
+        ("cuda:1", "auto", 5): 1,
+        ("cuda:1", 2, 5): 2,
+    }.items():
+        assert jobs.how_many(wanted, count, torch.device(name), threads=0) == expected

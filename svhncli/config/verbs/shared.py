@@ -19,15 +19,17 @@ def metric(meaning: str) -> Any:
 
 def device() -> Any:
     elsewhere = {
-        r"gpu|(?:cuda|gpu):0": "did you mean 'cuda'?",
-        r"(?:cuda|gpu):(\d+)": r"did you mean 'cuda'? The variable CUDA_VISIBLE_DEVICES=\1 chooses the GPU",
+        r"gpu": "did you mean 'cuda'?",
+        r"(?:cuda|gpu):?0*(\d+)": r"did you mean 'cuda:\1'?",
         r"mps|xpu|tpu|hpu": "there is no support for this one; did you mean 'cpu'?",
     }
-    return key("auto", "where to compute", choices=("auto", "cpu", "cuda"), elsewhere=elsewhere)
+    meaning = "where to compute; cuda:1 is the second GPU"
+    choices = ("auto", "cpu", "cuda")
+    return key("auto", meaning, choices=choices, numbered="cuda", elsewhere=elsewhere)
 
 
 def precision(default: str, auto: str) -> Any:
-    return key(default, f"number format; auto: {auto}", choices=("auto", "fp32", "bf16"))
+    return key(default, f"number format; auto: {auto}", choices=("auto", "fp32", "bf16", "fp16"))
 
 
 def tta() -> Any:

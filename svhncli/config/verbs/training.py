@@ -32,7 +32,17 @@ class TrainingConfig:
     lr: float = key(UNSET, "learning rate; each optimizer has its own default", above=0)
     seed: int = key(0, "random seed of the split, the initial weights, the order and the augmentation", low=0)
     device: str = shared.device()
-    precision: str = shared.precision("auto", "bf16 where the machine gains from it")
+    precision: str = shared.precision(
+        "auto", "bf16 where the machine gains from it, else fp16 on a GPU and fp32 on a CPU"
+    )
+    deterministic: bool = key(
+        True, "a GPU computes by kernels that repeat their bits; false: by the fastest ones, in TF32"
+    )
+    compile: bool | str = key(
+        "auto",
+        "compile the network with torch.compile; auto: on a GPU, in runs of 5 million images or more",
+        choices=("auto", "true", "false"),
+    )
     threads: int = key(0, "CPU threads; 0 uses all. Another number gives different bits", low=0)
     grey: bool = key(False, "train on gray images: one channel instead of three")
     init_from: str | None = key(None, "start from the weights of this run or file (fine-tuning)")

@@ -343,6 +343,8 @@ def facts_of_environment(run: Run) -> list[tuple[str, str]]:
         ("device", env.machine.device or ""),
         ("precision", env.machine.precision or ""),
         ("threads", str(env.machine.threads or "")),
+        ("compiled", "with torch.compile" if env.machine.compiled else ""),
+        ("deterministic", "no" if env.machine.deterministic is False else ""),
         ("platform", env.platform),
         ("python", env.python),
         *((name, version or "") for name, version in env.versions.items()),

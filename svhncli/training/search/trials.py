@@ -125,7 +125,7 @@ def train_run(
     todo = jobs.plan(config, registry.folds(config.split, data, config.seed))
     show.log = record.path / "train.log"
     environment = Environment.of(
-        MachineUsed(machine.device.type, machine.precision, machine.threads),
+        MachineUsed.of(machine),
         DataUsed(data.name, data.fingerprint, len(data.train), data.whole),
     )
     values = rules.to_dict(config)

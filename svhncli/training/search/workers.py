@@ -133,7 +133,7 @@ def _serve(
 ) -> None:
     end_with_parent()
     atexit.register(gc.freeze)  # as the command itself does
-    if machine.device.type == "cuda":
+    if machine.device.type == "cuda" and machine.device.index is None:
         take_gpu(slot)
     device.prepare(machine)
     _, _, config, _, _ = opened
