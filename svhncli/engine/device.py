@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,17 @@ def _gains_from_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def take_gpu(slot: int) -> None:
+    """Let this process, one of several, see one GPU alone: of those that it may use, that of its slot.
+
+    It must not have used CUDA yet, which reads the variable when it starts; counting the GPUs does not.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    seen = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
+    if seen:
+        os.environ["CUDA_VISIBLE_DEVICES"] = seen[slot % len(seen)]
 
 
 def prepare(machine: Machine) -> None:
