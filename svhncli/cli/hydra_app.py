@@ -94,7 +94,7 @@ def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -
         UsageError: the config cannot be composed. The task must keep its own errors to itself.
     """
     register()
-    launchers.register_plugins()
+    launchers.rename_plugins()
     with _process_state([f"svhn {verb}", *words]):
         try:
             hydra.main(config_path=str(conf_dir()), config_name=verb, **VERSION_BASE)(task)()

@@ -17,17 +17,20 @@ from svhncli.runs.run_dir import RunDir
 from svhncli.runs.sweeps import SweepJob
 
 SAME_NAME = ("joblib", "ray")
-"""Plugins that call their choice what our file of it is called. Ours comes first, but could not extend it."""
+"""Plugins that call their choice what our file of it is called."""
 
 
-def register_plugins() -> None:
-    """Register the choices of SAME_NAME a second time, as NAME_plugin, which our files extend."""
+def rename_plugins() -> None:
+    """Register the choices of SAME_NAME as NAME_plugin instead, which our files extend.
+
+    Of two choices with the same name Hydra takes the file, which could not extend the other, and warns.
+    """
     Plugins.instance()  # imports the plugins that are installed; they register their choices
     store = ConfigStore.instance()
     installed = store.repo["hydra"]["launcher"]
     for name in SAME_NAME:
-        if f"{name}.yaml" in installed and f"{name}_plugin.yaml" not in installed:
-            store.store(group="hydra/launcher", name=f"{name}_plugin", node=installed[f"{name}.yaml"].node)
+        if (plugin := installed.pop(f"{name}.yaml", None)) is not None:
+            store.store(group="hydra/launcher", name=f"{name}_plugin", node=plugin.node)
 
 
 def chosen(extras: Sequence[str]) -> str | None:

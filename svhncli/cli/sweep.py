@@ -188,11 +188,7 @@ def _at_once(words: _Words, count: int) -> int:
 
 
 def _launch(task: JobTask, at_once: int, composed: Sequence[str], words: _Words) -> None:
-    """Run the jobs. A launcher that gives up, since a job of its own vanished, does not hide what others reached.
-
-    Raises:
-        SvhnError: a launcher that cannot start any job.
-    """
+    """Run the jobs. Those that a launcher lost do not hide what others reached."""
     if at_once > 1:
         with SideBySide(task, at_once) as beside:
             hydra_app.launch(VERB, beside, [*composed, "jobs=1"])
