@@ -31,12 +31,11 @@ VERB = "train"
 LONGEST = 110
 
 
-class Stopped(BaseException):
-    """A signal stopped a job, so the sweep stops; Hydra would count an Exception as a failed job."""
+class Stopped(SystemExit):
+    """A signal stopped a job, so the sweep stops, or the process that trained it elsewhere ends quietly. Hydra
+    would count an Exception as a failed job."""
 
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
+    code: int
 
 
 # ----------------------------------------------------------------------------- folders

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import gc
 import signal
-import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -139,8 +138,6 @@ def _serve(pipe: Connection, slot: int, at_once: int, task: JobTask) -> None:
         while True:
             composed, HydraConfig.instance().cfg = pipe.recv()
             pipe.send((task(composed),))
-    except Stopped as stopped:
-        sys.exit(stopped.exit_code)
     except EOFError:  # the parent has ended
         pass
 

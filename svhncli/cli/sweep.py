@@ -152,7 +152,7 @@ def _run(folder: Path, flags: list[str], words: _Words, as_json: bool, debug: bo
             task, at_once, [*flags, "-m", "hydra.job.name=svhn", *words.extras, *where, *words.own], words
         )
     except (Stopped, KeyboardInterrupt) as error:
-        code = error.exit_code if isinstance(error, Stopped) else 130
+        code = error.code if isinstance(error, Stopped) else 130
         raise Interrupted("the sweep was stopped", f"resume with: {again}", code) from error
     rows = ranked(
         launchers.explained(sweep_job(number, folder / name, _values(job, swept)), folder)
@@ -200,7 +200,8 @@ def _launch(task: JobTask, at_once: int, composed: Sequence[str], words: _Words)
     except Exception as error:
         if launcher is None or isinstance(error, SvhnError):
             raise
-        print(f"svhn: the launcher {launcher} gave up: {error}", file=sys.stderr)
+        why = str(error).partition("\n")[0]  # of submitit's, the job's whole output follows
+        print(f"svhn: the launcher {launcher} gave up: {why}", file=sys.stderr)
 
 
 def _refuse_mistakes(
