@@ -32,8 +32,8 @@ LONGEST = 110
 
 
 class Stopped(SystemExit):
-    """A signal stopped a job, so the sweep stops, or the process that trained it elsewhere ends quietly. Hydra
-    would count an Exception as a failed job."""
+    """A signal stopped a job, so the sweep stops; the process of a launcher ends quietly. Hydra would count
+    an Exception as a failed job."""
 
     code: int
 

@@ -55,11 +55,11 @@ def start(flags: list[str], overrides: list[Override], as_json: bool, debug: boo
     if not given and (named := hydra_app.named_folder("train", flags, overrides, "sweep")) is not None:
         given = [named]
         overrides = [*overrides, *grammar.parse(["out=null"], "train")]
+    words = _split(overrides)
     folder = Path(hydra_app.resolved(given[-1])) if given else reserve("sweep")
     if not is_sweep(folder):
         is_begun(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    words = _split(overrides)
     if is_sweep(folder) and _recorded(folder).own != words.own:
         raise UsageError(f"'{folder}' already holds a different sweep", "choose another hydra.sweep.dir")
     try:

@@ -1,4 +1,4 @@
-"""Jobs of a sweep side by side and on launchers: one that ends takes no other with it, and nothing is lost."""
+"""Jobs of a sweep side by side and on launchers: none that ends takes another with it or is lost."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ ENDLESS = 10**6
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
-    """A minute is far more than anything here takes."""
-    end = time.monotonic() + 60
+    """Two minutes are far more than anything here takes. Between two looks others have the CPU."""
+    end = time.monotonic() + 120
     while not is_so():
         assert time.monotonic() < end, "it never came"
-        os.sched_yield()
+        threading.Event().wait(0.02)
 
 
 def trains(job: Path) -> bool:
@@ -62,16 +62,14 @@ def bits(job: Path) -> tuple[str, bytes]:
 
 
 def test_a_killed_process_fails_its_job_alone_and_ctrl_c_saves_the_others(spawn: Callable[..., Any]) -> None:
-    words = [*SMALL, "threads=1", "split=kfold", "split.k=2"]
+    words = [*SMALL, "threads=1"]
     swept = f"epochs={ENDLESS},{ENDLESS + 1},1,2"
     process = spawn("train", "-m", *words, swept, "jobs=2", "out=beside", start_new_session=True)
     killed, stopped, third, fourth = (Path(f"beside/epochs-{n}") for n in (ENDLESS, ENDLESS + 1, 1, 2))
     wait_for(lambda: trains(killed) and trains(stopped))
-    assert not third.exists()  # two at once, no more
+    assert not (third / "train.log").exists()  # two at once, no more
     os.kill(holder(process, killed), signal.SIGKILL)
-    wait_for(
-        lambda: is_done(third) and is_done(fourth)
-    )  # in the process that took the place of the killed one
+    wait_for(lambda: is_done(third) and is_done(fourth))  # in a process in place of the killed one
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, shown = process.communicate()
     assert process.returncode == 130, shown
@@ -81,13 +79,12 @@ def test_a_killed_process_fails_its_job_alone_and_ctrl_c_saves_the_others(spawn:
     assert re.search(rf"job 1/4 epochs={ENDLESS} failed: .* was ended by SIGKILL; what was saved", shown)
     assert RunDir(killed).summary().status == "failed"
     assert RunDir(stopped).summary().status == "interrupted"
-    assert (stopped / "fold0" / "last.pt").is_file()
-    assert RunDir(third).config()["jobs"] == 1  # its folds do not share the CPUs out again
+    assert (stopped / "last.pt").is_file()
+    assert RunDir(third).config()["jobs"] == 1  # folds of its own would not share the CPUs out again
 
     assert cli.main(["train", "-m", *words, "epochs=1,2", "out=alone"]) == 0
     for job in (third, fourth):
-        for fold in ("fold0", "fold1"):
-            assert bits(job / fold) == bits(Path("alone") / job.name / fold)
+        assert bits(job) == bits(Path("alone") / job.name)
 
 
 # ----------------------------------------------------------------------------- jobs=
