@@ -29,6 +29,8 @@ ON_FILES = {
     "experiment=tianchi",
 }
 """Words that choose data lying in the page's folder, which is small already."""
+LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
+"""How words begin that need an extra, and most of them a cluster."""
 FACTORS = list(load(STREET).factors)
 
 
@@ -42,7 +44,9 @@ def smaller(words: list[str]) -> list[str]:
         return [*words, "data.check_md5=false"] if "data=svhn" in words else words
     if verb == "human":
         return [*words, "data.n_train=200", "data.n_test=0"]
-    if verb not in TRAINS or "--resume" in words:
+    if "--resume" in words:
+        return [word for word in words if not word.startswith(("jobs=", *LAUNCHER))]
+    if verb not in TRAINS:
         return words
     shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]
     fewest = "repeats=1" if verb == "learning-curve" else "repeats=2"
@@ -51,6 +55,7 @@ def smaller(words: list[str]) -> list[str]:
     shrunk = [re.sub(r"^split\.fold=0,1,2$", "split.fold=0,1", word) for word in shrunk]
     # a process takes longer to start than such a run takes; tests/training starts some
     shrunk = [word for word in shrunk if not word.startswith("jobs=")]
+    shrunk = [word for word in shrunk if not word.startswith(LAUNCHER)]
     if verb in ("train", "learning-curve"):
         shrunk.append("jobs=1")
     # a network of two epochs suspects the labels of whole classes
