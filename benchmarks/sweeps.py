@@ -5,8 +5,8 @@
 The ways: one job after another, two at once, and the launchers joblib (two at once), Slurm's stand-in on one
 machine (all at once) and Ray (one for each CPU). A launcher that is not installed is left out. Every job has
 one thread. Seconds are those of the whole command, start and end included; the order alternates between
-rounds, of which there are 3 by default. KEY=VALUE overrides apply to every job. The exit code is 1 if any job's
-weights or history differ from those of the first way.
+rounds, of which there are 3 by default. KEY=VALUE overrides apply to every job. The exit code is 1 if the
+weights or the history of a job differ from those of the first way.
 """
 
 from __future__ import annotations

@@ -203,7 +203,7 @@ def test_a_job_of_submitit_goes_on_after_the_signal_to_the_bits_of_one_that_got_
     process = spawn("train", "-m", *words, "hydra/launcher=slurm_local", "out=sweep")
     job = Path("sweep/defaults")
     wait_for(lambda: trains(job))
-    (controller,) = (path.name for path in Path("sweep/.submitit").iterdir())
+    (controller,) = (path.parent.name for path in Path("sweep/.submitit").glob("*/*_submitted.pkl"))
     (pid,) = Path(f"/proc/{controller}/task/{controller}/children").read_text().split()
     os.kill(int(pid), signal.SIGUSR2)
     _, shown = process.communicate()

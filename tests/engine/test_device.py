@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 
@@ -60,3 +61,18 @@ def test_cuda_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="device=cuda"):
         device.resolve("cuda", "fp32", 1)
     assert device.resolve("auto", "fp32", 1).device.type == "cpu"
+
+
+@pytest.mark.parametrize(("slot", "gpu"), [(0, "3"), (1, "5"), (2, "3")])
+def test_processes_take_turns_with_the_gpus_that_they_may_use(
+    slot: int, gpu: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    device.take_gpu(slot)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
+
+
+def test_without_a_gpu_there_is_none_to_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    device.take_gpu(1)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
