@@ -85,7 +85,7 @@ class JobTask:
     swept: list[str]
     debug: bool
     beside: bool = False
-    """Whether other jobs show their lines on this terminal meanwhile."""
+    """Whether other jobs may show their lines on this terminal meanwhile."""
     seconds: list[float] = field(default_factory=list)
     """What the jobs that this process trained took, each."""
 

@@ -61,11 +61,11 @@ def _why_without_result(folder: Path) -> str:
 
 def _output(job: Path, sweep: Path) -> Path | None:
     """What submitit keeps of a job's output: its file of errors, or the folder of all jobs where the job has
-    not recorded its number; None with other launchers."""
+    not recorded its number. None of a job that another launcher ran."""
     kept = sweep / ".submitit"
     if not kept.is_dir():
         return None
     with suppress(OSError):
         number = OmegaConf.load(job / ".hydra" / "hydra.yaml").hydra.job.id
-        return next(kept.glob(f"{number}/*_log.err"), kept)
+        return next(kept.glob(f"{number}/*_log.err"), None)
     return kept

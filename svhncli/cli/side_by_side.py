@@ -114,7 +114,10 @@ class SideBySide:
                 how = worker.end()
                 worker.pipe.close()
                 if worker.job is not None and self._signalled() is None:
-                    error = SvhnError(f"the process that trained it {how}; what was saved before is whole")
+                    error = SvhnError(
+                        f"the process that trained it {how}; what was saved before is whole",
+                        "if memory ran out, train fewer at once: jobs=1",
+                    )
                     failed(worker.job.job, worker.job.folder, error)
             else:
                 worker.job = None

@@ -146,7 +146,8 @@ def _run(folder: Path, flags: list[str], words: _Words, as_json: bool, debug: bo
     )
     again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *words.extras])}"
     where = [f"hydra.sweep.dir={quote(str(folder))}", _subdir_override(swept)]
-    task = JobTask(len(jobs), swept, debug, at_once > 1)
+    is_beside = at_once > 1 or launchers.chosen(words.extras) is not None
+    task = JobTask(len(jobs), swept, debug, is_beside)
     try:
         _launch(
             task, at_once, [*flags, "-m", "hydra.job.name=svhn", *words.extras, *where, *words.own], words
