@@ -26,7 +26,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from svhncli.cli import catalog, grammar, suggest
+from svhncli.cli import catalog, grammar, launchers, suggest
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.loading import from_dict
@@ -94,6 +94,7 @@ def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -
         UsageError: the config cannot be composed. The task must keep its own errors to itself.
     """
     register()
+    launchers.rename_plugins()
     with _process_state([f"svhn {verb}", *words]):
         try:
             hydra.main(config_path=str(conf_dir()), config_name=verb, **VERSION_BASE)(task)()

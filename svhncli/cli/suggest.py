@@ -307,6 +307,15 @@ def _own_images(folder: str) -> str:
     return f"images in class folders: data=folder data.root={folder}; other layouts have names, too"
 
 
+_LAUNCHERS = {
+    "submitit_slurm": "slurm",
+    "submitit_local": "slurm",
+    "joblib_plugin": "joblib",
+    "ray_plugin": "ray",
+}
+"""What our launchers extend, as their plugins name it -> the extra that brings the plugin."""
+
+
 def composition(error: Exception, verb: str) -> UsageError:
     """An exception from Hydra or OmegaConf as a UsageError."""
     text, cause = str(error), str(error.__cause__ or "")
@@ -314,6 +323,11 @@ def composition(error: Exception, verb: str) -> UsageError:
         group, _, name = str(file).partition("/")
         if group not in catalog.defaults(verb):  # one of Hydra's own, such as hydra/launcher
             group, _, name = str(file).rpartition("/")
+        if extra := _LAUNCHERS.get(name) if group == "hydra/launcher" else None:
+            return UsageError(
+                "this hydra/launcher needs a package that is not installed",
+                f"pip install 'svhncli[{extra}]'",
+            )
         options = list(getattr(error, "options", None) or [])
         hint = did_you_mean(name, options)
         if group in catalog.BUNDLES and "/" in name:  # `- model: mlp` under the defaults of a recipe

@@ -5,46 +5,38 @@ Results are read from the jobs' folders, not from what they return, so they may 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import shlex
 import sys
-import time
-import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from svhncli.cli import grammar, hydra_app
+from svhncli.cli import grammar, hydra_app, launchers
+from svhncli.cli.job import VERB, JobTask, Stopped, say, slug, swept_words
+from svhncli.cli.side_by_side import SideBySide
 from svhncli.config.loading import KeyMistake
 from svhncli.config.presets import conf_dir
 from svhncli.config.words import quote
 from svhncli.core import files
-from svhncli.core.errors import BusyError, CheckpointError, Interrupted, SvhnError, UsageError, disk_error
+from svhncli.core.errors import CheckpointError, Interrupted, SvhnError, UsageError
 from svhncli.core.plain import to_plain
-from svhncli.core.text import duration, percent
 from svhncli.runs.locate import SWEEP, is_begun, is_sweep, reserve
-from svhncli.runs.results import failure
-from svhncli.runs.run_dir import RunDir
 from svhncli.runs.sweeps import (
     TABLE,
     TIES,
     SweepJob,
     SweepSummary,
     ranked,
-    summary_of,
     sweep_job,
     write_table,
 )
@@ -52,116 +44,6 @@ from svhncli.stats.metrics import column_text, is_percent
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-VERB = "train"
-LONGEST = 110
-
-
-class Stopped(BaseException):
-    """A signal stopped a job, so the sweep stops; Hydra would count an Exception as a failed job."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
-
-
-# ----------------------------------------------------------------------------- folders
-
-
-def slug(words: Iterable[str]) -> str:
-    """A folder's name for overrides: `lr=0.001 model=cnn` -> `lr-0.001_model-cnn`.
-
-    Only [A-Za-z0-9._-], under 120 characters; where signs were lost or it was cut, a hash keeps it unique.
-    """
-    words = list(words)
-    plain = "_".join(words).replace("=", "-") or "defaults"
-    clean = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".-")[:LONGEST]
-    if clean == plain:
-        return clean
-    return f"{clean[: LONGEST - 9]}-{hashlib.blake2b(' '.join(words).encode(), digest_size=4).hexdigest()}"
-
-
-def swept_words(words: Iterable[str], swept: Sequence[str]) -> list[str]:
-    """The overrides in which the jobs of a sweep differ."""
-    return [word for word in words if word.partition("=")[0] in swept]
-
-
-def _subdir(words: ListConfig, swept: list[str]) -> str:
-    return slug(swept_words(_plain(words), swept))
-
-
-def _plain(words: Any) -> list[str]:
-    """As they are written: an override may contain `${`, which is not to be resolved here."""
-    return [str(word) for word in cast("list[Any]", OmegaConf.to_container(words))]
-
-
-# Hydra 1.4 comes with OmegaConf 2.4, which gave the function its old name back.
-_register: Any = OmegaConf.register_new_resolver if hydra_app.IS_HYDRA_1_3 else OmegaConf.register_resolver
-# At import, since a launcher's process imports this module to unpickle its task and needs it there.
-_register("svhn_slug", _subdir, replace=True)
-
-
-# ----------------------------------------------------------------------------- one job
-
-
-@dataclass
-class JobTask:
-    """The task that Hydra calls for each job, here or in a launcher's process."""
-
-    total: int
-    swept: list[str]
-    debug: bool
-    seconds: list[float] = field(default_factory=list)
-    """What the jobs that this process trained took, each."""
-
-    def __call__(self, composed: DictConfig) -> str:
-        """Run one job unless its folder holds a finished one; the job's status."""
-        hydra = HydraConfig.get()
-        folder = hydra_app.run_dir()
-        words = _plain(hydra.overrides.task)
-        from svhncli.report.terminal import RunningJob, as_job
-
-        own = " ".join(swept_words(words, self.swept))
-        job = RunningJob(hydra.job.num + 1, self.total, own, self.seconds)
-        before = summary_of(folder)
-        if before is not None and before.status == "done":
-            _say(f"{job.name} is already done")
-            return "done"
-        if not sys.stderr.isatty():  # on a terminal, its bars show that it runs
-            _say(f"{job.name} starts")
-
-        try:
-            hydra_app.load_plugins(grammar.parse(words, VERB))
-            with as_job(job):
-                hydra_app.execute(VERB, composed)
-        except Interrupted as error:
-            raise Stopped(error.exit_code) from error
-        except Exception as error:
-            known = error if isinstance(error, SvhnError) else disk_error(error)
-            if known is None or self.debug:
-                traceback.print_exc()
-            known = known or SvhnError(f"{type(error).__name__}: {error}")
-            print(f"svhn: {job.name} failed: {known.message}", file=sys.stderr)
-            if not isinstance(error, BusyError):  # the other process writes its own summary
-                RunDir(folder).write_summary(failure(known, folder))
-            return "failed"
-        self.seconds.append(time.monotonic() - job.began)
-        _say(f"{job.name}: {_outcome(folder)}")
-        return "done"
-
-
-def _outcome(folder: Path) -> str:
-    """What a finished job reached, in a few words."""
-    job = sweep_job(0, folder, {})
-    loss = "" if job.val_loss is None else f", val loss {job.val_loss:.4f}"
-    epoch = "" if job.best_epoch is None else f" in epoch {job.best_epoch}"
-    reached = "" if job.val_accuracy is None else f"val {percent(job.val_accuracy)}{loss}{epoch}; "
-    return f"{reached}{duration(job.seconds or 0)}"
-
-
-def _say(text: str) -> None:
-    if not os.environ.get("SVHN_QUIET"):
-        print(text, file=sys.stderr)
 
 
 # ----------------------------------------------------------------------------- the sweep
@@ -173,15 +55,15 @@ def start(flags: list[str], overrides: list[Override], as_json: bool, debug: boo
     if not given and (named := hydra_app.named_folder("train", flags, overrides, "sweep")) is not None:
         given = [named]
         overrides = [*overrides, *grammar.parse(["out=null"], "train")]
+    words = _split(overrides)
     folder = Path(hydra_app.resolved(given[-1])) if given else reserve("sweep")
     if not is_sweep(folder):
         is_begun(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    extras, words = _split(overrides)
-    if is_sweep(folder) and _recorded(folder) != words:
+    if is_sweep(folder) and _recorded(folder).own != words.own:
         raise UsageError(f"'{folder}' already holds a different sweep", "choose another hydra.sweep.dir")
     try:
-        return _run(folder, flags, extras, words, as_json, debug)
+        return _run(folder, flags, words, as_json, debug)
     finally:
         hydra_app.release(folder)
 
@@ -194,59 +76,91 @@ def resume(folder: Path, flags: list[str], overrides: list[Override], as_json: b
     Raises:
         UsageError: overrides that would make it another sweep.
     """
-    extras, changed = _split(overrides)
-    if changed:
+    given, recorded = _split(overrides), _recorded(folder)
+    if given.own:
         raise UsageError(
-            f"'{changed[0]}': a resumed sweep keeps its overrides", "start a new sweep: svhn train -m ..."
+            f"'{given.own[0]}': a resumed sweep keeps its overrides", "start a new sweep: svhn train -m ..."
         )
-    return _run(folder, flags, extras, _recorded(folder), as_json, debug)
+    words = replace(recorded, extras=given.extras, jobs=given.jobs or recorded.jobs)
+    return _run(folder, flags, words, as_json, debug)
 
 
-def _split(overrides: Iterable[Override]) -> tuple[list[str], list[str]]:
-    """Overrides that may run code (kept out of the record), and those that define what is run."""
-    parts: tuple[list[str], list[str]] = ([], [])
+@dataclass(frozen=True)
+class _Words:
+    """The overrides of a sweep. extras: what may run code, which is kept out of the record. own: what defines
+    the jobs. jobs: how many of them train at once."""
+
+    extras: list[str]
+    own: list[str]
+    jobs: list[str]
+
+
+def _split(overrides: Iterable[Override]) -> _Words:
+    """The overrides by what they are for.
+
+    Raises:
+        UsageError: several values of `jobs`.
+    """
+    words = _Words([], [], [])
     for word in overrides:
         roots = {re.split(r"[./]", name)[0] for name in (word.key_or_group, word.package or "")}
-        if word.key_or_group != "hydra.sweep.dir":
-            parts[0 if roots & {"hydra", "plugins"} else 1].append(str(word.input_line))
-    return parts
+        if word.key_or_group == "jobs":
+            if word.is_sweep_override():
+                raise UsageError(
+                    f"'{word.input_line}': a sweep cannot vary how many of its jobs train at once",
+                    "give one number, such as jobs=2",
+                )
+            words.jobs.append(str(word.input_line))
+        elif roots & {"hydra", "plugins"}:
+            if word.key_or_group != "hydra.sweep.dir":
+                words.extras.append(str(word.input_line))
+        else:
+            words.own.append(str(word.input_line))
+    return words
 
 
-def _recorded(folder: Path) -> list[str]:
+def _recorded(folder: Path) -> _Words:
     try:
-        words = [str(word) for word in files.read_json(folder / SWEEP)["overrides"]]
+        written = [str(word) for word in files.read_json(folder / SWEEP)["overrides"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"'{folder / SWEEP}' cannot be read: {error}", "start a new sweep") from error
-    if _split(grammar.parse(words, VERB))[0]:
+    words = _split(grammar.parse(written, VERB))
+    if words.extras:
         raise CheckpointError(
             f"'{folder / SWEEP}' asks for plugins or Hydra settings", "give them on the command line"
         )
     return words
 
 
-def _run(
-    folder: Path, flags: list[str], extras: list[str], words: list[str], as_json: bool, debug: bool
-) -> int:
-    swept, jobs = expand(words)
+def _run(folder: Path, flags: list[str], words: _Words, as_json: bool, debug: bool) -> int:
+    swept, jobs = expand(words.own)
     names = [slug(swept_words(job, swept)) for job in jobs]
     if len(set(names)) < len(names):
         raise UsageError("two jobs of this sweep are the same", "give each value once")
-    _refuse_mistakes(flags, extras, jobs, swept)
-    files.write_json(folder / SWEEP, {"overrides": words})
-    _say(f"sweep    {len(jobs)} jobs in {folder}; details in each train.log")
-    again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *extras])}"
+    _refuse_mistakes(flags, [*words.extras, *words.jobs], jobs, swept)
+    files.write_json(folder / SWEEP, {"overrides": [*words.own, *words.jobs]})
+    at_once = _at_once(words, len(jobs))
+    say(
+        f"sweep    {len(jobs)} jobs{f', {at_once} at once,' * (at_once > 1)} in {folder}; "
+        "details in each train.log"
+    )
+    again = f"svhn {VERB} --resume {shlex.join([str(folder), *flags, *words.extras])}"
     where = [f"hydra.sweep.dir={quote(str(folder))}", _subdir_override(swept)]
+    is_beside = at_once > 1 or launchers.chosen(words.extras) is not None
+    task = JobTask(len(jobs), swept, debug, is_beside)
     try:
-        hydra_app.launch(VERB, JobTask(len(jobs), swept, debug), [*flags, "-m", *extras, *where, *words])
+        _launch(
+            task, at_once, [*flags, "-m", "hydra.job.name=svhn", *words.extras, *where, *words.own], words
+        )
     except (Stopped, KeyboardInterrupt) as error:
-        code = error.exit_code if isinstance(error, Stopped) else 130
+        code = error.code if isinstance(error, Stopped) else 130
         raise Interrupted("the sweep was stopped", f"resume with: {again}", code) from error
     rows = ranked(
-        sweep_job(number, folder / name, _values(job, swept))
+        launchers.explained(sweep_job(number, folder / name, _values(job, swept)), folder)
         for number, (job, name) in enumerate(zip(jobs, names, strict=True), 1)
     )
     write_table(folder, rows)
-    summary = SweepSummary(str(folder), rows, _report(folder, words))
+    summary = SweepSummary(str(folder), rows, _report(folder, words.own))
     if as_json:
         print(json.dumps(to_plain(summary), allow_nan=False))
     else:
@@ -255,6 +169,40 @@ def _run(
     if unfinished:
         print(f"svhn: {unfinished} of {len(rows)} jobs failed; run them again with: {again}", file=sys.stderr)
     return 1 if unfinished else 0
+
+
+def _at_once(words: _Words, count: int) -> int:
+    """How many jobs processes of this machine train at once: as many as `jobs` says, else one, or one a GPU.
+
+    1 leaves `jobs` to the jobs, for their folds. So does a launcher, which has its own way to say it.
+    """
+    if launchers.chosen(words.extras) is not None:
+        return 1
+    wanted = [word.value() for word in grammar.parse(words.jobs, VERB)][-1:]
+    if wanted and isinstance(wanted[0], int):
+        return min(wanted[0], count)
+    if "device=cpu" in words.own:
+        return 1
+    import torch
+
+    return max(1, min(torch.cuda.device_count(), count))
+
+
+def _launch(task: JobTask, at_once: int, composed: Sequence[str], words: _Words) -> None:
+    """Run the jobs. Those that a launcher lost do not hide what others reached."""
+    if at_once > 1:
+        with SideBySide(task, at_once) as beside:
+            hydra_app.launch(VERB, beside, [*composed, "jobs=1"])
+            beside.finish()
+        return
+    launcher = launchers.chosen(words.extras)
+    try:
+        hydra_app.launch(VERB, task, [*composed, *words.jobs])
+    except Exception as error:
+        if launcher is None or isinstance(error, SvhnError):
+            raise
+        why = str(error).partition("\n")[0]  # of submitit's, the job's whole output follows
+        print(f"svhn: the launcher {launcher} gave up: {why}", file=sys.stderr)
 
 
 def _refuse_mistakes(

@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import resource_tracker
-from multiprocessing.context import SpawnContext
-from typing import TypeVar
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, TypeVar
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
@@ -21,12 +23,24 @@ Done = TypeVar("Done")
 _AHEAD = 3
 """Jobs per process that may be running, or done but not yet consumed: more would fill the memory."""
 
+LOOK = 0.2
+"""Seconds between two looks at whether a signal came, while messages of processes are waited for."""
+
+_sharers = 1
+"""Processes like this one that run at once and share the CPUs."""
+
+
+def share_cpus(among: int) -> None:
+    """In one of `among` processes that run at once: count on this process's share of the CPUs alone."""
+    global _sharers
+    _sharers = among
+
 
 def available_cpus() -> int:
-    """CPUs that this process may run on if the system can tell, else all CPUs of the machine."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """CPUs that this process may run on if the system can tell, else all CPUs of the machine; its share of
+    them after `share_cpus`."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cpus // _sharers)
 
 
 def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> Generator[Done, None, None]:
@@ -108,3 +122,54 @@ def _watch() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+@dataclass
+class Worker:
+    """A process that works for this one: the pipe to it, and the job that it has, None while it has none.
+
+    slot: its place among its like, from 0.
+    """
+
+    process: SpawnProcess
+    pipe: Connection
+    slot: int
+    job: Any = None
+    is_stopping: bool = False
+
+    @classmethod
+    def start(cls, serve: Callable[..., None], slot: int, *given: object) -> Worker:
+        """A process that calls `serve(pipe, slot, *given)`, a function that it can import. Ctrl-C does not
+        reach it. Whoever starts it ends it with `kill`."""
+        context = spawning()
+        here, there = context.Pipe()
+        process = context.Process(target=serve, args=(there, slot, *given))
+        with interrupts_held():
+            process.start()
+        there.close()
+        return cls(process, here, slot)
+
+    def receive(self) -> tuple[Any, ...]:
+        """Its next message; ("gone",) when it has ended."""
+        try:
+            return self.pipe.recv()
+        except (EOFError, ConnectionError):
+            return ("gone",)
+
+    def stop(self) -> None:
+        """Once: let it save its state and end."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self.process.terminate()
+
+    def kill(self) -> None:
+        """End it now, if it has not ended."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def end(self) -> str:
+        """How it ended, in words, after it is gone."""
+        self.process.join()
+        code = self.process.exitcode or 0
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"

@@ -82,6 +82,17 @@ def _precision(device: torch.device) -> str:
     return "bf16" if torch.backends.cpu.get_cpu_capability() == "AVX512" else "fp32"
 
 
+def take_gpu(slot: int) -> None:
+    """Let this process, one of several, see one GPU alone: of those that it may use, that of its slot.
+
+    It must not have used CUDA yet, which reads the variable when it starts; counting the GPUs does not.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    seen = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
+    if seen:
+        os.environ["CUDA_VISIBLE_DEVICES"] = seen[slot % len(seen)]
+
+
 def prepare(machine: Machine) -> None:
     """Configure this process to compute fast and, unless told otherwise, reproducibly."""
     torch.set_num_threads(machine.threads)

@@ -34,11 +34,13 @@ from svhncli.stats.metrics import added_metrics
 
 @dataclass(frozen=True)
 class RunningJob:
-    """A job of a sweep, from 1 to total. words: its own overrides. before: seconds that other jobs took."""
+    """A job of a sweep, from 1 to total. words: its own overrides. beside: whether others show their lines
+    on this terminal meanwhile. before: seconds that other jobs took."""
 
     number: int
     total: int
     words: str
+    beside: bool = False
     before: Sequence[float] = ()
     began: float = field(default_factory=time.monotonic)
 
@@ -131,7 +133,8 @@ class Show:
 
     def stopping(self) -> None:
         """A signal arrived. Written directly, since it may have interrupted anything."""
-        os.write(2, b"\nsvhn: stopping after this step; press Ctrl-C again to quit at once\n")
+        if not (self.job and self.job.beside):  # the process that it came from has printed it
+            os.write(2, b"\nsvhn: stopping after this step; press Ctrl-C again to quit at once\n")
 
     def verdict(self, name: str, passed: bool, measured: str, expected: str, fix: str) -> None:
         """A finished check: whether it passed, what was measured, what was expected, how to fix it."""
@@ -148,8 +151,8 @@ class Show:
 
     @contextmanager
     def bars(self) -> Iterator[None]:
-        """Progress bars while the block runs, on a terminal; nothing elsewhere."""
-        if self.quiet or not self.console.is_terminal:
+        """Progress bars while the block runs, on a terminal that shows nothing else; nothing elsewhere."""
+        if self.quiet or not self.console.is_terminal or (self.job and self.job.beside):
             yield
             return
         columns = (

@@ -10,8 +10,6 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
-import os
-import signal
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +26,7 @@ from svhncli.config.groups.split import BootstrapConfig
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.files import write_json
-from svhncli.core.processes import available_cpus, end_with_parent, interrupts_held, spawning
+from svhncli.core.processes import LOOK, Worker, available_cpus, end_with_parent
 from svhncli.core.signals import noted
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
@@ -49,10 +47,6 @@ class Watcher:
 
     def job(self, number: int, summary: FoldSummary) -> None:
         """A job is done, now or before this start; counted from 0."""
-
-
-LOOK = 0.2
-"""Seconds between two looks at whether a signal came."""
 
 
 @dataclass(frozen=True)
@@ -195,16 +189,6 @@ def _write_split(folder: Path, fold: Fold) -> None:
 # ----------------------------------------------------------------------------- the parent
 
 
-@dataclass
-class _Worker:
-    """A process that trains, the pipe to it, and what it trains now."""
-
-    process: Any
-    pipe: Connection
-    job: Job | None = None
-    stopping: bool = False
-
-
 def _side_by_side(
     jobs: Sequence[Job], at_once: int, machine: Machine, record: RunDir, show: Show, again: str
 ) -> dict[str, FoldSummary]:
@@ -237,7 +221,7 @@ def _side_by_side(
             if error is not None or signalled() is not None:
                 waiting.clear()
                 for worker in alive.values():
-                    _stop(worker)
+                    worker.stop()
     if (code := signalled()) is not None:
         raise Interrupted(
             f"stopped with {len(done)} of {len(jobs)} jobs done; everything is saved",
@@ -250,56 +234,34 @@ def _side_by_side(
 
 
 @contextmanager
-def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[dict[Any, _Worker]]:
+def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[dict[Any, Worker]]:
     """Processes that wait for jobs, by their pipes; whatever happens in the block, none is left after it."""
-    context = spawning()
-    started: list[_Worker] = []
+    started: list[Worker] = []
     try:
-        with interrupts_held():
-            for slot in range(count):
-                here, there = context.Pipe()
-                process = context.Process(target=_serve, args=(there, slot, machine, run, again))
-                process.start()
-                there.close()
-                started.append(_Worker(process, here))
+        started.extend(Worker.start(_serve, slot, machine, run, again) for slot in range(count))
         yield {worker.pipe: worker for worker in started}
     finally:
         for worker in started:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
+            worker.kill()
 
 
-def _receive(worker: _Worker) -> tuple[Any, ...]:
-    """The next message of a process; ("gone",) when it has ended."""
-    try:
-        kind, *content = worker.pipe.recv()
-    except (EOFError, ConnectionError):
-        return ("gone",)
+def _receive(worker: Worker) -> tuple[Any, ...]:
+    """The next message of a process."""
+    kind, *content = worker.receive()
     if kind == "failed":
         content[0].__cause__ = Elsewhere(content.pop())
     return kind, *content
 
 
-def _stop(worker: _Worker) -> None:
-    """Once: let it save its state and end."""
-    if not worker.stopping:
-        worker.stopping = True
-        worker.process.terminate()
-
-
-def _name(worker: _Worker) -> str:
+def _name(worker: Worker) -> str:
     assert worker.job is not None
     return worker.job.name
 
 
-def _lost(worker: _Worker, again: str) -> SvhnError:
+def _lost(worker: Worker, again: str) -> SvhnError:
     """The error of a process that ended without a message."""
-    worker.process.join()
-    code = worker.process.exitcode
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     return SvhnError(
-        f"the process that trained {_name(worker)} {how}; what was saved before is whole",
+        f"the process that trained {_name(worker)} {worker.end()}; what was saved before is whole",
         f"if memory ran out, train fewer at once: {again} jobs=1",
     )
 
@@ -319,7 +281,7 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str)
     end_with_parent()
     atexit.register(gc.freeze)  # as the command itself does
     if machine.device.type == "cuda" and machine.device.index is None:
-        take_gpu(slot)
+        device.take_gpu(slot)
     device.prepare(machine)
     data: DataSet | None = None
     job: Job | None = None
@@ -344,10 +306,3 @@ def _next(pipe: Connection) -> Job | None:
         return pipe.recv()
     except EOFError:  # the parent is done with this process
         return None
-
-
-def take_gpu(slot: int) -> None:
-    """See one GPU alone: of those that this process may use, the one whose turn it is."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    seen = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
-    os.environ["CUDA_VISIBLE_DEVICES"] = seen[slot % len(seen)]

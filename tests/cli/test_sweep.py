@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from svhncli.cli import grammar, hydra_app, sweep
 from svhncli.cli import main as cli
+from svhncli.cli.job import JobTask, slug
 from svhncli.cli.sweep import _table
 from svhncli.core import files
 from svhncli.core.errors import CheckpointError, UsageError
@@ -54,8 +55,8 @@ def sweep_folder() -> Path:
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=6))
 def test_a_folder_name_is_short_and_needs_no_quotes(words: list[str]) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9._-]{1,119}", sweep.slug(words))
-    assert not sweep.slug(words).startswith(".")
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,119}", slug(words))
+    assert not slug(words).startswith(".")
 
 
 @given(st.lists(st.text("ab/=,.-_", min_size=1), min_size=1, max_size=3), st.data())
@@ -63,12 +64,12 @@ def test_different_overrides_have_different_folders(words: list[str], data: st.D
     other = data.draw(
         st.sampled_from([[*words, "a=1"], [words[0] + "/", *words[1:]], [words[0] + "x" * 200]])
     )
-    assert sweep.slug(words) != sweep.slug(other)
+    assert slug(words) != slug(other)
 
 
 def test_a_folder_name_holds_the_swept_values() -> None:
-    assert sweep.slug(["lr=0.001", "model=cnn"]) == "lr-0.001_model-cnn"
-    assert re.fullmatch(r"data.root--a-b-[0-9a-f]{8}", sweep.slug(["data.root=/a/b"]))
+    assert slug(["lr=0.001", "model=cnn"]) == "lr-0.001_model-cnn"
+    assert re.fullmatch(r"data.root--a-b-[0-9a-f]{8}", slug(["data.root=/a/b"]))
 
 
 def test_jobs_are_every_combination_in_order() -> None:
@@ -285,7 +286,7 @@ def test_resuming_a_folder_without_a_sweep_is_refused(
 
 
 def test_a_job_can_be_sent_to_another_process() -> None:
-    job = sweep.JobTask(4, ["lr"], debug=False)
+    job = JobTask(4, ["lr"], debug=False)
     assert pickle.loads(pickle.dumps(job)) == job
 
 

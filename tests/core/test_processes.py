@@ -1,11 +1,14 @@
 """Work in several processes, stopped by a person."""
 
+import os
 import signal
 import subprocess
 import sys
 from subprocess import PIPE
 
 import pytest
+
+from svhncli.core.processes import available_cpus, share_cpus
 
 pytestmark = pytest.mark.engine
 
@@ -34,3 +37,15 @@ def test_a_second_ctrl_c_while_the_processes_end_leaves_none_behind() -> None:
         finally:
             process.kill()
         assert process.returncode != 0
+
+
+@pytest.mark.parametrize(("among", "share"), [(1, 8), (3, 2), (16, 1)])
+def test_processes_that_run_at_once_share_the_cpus(
+    among: int, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {*range(8)})
+    share_cpus(among)
+    try:
+        assert available_cpus() == share
+    finally:
+        share_cpus(1)

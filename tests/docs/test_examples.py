@@ -29,6 +29,8 @@ ON_FILES = {
     "experiment=tianchi",
 }
 """Words that choose data lying in the page's folder, which is small already."""
+LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
+"""How words begin that need an extra, and most of them a cluster."""
 FACTORS = list(load(STREET).factors)
 
 
@@ -53,7 +55,9 @@ def smaller(words: list[str]) -> list[str]:
         ]
         small = ["model=linear", "data.n_train=200", "data.n_test=30", "threads=1", "epochs=1"]
         return few if "--resume" in words else [*few, *small]
-    if verb not in TRAINS or "--resume" in words:
+    if "--resume" in words:
+        return [word for word in words if not word.startswith(("jobs=", *LAUNCHER))]
+    if verb not in TRAINS:
         return words
     shrunk = [re.sub(r"^(epochs|model\.width)=\d+$", r"\1=1", word) for word in words]
     fewest = "repeats=1" if verb == "learning-curve" else "repeats=2"
@@ -62,6 +66,7 @@ def smaller(words: list[str]) -> list[str]:
     shrunk = [re.sub(r"^split\.fold=0,1,2$", "split.fold=0,1", word) for word in shrunk]
     # a process takes longer to start than such a run takes; tests/training starts some
     shrunk = [word for word in shrunk if not word.startswith("jobs=")]
+    shrunk = [word for word in shrunk if not word.startswith(LAUNCHER)]
     if verb in ("train", "learning-curve"):
         shrunk.append("jobs=1")
     # a network of two epochs suspects the labels of whole classes

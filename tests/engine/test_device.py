@@ -155,3 +155,18 @@ def test_determinism_changes_nothing_on_a_cpu(deterministic: bool) -> None:
     device.prepare(replace(CPU, deterministic=deterministic))
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize(("slot", "gpu"), [(0, "3"), (1, "5"), (2, "3")])
+def test_processes_take_turns_with_the_gpus_that_they_may_use(
+    slot: int, gpu: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    device.take_gpu(slot)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
+
+
+def test_without_a_gpu_there_is_none_to_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    device.take_gpu(1)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
