@@ -12,8 +12,9 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import resource_tracker
-from multiprocessing.context import SpawnContext
-from typing import TypeVar
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, TypeVar
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
@@ -53,6 +54,17 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
             pool.shutdown(cancel_futures=True)
 
 
+def launched() -> tuple[int, int]:
+    """Which of the processes of one run this is, from 0, and how many there are, as torchrun says it in the
+    environment; (0, 1) in any other process."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def ending(code: int) -> str:
+    """How a process ended, by its exit code as Python reports it: `was ended by SIGKILL`."""
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
 def spawning() -> SpawnContext:
     """The context for starting processes by spawning: forking after OpenMP was used (by torch) hangs forever.
 
@@ -63,6 +75,32 @@ def spawning() -> SpawnContext:
     if default not in (None, *multiprocessing.get_all_start_methods()):
         multiprocessing.set_start_method("spawn", force=True)
     return multiprocessing.get_context("spawn")
+
+
+@contextmanager
+def serving(
+    serve: Callable[..., None], arguments: Sequence[tuple[Any, ...]]
+) -> Iterator[list[tuple[SpawnProcess, Connection]]]:
+    """A process for each tuple that calls `serve(pipe, *arguments)`, and this side of its pipe.
+
+    Whatever happens in the block, none is left after it.
+    """
+    context = spawning()
+    started: list[tuple[SpawnProcess, Connection]] = []
+    try:
+        with interrupts_held():
+            for values in arguments:
+                here, there = context.Pipe()
+                process = context.Process(target=serve, args=(there, *values))
+                process.start()
+                there.close()
+                started.append((process, here))
+        yield started
+    finally:
+        for process, pipe in started:
+            process.kill()
+            process.join()
+            pipe.close()
 
 
 def _begin() -> None:

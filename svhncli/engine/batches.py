@@ -68,20 +68,20 @@ class Batches(TrainingImages):
     def take(self, positions: np.ndarray) -> Batch:
         """The images and labels at these positions of `indices`."""
         rows = self.indices[positions]
-        labels = torch.from_numpy(self.digits.labels[rows])
         if self.resident is not None:
             on_device = torch.from_numpy(rows).to(self.device)
-            return self.resident.index_select(0, on_device), labels.to(self.device)
+            return self.resident.index_select(0, on_device), self.labels_at(positions)
         images = torch.from_numpy(self.digits.images[rows])
         if self.device.type == "cuda":
             images = images.pin_memory().to(self.device, non_blocking=True)
-            labels = labels.pin_memory().to(self.device, non_blocking=True)
-        return images, labels
+        return images, self.labels_at(positions)
 
-    def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every image once, in the order of `indices`; the last batch may be smaller and is not padded."""
-        for start in range(0, len(self), batch_size):
-            yield self.take(np.arange(start, min(start + batch_size, len(self))))
+    def labels_at(self, positions: np.ndarray) -> torch.Tensor:
+        """The labels alone."""
+        labels = torch.from_numpy(self.digits.labels[self.indices[positions]])
+        return (
+            labels.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else labels
+        )
 
     def of_epoch(self, seed: int, epoch: int) -> Take:
         return self.along(numpy_generator(seed, "order", epoch).permutation(len(self)))

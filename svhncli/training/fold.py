@@ -20,6 +20,7 @@ from svhncli.core.signals import noted
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches, batch_bounds, training_images
+from svhncli.engine.collective import ALONE, Group
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import evaluate
 from svhncli.engine.loop import Epoch, Tick, fit
@@ -59,12 +60,14 @@ def train_fold(
     *,
     name: str,
     again: str,
+    group: Group = ALONE,
 ) -> FoldSummary:
     """Train one fold in `run`'s directory, or resume it; returns its summary.
 
     Args:
         name: the name of the fold; where there are several, also of its folder.
         again: the command that resumes it.
+        group: the processes that train it together; this is the first of them, which the others follow.
 
     Raises:
         Interrupted: a signal came; the state is saved.
@@ -80,7 +83,7 @@ def train_fold(
         plan, state = assemble(
             config, machine, data, fold, images, show, metric=config.metric, fresh=not run.last.is_file()
         )
-        plan = replace(plan, watch=_watched(config, len(fold.val)))
+        plan = replace(plan, watch=_watched(config, len(fold.val)), group=group)
         meta = _meta(config, data, fold, plan)
         _say_fold(name, fold, plan, state, show)
         if run.last.is_file():
@@ -214,7 +217,7 @@ def _train(
             "do; it goes on with a larger reg.patience, or with reg.patience=0"
         )
     clock = Clock(plan.epochs, state.epoch)
-    with noted(show.stopping) as signalled:
+    with noted(show.stopping, again=plan.group.size == 1) as signalled:
         events = () if state.stopper.should_stop else fit(plan, state)
         for event in events:
             if isinstance(event, Tick):
@@ -226,7 +229,7 @@ def _train(
                 _keep_snapshot(config, event, state, meta, run)
                 save()
                 seconds, waited = seconds + event.seconds, waited + event.waited
-            if (code := signalled()) is not None:
+            if (code := plan.group.agreed(signalled())) is not None:
                 save()
                 run.write_status(Status.now("interrupted", state.epoch, state.step))
                 raise Interrupted(

@@ -11,11 +11,10 @@ import atexit
 import gc
 import importlib
 import os
-import signal
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -28,11 +27,12 @@ from svhncli.config.groups.split import BootstrapConfig
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.files import write_json
-from svhncli.core.processes import available_cpus, end_with_parent, interrupts_held, spawning
+from svhncli.core.processes import available_cpus, end_with_parent, ending, serving
 from svhncli.core.signals import noted
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine import device
+from svhncli.engine.collective import ALONE, Group
 from svhncli.engine.device import Machine
 from svhncli.report.board import Board, Relay
 from svhncli.report.terminal import Show
@@ -112,13 +112,23 @@ def how_many(wanted: int | str, count: int, on_gpu: bool, threads: int) -> int:
     return -(-count // rounds) if places > 1 else 1
 
 
-def share_out(wanted: int | str, count: int, machine: Machine, threads: int) -> tuple[int, Machine]:
-    """How many at once (see `how_many`), and the machine with the threads that each then has.
+def share_out(
+    wanted: int | str, count: int, machine: Machine, threads: int, devices: int = 1
+) -> tuple[int, Machine]:
+    """How many at once (see `how_many`), and the machine with the threads that each process then has.
 
-    threads: as asked for; 0 shares the CPUs out.
+    threads: as asked for; 0 shares the CPUs out. devices: the processes that train one job.
+
+    Raises:
+        UsageError: there are several jobs, and several processes for one.
     """
+    if devices > 1 and count > 1:
+        raise UsageError(
+            f"devices={devices} trains one network on several processes, but these are {count} networks",
+            f"train them side by side: jobs={devices} devices=1",
+        )
     at_once = how_many(wanted, count, machine.device.type == "cuda", threads)
-    return at_once, replace(machine, threads=threads or max(1, available_cpus() // at_once))
+    return at_once, replace(machine, threads=threads or max(1, available_cpus() // (at_once * devices)))
 
 
 def train(
@@ -129,10 +139,11 @@ def train(
     record: RunDir,
     show: Show,
     again: str,
+    group: Group = ALONE,
 ) -> list[FoldSummary]:
     """Train what is not finished; the summaries, in the order of the jobs.
 
-    again: the command that resumes what was interrupted.
+    again: the command that resumes what was interrupted. group: the processes that train one job together.
 
     Raises:
         Interrupted: a signal came; the state of every job is saved.
@@ -150,15 +161,18 @@ def train(
         device.prepare(machine)
         for job in left:
             folder = _folder(job, jobs, record)
-            done[job.name] = _train(job, machine, data, folder, show, again)
+            done[job.name] = _train(job, machine, data, folder, show, again, group)
     else:
         done |= _side_by_side(left, at_once, machine, record, show, again)
     # summaries that an earlier version wrote do not name their fold and seed
     return [replace(done[job.name], fold=job.fold.name, seed=job.config.seed) for job in jobs]
 
 
-def _train(job: Job, machine: Machine, data: DataSet, folder: RunDir, show: Show, again: str) -> FoldSummary:
-    return train_fold(job.config, machine, data, job.fold, folder, show, name=job.name, again=again)
+def _train(
+    job: Job, machine: Machine, data: DataSet, folder: RunDir, show: Show, again: str, group: Group = ALONE
+) -> FoldSummary:
+    name = job.name
+    return train_fold(job.config, machine, data, job.fold, folder, show, name=name, again=again, group=group)
 
 
 def _folder(job: Job, jobs: Sequence[Job], record: RunDir) -> RunDir:
@@ -192,11 +206,12 @@ def _side_by_side(
     waiting, done = deque(jobs), {}
     error: BaseException | None = None
     board = Board(show, [job.name for job in jobs], jobs[0].config.epochs)
-    count = min(at_once, len(jobs))
-    with noted(show.stopping) as signalled, board, _workers(count, machine, record.path, again) as alive:
+    slots = [(slot, machine, record.path, again) for slot in range(min(at_once, len(jobs)))]
+    with noted(show.stopping) as signalled, board, serving(_serve, slots) as started:
+        alive: dict[Any, _Worker] = {pipe: _Worker(process, pipe) for process, pipe in started}
         while alive:
             for worker in [alive[pipe] for pipe in wait(list(alive), timeout=LOOK)]:
-                kind, *content = _receive(worker)
+                kind, *content = receive(worker.pipe)
                 if kind == "done":
                     done[_name(worker)] = content[0]
                     board.done(_name(worker), content[0])
@@ -229,31 +244,10 @@ def _side_by_side(
     return done
 
 
-@contextmanager
-def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[dict[Any, _Worker]]:
-    """Processes that wait for jobs, by their pipes; whatever happens in the block, none is left after it."""
-    context = spawning()
-    started: list[_Worker] = []
-    try:
-        with interrupts_held():
-            for slot in range(count):
-                here, there = context.Pipe()
-                process = context.Process(target=_serve, args=(there, slot, machine, run, again))
-                process.start()
-                there.close()
-                started.append(_Worker(process, here))
-        yield {worker.pipe: worker for worker in started}
-    finally:
-        for worker in started:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
-
-
-def _receive(worker: _Worker) -> tuple[Any, ...]:
+def receive(pipe: Any) -> tuple[Any, ...]:
     """The next message of a process; ("gone",) when it has ended."""
     try:
-        kind, *content = worker.pipe.recv()
+        kind, *content = pipe.recv()
     except (EOFError, ConnectionError):
         return ("gone",)
     if kind == "failed":
@@ -276,10 +270,9 @@ def _name(worker: _Worker) -> str:
 def _lost(worker: _Worker, again: str) -> SvhnError:
     """The error of a process that ended without a message."""
     worker.process.join()
-    code = worker.process.exitcode
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
     return SvhnError(
-        f"the process that trained {_name(worker)} {how}; what was saved before is whole",
+        f"the process that trained {_name(worker)} {ending(worker.process.exitcode)}; "
+        "what was saved before is whole",
         f"if memory ran out, train fewer at once: {again} jobs=1",
     )
 
@@ -315,8 +308,13 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str)
         except Interrupted:
             return  # the parent asked for it
         except Exception as error:
-            known = error if isinstance(error, SvhnError) else disk_error(error) or error
-            pipe.send(("failed", known, traceback.format_exc()))
+            pipe.send(failed(error))
+
+
+def failed(error: Exception) -> tuple[str, Exception, str]:
+    """The message for `receive` that says so."""
+    known = error if isinstance(error, SvhnError) else disk_error(error) or error
+    return "failed", known, traceback.format_exc()
 
 
 def _next(pipe: Connection) -> Job | None:

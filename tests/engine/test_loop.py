@@ -312,11 +312,11 @@ def test_a_policy_is_applied_before_the_other_augmentations():
     plan, state = make_run(epochs=1)
     calls = []
 
-    def policy(images, key):
+    def policy(images, key, rows):
         calls.append((images, key))
         return torch.full_like(images, 0.25)
 
-    def augment(images, key):
+    def augment(images, key, rows):
         assert (images == 0.25).all()
         calls.append((images, key))
         return images
