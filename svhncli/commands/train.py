@@ -65,7 +65,7 @@ def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainRe
     record, show = RunDir(run_dir), Show()
     if (devices := _devices(config, is_resumed)) != launched()[1]:
         try:
-            return ranks.start(devices, config.plugins, run, config, run_dir, is_resumed)
+            return ranks.start(devices, _again(record), config.plugins, run, config, run_dir, is_resumed)
         except LostProcessError as error:  # rank 0 may not have lived to say it
             if record.started:
                 _note_end(error, record)
@@ -216,6 +216,11 @@ def _other_run(changed: list[str]) -> UsageError:
     )
 
 
+def _again(record: RunDir) -> str:
+    """The command that resumes a run."""
+    return f"svhn train --resume {shlex.quote(str(record.path))}"
+
+
 def _devices(config: TrainConfig, is_resumed: bool) -> int:
     """How many processes train: as torchrun has started them, or as the config says.
 
@@ -261,8 +266,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show, group: Group) -> Fol
     _header(config, machine, data, folds, record, show)
     if len(todo) > 1:
         show.say(f"jobs     {len(todo)}, {at_once} at once")
-    again = f"svhn train --resume {shlex.quote(str(record.path))}"
-    summaries = jobs.train(todo, at_once, machine, data, record, show, again, group)
+    summaries = jobs.train(todo, at_once, machine, data, record, show, _again(record), group)
     if len(todo) == 1:
         _say_diagnosis(summaries[0].diagnosis, record, show)
         return summaries[0]

@@ -202,10 +202,10 @@ def _train_along(group: Group, orders: Orders) -> int:
 # ----------------------------------------------------------------------------- the parent
 
 
-def start(count: int, plugins: Sequence[str], work: Callable[..., Result], *args: Any) -> Result:
+def start(count: int, again: str, plugins: Sequence[str], work: Callable[..., Result], *args: Any) -> Result:
     """Call `work(*args)` as rank 0 of `count` processes, which end with this call, however it ends.
 
-    plugins: modules that register parts.
+    again: the command that resumes the run. plugins: modules that register parts.
 
     Raises:
         Interrupted: a signal came; the state is saved.
@@ -225,7 +225,7 @@ def start(count: int, plugins: Sequence[str], work: Callable[..., Result], *args
                     return content[0]
                 if kind == "gone":
                     rank = numbers.pop(pipe)
-                    problems += _problem(rank, ranks[rank][0], store)
+                    problems += _problem(rank, ranks[rank][0], store, again)
                 elif not isinstance(content[0], LostProcessError):  # whose reason is still to be heard of
                     raise _with_code(content[0], signalled())
             if problems:
@@ -235,18 +235,20 @@ def start(count: int, plugins: Sequence[str], work: Callable[..., Result], *args
                 ranks[0][0].terminate()  # it agrees with the others on the step after which all stop
 
 
-def _problem(rank: int, process: BaseProcess, store: Any) -> list[SvhnError]:
+def _problem(rank: int, process: BaseProcess, store: Any, again: str) -> list[SvhnError]:
     """Why a rank has ended, if it should not have."""
     process.join()
     code = process.exitcode or 0
     if code == 0 and rank > 0:  # it has done its part
         return []
     if code in EXIT_CODES.values():
-        return [Interrupted("stopped before the first step", "", code)]
+        return [Interrupted("stopped before the first step", f"begin again with: {again}", code)]
     reason = f"rank {rank} {ending(code)}"
     if store.check([REASON]):
         reason = store.get(REASON).decode()
-    return [LostProcessError(f"{reason}; {INTACT}", "if memory ran out, use fewer devices")]
+    return [
+        LostProcessError(f"{reason}; {INTACT}", f"resume with: {again} (fewer devices= need less memory)")
+    ]
 
 
 def _with_code(problem: Exception, code: int | None) -> Exception:
