@@ -267,6 +267,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show, group: Group) -> Fol
     if len(todo) > 1:
         show.say(f"jobs     {len(todo)}, {at_once} at once")
     summaries = jobs.train(todo, at_once, machine, data, record, show, _again(record), group)
+    group.meet()
     if len(todo) == 1:
         _say_diagnosis(summaries[0].diagnosis, record, show)
         return summaries[0]

@@ -23,7 +23,7 @@ from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -75,7 +75,7 @@ class Orders:
 
 @contextmanager
 def joined() -> Iterator[Group]:
-    """The group that this process belongs to; at the end of the block its ranks wait for each other.
+    """The group that this process belongs to, until the end of the block.
 
     Raises:
         UsageError: the ranks are on several machines, or cannot find each other.
@@ -98,10 +98,8 @@ def joined() -> Iterator[Group]:
             f"WORLD_SIZE={size} is set, but the processes do not find each other: {error}",
             "start them with torchrun, or unset WORLD_SIZE and use devices=",
         ) from error
-    group = Group(rank, size)
     try:
-        yield group
-        group.meet()
+        yield Group(rank, size)
     finally:
         over.set()
     dist.destroy_process_group()
@@ -120,8 +118,8 @@ def _watch(store: Any, rank: int, size: int, over: threading.Event) -> None:
     while not over.wait(BEAT):
         try:
             latest = [store.add(f"beat{other}", int(other == rank)) for other in range(size)]
-        except RuntimeError:  # a parent that was killed, or torchrun
-            os._exit(1)
+        except RuntimeError:  # it was torchrun's; a parent of our own ends its ranks with itself
+            _end("what connects the processes has ended or does not answer")
         now = time.monotonic()
         if now - looked > STALL / 2:  # this process itself stood still, as after Ctrl-Z
             heard = [now] * size
@@ -138,10 +136,14 @@ def _watch(store: Any, rank: int, size: int, over: threading.Event) -> None:
 def _end_all(store: Any, stalled: int, reason: str) -> None:
     """End the stalled rank, which nobody else does soon, and this one; the parent ends all others."""
     store.set(REASON, reason)
-    if store.add("reasons", 1) == 1 and multiprocessing.parent_process() is None:  # no parent will say it
-        print(f"svhn: error: {reason}; {INTACT}", file=sys.stderr, flush=True)
     with suppress(OSError, RuntimeError):
         os.kill(int(store.get(f"pid{stalled}")), signal.SIGKILL)
+    _end(reason)
+
+
+def _end(reason: str) -> NoReturn:
+    if multiprocessing.parent_process() is None:  # else the parent says it
+        print(f"svhn: error: {reason}; {INTACT}", file=sys.stderr, flush=True)
     os._exit(1)
 
 
@@ -196,6 +198,7 @@ def _train_along(group: Group, orders: Orders) -> int:
                     return code
                 if isinstance(event, Epoch) and state.stopper.should_stop:
                     break
+    group.meet()  # rank 0 scores the best weights, and ends the run if this process ends before it
     return 0
 
 
