@@ -205,6 +205,29 @@ def test_a_rank_that_stalls_is_ended_by_the_others(server: Server, folder: Path,
     assert state(run)["epoch"] == 2
 
 
+PRINTS_NORMS = """
+import hashlib, sys, torch
+
+def tell(module, _):
+    if type(module).__name__ == "Cnn" and not module.training:
+        values = b"".join(buffer.numpy().tobytes() for buffer in module.buffers())
+        print("norms", hashlib.sha256(values).hexdigest(), file=sys.stderr)
+
+torch.nn.modules.module.register_module_forward_pre_hook(tell)
+"""
+"""A plugin: at every validation a rank prints what its batch norm would use."""
+
+
+def test_without_sync_norm_all_processes_still_validate_one_network(server: Server, folder: Path) -> None:
+    (folder / "prints_norms.py").write_text(PRINTS_NORMS)
+    words = ["train", "out=run", *SMALL, "sync_norm=false", "plugins=[prints_norms]"]
+    (code, first), (_, second) = ended(ranks(server, 2, *words))
+    assert code == 0, first
+    ours, theirs = (list(dict.fromkeys(re.findall("norms (.*)", text))) for text in (first, second))
+    assert ours[:2] == theirs
+    assert len(theirs) == 2  # after each epoch
+
+
 @pytest.mark.full
 def test_ctrl_c_stops_what_devices_has_started(spawn: Callable[..., Forked], tmp_path: Path) -> None:
     run = tmp_path / "run"
