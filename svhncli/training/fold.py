@@ -13,10 +13,11 @@ import numpy as np
 
 from svhncli.config import rules
 from svhncli.config.verbs.training import TrainConfig
-from svhncli.core.errors import CheckpointError, DataError, Interrupted
+from svhncli.core.errors import CheckpointError, DataError, Interrupted, UsageError
 from svhncli.core.plain import from_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
+from svhncli.core.text import counted
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches, batch_bounds, training_images
@@ -80,6 +81,7 @@ def train_fold(
         return before
     with training_images(data, fold.train, config.epochs, machine.device) as images, show.bars():
         show.step("prepare the network", 0, None)
+        _refuse_small_batches(len(images), config, group)
         plan, state = assemble(
             config, machine, data, fold, images, show, metric=config.metric, fresh=not run.last.is_file()
         )
@@ -97,6 +99,15 @@ def train_fold(
     if (units := summary.units) is not None:
         show.say(f"l0       {units.open:,} of {units.of:,} units remain open")
     return summary
+
+
+def _refuse_small_batches(count: int, config: TrainConfig, group: Group) -> None:
+    smallest = int(np.diff(batch_bounds(count, config.batch_size)).min())
+    if smallest < group.size:
+        raise UsageError(
+            f"{group.size} processes cannot share batches of {counted(smallest, 'image')}",
+            "raise batch_size, or use fewer devices",
+        )
 
 
 def is_finished(summary: FoldSummary | RunSummary, config: TrainConfig) -> bool:
