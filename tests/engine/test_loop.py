@@ -348,23 +348,6 @@ def test_batches_contain_every_image_once_and_their_sizes_differ_by_at_most_1(co
     assert sizes.max() - sizes.min() <= 1
 
 
-def test_every_image_is_evaluated_once_and_none_is_padded():
-    digits = noise_digits(600)
-    batches = Batches(digits, np.arange(600), CPU.device)
-    preprocess = Preprocess.measure(digits.images, np.arange(600))
-    taken = []
-
-    class Keeping(nn.Module):
-        def forward(self, images):
-            taken.append(images)
-            return torch.zeros(len(images), 1, 10)
-
-    score, probabilities = evaluate(Keeping(), batches, preprocess, CPU)
-    assert [len(images) for images in taken] == [512, 88]
-    assert torch.equal(torch.cat(taken), preprocess(torch.from_numpy(digits.images)))
-    assert score.n == len(probabilities) == 600
-
-
 @pytest.mark.parametrize(
     "optimizer_class", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
 )
