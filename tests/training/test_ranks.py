@@ -33,7 +33,7 @@ SMALL = [
 """Batches of 36 and 31 images: one of their halves is larger."""
 EVERYTHING = [
     *SMALL,
-    *("optim=sgd", "lr=0.02", "optim.clip=1", "reg.l2=1e-3", "reg.ema=0.9", "reg.mixup=0.4", "reg.cutmix=1"),
+    *("optim=sgd", "lr=0.02", "optim.clip=1", "reg.l2=0.1", "reg.ema=0.9", "reg.mixup=0.4", "reg.cutmix=1"),
     *("reg.augment.policy=randaugment", "reg.augment.noise=0.05", "reg.augment.elastic=1"),
 ]
 """All that is drawn for a batch, and all that comes after the gradients, but for dropout."""
