@@ -16,6 +16,7 @@ from svhncli.config.loading import KeyMistake
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import to_plain
+from svhncli.core.processes import launched
 from svhncli.runs import locate
 
 
@@ -68,6 +69,16 @@ def run(
 
     from svhncli.cli import sweep
 
+    rank, size = launched()
+    if size > 1 and (multirun or verb != "train"):
+        raise UsageError(
+            f"torchrun has started {size} processes, and svhn {'train -m' if multirun else verb} is one",
+            "start it without torchrun",
+        )
+    if rank > 0:  # rank 0 alone reads the command line, and is the only one that Hydra gives a folder
+        from svhncli.training import ranks
+
+        return ranks.follow()
     if verb == "eval":
         overrides = _root_key(overrides)
     if catalog.is_trainer(verb):

@@ -251,8 +251,10 @@ def explain(error: Exception, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     message = known.message.replace("\n", "\n  ")
+    rank = os.environ.get("RANK", "0")  # torchrun starts several processes
+    who = "svhn" if rank == "0" else f"svhn: rank {rank}"
     print(
-        f"svhn: {message}" if isinstance(known, Interrupted) else f"svhn: error: {message}",
+        f"{who}: {message}" if isinstance(known, Interrupted) else f"{who}: error: {message}",
         *(f"  hint: {line}" for line in known.hint.splitlines()),
         sep="\n",
         file=sys.stderr,

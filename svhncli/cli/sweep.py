@@ -219,7 +219,12 @@ def _refuse_mistakes(
         if not values <= seen:
             seen |= values
             try:
-                hydra_app.accepted(VERB, flags, [*extras, *job])
+                text = hydra_app.accepted(VERB, flags, [*extras, *job])
+                if not re.search(r"^devices: 1$", text, re.MULTILINE):
+                    raise UsageError(
+                        "devices= trains one network on several processes, and a sweep trains many",
+                        "leave devices out of -m; hydra/launcher=joblib trains them side by side",
+                    )
             except KeyMistake:
                 raise
             except UsageError as error:

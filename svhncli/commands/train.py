@@ -21,11 +21,13 @@ from svhncli.config.words import differing, value_text, word
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.core.plain import to_plain
+from svhncli.core.processes import launched
 from svhncli.core.text import counted
 from svhncli.data.data_sheet import data_sheet
 from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.split import ALL, Fold
 from svhncli.engine import device
+from svhncli.engine.collective import Group, LostProcessError
 from svhncli.engine.compiling import is_worthwhile
 from svhncli.report.data_notes import say_notes
 from svhncli.report.diagnosis import beside_guessing, diagnose_together
@@ -48,7 +50,7 @@ from svhncli.runs.results import (
 )
 from svhncli.runs.run_dir import RunDir
 from svhncli.runs.run_summary import write_run_summary
-from svhncli.training import jobs
+from svhncli.training import jobs, ranks
 from svhncli.training.fold import is_finished
 
 
@@ -62,6 +64,14 @@ def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainRe
         SvhnError: of every kind; what was reached is saved and status.json says why it ended.
     """
     record, show = RunDir(run_dir), Show()
+    if (devices := _devices(config, is_resumed)) != launched()[1]:
+        try:
+            return ranks.start(devices, _again(record), config.plugins, run, config, run_dir, is_resumed)
+        except LostProcessError as error:  # rank 0 may not have lived to say it
+            if record.started:
+                _note_end(error, record)
+            raise
+    config = replace(config, devices=devices)
     with record.held():
         summary = record.summary()
         if isinstance(summary, EnsembleSummary):
@@ -74,9 +84,12 @@ def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainRe
             if record.config() != (settings := rules.to_dict(config)):
                 record.write_settings(settings)  # where the data lies now, for later commands
             show.say(f"'{run_dir}' is finished: {summary.reason}")
+            with ranks.joined() as group:
+                group.shared(None)  # nothing is to be done
             return TrainResult(summary=summary, next=after_training(Run.of(run_dir), summary))
         try:
-            summary = _train(config, record, show)
+            with ranks.joined() as group:
+                summary = _train(config, record, show, group)
         except BaseException as error:
             if record.started:
                 _note_end(error, record)
@@ -204,7 +217,27 @@ def _other_run(changed: list[str]) -> UsageError:
     )
 
 
-def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | RunSummary:
+def _again(record: RunDir) -> str:
+    """The command that resumes a run."""
+    return f"svhn train --resume {shlex.quote(str(record.path))}"
+
+
+def _devices(config: TrainConfig, is_resumed: bool) -> int:
+    """How many processes train: as torchrun has started them, or as the config says.
+
+    Raises:
+        UsageError: both say it differently.
+    """
+    size = launched()[1]
+    if size > 1 and config.devices not in (1, size) and not is_resumed:
+        raise UsageError(
+            f"devices={config.devices}, but torchrun has started {size} processes",
+            f"leave devices out, or use torchrun --nproc-per-node={config.devices}",
+        )
+    return config.devices if size == 1 else size
+
+
+def _train(config: TrainConfig, record: RunDir, show: Show, group: Group) -> FoldSummary | RunSummary:
     machine = _machine(config, record, show)
     with show.bars():
         show.step("prepare images", 0, None)
@@ -215,13 +248,14 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
     folds = registry.folds(config.split, data, config.seed)
     todo = jobs.plan(config, folds)
     threads = machine.threads if record.has_weights else config.threads
-    at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)
+    at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads, group.size)
+    group = ranks.lead(group, ranks.Orders(config, machine, todo[0].fold, record.last))
     # Whatever can be refused has been: from here on there is a run.
     show.log = record.path / "train.log"
     record.write_config(
         rules.to_dict(config),
         Environment.of(
-            MachineUsed.of(machine),
+            replace(MachineUsed.of(machine), devices=group.size if group.size > 1 else None),
             DataUsed(data.name, data.fingerprint, len(data.train), data.whole),
         ),
     )
@@ -231,8 +265,8 @@ def _train(config: TrainConfig, record: RunDir, show: Show) -> FoldSummary | Run
     _header(config, machine, data, folds, record, show)
     if len(todo) > 1:
         show.say(f"jobs     {len(todo)}, {at_once} at once")
-    again = f"svhn train --resume {shlex.quote(str(record.path))}"
-    summaries = jobs.train(todo, at_once, machine, data, record, show, again)
+    summaries = jobs.train(todo, at_once, machine, data, record, show, _again(record), group=group)
+    group.meet()
     if len(todo) == 1:
         _say_diagnosis(summaries[0].diagnosis, record, show)
         return summaries[0]
@@ -254,6 +288,11 @@ def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
                 "bit-identical"
             )
     saved = before.machine
+    if (devices := saved.devices or 1) != config.devices:
+        show.warn(
+            f"devices was {devices} when this run started and is {config.devices} now: results will not be "
+            "bit-identical"
+        )
     if (saved.device or "").startswith("cuda") and not torch.cuda.is_available():
         raise CheckpointError(
             "this run was started on a GPU, but torch finds no GPU here",
@@ -317,7 +356,8 @@ def _header(
         f"{_choice('schedule', config)}; reg {_choice('reg', config)}"
     )
     show.say(
-        f"machine  {machine.device}, {machine.precision}{', compiled' if machine.compiled else ''}, "
+        f"machine  {f'{config.devices} processes, each ' * (config.devices > 1)}{machine.device}, "
+        f"{machine.precision}{', compiled' if machine.compiled else ''}, "
         f"{counted(machine.threads, 'thread')}; "
         f"seed {config.seed}, batch {config.batch_size}"
     )

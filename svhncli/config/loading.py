@@ -27,9 +27,10 @@ NEUTRAL = {
 }
 """Keys that do not affect what a run computes."""
 
-FREE = NEUTRAL | {"epochs", "plugins", "data.exclude", "reg.patience"}
-"""Keys that a resumed run may change: none of them affects what an epoch computes. The images that an exclude
-list names are part of the data's fingerprint; the path of the list is not."""
+FREE = NEUTRAL | {"epochs", "plugins", "data.exclude", "reg.patience", "devices"}
+"""Keys that a resumed run may change: none of them affects what an epoch computes, but for the rounding that
+`devices` changes. The images that an exclude list names are part of the data's fingerprint; the path of the
+list is not."""
 
 
 class KeyMistake(UsageError):

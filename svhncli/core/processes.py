@@ -67,6 +67,17 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
             pool.shutdown(cancel_futures=True)
 
 
+def launched() -> tuple[int, int]:
+    """Which of the processes of one run this is, from 0, and how many there are, as torchrun says it in the
+    environment; (0, 1) in any other process."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def ending(code: int) -> str:
+    """How a process ended, by its exit code as Python reports it: `was ended by SIGKILL`."""
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
 def spawning() -> SpawnContext:
     """The context for starting processes by spawning: forking after OpenMP was used (by torch) hangs forever.
 
@@ -171,5 +182,4 @@ class Worker:
     def end(self) -> str:
         """How it ended, in words, after it is gone."""
         self.process.join()
-        code = self.process.exitcode or 0
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        return ending(self.process.exitcode or 0)

@@ -16,8 +16,10 @@ EXIT_CODES = {getattr(signal, name): 128 + getattr(signal, name) for name in END
 
 
 @contextmanager
-def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
+def noted(say: Callable[[], None], again: bool = True) -> Iterator[Callable[[], int | None]]:
     """In the block the first signal that ends a job is only noted; a second one acts as it would outside.
+
+    again: False if later ones do nothing: a process that has a parent may get a terminal's Ctrl-C twice.
 
     A signal that the process was started to ignore, as nohup ignores SIGHUP, stays ignored, but for Ctrl-C:
     shells ignore that for every process in the background, where a person may still send it by name.
@@ -34,8 +36,10 @@ def noted(say: Callable[[], None]) -> Iterator[Callable[[], int | None]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(EXIT_CODES[signal.Signals(number)])
-        restore()
-        say()
+        if again:
+            restore()
+        if len(received) == 1:
+            say()
 
     if threading.current_thread() is threading.main_thread():
         for number in EXIT_CODES:

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from svhncli.core import rng
 from svhncli.core.color import LUMA, luma
+from svhncli.engine.collective import Rows
 from svhncli.engine.device import to_device
 
 COLUMNS = (
@@ -66,24 +67,29 @@ class Augment:
         """Whether nothing is enabled."""
         return not any(getattr(self, field.name) for field in fields(self) if field.name != "elastic_sigma")
 
-    def __call__(self, images: Tensor, seed_key: int) -> Tensor:
+    def __call__(self, images: Tensor, seed_key: int, rows: Rows | None = None) -> Tensor:
         """Change a batch; all draws come from `seed_key` alone.
 
         Args:
             images: float32 (B, C, H, W) in [0, 1], contiguous or channels_last; not modified.
             seed_key: an integer of `rng.key`, different for every batch.
+            rows: which images of a larger batch these are; None: they are a whole batch.
 
         Returns:
             float32 (B, C, H, W) in [0, 1]; `images` itself if nothing is enabled.
         """
         if self.is_identity:
             return images
-        draws = torch.rand(len(images), len(COLUMNS), generator=rng.torch_generator(seed_key, "parameters"))
-        draw = dict(zip(COLUMNS, to_device(draws * 2 - 1, images.device).unbind(1), strict=True))
+        rows = rows or Rows(len(images))
+        draws = torch.rand(rows.count, len(COLUMNS), generator=rng.torch_generator(seed_key, "parameters"))
+        own = to_device(rows.of(draws) * 2 - 1, images.device)
+        draw = dict(zip(COLUMNS, own.unbind(1), strict=True))
         field = rng.torch_generator(seed_key, "fields", device=images.device)
         affine = self.rotate, self.translate, self.scale, self.shear, self.crop, self.hflip, self.vflip
         if any(affine) or self.elastic:
-            shift = self.elastic * smooth_field(images, self.elastic_sigma, field) if self.elastic else None
+            shift = None
+            if self.elastic:
+                shift = self.elastic * smooth_field(images, self.elastic_sigma, field, rows)
             images = warp(images, self._affine(draw, *images.shape[2:]), shift)
         if self.saturation and images.shape[1] == len(LUMA):
             images = saturate(images, 1 + self.saturation * draw["saturation"])
@@ -95,7 +101,8 @@ class Augment:
         if self.erase:
             images = erase(images, self.erase, draw["erase_x"], draw["erase_y"])
         if self.noise:
-            grain = torch.randn(images.shape, generator=field, device=images.device)
+            whole = rows.count, *images.shape[1:]
+            grain = rows.of(torch.randn(whole, generator=field, device=images.device))
             images = grain.mul_(self.noise).add_(images)
         return images.clamp(0, 1)
 
@@ -165,10 +172,16 @@ def gaussian_rows(side: int, sigma: Tensor) -> Tensor:
     return torch.exp(-0.5 * distance.square())
 
 
-def smooth_field(images: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
-    """A random displacement (B, 2, H, W): white noise blurred by a Gaussian, every value of variance 1."""
-    count, _, height, width = images.shape
-    noise = torch.randn(count, 2, height, width, generator=generator, device=images.device)
+def smooth_field(
+    images: Tensor, sigma: float, generator: torch.Generator, drawn: Rows | None = None
+) -> Tensor:
+    """A random displacement (B, 2, H, W): white noise blurred by a Gaussian, every value of variance 1.
+
+    drawn: which images of a larger batch these are; None: they are a whole batch.
+    """
+    drawn = drawn or Rows(len(images))
+    height, width = images.shape[2:]
+    noise = drawn.of(torch.randn(drawn.count, 2, height, width, generator=generator, device=images.device))
     sigmas = torch.full((), sigma, device=images.device)
     # rows of unit norm keep the variance at 1, even at the edges, where part of the Gaussian is cut off
     rows, columns = (functional.normalize(gaussian_rows(side, sigmas), dim=-1) for side in (height, width))

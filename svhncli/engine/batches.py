@@ -76,11 +76,11 @@ class Batches(TrainingImages):
         rows = self.indices[positions]
         return torch.from_numpy(self.digits.images[rows]), torch.from_numpy(self.digits.labels[rows])
 
-    def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every image once, in the order of `indices`; the last batch may be smaller and is not padded."""
-        take = self.along(np.arange(len(self)))
-        for start in range(0, len(self), batch_size):
-            yield take(start, min(start + batch_size, len(self)))
+    def labels_of(self, start: int, stop: int) -> torch.Tensor:
+        """The labels at indices[start:stop], on the device."""
+        if self.device.type == "cuda":
+            return self.resident_labels[start:stop]
+        return torch.from_numpy(self.digits.labels[self.indices[start:stop]])
 
     def of_epoch(self, seed: int, epoch: int) -> Take:
         return self.along(numpy_generator(seed, "order", epoch).permutation(len(self)))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from svhncli.engine.batches import Batches
+from svhncli.engine.collective import ALONE, Group
 from svhncli.engine.device import Machine
 from svhncli.engine.objective import objective
 from svhncli.engine.preprocess import Preprocess
@@ -36,20 +37,40 @@ def logits(
 
 
 def predictions(
-    model: nn.Module, batches: Batches, preprocess: Preprocess, machine: Machine, tally: Tally, tta: int = 1
+    model: nn.Module,
+    batches: Batches,
+    preprocess: Preprocess,
+    machine: Machine,
+    tally: Tally,
+    tta: int = 1,
+    group: Group = ALONE,
 ) -> Iterator[torch.Tensor]:
     """Probabilities float32 (B, L, K) of every image, batch by batch in order; adds every batch to `tally`.
+
+    The processes of a group take turns at the batches, and all of them get the probabilities of every batch:
+    these, and the tally, have the bits that one process computes.
 
     The loss is the plain mean cross-entropy, without what the training loss adds to it. If `tta` is above 1,
     probabilities, loss and accuracy are those of the mean over that many `views` of each image.
     """
     model.eval()
-    for images, labels in batches.in_order(EVAL_BATCH):
+    take = batches.along(np.arange(len(batches)))
+    starts = range(0, len(batches), EVAL_BATCH)
+    parts = [(start, min(start + EVAL_BATCH, len(batches))) for start in starts]
+    for first in range(0, len(parts), group.size):
+        # where fewer batches are left than processes, several compute the last one, which counts once
+        turns = [parts[min(first + rank, len(parts) - 1)] for rank in range(group.size)]
+        images, _ = take(*turns[group.rank])
+        counts = [stop - start for start, stop in turns]
         with torch.inference_mode():
             output = logits(model, images, preprocess, machine, tta)
-            tally.add(objective(output, labels), output, labels)
-            probabilities = output.softmax(-1)
-        yield probabilities
+            [outputs] = group.gathered(counts, output)
+        for part, output in zip(parts[first:], outputs.split(counts), strict=False):
+            labels = batches.labels_of(*part)
+            with torch.inference_mode():
+                tally.add(objective(output, labels), output, labels)
+                probabilities = output.softmax(-1)
+            yield probabilities
 
 
 def evaluate(

@@ -90,7 +90,7 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
 
         val, watched, kept = Tally(plan.machine.device), [], []
         for done, probabilities in enumerate(
-            predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val), 1
+            predictions(state.eval_model, plan.val, plan.preprocess, plan.machine, val, group=plan.group), 1
         ):
             shown = _within(plan.watch - (done - 1) * EVAL_BATCH, len(probabilities))
             watched.append(probabilities[to_device(torch.from_numpy(shown), probabilities.device)])
@@ -98,7 +98,7 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
                 kept.append(probabilities.cpu())
             yield Tick("val", done, -(-len(plan.val) // EVAL_BATCH))
 
-        row = _row(plan, state, val, epoch, steps) | _added(plan, kept, epoch)
+        row = plan.group.shared(_row(plan, state, val, epoch, steps) | _added(plan, kept, epoch))
         score = row[plan.metric.name]
         improved = state.best is None or plan.metric.is_better(score, state.best[plan.metric.name])
         state.stopper.observe(score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -21,10 +22,23 @@ def mix(images: Tensor, labels: Tensor, mixup_alpha: float, cutmix_alpha: float,
 
     Arguments and result are those of `mixup` and `cutmix`; if both alphas are 0 the batch is unchanged.
     """
-    both = mixup_alpha > 0 and cutmix_alpha > 0
-    if cutmix_alpha and (not both or rng.numpy_generator(seed_key, "which").random() < 0.5):
+    if _chosen(mixup_alpha, cutmix_alpha, seed_key) is cutmix:
         return cutmix(images, labels, cutmix_alpha, seed_key)
     return mixup(images, labels, mixup_alpha, seed_key)
+
+
+def partners(count: int, mixup_alpha: float, cutmix_alpha: float, seed_key: int) -> Tensor:
+    """The position of the image that `mix` combines each of `count` with, int64 (count,)."""
+    name, alpha = "mixup", mixup_alpha
+    if _chosen(mixup_alpha, cutmix_alpha, seed_key) is cutmix:
+        name, alpha = "cutmix", cutmix_alpha
+    return _drawn(count, alpha, seed_key, name)[2] if alpha else torch.arange(count)
+
+
+def _chosen(mixup_alpha: float, cutmix_alpha: float, seed_key: int) -> Callable[..., MixedBatch]:
+    if mixup_alpha and cutmix_alpha:
+        return cutmix if rng.numpy_generator(seed_key, "which").random() < 0.5 else mixup
+    return cutmix if cutmix_alpha else mixup
 
 
 def mixup(images: Tensor, labels: Tensor, alpha: float, seed_key: int) -> MixedBatch:
@@ -41,9 +55,8 @@ def mixup(images: Tensor, labels: Tensor, alpha: float, seed_key: int) -> MixedB
     """
     if alpha == 0:
         return images, labels, labels, 1.0
-    generator = rng.numpy_generator(seed_key, "mixup")
-    share = float(generator.beta(alpha, alpha))
-    partner = _partners(images, generator)
+    share, _, partner = _drawn(len(images), alpha, seed_key, "mixup")
+    partner = to_device(partner, images.device)
     return torch.lerp(images[partner], images, share), labels, labels[partner], share
 
 
@@ -63,9 +76,9 @@ def cutmix(images: Tensor, labels: Tensor, alpha: float, seed_key: int) -> Mixed
     """
     if alpha == 0:
         return images, labels, labels, 1.0
-    generator = rng.numpy_generator(seed_key, "cutmix")
-    part = math.sqrt(1 - generator.beta(alpha, alpha))
-    partner = _partners(images, generator)
+    share, generator, partner = _drawn(len(images), alpha, seed_key, "cutmix")
+    partner = to_device(partner, images.device)
+    part = math.sqrt(1 - share)
     rows, columns = (_segment(length, part, generator) for length in images.shape[2:])
     mixed = images.clone()
     mixed[:, :, rows, columns] = images[partner, :, rows, columns]
@@ -74,8 +87,11 @@ def cutmix(images: Tensor, labels: Tensor, alpha: float, seed_key: int) -> Mixed
     return mixed, labels, labels[partner], 1 - pasted / (height * width)
 
 
-def _partners(images: Tensor, generator: np.random.Generator) -> Tensor:
-    return to_device(torch.from_numpy(generator.permutation(len(images))), images.device)
+def _drawn(count: int, alpha: float, seed_key: int, name: str) -> tuple[float, np.random.Generator, Tensor]:
+    """The share, the generator for what else is drawn, and the partner of every image."""
+    generator = rng.numpy_generator(seed_key, name)
+    share = float(generator.beta(alpha, alpha))
+    return share, generator, torch.from_numpy(generator.permutation(count))
 
 
 def _segment(length: int, part: float, generator: np.random.Generator) -> slice:

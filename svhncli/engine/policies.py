@@ -29,6 +29,7 @@ from torch import Tensor
 
 from svhncli.core import rng
 from svhncli.core.color import luma
+from svhncli.engine.collective import Rows
 from svhncli.engine.device import to_device
 
 TINTS = ("color", "contrast", "brightness", "sharpness")
@@ -82,26 +83,28 @@ class Policy:
     amount: float | None
     warp: Callable[[Tensor, Tensor], Tensor]
 
-    def __call__(self, images: Tensor, seed_key: int) -> Tensor:
+    def __call__(self, images: Tensor, seed_key: int, rows: Rows | None = None) -> Tensor:
         """Change a batch; all draws come from `seed_key` alone, an image's by its position in the batch.
 
         Args:
             images: float32 (B, C, H, W) in [0, 1], contiguous or channels_last; not modified.
             seed_key: an integer of `rng.key`, different for every batch.
+            rows: which images of a larger batch these are; None: they are a whole batch.
 
         Returns:
             float32 (B, C, H, W) in [0, 1], contiguous.
         """
-        shape = len(images), self.ops
+        rows = rows or Rows(len(images))
+        shape = rows.count, self.ops
 
         def draw(what: str, count: int) -> Tensor:
-            return torch.randint(count, shape, generator=rng.torch_generator(seed_key, what))
+            return rows.of(torch.randint(count, shape, generator=rng.torch_generator(seed_key, what)))
 
         chosen, signs = draw("operations", len(OPERATIONS)), 2 * draw("signs", 2) - 1
         if self.amount is None:
             amounts = draw("levels", LEVELS) / (LEVELS - 1)
         else:
-            amounts = torch.full(shape, self.amount)
+            amounts = torch.full(chosen.shape, self.amount)
         amounts = torch.where(TWO_SIDED[chosen], signs * amounts, amounts)
         for place in range(self.ops):
             images = self.change(images, chosen[:, place], amounts[:, place])

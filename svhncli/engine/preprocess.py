@@ -13,6 +13,7 @@ from torch.nn import functional
 from svhncli.core.color import luma
 from svhncli.core.rng import numpy_generator
 from svhncli.data.framing import Framing
+from svhncli.engine.collective import Rows
 from svhncli.engine.device import to_device
 
 SAMPLE = 20_000
@@ -80,11 +81,14 @@ class Preprocess:
             ).clamp_(0, 1)
         return out
 
-    def seen(self, images: torch.Tensor, seed_key: int | None = None) -> torch.Tensor:
+    def seen(
+        self, images: torch.Tensor, seed_key: int | None = None, rows: Rows | None = None
+    ) -> torch.Tensor:
         """The part of stored images (B, C, *framing.stored) that the network sees, (B, C, height, width).
 
         seed_key: an integer of `rng.key` from which a random crop of every image is drawn; None takes the
             center.
+        rows: which images of a larger batch these are; None: they are a whole batch.
         """
         room = np.array(self.framing.room)
         if not room.any():
@@ -92,8 +96,10 @@ class Preprocess:
         height, width = self.framing.height, self.framing.width
         if seed_key is None:
             return images[:, :, room[0] : room[0] + height, room[1] : room[1] + width]
-        corners = numpy_generator(seed_key).integers(2 * room + 1, size=(len(images), 2)).tolist()
-        views = [images[i, :, y : y + height, x : x + width] for i, (y, x) in enumerate(corners)]
+        rows = rows or Rows(len(images))
+        corners = torch.from_numpy(numpy_generator(seed_key).integers(2 * room + 1, size=(rows.count, 2)))
+        places = enumerate(rows.of(corners).tolist())
+        views = [images[i, :, y : y + height, x : x + width] for i, (y, x) in places]
         return torch.stack(views).contiguous(memory_format=torch.channels_last)
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:

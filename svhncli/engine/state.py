@@ -13,6 +13,7 @@ from torch import nn
 from svhncli.engine.augment import Augment
 from svhncli.engine.averaging import Ema
 from svhncli.engine.batches import Batches, TrainingImages
+from svhncli.engine.collective import ALONE, Group
 from svhncli.engine.device import Machine
 from svhncli.engine.policies import Policy
 from svhncli.engine.preprocess import Preprocess
@@ -36,6 +37,7 @@ class Plan:
     seed: int
     metric: Metric = VAL_ACCURACY
     """Chooses the best epoch and stops early."""
+    group: Group = ALONE
     added: Sequence[Metric] = ()
     """Further metrics, computed after every epoch from the predictions on the validation part."""
     policy: Policy | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
 from svhncli.core.rng import key
 from svhncli.engine.batches import Batch
-from svhncli.engine.mixing import MixedBatch, mix
+from svhncli.engine.collective import Rows
+from svhncli.engine.mixing import MixedBatch, mix, partners
 from svhncli.engine.objective import PENALTIES, objective
 from svhncli.engine.optimizers import step_optimizer
 from svhncli.engine.state import Plan, State
@@ -22,33 +25,42 @@ def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
     where = (state.epoch, state.step)
     _seed_dropout(plan, where)
     images, labels = batch
-    pixels = plan.preprocess.normalize(augmented(plan, images, where))
-    inputs, labels, partner_labels, share = mixed(plan, pixels, labels, where)
+    rows = plan.group.rows(len(images))
+    seen = _with_partners(plan, rows, where)
+    pixels = plan.preprocess.normalize(augmented(plan, seen.of(images), where, seen))
+    inputs, labels, partner_labels, share = mixed(plan, seen.placed(pixels), labels, where)
 
     state.optimizer.zero_grad(set_to_none=True)
-    with plan.machine.autocast():
-        logits = state.train_model(inputs.contiguous(memory_format=torch.channels_last))
+    with plan.machine.autocast(), plan.group.norms():
+        logits = state.train_model(rows.of(inputs).contiguous(memory_format=torch.channels_last))
     logits = logits.float()
     options = plan.label_smoothing, plan.position_weights
-    losses = objective(logits, labels, *options)
+    losses = objective(logits, rows.of(labels), *options)
     if share < 1:
-        losses = share * losses + (1 - share) * objective(logits, partner_labels, *options)
-    loss = losses.mean()
+        losses = share * losses + (1 - share) * objective(logits, rows.of(partner_labels), *options)
 
-    total = loss
+    # of the whole batch, to which other processes add their shares: exact where shares differ in size
+    total = losses.mean() * (len(losses) / rows.count)
     for name, strength in plan.penalties.items():
         if strength:
-            total = total + strength * PENALTIES[name](state.model)
-    _update(plan, state, total)
+            total = total + strength / plan.group.size * PENALTIES[name](state.model)
+    minimized = _update(plan, state, total)
     if state.ema is not None:
         state.ema.update(state.model)
-    state.tally.add(losses.detach(), logits.detach(), labels if share >= 0.5 else partner_labels)
-    return total.detach()
+    shares = [stop - start for start, stop in pairwise(plan.group.bounds(rows.count))]
+    losses, logits = plan.group.gathered(shares, losses.detach(), logits.detach())
+    state.tally.add(losses, logits, labels if share >= 0.5 else partner_labels)
+    return minimized
 
 
-def _update(plan: Plan, state: State, loss: torch.Tensor) -> None:
-    """Backward, and a step of the optimizer, which the scaler of fp16 leaves out if gradients overflow."""
+def _update(plan: Plan, state: State, loss: torch.Tensor) -> torch.Tensor:
+    """Backward, and a step of the optimizer, which the scaler of fp16 leaves out if gradients overflow.
+
+    Returns:
+        The loss of the whole batch.
+    """
     (loss if state.scaler is None else state.scaler.scale(loss)).backward()
+    minimized = plan.group.reduced(state.model, loss.detach())
     if plan.clip:
         if state.scaler is not None:
             state.scaler.unscale_(state.optimizer)
@@ -58,19 +70,24 @@ def _update(plan: Plan, state: State, loss: torch.Tensor) -> None:
     else:
         state.scaler.step(state.optimizer)
         state.scaler.update()
+    return minimized
 
 
-def augmented(plan: Plan, images: torch.Tensor, where: tuple[int, int]) -> torch.Tensor:
+def augmented(
+    plan: Plan, images: torch.Tensor, where: tuple[int, int], rows: Rows | None = None
+) -> torch.Tensor:
     """Stored images, uint8 (B, C, H, W), as training at (epoch, step) sees them before normalization.
+
+    rows: which images of a larger batch these are; None: they are a whole batch.
 
     Returns:
         float32 (B, C, height, width) in [0, 1].
     """
     pixels = plan.preprocess.floats(images)
     if plan.policy is not None:
-        pixels = plan.policy(pixels, key(plan.seed, "policy", *where))
-    pixels = plan.augment(pixels, key(plan.seed, "augment", *where))
-    return plan.preprocess.seen(pixels, key(plan.seed, "view", *where))
+        pixels = plan.policy(pixels, key(plan.seed, "policy", *where), rows)
+    pixels = plan.augment(pixels, key(plan.seed, "augment", *where), rows)
+    return plan.preprocess.seen(pixels, key(plan.seed, "view", *where), rows)
 
 
 def mixed(plan: Plan, images: torch.Tensor, labels: torch.Tensor, where: tuple[int, int]) -> MixedBatch:
@@ -78,9 +95,20 @@ def mixed(plan: Plan, images: torch.Tensor, labels: torch.Tensor, where: tuple[i
     return mix(images, labels, plan.mixup, plan.cutmix, key(plan.seed, "mixup", *where))
 
 
+def _with_partners(plan: Plan, rows: Rows, where: tuple[int, int]) -> Rows:
+    """The images whose pixels this process needs: its own, and those that they are mixed with."""
+    if plan.group.size == 1:
+        return rows
+    return rows.joined(partners(rows.count, plan.mixup, plan.cutmix, key(plan.seed, "mixup", *where)))
+
+
 def _seed_dropout(plan: Plan, where: tuple[int, int]) -> None:
-    """Dropout draws from the device's global generator, so that generator is seeded by the step."""
-    seed = key(plan.seed, "dropout", *where)
+    """Dropout draws from the device's global generator, so that generator is seeded by the step.
+
+    And, but for the first, by the process: images at one place of two shares must not drop the same units.
+    """
+    rank = [plan.group.rank] if plan.group.rank else []
+    seed = key(plan.seed, "dropout", *where, *rank)
     torch.default_generator.manual_seed(seed)
     if plan.machine.device.type == "cuda":
         torch.cuda.manual_seed(seed)

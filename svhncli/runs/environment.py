@@ -21,13 +21,17 @@ PACKAGES = ("svhncli", "torch", "torchvision", "numpy", "hydra-core", "omegaconf
 
 @dataclass(frozen=True)
 class MachineUsed:
-    """Where a run computes; an ensemble, which is not trained, has none of these."""
+    """Where a run computes; an ensemble, which is not trained, has none of these.
+
+    devices: the processes that train one network together; None is one.
+    """
 
     device: str | None = optional()
     precision: str | None = optional()
     threads: int | None = optional()
     deterministic: bool | None = optional()
     compiled: bool | None = optional()
+    devices: int | None = optional()
 
     @classmethod
     def of(cls, machine: Machine) -> MachineUsed:

@@ -14,13 +14,15 @@ import numpy as np
 
 from svhncli.config import rules
 from svhncli.config.verbs.training import TrainConfig
-from svhncli.core.errors import CheckpointError, DataError, Interrupted
+from svhncli.core.errors import CheckpointError, DataError, Interrupted, UsageError
 from svhncli.core.plain import from_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
+from svhncli.core.text import counted
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine.batches import Batches, batch_bounds, training_images
+from svhncli.engine.collective import ALONE, Group
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import evaluate
 from svhncli.engine.loop import Epoch, Tick, fit
@@ -61,6 +63,7 @@ def train_fold(
     name: str,
     again: str,
     seen: Callable[[Sequence[Mapping[str, Any]]], None],
+    group: Group = ALONE,
 ) -> FoldSummary:
     """Train one fold in `run`'s directory, or resume it; returns its summary.
 
@@ -68,6 +71,7 @@ def train_fold(
         name: the name of the fold; where there are several, also of its folder.
         again: the command that resumes it.
         seen: called with the rows of all epochs after each of them; what it raises ends the training.
+        group: the processes that train it together; this is the first of them, which the others follow.
 
     Raises:
         Interrupted: a signal came; the state is saved.
@@ -80,10 +84,11 @@ def train_fold(
         return before
     with training_images(data, fold.train, config.epochs, machine.device) as images, show.bars():
         show.step("prepare the network", 0, None)
+        _refuse_small_batches(len(images), config, group)
         plan, state = assemble(
             config, machine, data, fold, images, show, metric=config.metric, fresh=not run.last.is_file()
         )
-        plan = replace(plan, watch=_watched(config, len(fold.val)))
+        plan = replace(plan, watch=_watched(config, len(fold.val)), group=group)
         meta = _meta(config, data, fold, plan)
         _say_fold(name, fold, plan, state, show)
         if run.last.is_file():
@@ -97,6 +102,15 @@ def train_fold(
     if (units := summary.units) is not None:
         show.say(f"l0       {units.open:,} of {units.of:,} units remain open")
     return summary
+
+
+def _refuse_small_batches(count: int, config: TrainConfig, group: Group) -> None:
+    smallest = int(np.diff(batch_bounds(count, config.batch_size)).min())
+    if smallest < group.size:
+        raise UsageError(
+            f"{group.size} processes cannot share batches of {counted(smallest, 'image')}",
+            "raise batch_size, or use fewer devices",
+        )
 
 
 def is_finished(summary: FoldSummary | RunSummary, config: TrainConfig) -> bool:
@@ -224,7 +238,7 @@ def _train(
             "do; it goes on with a larger reg.patience, or with reg.patience=0"
         )
     clock = Clock(plan.epochs, state.epoch)
-    with noted(show.stopping) as signalled:
+    with noted(show.stopping, again=plan.group.size == 1) as signalled:
         events = () if state.stopper.should_stop else fit(plan, state)
         for event in events:
             if isinstance(event, Tick):
@@ -237,7 +251,7 @@ def _train(
                 save()
                 seen(state.history)
                 seconds, waited = seconds + event.seconds, waited + event.waited
-            if (code := signalled()) is not None:
+            if (code := plan.group.agreed(signalled())) is not None:
                 save()
                 run.write_status(Status.now("interrupted", state.epoch, state.step))
                 raise Interrupted(

@@ -31,6 +31,7 @@ from svhncli.core.signals import noted
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine import device
+from svhncli.engine.collective import ALONE, Group
 from svhncli.engine.device import Machine
 from svhncli.report.board import Board, Relay
 from svhncli.report.terminal import Show
@@ -118,13 +119,23 @@ def how_many(wanted: int | str, count: int, device: torch.device, threads: int) 
     return -(-count // rounds) if places > 1 else 1
 
 
-def share_out(wanted: int | str, count: int, machine: Machine, threads: int) -> tuple[int, Machine]:
-    """How many at once (see `how_many`), and the machine with the threads that each then has.
+def share_out(
+    wanted: int | str, count: int, machine: Machine, threads: int, devices: int = 1
+) -> tuple[int, Machine]:
+    """How many at once (see `how_many`), and the machine with the threads that each process then has.
 
-    threads: as asked for; 0 shares the CPUs out.
+    threads: as asked for; 0 shares the CPUs out. devices: the processes that train one job.
+
+    Raises:
+        UsageError: there are several jobs, and several processes for one.
     """
+    if devices > 1 and count > 1:
+        raise UsageError(
+            f"devices={devices} trains one network on several processes, but these are {count} networks",
+            f"train them side by side: jobs={devices} devices=1",
+        )
     at_once = how_many(wanted, count, machine.device, threads)
-    return at_once, replace(machine, threads=threads or max(1, available_cpus() // at_once))
+    return at_once, replace(machine, threads=threads or max(1, available_cpus() // (at_once * devices)))
 
 
 def train(
@@ -135,11 +146,14 @@ def train(
     record: RunDir,
     show: Show,
     again: str,
+    *,
     watcher: Watcher | None = None,
+    group: Group = ALONE,
 ) -> list[FoldSummary]:
     """Train what is not finished; the summaries, in the order of the jobs.
 
     again: the command that resumes what was interrupted. watcher: of jobs that are trained one after another.
+    group: the processes that train one job together.
 
     Raises:
         Interrupted: a signal came; the state of every job is saved.
@@ -159,7 +173,7 @@ def train(
         for number, job in enumerate(jobs):
             if job.name not in done:
                 folder = _folder(job, jobs, record)
-                done[job.name] = _train(job, machine, data, folder, show, again, watcher)
+                done[job.name] = _train(job, machine, data, folder, show, again, watcher, group)
             watcher.job(number, done[job.name])
     else:
         done |= _side_by_side(left, at_once, machine, record, show, again)
@@ -168,10 +182,26 @@ def train(
 
 
 def _train(
-    job: Job, machine: Machine, data: DataSet, folder: RunDir, show: Show, again: str, watcher: Watcher
+    job: Job,
+    machine: Machine,
+    data: DataSet,
+    folder: RunDir,
+    show: Show,
+    again: str,
+    watcher: Watcher,
+    group: Group = ALONE,
 ) -> FoldSummary:
     return train_fold(
-        job.config, machine, data, job.fold, folder, show, name=job.name, again=again, seen=watcher.epoch
+        job.config,
+        machine,
+        data,
+        job.fold,
+        folder,
+        show,
+        name=job.name,
+        again=again,
+        seen=watcher.epoch,
+        group=group,
     )
 
 
@@ -200,7 +230,7 @@ def _side_by_side(
     with noted(show.stopping) as signalled, board, _workers(count, machine, record.path, again) as alive:
         while alive:
             for worker in [alive[pipe] for pipe in wait(list(alive), timeout=LOOK)]:
-                kind, *content = _receive(worker)
+                kind, *content = receive(worker)
                 if kind == "done":
                     done[_name(worker)] = content[0]
                     board.done(_name(worker), content[0])
@@ -245,8 +275,8 @@ def _workers(count: int, machine: Machine, run: Path, again: str) -> Iterator[di
             worker.kill()
 
 
-def _receive(worker: Worker) -> tuple[Any, ...]:
-    """The next message of a process."""
+def receive(worker: Worker) -> tuple[Any, ...]:
+    """The next message of a process; ("gone",) when it has ended."""
     kind, *content = worker.receive()
     if kind == "failed":
         content[0].__cause__ = Elsewhere(content.pop())
@@ -297,8 +327,13 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str)
         except Interrupted:
             return  # the parent asked for it
         except Exception as error:
-            known = error if isinstance(error, SvhnError) else disk_error(error) or error
-            pipe.send(("failed", known, traceback.format_exc()))
+            pipe.send(failed(error))
+
+
+def failed(error: Exception) -> tuple[str, Exception, str]:
+    """The message for `receive` that says so."""
+    known = error if isinstance(error, SvhnError) else disk_error(error) or error
+    return "failed", known, traceback.format_exc()
 
 
 def _next(pipe: Connection) -> Job | None:

@@ -43,6 +43,15 @@ def test_the_first_signal_is_noted_and_the_second_acts_as_it_would_outside(
         assert (ending(), seen, reported) == (128 + number, [number], [number])
 
 
+def test_later_signals_do_nothing_where_a_parent_may_pass_them_on(seen: list[int]) -> None:
+    reported = []
+    with noted(lambda: reported.append("once"), again=False) as ending:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (ending(), seen, reported) == (130, [], ["once"])
+
+
 @pytest.mark.parametrize("number", EXIT_CODES)
 def test_a_signal_that_a_process_was_started_to_ignore_stays_ignored_but_for_ctrl_c(
     number: signal.Signals,

@@ -312,11 +312,11 @@ def test_a_policy_is_applied_before_the_other_augmentations():
     plan, state = make_run(epochs=1)
     calls = []
 
-    def policy(images, key):
+    def policy(images, key, rows):
         calls.append((images, key))
         return torch.full_like(images, 0.25)
 
-    def augment(images, key):
+    def augment(images, key, rows):
         assert (images == 0.25).all()
         calls.append((images, key))
         return images
@@ -346,14 +346,6 @@ def test_batches_contain_every_image_once_and_their_sizes_differ_by_at_most_1(co
     assert sizes.sum() == count
     assert sizes.max() <= batch_size
     assert sizes.max() - sizes.min() <= 1
-
-
-def test_every_image_is_evaluated_once_and_none_is_padded(monkeypatch):
-    digits = noise_digits(103)
-    batches = Batches(digits, np.arange(103), CPU.device)
-    taken = [images for images, _ in batches.in_order(10)]
-    assert [len(t) for t in taken] == [10] * 10 + [3]
-    np.testing.assert_array_equal(torch.cat(taken).numpy(), digits.images)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ class TrainConfig(TrainingConfig):
     )
     repeats: int = key(1, "train with this many seeds, counted up from `seed`, on the same folds", low=1)
     jobs: int | str = shared.jobs()
+    devices: int = key(1, "processes, one per GPU, that train one network together", low=1)
+    sync_norm: bool = key(True, "with devices: batch norm over the whole batch, as in one process")
     metric: str = shared.metric("what chooses best.pt and drives early stopping")
     test: bool = key(True, "score the best weights on the test set, once, at the end")
     watch: int = key(
@@ -87,6 +89,11 @@ class TrainConfig(TrainingConfig):
         for name in ("out", "resume"):  # Hydra needs them before it has composed the config
             if getattr(self, name) is not None:
                 raise UsageError(f"{name} stands in a config file", f"give {name}=... on the command line")
+        if self.devices > 1 and getattr(self.data, "fresh", False):
+            raise UsageError(
+                f"devices={self.devices} with data.fresh=true: every process would render all the images",
+                "give data.fresh=false and a larger data.n_train, or devices=1",
+            )
 
 
 @verb("inspect", "[RUN]", data=None, split=None)

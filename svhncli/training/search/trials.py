@@ -131,7 +131,7 @@ def train_run(
     values = rules.to_dict(config)
     record.write_config(values, replace(environment, command=["svhn", "train", *_words(values)]))
     record.write_status(Status.now("running", epochs_done(record)))
-    summaries = jobs.train(todo, at_once, machine, data, record, show, setting.again, watcher)
+    summaries = jobs.train(todo, at_once, machine, data, record, show, setting.again, watcher=watcher)
     if len(todo) == 1:
         return summaries[0]
     summary = write_run_summary(record, summaries, diagnose_together(record.path, summaries, values))

@@ -14,12 +14,13 @@ from typing import Any
 from svhncli import registry
 from svhncli.config.space import Space
 from svhncli.config.verbs.tuning import TuneConfig
-from svhncli.core.errors import Interrupted, SvhnError, disk_error
+from svhncli.core.errors import Interrupted, SvhnError
 from svhncli.core.processes import LOOK, Worker, end_with_parent
 from svhncli.core.signals import noted
 from svhncli.engine import device
 from svhncli.engine.device import Machine
 from svhncli.report.terminal import Silent
+from svhncli.training.jobs import failed, receive
 from svhncli.training.search.study import Study
 from svhncli.training.search.trials import Compose, Setting, run_trials
 
@@ -49,7 +50,7 @@ def run_side_by_side(
         Interrupted: a signal came; the trials are saved, and go on when the study does.
         SvhnError: several trials, or processes, in a row failed in the same way.
     """
-    errors: list[SvhnError] = []
+    errors: list[Exception] = []
     lost = ended_before = 0
     with noted(stopping) as signalled, ExitStack() as started:
         alive: dict[Any, Worker] = {}
@@ -63,7 +64,7 @@ def run_side_by_side(
             start(slot)
         while alive:
             for worker in [alive.pop(pipe) for pipe in wait(list(alive), timeout=LOOK)]:
-                kind, *content = worker.receive()
+                kind, *content = receive(worker)
                 if kind == "failed" and not isinstance(content[0], Interrupted):
                     errors.append(content[0])
                 elif kind == "gone" and signalled() is None and not errors:
@@ -102,5 +103,4 @@ def _serve(
         run_trials(Study(*opened), Setting(compose, machine, data, again), Silent, lambda: None)
         pipe.send(("done",))
     except Exception as error:
-        known = error if isinstance(error, SvhnError) else disk_error(error) or SvhnError(repr(error))
-        pipe.send(("failed", known))
+        pipe.send(failed(error))
