@@ -148,7 +148,7 @@ def make_pruner(name: str, epochs: int, folds: int) -> BasePruner:
         raise UsageError(
             f"pruner={name} compares epochs, and a trial is several folds", "choose wilcoxon or none"
         )
-    least = max(1, epochs // REDUCTION**3)
+    least = max(1, epochs // REDUCTION**2)
     made: dict[str, Callable[[], BasePruner]] = {
         "none": pruners.NopPruner,
         "median": lambda: pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=least),
