@@ -93,7 +93,8 @@ def _tune(folder: Path, flags: Sequence[str], record: StudyRecord, given: Sequen
     compose = partial(_composed, tuple(flags), tuple(base))  # which can be sent to another process
     rules.require_paths(config)
     recorded.refuse_mistakes(config, searched, folder)
-    _refuse_mistakes(searched, compose)
+    if not is_study(folder):
+        _refuse_mistakes(searched, compose)
     folder.mkdir(parents=True, exist_ok=True)
     again = f"svhn tune --resume {shlex.join([str(folder), *flags])}"
     if not is_study(folder):

@@ -60,13 +60,14 @@ def predictions(
     for first in range(0, len(parts), group.size):
         # where fewer batches are left than processes, several compute the last one, which counts once
         turns = [parts[min(first + rank, len(parts) - 1)] for rank in range(group.size)]
-        images, _ = take(*turns[group.rank])
+        images, labels = take(*turns[group.rank])
         counts = [stop - start for start, stop in turns]
         with torch.inference_mode():
             output = logits(model, images, preprocess, machine, tta)
             [outputs] = group.gathered(counts, output)
         for part, output in zip(parts[first:], outputs.split(counts), strict=False):
-            labels = batches.labels_of(*part)
+            if group.size > 1:
+                labels = batches.labels_of(*part)
             with torch.inference_mode():
                 tally.add(objective(output, labels), output, labels)
                 probabilities = output.softmax(-1)
