@@ -79,11 +79,11 @@ def _trials(result: StudyResult, jobs: list[SweepJob]) -> Table:
 def _retrained(verdict: Verdict) -> Table:
     count = len(verdict.seeds)
     title = f"trained anew on {counted(count, 'fresh seed')}, judged on {verdict.images}"
-    table = Table(title=title, title_justify="left", box=None)
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     has_val = any(row.val is not None for row in verdict.retrained)
-    heads = ["config", "in the search", *["val anew"] * has_val, "judged", "gain in points", "p"]
+    heads = ["", "search", *["val"] * has_val, "judged", "gain in points, 95%", "p"]
     for head in heads:
-        table.add_column(head, justify="left" if head == "config" else "right", no_wrap=True)
+        table.add_column(head, justify="right" if head else "left", no_wrap=True)
     for row in verdict.retrained:
         cells = [name_of(row), _share(row.searched), *[_share(row.val)] * has_val, _share(row.judged)]
         table.add_row(*cells, gain(row), "" if row.p is None else f"{row.p:.2g}")
@@ -92,7 +92,7 @@ def _retrained(verdict: Verdict) -> Table:
 
 def name_of(row: Retrained) -> str:
     """Of a config that was trained anew."""
-    return "without the search" if row.trial is None else f"trial {row.trial}"
+    return "no search" if row.trial is None else f"trial {row.trial}"
 
 
 def gain(row: Retrained) -> str:

@@ -69,8 +69,8 @@ class Retrained:
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """Whether the search gained anything. images: those of the verdict, in words. chosen: the trial that is
-    recommended; None where the config without the search is. optimism: how much better the search's own
-    figure for it was than the verdict's. says: the conclusion, a sentence each."""
+    recommended; None where the config without the search is. optimism: how much the search's own figure for
+    it fell with fresh seeds. says: the conclusion, a sentence each."""
 
     images: str
     seeds: list[int]

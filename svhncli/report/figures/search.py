@@ -16,6 +16,8 @@ from svhncli.stats.metrics import METRICS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+"""The box behind a value that is written over lines."""
 COLUMNS = 3
 """Panels side by side."""
 DECADES = 30
@@ -114,7 +116,7 @@ def _parallel(file: Path, jobs: Sequence[SweepJob], keys: Sequence[str], metric:
     scores = np.array([job.score for job in jobs], float)
     spread = (scores - scores.min()) / max(float(np.ptp(scores)), 1e-12)
     higher = metric not in METRICS or METRICS[metric].higher_is_better
-    quality = spread if higher else 1 - spread
+    quality = np.argsort(np.argsort(spread if higher else -spread)) / max(1, len(scores) - 1)
     for row in np.argsort(quality):
         heights = [column[row] for column in columns] + [spread[row]]
         axes.plot(heights, color=_shade(float(quality[row])), linewidth=1.0 + float(quality[row]))

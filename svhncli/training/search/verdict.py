@@ -148,7 +148,7 @@ def _concluded(made: Verdict, chosen: Retrained, comparisons: Sequence[Compariso
             f"The search gained nothing: trained anew, the config without it is as good as the finalists "
             f"({percent(default.judged)} of {made.images}).",
         ]
-        return replace(made, optimism=(best.searched or 0.0) - best.judged, says=says)
+        return replace(made, optimism=_gap(best), says=says)
     comparison = next(c for c in comparisons if c.b == f"trial {chosen.trial}")
     gains = {
         "better": "The search gained something",
@@ -157,17 +157,26 @@ def _concluded(made: Verdict, chosen: Retrained, comparisons: Sequence[Compariso
         "unsure": "The search may have gained something, or the seeds were lucky",
     }
     says = [_optimism(chosen, made.images), f"{gains[comparison.outcome]}: {comparison.verdict}."]
-    return replace(made, optimism=chosen.searched - chosen.judged, says=says)
+    return replace(made, optimism=_gap(chosen), says=says)
+
+
+def _gap(row: Retrained) -> float:
+    """How much the search's own figure fell with fresh seeds: on the same images, where these are known."""
+    assert row.searched is not None
+    return row.searched - (row.judged if row.val is None else row.val)
 
 
 def _optimism(row: Retrained, images: str) -> str:
-    """How much better the search's own figure was than what other seeds and images give."""
-    assert row.searched is not None
-    gap = 100 * (row.searched - row.judged)
-    again = "" if row.val is None else f"{percent(row.val)} of the same images with fresh seeds, "
-    word = "optimistic" if gap > 0 else "pessimistic"
+    """How far the search's own figure holds for other seeds, and for other images."""
+    gap = 100 * _gap(row)
+    if row.val is None:
+        again = f"with fresh seeds it classifies {percent(row.judged)} of {images} correctly"
+    else:
+        again = (
+            f"with fresh seeds it classifies {percent(row.val)} of these images correctly, and "
+            f"{percent(row.judged)} of {images}"
+        )
     return (
-        f"The search's own figure for trial {row.trial}, {percent(row.searched)} of the validation images, "
-        f"was {word} by {abs(gap):.1f} points: "
-        f"it classifies {again}{percent(row.judged)} of {images} correctly."
+        f"The search's own figure for trial {row.trial}, {percent(row.searched or 0.0)} of the validation "
+        f"images, was {'optimistic' if gap >= 0 else 'pessimistic'} by {abs(gap):.1f} points: {again}."
     )
