@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Group
 from rich.live import Live
@@ -18,6 +18,8 @@ from rich.text import Text
 from svhncli.core.text import duration, percent
 from svhncli.report.terminal import Show, epoch_line
 from svhncli.runs.results import FoldSummary
+
+Self = TypeVar("Self", bound="LiveTable")  # typing.Self came with Python 3.11
 
 SELDOM = 0.2
 """Seconds between two looks at how far an epoch is."""
@@ -75,24 +77,15 @@ class _Row:
         return time.monotonic() - self.began
 
 
-class Board:
-    """Shows jobs that train side by side, while the block runs.
+class LiveTable:
+    """A table that is drawn again and again on a terminal, while the block runs; nothing elsewhere."""
 
-    On a terminal a table of those under way, with the epoch, the best so far and the time that is left; every
-    job that ends leaves a line above it. Elsewhere a line per epoch. All lines go to the run's log.
-    """
-
-    def __init__(self, show: Show, names: Sequence[str], epochs: int) -> None:
+    def __init__(self, show: Show) -> None:
         self.show = show
-        self.count = len(names)
-        self.width = max(map(len, names))
-        self.epochs = epochs
-        self.ended: list[float] = []
-        self.rows: dict[str, _Row] = {}
-        live = show.console.is_terminal and not show.quiet
-        self.live = Live(console=show.console, auto_refresh=False, transient=True) if live else None
+        is_live = show.console.is_terminal and not show.quiet
+        self.live = Live(console=show.console, auto_refresh=False, transient=True) if is_live else None
 
-    def __enter__(self) -> Board:
+    def __enter__(self: Self) -> Self:
         if self.live is not None:
             self.live.start()
         return self
@@ -102,6 +95,22 @@ class Board:
     ) -> None:
         if self.live is not None:
             self.live.stop()
+
+
+class Board(LiveTable):
+    """Shows jobs that train side by side, while the block runs.
+
+    On a terminal a table of those under way, with the epoch, the best so far and the time that is left; every
+    job that ends leaves a line above it. Elsewhere a line per epoch. All lines go to the run's log.
+    """
+
+    def __init__(self, show: Show, names: Sequence[str], epochs: int) -> None:
+        super().__init__(show)
+        self.count = len(names)
+        self.width = max(map(len, names))
+        self.epochs = epochs
+        self.ended: list[float] = []
+        self.rows: dict[str, _Row] = {}
 
     @property
     def waiting(self) -> int:

@@ -6,14 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from types import TracebackType
 
 from rich.console import Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from svhncli.core.text import duration
+from svhncli.report.board import LiveTable
 from svhncli.report.terminal import Show
 from svhncli.stats.metrics import METRICS, column_text
 
@@ -37,33 +36,20 @@ class TrialLine:
     reason: str = ""
 
 
-class StudyBoard:
+class StudyBoard(LiveTable):
     """Shows the trials of a study while the block runs, those of other processes, too.
 
     count: trials that the study is to have. epochs: of a trial.
     """
 
     def __init__(self, show: Show, metric: str, count: int, epochs: int) -> None:
-        self.show = show
+        super().__init__(show)
         self.metric = METRICS[metric]
         self.count = count
         self.epochs = epochs
         self.began = time.monotonic()
         self.ended: set[int] | None = None
         self.at_start = 0
-        is_live = show.console.is_terminal and not show.quiet
-        self.live = Live(console=show.console, auto_refresh=False, transient=True) if is_live else None
-
-    def __enter__(self) -> StudyBoard:
-        if self.live is not None:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.live is not None:
-            self.live.stop()
 
     def update(self, trials: Sequence[TrialLine]) -> int:
         """Print a line for each trial that ended since the last look, and draw the table; how many ended."""
