@@ -17,6 +17,7 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.declare import summary
 from svhncli.config.presets import conf_dir
 from svhncli.config.verbs import VERBS
+from svhncli.core.plain import hints_of
 
 BUNDLES = {
     "experiment": "a recipe: a set of choices and values that were measured together",
@@ -117,7 +118,7 @@ def keys(verb: str) -> dict[str, Key]:
 
 def walk(kind: type, path: str = "") -> Iterator[Key]:
     """The keys of one dataclass, in its order, with those of the dataclasses inside it."""
-    hints = typing.get_type_hints(kind)
+    hints = hints_of(kind)
     is_choice = any(kind in kinds.values() for kinds in CHOICES.values())
     for item in fields(kind):
         if is_choice and item.name == "name":  # says which choice it is; chosen by group=choice

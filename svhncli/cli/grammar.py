@@ -26,10 +26,11 @@ def parse(words: Sequence[str], verb: str) -> list[Override]:
         UsageError: naming the word that cannot be parsed.
     """
     parser = OverridesParser.create()
+    keys = catalog.keys(verb)
 
     def parsed(word: str) -> Override:
         key, _, text = word.partition("=")
-        declared = catalog.keys(verb).get("out" if key in FOLDERS else key)
+        declared = keys.get("out" if key in FOLDERS else key)
         as_is = declared is not None and declared.is_free_text and text[:1] not in ("'", '"')
         try:
             word.encode()

@@ -11,6 +11,7 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.groups.reg import RegConfig
 from svhncli.config.rules import closest, typed
 from svhncli.core.errors import UsageError
+from svhncli.core.plain import hints_of
 
 NEUTRAL = {
     "name",
@@ -51,7 +52,7 @@ def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
     Raises:
         UsageError: naming the key; an KeyMistake where there is none of that name.
     """
-    hints = typing.get_type_hints(kind)
+    hints = hints_of(kind)
     known = {item.name: item for item in fields(kind)}
     for name in values:
         if name not in known:

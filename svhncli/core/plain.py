@@ -111,7 +111,7 @@ def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _read_fields(kind: type, value: Mapping[str, Any], where: str) -> Any:
     made = {}
-    hints = _hints(kind)
+    hints = hints_of(kind)
     for item in fields(kind):
         if item.metadata.get("inlined"):
             made[item.name] = _read(hints[item.name], value, where)
@@ -134,7 +134,8 @@ def _read_rest(kind: type, of: Any, value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def hints_of(kind: type) -> dict[str, Any]:
+    """The types of a dataclass's fields; a command asks for the same dataclasses hundreds of times."""
     return typing.get_type_hints(kind)
 
 

@@ -68,8 +68,11 @@ def test_a_killed_process_fails_its_job_alone_and_ctrl_c_saves_the_others(spawn:
     killed, stopped, third, fourth = (Path(f"beside/epochs-{n}") for n in (ENDLESS, ENDLESS + 1, 1, 2))
     wait_for(lambda: trains(killed) and trains(stopped))
     assert not (third / "train.log").exists()  # two at once, no more
+    waits = holder(process, stopped)
+    os.kill(waits, signal.SIGSTOP)  # the others get the CPU
     os.kill(holder(process, killed), signal.SIGKILL)
     wait_for(lambda: is_done(third) and is_done(fourth))  # in a process in place of the killed one
+    os.kill(waits, signal.SIGCONT)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, shown = process.communicate()
     assert process.returncode == 130, shown

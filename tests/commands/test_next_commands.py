@@ -58,7 +58,7 @@ LIKE_OTHERS = {
 """Kinds that only the full tier tries."""
 SLOW = ("train", "check", "export")
 """Verbs whose printed commands are only composed and checked, unless the test is of the full tier."""
-EXPORTED = {"tianchi composed", "tested-joined"}
+EXPORTED = {"a folder composed", "tested-joined"}
 """A run and an ensemble that are exported all the same."""
 
 

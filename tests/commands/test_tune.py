@@ -16,8 +16,8 @@ from svhncli.cli import main as cli
 
 pytestmark = pytest.mark.e2e
 
-DATA = ["data.n_train=600", "data.n_test=60", "model=linear", "threads=1", "epochs=2"]
-TUNE = ["tune", *DATA, "trials=3", "jobs=1", "out=study", "lr=log(1e-4,1e-1)", "optim=adam,sgd"]
+DATA = ["data.n_train=300", "data.n_test=60", "model=linear", "threads=1", "epochs=2"]
+TUNE = ["tune", *DATA, "jobs=1", "out=study", "lr=log(1e-4,1e-1)", "optim=adam,sgd"]
 TUNE += ["optim.momentum=(0,0.9)"]
 
 
@@ -33,7 +33,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 def test_a_search_ends_with_a_verdict_on_images_that_it_never_saw(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([*TUNE, "finalists=1", "repeats=2", "pruner=none"]) == 0
+    assert cli.main([*TUNE, "trials=3", "finalists=1", "repeats=2", "pruner=none"]) == 0
     out, err = capsys.readouterr()
     study, result = folder / "study", result_of(folder / "study")
     assert "space    optim.momentum=(0,0.9)  (with optim=rmsprop,sgd)\n" in err
@@ -78,7 +78,7 @@ def test_a_search_ends_with_a_verdict_on_images_that_it_never_saw(
     page = (study / "report.html").read_text()
     assert "What the search gained" in page
     assert page.count("<img src=") >= 3
-    assert "svhn tune data.n_train=600" in page
+    assert "svhn tune data.n_train=300" in page
 
 
 def job_words(study: Path, number: int) -> list[str]:
@@ -89,17 +89,17 @@ def job_words(study: Path, number: int) -> list[str]:
 def test_a_finished_study_gets_more_trials_and_keeps_the_others(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([*TUNE, "finalists=0", "report=false"]) == 0
+    assert cli.main([*TUNE, "trials=2", "finalists=0", "report=false"]) == 0
     before = {row["job"]: row for row in table(folder / "study")}
-    assert len(before) == 3
-    assert cli.main(["tune", "--resume", "study", "trials=4"]) == 0
+    assert len(before) == 2
+    assert cli.main(["tune", "--resume", "study", "trials=3"]) == 0
     after = {row["job"]: row for row in table(folder / "study")}
-    assert len(after) == 4
+    assert len(after) == 3
     assert {job: after[job] for job in before} == before
     capsys.readouterr()
     assert cli.main(["tune", "--resume", "study", "lr=log(1e-4,1)"]) == 2
     assert "lr: the study in 'study' keeps its space and its config" in capsys.readouterr().err
-    assert cli.main([*TUNE]) == 2
+    assert cli.main(TUNE) == 2
     assert "svhn tune --resume study" in capsys.readouterr().err
 
 
@@ -107,7 +107,7 @@ def test_trials_that_fail_or_are_pruned_are_recorded_and_end_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["tune", *DATA, "epochs=3", "trials=6", "jobs=1", "out=study", "finalists=0", "report=false"]
-    words += ["optim=sgd", "sampler=grid", "lr=0.05,1e30,0.04,1e-9,1e-8,0.03"]
+    words += ["data.n_train=600", "optim=sgd", "sampler=grid", "lr=0.05,1e30,0.04,1e-9,1e-8,0.03"]
     assert cli.main(words) == 0
     rows = {row["lr"]: row for row in table(folder / "study")}
     assert rows["1e+30"]["status"] == "failed"
@@ -129,11 +129,11 @@ def test_three_equal_failures_stop_the_study(folder: Path, capsys: pytest.Captur
 
 
 def test_folds_are_the_steps_of_a_trial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["tune", *DATA, "epochs=1", "split=kfold", "split.k=3", "trials=2", "jobs=1", "out=study"]
+    words = ["tune", *DATA, "epochs=1", "split=kfold", "split.k=2", "trials=2", "jobs=1", "out=study"]
     words += ["finalists=0", "report=false", "optim=sgd", "lr=0.05,0.04", "sampler=grid"]
     assert cli.main([*words, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert "2 trials of 3 folds of 1 epochs" in (folder / "study" / "tune.log").read_text()
+    assert "2 trials of 2 folds of 1 epochs" in (folder / "study" / "tune.log").read_text()
     for job in result["trials"]:
         run = json.loads((folder / job["run_dir"] / "summary.json").read_text())
         assert job["score"] == pytest.approx(np.mean([fold["best"]["val_accuracy"] for fold in run["folds"]]))
@@ -142,7 +142,7 @@ def test_folds_are_the_steps_of_a_trial(folder: Path, capsys: pytest.CaptureFixt
 def test_a_killed_search_side_by_side_loses_no_trial_and_runs_none_twice(
     folder: Path, spawn: Callable[..., Any]
 ) -> None:
-    words = ["tune", *DATA, "epochs=6", "trials=4", "jobs=2", "out=study", "finalists=0", "report=false"]
+    words = ["tune", *DATA, "epochs=3", "trials=3", "jobs=2", "out=study", "finalists=0", "report=false"]
     words += ["pruner=none", "lr=log(1e-4,1e-1)"]
     killed = spawn(*words)
     for line in killed.stderr:
@@ -152,12 +152,12 @@ def test_a_killed_search_side_by_side_loses_no_trial_and_runs_none_twice(
     killed.communicate(timeout=60)
     assert cli.main(["tune", "--resume", "study", "jobs=1"]) == 0
     rows = table(folder / "study")
-    assert [row["status"] for row in rows] == ["done"] * 4
-    assert len({row["lr"] for row in rows}) == 4
-    assert len(list((folder / "study").glob("trial-*"))) == 4
+    assert [row["status"] for row in rows] == ["done"] * 3
+    assert len({row["lr"] for row in rows}) == 3
+    assert len(list((folder / "study").glob("trial-*"))) == 3
     for row in rows:
         history = (folder / row["run_dir"] / "metrics.csv").read_text().splitlines()
-        assert len(history) == 7, "every epoch once"
+        assert len(history) == 4, "every epoch once"
 
 
 def test_a_trial_is_what_its_own_command_trains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

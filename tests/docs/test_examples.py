@@ -43,18 +43,14 @@ def smaller(words: list[str]) -> list[str]:
     if verb == "inspect":
         return [*words, "data.check_md5=false"] if "data=svhn" in words else words
     if verb == "human":
-        return [*words, "data.n_train=200", "data.n_test=0"]
+        return [*words, "data.n_train=100", "data.n_test=0"]
     if verb == "tune":
         few = [word for word in words if not word.startswith(("trials=", "repeats=", "model.width="))]
-        few += [
-            f"trials={3 if '--resume' in words else 2}",
-            "jobs=1",
-            "finalists=1",
-            "repeats=1",
-            "report=false",
-        ]
-        small = ["model=linear", "data.n_train=200", "data.n_test=30", "threads=1", "epochs=1"]
-        return few if "--resume" in words else [*few, *small]
+        few += ["jobs=1", "repeats=1", "report=false"]
+        if "--resume" in words:
+            return [*few, "trials=2", "finalists=1"]
+        small = ["model=linear", "data.n_train=100", "data.n_test=30", "threads=1", "epochs=1"]
+        return [*few, "trials=1", "finalists=0", *small]
     if "--resume" in words:
         return [word for word in words if not word.startswith(("jobs=", *LAUNCHER))]
     if verb not in TRAINS:
@@ -64,11 +60,17 @@ def smaller(words: list[str]) -> list[str]:
     shrunk = [re.sub(r"^repeats=\d+$", fewest, word) for word in shrunk]
     shrunk = [re.sub(r"^split\.k=3$", "split.k=2", word) for word in shrunk]
     shrunk = [re.sub(r"^split\.fold=0,1,2$", "split.fold=0,1", word) for word in shrunk]
+    shrunk = [word.replace("range(0,3)", "range(0,2)") for word in shrunk]
+    # without a launcher, it is a sweep like those before it
+    if "model=cnn,mlp" in words or any(word.startswith(LAUNCHER) for word in words):
+        shrunk = [re.sub(r"^lr=(\S+?),.*", r"lr=\1", word) for word in shrunk]
     # a process takes longer to start than such a run takes; tests/training starts some
     shrunk = [word for word in shrunk if not word.startswith("jobs=")]
     shrunk = [word for word in shrunk if not word.startswith(LAUNCHER)]
     if verb in ("train", "learning-curve"):
         shrunk.append("jobs=1")
+    if verb == "train":
+        shrunk.append("report=false")
     # a network of two epochs suspects the labels of whole classes
     few = "few_photos.txt" if "data.root=photos" in words else "few.txt"
     shrunk = [re.sub(r"^data\.exclude=.*", f"data.exclude={few}", word) for word in shrunk]
@@ -85,15 +87,15 @@ def smaller(words: list[str]) -> list[str]:
     if {"data=svhn", "data=mix"} & {*words}:
         shrunk.append("data.check_md5=false")
     elif not ON_FILES & {*words}:
-        shrunk.append("data.n_train=200")
+        shrunk.append("data.n_train=100")
     if "data=mix" in words:
-        shrunk.append("data.n_rendered=200")
+        shrunk.append("data.n_rendered=100")
     if "data=synth_full" in words:
         shrunk.append("data.n_test=30")
     if verb == "check":
         shrunk.append("check.steps=20")
     if verb == "lr-find":
-        shrunk.append("steps=40")
+        shrunk.append("steps=20")
     if not any(word.startswith("threads=") for word in words):
         shrunk.append("threads=1")
     if not any(word.startswith("epochs=") for word in words) and verb != "learning-curve":

@@ -33,7 +33,7 @@ Spawn = Callable[..., Forked]
 
 SMALL = ["data.n_train=400", "data.n_test=60", "epochs=3", "threads=1", "device=cpu", "model.width=0.25"]
 SMALL += ["watch=0", "report=false"]
-FOLDS = [*SMALL, "split=kfold", "split.k=4"]
+FOLDS = [*SMALL, "split=kfold", "split.k=3"]
 
 
 def bits(run: Path, *names: str) -> dict[str, str]:
@@ -48,8 +48,8 @@ def bits(run: Path, *names: str) -> dict[str, str]:
     return hashes
 
 
-def four(run: Path) -> dict[str, str]:
-    return bits(run, *(f"fold{i}" for i in range(4)))
+def three(run: Path) -> dict[str, str]:
+    return bits(run, *(f"fold{i}" for i in range(3)))
 
 
 def summary_of(run: Path) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sequential_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four folds, trained sequentially in this process."""
+    """Three folds, trained sequentially in this process."""
     run = tmp_path_factory.mktemp("sequential_run") / "run"
     assert cli.main(["train", f"hydra.run.dir={run}", *FOLDS, "jobs=1"]) == 0
     return run
@@ -91,12 +91,12 @@ def gone(pids: list[int]) -> bool:
 def test_parallel_folds_have_the_bits_of_sequential_folds(sequential_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert cli.main(["train", f"hydra.run.dir={run}", *FOLDS, "jobs=2"]) == 0
-    assert four(run) == four(sequential_run)
+    assert three(run) == three(sequential_run)
     parallel, sequential = summary_of(run), summary_of(sequential_run)
     for key in ("val_accuracy", "val_loss", "test_accuracy", "score"):
         assert parallel[key] == sequential[key], key
     log = (run / "train.log").read_text()
-    for fold in range(4):  # every line of the log names its fold
+    for fold in range(3):  # every line of the log names its fold
         assert re.findall(rf"fold{fold} +epoch (\d)/3", log) == ["1", "2", "3"]
         assert len(re.findall(rf"fold{fold} +done: val \d", log)) == 1
 
@@ -123,7 +123,7 @@ def test_stopped_folds_are_saved_and_resumed_to_the_same_bits(
     states = [json.loads(path.read_text())["status"] for path in run.glob("fold*/status.json")]
     assert "interrupted" in states, "no fold saved its state"
     assert cli.main(["train", "--resume", str(run), f"jobs={at_once}"]) == 0
-    assert four(run) == four(sequential_run)
+    assert three(run) == three(sequential_run)
 
 
 def test_no_process_outlives_a_killed_parent_and_the_run_goes_on(
@@ -138,7 +138,7 @@ def test_no_process_outlives_a_killed_parent_and_the_run_goes_on(
     assert workers
     assert gone(workers)
     assert cli.main(["train", "--resume", str(run), "jobs=1"]) == 0
-    assert four(run) == four(sequential_run)
+    assert three(run) == three(sequential_run)
 
 
 IN_STEP_5 = """
@@ -185,7 +185,7 @@ def test_a_process_that_is_killed_is_named_and_the_others_are_saved(
     assert "svhn train --resume run jobs=1" in err
     assert "Traceback" not in err
     assert cli.main(["train", "--resume", "run", "jobs=1"]) == 0
-    assert four(folder / "run") == four(sequential_run)
+    assert three(folder / "run") == three(sequential_run)
 
 
 BOTH_FAIL = (

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.engine
 Spawn = Callable[..., Forked]
 CPU = torch.device("cpu")
 SIDE = 16
-SMALL = ["data.n_train=300", "data.n_test=0", "threads=1", "device=cpu", "model=linear"]
+SMALL = ["data.n_train=150", "data.n_test=0", "threads=1", "device=cpu", "model=linear"]
 
 
 def rendered(part: str, n: int, seed: int = 0) -> np.ndarray:
@@ -55,10 +55,10 @@ def leftovers(cache: Path) -> list[Path]:
 
 
 def make_images(root: Path, epochs: int) -> list[set[bytes]]:
-    """The images of each epoch of a fold of 60 images."""
-    data = load(n_train=80, n_test=0, seed=0, size=SIDE, fresh=True, cache=Cache(root))
+    """The images of each epoch of a fold of 30 images."""
+    data = load(n_train=40, n_test=0, seed=0, size=SIDE, fresh=True, cache=Cache(root))
     epochs_images = []
-    with training_images(data, np.arange(20, 80), epochs, CPU) as training:
+    with training_images(data, np.arange(10, 40), epochs, CPU) as training:
         for epoch in range(epochs):
             for _ in training.prepare(epoch):
                 pass
@@ -71,9 +71,9 @@ def test_the_first_epoch_trains_on_the_fold_and_later_ones_on_as_many_new_images
     tmp_path: Path,
 ) -> None:
     epochs_images = make_images(tmp_path, 4)
-    assert epochs_images[0] == image_bytes(rendered("train", 80)[20:])
-    assert epochs_images[1] == image_bytes(rendered("fresh-1", 60))
-    assert epochs_images[3] == image_bytes(rendered("fresh-3", 60))
+    assert epochs_images[0] == image_bytes(rendered("train", 40)[10:])
+    assert epochs_images[1] == image_bytes(rendered("fresh-1", 30))
+    assert epochs_images[3] == image_bytes(rendered("fresh-3", 30))
     assert not leftovers(tmp_path)
 
 
