@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from svhncli.cli import main as cli
 
@@ -26,3 +27,11 @@ def train(capsys: pytest.CaptureFixture[str], *words: str, run: Path | None = No
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def train_here(run: Path, *words: str) -> Path:
+    """A run that is trained in this process, whose number of threads stays; its folder."""
+    threads = torch.get_num_threads()
+    assert cli.main(["train", f"out={run}", *words]) == 0
+    torch.set_num_threads(threads)
+    return run

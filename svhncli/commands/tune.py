@@ -82,7 +82,7 @@ def run(
             device.prepare(machine)
             run_trials(study, setting, _Stoppable, look)
         look()
-    return _concluded(study, config, setting, at_once, show)
+    return _concluded(study, config, setting, show)
 
 
 class _Stoppable(Silent):
@@ -112,7 +112,7 @@ def _header(config: TuneConfig, study: Study, setting: Setting, at_once: int, sh
     show.say(f"run      {folder}")
 
 
-def _concluded(study: Study, config: TuneConfig, setting: Setting, at_once: int, show: Show) -> StudyResult:
+def _concluded(study: Study, config: TuneConfig, setting: Setting, show: Show) -> StudyResult:
     """Sum the trials up, judge the best ones, and write the study's files."""
     folder, rows = study.folder, ranked(study.rows())
     if rows:
@@ -123,7 +123,7 @@ def _concluded(study: Study, config: TuneConfig, setting: Setting, at_once: int,
     configs = _configs(study, done, setting.compose)
     verdict = None
     if done and pending <= 0 and config.finalists:
-        verdict = _verdict(study, config, configs[: config.finalists], setting, at_once, show)
+        verdict = _verdict(study, config, configs[: config.finalists], setting, show)
     best: str | None = None
     if done:
         job, chosen = configs[0]
@@ -167,7 +167,6 @@ def _verdict(
     config: TuneConfig,
     finalists: Sequence[tuple[SweepJob, TuneConfig]],
     setting: Setting,
-    at_once: int,
     show: Show,
 ) -> Verdict | None:
     """Judge the finalists, unless another process does so now."""

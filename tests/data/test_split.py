@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.labels import BLANK
 from svhncli.core.rng import numpy_generator
-from svhncli.data.split import Fold, bootstrap, holdout, kfold, official, ordered
+from svhncli.data.split import Fold, bootstrap, holdout, kfold, ordered
 
 
 def labels_of(classes: list[int]) -> np.ndarray:
@@ -310,7 +310,7 @@ def test_bootstrap_of_a_single_group_is_refused() -> None:
     assert error.value.hint
 
 
-# ----------------------------------------------------------------------------- ordered, official
+# ----------------------------------------------------------------------------- ordered
 
 
 def test_ordered_validates_on_the_last_images() -> None:
@@ -339,12 +339,6 @@ def test_ordered_never_validates_on_images_before_the_border(
     assert_valid(fold, groups)
     assert fold.val[0] >= len(labels) - round(fraction * len(labels))
     assert len(fold.train) + len(fold.val) == len(labels)
-
-
-def test_official_trains_on_one_part_and_validates_on_the_other() -> None:
-    (fold,) = official(5, 3)
-    assert (fold.name, fold.val_part) == ("official", "val")
-    assert (fold.train.tolist(), fold.val.tolist()) == ([0, 1, 2, 3, 4], [0, 1, 2])
 
 
 # ----------------------------------------------------------------------------- all
@@ -397,9 +391,3 @@ def test_impossible_splits_are_refused_in_one_line(
     with pytest.raises(UsageError, match=message) as error:
         make(labels_of([0, 1, 2, 3]), singletons(4))
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(("n_train", "n_val"), [(0, 3), (3, 0)])
-def test_official_needs_both_parts(n_train: int, n_val: int) -> None:
-    with pytest.raises(DataError, match="empty"):
-        official(n_train, n_val)

@@ -17,6 +17,7 @@ import pytest
 import torch
 from conftest import PIPE
 from forked import Forked, Server
+from runs_made import train_here
 
 from svhncli.cli import main as cli
 from svhncli.core.errors import UsageError
@@ -90,11 +91,7 @@ def state(run: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One process, which is this one."""
-    run = tmp_path_factory.mktemp("alone") / "run"
-    threads = torch.get_num_threads()
-    assert cli.main(["train", f"out={run}", *EVERYTHING]) == 0
-    torch.set_num_threads(threads)
-    return run
+    return train_here(tmp_path_factory.mktemp("alone") / "run", *EVERYTHING)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import write_mat
 from forked import Forked
+from runs_made import train_here
 
 from svhncli.cli import main as cli
 from svhncli.core.files import TEMP_PREFIX
@@ -67,11 +67,7 @@ def bits(run: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that is never interrupted; it is made in this process, since the process does not matter."""
-    run = tmp_path_factory.mktemp("undisturbed") / "run"
-    threads = torch.get_num_threads()
-    assert cli.main(["train", f"hydra.run.dir={run}", *RUN]) == 0
-    torch.set_num_threads(threads)
-    return run
+    return train_here(tmp_path_factory.mktemp("undisturbed") / "run", *RUN)
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,7 @@ def make_pruner(name: str, epochs: int, folds: int) -> BasePruner:
         "hyperband": lambda: pruners.HyperbandPruner(
             min_resource=least, max_resource=epochs, reduction_factor=REDUCTION
         ),
-        "wilcoxon": lambda: _wilcoxon(),
+        "wilcoxon": _wilcoxon,
     }
     return made[name]()
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import optuna
 from optuna.study import StudyDirection
@@ -31,9 +31,6 @@ from svhncli.runs.studies import Importance
 from svhncli.runs.sweeps import SweepJob, sweep_job
 from svhncli.stats.metrics import METRICS
 from svhncli.training.search.recorded import make_pruner, make_sampler, open_storage
-
-if TYPE_CHECKING:
-    from optuna.distributions import CategoricalChoiceType
 
 STATUS = {
     TrialState.RUNNING: "running",
@@ -54,16 +51,12 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)  # the board says what happen
 
 @dataclass
 class Trial:
-    """A trial that this process runs; its folder is held until it is closed.
-
-    handle: Optuna's. again: whether an earlier process began it.
-    """
+    """A trial that this process runs; its folder is held until it is closed. handle: Optuna's."""
 
     number: int
     drawn: dict[str, Value]
     record: RunDir
     handle: optuna.Trial
-    again: bool
     held: ExitStack
 
 
@@ -124,7 +117,7 @@ class Study:
             if self.points and begun == len(trials):
                 self.study.enqueue_trial(self.points[begun])
             self.study.sampler = self._sampler(begun)
-            return self._held(self.study.ask(), again=False)
+            return self._held(self.study.ask())
         finally:
             lock.release()
 
@@ -136,7 +129,7 @@ class Study:
         self.study.sampler = self._sampler(trial.number)
         try:
             # Optuna's own way to go on with a trial of another process
-            mine = self._held(optuna.Trial(self.study, trial._trial_id), again=True)
+            mine = self._held(optuna.Trial(self.study, trial._trial_id))
         except BusyError:
             return None
         starts = mine.handle.user_attrs["starts"]
@@ -147,7 +140,7 @@ class Study:
             return None
         return mine
 
-    def _held(self, handle: optuna.Trial, again: bool) -> Trial:
+    def _held(self, handle: optuna.Trial) -> Trial:
         """Draw the trial's values, where they are not drawn yet, and hold its folder."""
         record = RunDir(self.folder / f"trial-{handle.number:03d}")
         held = ExitStack()
@@ -158,7 +151,7 @@ class Study:
         starts = [] if was_stopped else handle.user_attrs.get("starts", [])
         handle.set_user_attr("starts", [*starts, epochs_done(record)])
         handle.set_user_attr("words", words(drawn))
-        return Trial(handle.number, drawn, record, handle, again, held)
+        return Trial(handle.number, drawn, record, handle, held)
 
     def _is_within_budget(self, trials: Sequence[FrozenTrial]) -> bool:
         if time.monotonic() >= self.deadline:
@@ -282,8 +275,7 @@ def epochs_done(record: RunDir) -> int:
 def _suggest(handle: optuna.Trial, dimension: Dimension) -> Value:
     """The value that Optuna draws, in as few digits as a config has."""
     if dimension.values:
-        choices: Sequence[CategoricalChoiceType] = dimension.values
-        return handle.suggest_categorical(dimension.key, choices)  # type: ignore[return-value]
+        return cast(Value, handle.suggest_categorical(dimension.key, dimension.values))
     if dimension.whole:
         step = int(dimension.step or 1)
         low, high = int(dimension.low), int(dimension.high)
