@@ -105,10 +105,9 @@ def _header(config: TuneConfig, study: Study, setting: Setting, at_once: int, sh
     per_trial = (
         f"{study.folds} folds of {config.epochs} epochs" if study.folds > 1 else f"{config.epochs} epochs"
     )
-    show.say(
-        f"study    {counted(study.count, 'trial')} of {per_trial}, {at_once} at once; "
-        f"sampler {config.sampler}, pruner {config.pruner}, storage {recorded.shown(config.storage)}"
-    )
+    show.say(f"study    {counted(study.count, 'trial')} of {per_trial}, {at_once} at once")
+    storage = recorded.shown(config.storage)
+    show.say(f"search   sampler {config.sampler}, pruner {config.pruner}, storage {storage}")
     show.say(f"run      {folder}")
 
 

@@ -60,7 +60,7 @@ def study_tables(result: StudyResult) -> Iterator[RenderableType]:
     yield from next_steps(result.next)
     if result.verdict is not None:
         yield _retrained(result.verdict)
-        yield from (Text(sentence) for sentence in result.verdict.says)
+        yield from map(escape, result.verdict.says)  # which wrap between words, unlike a Text
 
 
 def _trials(result: StudyResult, jobs: list[SweepJob]) -> Table:

@@ -56,7 +56,7 @@ def test_a_search_ends_with_a_verdict_on_images_that_it_never_saw(
         assert row["judged"] == pytest.approx(np.mean([score["accuracy"] for score in scored]))
     assert finalist["difference"] == pytest.approx(finalist["judged"] - default["judged"])
     assert verdict["optimism"] is not None
-    assert out.rstrip().endswith(verdict["says"][-1])
+    assert " ".join(out.split()).endswith(verdict["says"][-1])
     assert "The search" in verdict["says"][-1]
 
     capsys.readouterr()
