@@ -18,7 +18,7 @@ not timed. With --device cuda, (b) and (c) hold all batches in the GPU's memory.
 machines: run this on yours.
 
 Beside the rates it prints the largest memory of each process. --overhead measures instead what an epoch of
-the default training costs beyond its training steps and its validation: metrics, saving, printing.
+the default training costs beyond its training steps and its validation: progress, saving, printing.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from command import SVHN, argument_parser, print_round, run_process, value_range
+from command import argument_parser, print_round, run_process, value_range
 
 NAMES = {
     "a": "svhn train",
@@ -56,7 +56,11 @@ def main() -> None:
     parser.add_argument("--network", choices=["cnn", "numbers", "resnet18", "wide_resnet"], default="cnn")
     parser.add_argument("--overhead", action="store_true", help="measure what an epoch costs beside steps")
     parser.add_argument("--contender", choices=list(LOOPS), help=argparse.SUPPRESS)
+    parser.add_argument("--clocked", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.clocked:
+        print(json.dumps(clocked(options.clocked)))
+        return
     setting = Setting(options.device, options.batch_size, options.network)
     if options.contender:
         print(json.dumps([LOOPS[options.contender](setting), memory(resource.RUSAGE_SELF)]))
@@ -154,16 +158,43 @@ def timing(run: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def overhead(few: int = 2, many: int = 8) -> float:
-    """The share of an epoch that is neither training steps nor validation, from runs of two lengths."""
-    seconds, inside = {}, 0.0
+def overhead() -> float:
+    """The share of an epoch that is neither training steps nor validation, after the first epoch.
+
+    Within one run, so that a change of the machine's speed cannot pass for it: the loop is a generator, and
+    what its consumer spends between two of its yields is what an epoch costs beside them.
+    """
+    command = ["train", "-q", "epochs=6", "test=false", "report=false"]
     with tempfile.TemporaryDirectory() as folder:
-        for epochs in (few, many):
-            words = [f"epochs={epochs}", "test=false", "report=false", f"out={folder}/{epochs}"]
-            _, seconds[epochs] = run_process([*SVHN, "train", *words])
-        inside = statistics.fmean(row["seconds"] for row in timing(Path(folder) / str(many))[1:])
-    whole = (seconds[many] - seconds[few]) / (many - few)
-    return (whole - inside) / whole
+        output, _ = run_process([sys.executable, __file__, "--clocked", *command, f"out={folder}/run"])
+    inside, outside = json.loads(output.splitlines()[-1])
+    return outside / (inside + outside)
+
+
+def clocked(words: list[str]) -> list[float]:
+    """Run `svhn`; the seconds that its loop took after the first epoch, and those of the loop's consumer."""
+    from svhncli.cli.main import main as svhn
+    from svhncli.engine.loop import Epoch
+    from svhncli.training import fold
+
+    seconds, fit = [0.0, 0.0], fold.fit
+
+    def watched(*arguments: Any) -> Iterator[Any]:
+        events, first = fit(*arguments), True
+        entered = time.perf_counter()
+        for event in events:
+            left = time.perf_counter()
+            yield event
+            back = time.perf_counter()
+            if not first:
+                seconds[0] += left - entered
+                seconds[1] += back - left
+            first = first and not isinstance(event, Epoch)
+            entered = back
+
+    fold.fit = watched
+    svhn(words)
+    return seconds
 
 
 # ----------------------------------------------------------------------------- the other loops
@@ -183,12 +214,26 @@ def load_images(setting: Setting):
 
 
 def make_network(setting: Setting):
+    """The network of (a); the default one as others write it, with torch's own layers."""
+    from torch import nn
+
     from svhncli import registry
     from svhncli.cli import hydra_app
+    from svhncli.models.cnn import LAYERS
 
-    config = hydra_app.composed("train", [], setting.network.words)
-    classes = 10 if setting.network.positions == 1 else 11
-    return registry.model(config.model, setting.network.shape, setting.network.positions, classes, 0.0)
+    network = setting.network
+    classes = 10 if network.positions == 1 else 11
+    config = hydra_app.composed("train", [], network.words)
+    if config.model.name != "cnn":
+        return registry.model(config.model, network.shape, network.positions, classes, 0.0)
+    channels, height, width = network.shape
+    layers: list[nn.Module] = []
+    for out, kernel, stride in LAYERS:
+        layers += [nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False)]
+        layers += [nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+        channels, height, width = out, height // stride, width // stride
+    head = nn.Linear(channels * height * width, network.positions * classes)
+    return nn.Sequential(*layers, nn.Flatten(), head, nn.Unflatten(1, (network.positions, classes)))
 
 
 def train_loop(batches: Iterable[Any], setting: Setting, bf16: bool = False) -> float:

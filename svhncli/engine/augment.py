@@ -28,6 +28,25 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
+class Window:
+    """The part that the network sees of images that are stored with a margin; another one of every image.
+
+    corners: int64 (B, 2), the first row and column of each.
+    """
+
+    height: int
+    width: int
+    corners: Tensor
+
+    def of(self, images: Tensor) -> Tensor:
+        """The windows of images (B, C, H, W): (B, C, height, width)."""
+        places = enumerate(self.corners.tolist())
+        return torch.stack(
+            [images[i, :, top : top + self.height, left : left + self.width] for i, (top, left) in places]
+        )
+
+
+@dataclass(frozen=True)
 class Augment:
     """Random changes of a batch; with the defaults the batch is returned unchanged.
 
@@ -67,19 +86,23 @@ class Augment:
         """Whether nothing is enabled."""
         return not any(getattr(self, field.name) for field in fields(self) if field.name != "elastic_sigma")
 
-    def __call__(self, images: Tensor, seed_key: int, rows: Rows | None = None) -> Tensor:
+    def __call__(
+        self, images: Tensor, seed_key: int, rows: Rows | None = None, window: Window | None = None
+    ) -> Tensor:
         """Change a batch; all draws come from `seed_key` alone.
 
         Args:
             images: float32 (B, C, H, W) in [0, 1], contiguous or channels_last; not modified.
             seed_key: an integer of `rng.key`, different for every batch.
             rows: which images of a larger batch these are; None: they are a whole batch.
+            window: what is wanted of the result. What moves pixels may fetch some from outside of it.
 
         Returns:
-            float32 (B, C, H, W) in [0, 1]; `images` itself if nothing is enabled.
+            float32 (B, C, H, W) in [0, 1], or the window's height and width; `images` itself if nothing is
+            enabled and there is no window.
         """
         if self.is_identity:
-            return images
+            return images if window is None else window.of(images)
         rows = rows or Rows(len(images))
         draws = torch.rand(rows.count, len(COLUMNS), generator=rng.torch_generator(seed_key, "parameters"))
         own = to_device(rows.of(draws) * 2 - 1, images.device)
@@ -89,8 +112,12 @@ class Augment:
         if any(affine) or self.elastic:
             shift = None
             if self.elastic:
-                shift = self.elastic * smooth_field(images, self.elastic_sigma, field, rows)
-            images = warp(images, self._affine(draw, *images.shape[2:]), shift)
+                height, width = images.shape[2:] if window is None else (window.height, window.width)
+                smooth = smooth_field(rows, (height, width), self.elastic_sigma, field, images.device)
+                shift = smooth.mul_(self.elastic)
+            images = warp(images, self._affine(draw, *images.shape[2:]), shift, window)
+        elif window is not None:
+            images = window.of(images)
         if self.saturation and images.shape[1] == len(LUMA):
             images = saturate(images, 1 + self.saturation * draw["saturation"])
         if self.brightness or self.contrast:
@@ -104,7 +131,7 @@ class Augment:
             whole = rows.count, *images.shape[1:]
             grain = rows.of(torch.randn(whole, generator=field, device=images.device))
             images = grain.mul_(self.noise).add_(images)
-        return images.clamp(0, 1)
+        return images.clamp_(0, 1)  # if nothing changed the given images, this does not either
 
     def _affine(self, draw: dict[str, Tensor], height: int, width: int) -> Tensor:
         """The matrices (B, 2, 3) that `warp` takes, for draws that are uniform in [-1, 1)."""
@@ -142,7 +169,7 @@ def inverse_affine(
     return torch.stack(rows, 1).unflatten(1, (2, 3))
 
 
-def warp(images: Tensor, affine: Tensor, shift: Tensor | None = None) -> Tensor:
+def warp(images: Tensor, affine: Tensor, shift: Tensor | None = None, window: Window | None = None) -> Tensor:
     """Resample images once, bilinearly; locations outside repeat the nearest edge pixel.
 
     Reflection was tried: it adds mirrored pieces of strokes beside the digit, which look like other digits.
@@ -150,11 +177,16 @@ def warp(images: Tensor, affine: Tensor, shift: Tensor | None = None) -> Tensor:
     Args:
         images: float32 (B, C, H, W).
         affine: (B, 2, 3) from new to old coordinates (x, y), in pixels relative to the center.
-        shift: (B, 2, H, W) is added to the old coordinates (x, y), in pixels; None: no shift.
+        shift: (B, 2, H, W) of the result is added to the old coordinates (x, y), in pixels; None: no shift.
+        window: the part of the new images that is wanted; None: as much as there was of the old ones.
     """
     count, _, height, width = images.shape
     x, y = (torch.arange(side, device=images.device) + 0.5 - side / 2 for side in (width, height))
-    grid = torch.empty(count, height, width, 2, device=images.device)
+    if window is not None:
+        corners = to_device(window.corners.to(torch.float32), images.device)[:, None]
+        affine = torch.cat([affine[:, :, :2], affine[:, :, 2:] + affine[:, :, :2] @ corners.flip(2).mT], 2)
+        x, y = x[: window.width], y[: window.height]
+    grid = torch.empty(count, len(y), len(x), 2, device=images.device)
     for axis, side in enumerate((width, height)):
         # grid_sample measures from -1 to 1 along each side
         along_x, along_y, at_center = (affine[:, axis] * (2 / side)).unbind(1)
@@ -173,16 +205,15 @@ def gaussian_rows(side: int, sigma: Tensor) -> Tensor:
 
 
 def smooth_field(
-    images: Tensor, sigma: float, generator: torch.Generator, drawn: Rows | None = None
+    drawn: Rows, size: tuple[int, int], sigma: float, generator: torch.Generator, device: torch.device
 ) -> Tensor:
     """A random displacement (B, 2, H, W): white noise blurred by a Gaussian, every value of variance 1.
 
-    drawn: which images of a larger batch these are; None: they are a whole batch.
+    drawn: the images; those of a larger batch get what they have in it.
     """
-    drawn = drawn or Rows(len(images))
-    height, width = images.shape[2:]
-    noise = drawn.of(torch.randn(drawn.count, 2, height, width, generator=generator, device=images.device))
-    sigmas = torch.full((), sigma, device=images.device)
+    height, width = size
+    noise = drawn.of(torch.randn(drawn.count, 2, height, width, generator=generator, device=device))
+    sigmas = torch.full((), sigma, device=device)
     # rows of unit norm keep the variance at 1, even at the edges, where part of the Gaussian is cut off
     rows, columns = (functional.normalize(gaussian_rows(side, sigmas), dim=-1) for side in (height, width))
     return rows @ noise @ columns.T

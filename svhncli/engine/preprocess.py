@@ -13,6 +13,7 @@ from torch.nn import functional
 from svhncli.core.color import luma
 from svhncli.core.rng import numpy_generator
 from svhncli.data.framing import Framing
+from svhncli.engine.augment import Window
 from svhncli.engine.collective import Rows
 from svhncli.engine.device import to_device
 
@@ -70,9 +71,8 @@ class Preprocess:
         return len(self.mean), self.framing.height, self.framing.width
 
     def floats(self, images: torch.Tensor) -> torch.Tensor:
-        """Stored images, uint8 (B, C, H, W) of any size -> float32 (B, C, *framing.stored) in [0, 1],
-        channels last."""
-        out = images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+        """Stored images, uint8 (B, C, H, W) of any size -> float32 (B, C, *framing.stored) in [0, 1]."""
+        out = images.to(torch.float32).div_(255)
         if self.grey and out.shape[1] > 1:
             out = luma(out)
         if out.shape[2:] != self.framing.stored:
@@ -81,31 +81,27 @@ class Preprocess:
             ).clamp_(0, 1)
         return out
 
-    def seen(
-        self, images: torch.Tensor, seed_key: int | None = None, rows: Rows | None = None
-    ) -> torch.Tensor:
-        """The part of stored images (B, C, *framing.stored) that the network sees, (B, C, height, width).
+    def seen(self, images: torch.Tensor) -> torch.Tensor:
+        """Stored images (B, C, *framing.stored) without their margin: (B, C, height, width)."""
+        top, left = self.framing.room
+        return images[:, :, top : top + self.framing.height, left : left + self.framing.width]
 
-        seed_key: an integer of `rng.key` from which a random crop of every image is drawn; None takes the
-            center.
-        rows: which images of a larger batch these are; None: they are a whole batch.
+    def window(self, seed_key: int, rows: Rows) -> Window | None:
+        """A random part of each of the stored images, of the size that the network sees; None: all of it.
+
+        seed_key: an integer of `rng.key`.
         """
         room = np.array(self.framing.room)
         if not room.any():
-            return images
-        height, width = self.framing.height, self.framing.width
-        if seed_key is None:
-            return images[:, :, room[0] : room[0] + height, room[1] : room[1] + width]
-        rows = rows or Rows(len(images))
-        corners = torch.from_numpy(numpy_generator(seed_key).integers(2 * room + 1, size=(rows.count, 2)))
-        places = enumerate(rows.of(corners).tolist())
-        views = [images[i, :, y : y + height, x : x + width] for i, (y, x) in places]
-        return torch.stack(views).contiguous(memory_format=torch.channels_last)
+            return None
+        corners = numpy_generator(seed_key).integers(2 * room + 1, size=(rows.count, 2))
+        return Window(self.framing.height, self.framing.width, rows.of(torch.from_numpy(corners)))
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 in [0, 1] -> zero mean and unit variance over the training part."""
+        """float32 in [0, 1] -> zero mean and unit variance over the training part; in the memory format in
+        which convolutions are fast, channels_last."""
         mean, std = to_device(torch.tensor((self.mean, self.std)), images.device).view(2, 1, -1, 1, 1)
-        return (images - mean) / std
+        return (images - mean).div_(std).contiguous(memory_format=torch.channels_last)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Stored images, uint8 (B, C, H, W) -> the network's input, float32 (B, C, height, width)."""

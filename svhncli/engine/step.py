@@ -32,7 +32,7 @@ def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
 
     state.optimizer.zero_grad(set_to_none=True)
     with plan.machine.autocast(), plan.group.norms():
-        logits = state.train_model(rows.of(inputs).contiguous(memory_format=torch.channels_last))
+        logits = state.train_model(rows.of(inputs))
     logits = logits.float()
     options = plan.label_smoothing, plan.position_weights
     losses = objective(logits, rows.of(labels), *options)
@@ -86,8 +86,8 @@ def augmented(
     pixels = plan.preprocess.floats(images)
     if plan.policy is not None:
         pixels = plan.policy(pixels, key(plan.seed, "policy", *where), rows)
-    pixels = plan.augment(pixels, key(plan.seed, "augment", *where), rows)
-    return plan.preprocess.seen(pixels, key(plan.seed, "view", *where), rows)
+    window = plan.preprocess.window(key(plan.seed, "view", *where), rows or Rows(len(images)))
+    return plan.augment(pixels, key(plan.seed, "augment", *where), rows, window)
 
 
 def mixed(plan: Plan, images: torch.Tensor, labels: torch.Tensor, where: tuple[int, int]) -> MixedBatch:

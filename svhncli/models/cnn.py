@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from svhncli.models.convolution import Convolution, flattened
 from svhncli.models.gates import Units, in_a_row
 from svhncli.models.head import Head, require_side
 
@@ -73,12 +74,12 @@ class Cnn(nn.Module):
         return in_a_row(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.dropout(self.hidden(self.body(images).flatten(1))))
+        return self.head(self.dropout(self.hidden(flattened(self.body(images)))))
 
 
 def _convolution(channels: int, out: int, kernel: int, stride: int) -> list[nn.Module]:
     return [
-        nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False),
+        Convolution(channels, out, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(out),
         nn.ReLU(inplace=True),
     ]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from svhncli.data.framing import Framing
+from svhncli.engine.collective import Rows
 from svhncli.engine.preprocess import Preprocess
 
 WIDTH, HEIGHT = 61, 43
@@ -132,9 +133,15 @@ def test_training_shifts_its_view_only_within_the_stored_image() -> None:
     preprocess = Preprocess(framing, False, (0.0,), (1.0,))
     rows, columns = framing.stored
     stored = torch.arange(rows * columns).float().view(1, 1, rows, columns).repeat(300, 1, 1, 1)
-    moved = preprocess.seen(stored, 7)
+
+    def moved_by(seed_key: int) -> torch.Tensor:
+        window = preprocess.window(seed_key, Rows(300))
+        assert window is not None
+        return window.of(stored)
+
+    moved = moved_by(7)
     corners = moved[:, 0, 0, 0].long()
     assert {(c // columns).item() for c in corners} == set(range(5))
     assert {(c % columns).item() for c in corners} == set(range(9))
-    assert torch.equal(moved, preprocess.seen(stored, 7))
-    assert not torch.equal(moved, preprocess.seen(stored, 8))
+    assert torch.equal(moved, moved_by(7))
+    assert not torch.equal(moved, moved_by(8))

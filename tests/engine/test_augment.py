@@ -16,6 +16,7 @@ from torch import Tensor
 from svhncli.engine.augment import (
     COLUMNS,
     Augment,
+    Window,
     blur,
     erase,
     inverse_affine,
@@ -24,6 +25,7 @@ from svhncli.engine.augment import (
     smooth_field,
     warp,
 )
+from svhncli.engine.collective import Rows
 
 SINGLE = {
     "rotate": Augment(rotate=15),
@@ -210,8 +212,13 @@ def test_a_flip_is_exact_and_applies_to_half_of_the_images(setting: str, axis: i
     assert 70 < flipped.sum() < 130
 
 
+def field_of(count: int, size: tuple[int, int], sigma: float) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return smooth_field(Rows(count), size, sigma, generator, torch.device("cpu"))
+
+
 def test_elastic_displacements_have_unit_variance_up_to_the_edge() -> None:
-    field = smooth_field(random_images(1500, 1, 16, 24), 3.0, torch.Generator().manual_seed(0))
+    field = field_of(1500, (16, 24), 3.0)
     assert field.shape == (1500, 2, 16, 24)
     torch.testing.assert_close(field.std(0), torch.ones(2, 16, 24), rtol=0, atol=0.1)
     torch.testing.assert_close(field.mean(0), torch.zeros(2, 16, 24), rtol=0, atol=0.12)
@@ -219,7 +226,7 @@ def test_elastic_displacements_have_unit_variance_up_to_the_edge() -> None:
 
 def test_elastic_displacements_are_as_smooth_as_gaussian_filtered_noise() -> None:
     sigma = 3.0
-    ours = smooth_field(random_images(200, 1, 48, 48), sigma, torch.Generator().manual_seed(0)).numpy()
+    ours = field_of(200, (48, 48), sigma).numpy()
     noise = np.random.default_rng(0).standard_normal((200, 2, 48, 48))
     theirs = ndimage.gaussian_filter(noise, sigma, axes=(2, 3))
 
@@ -232,7 +239,7 @@ def test_elastic_displacements_are_as_smooth_as_gaussian_filtered_noise() -> Non
 
 
 def test_elastic_distortion_samples_at_the_displaced_coordinates() -> None:
-    shift = smooth_field(smooth(), 4.0, torch.Generator().manual_seed(1))
+    shift = field_of(1, (32, 32), 4.0)
     rows, columns = np.mgrid[:32, :32]
     coordinates = [rows + shift[0, 1].numpy(), columns + shift[0, 0].numpy()]
     expected = ndimage.map_coordinates(smooth()[0, 0].numpy(), coordinates, order=1, mode="nearest")
@@ -250,6 +257,24 @@ def test_noise_has_the_given_standard_deviation() -> None:
     noise = Augment(noise=0.07)(gray, 1) - gray
     assert noise.std().item() == pytest.approx(0.07, rel=0.02)
     assert noise.mean().item() == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{}, {"elastic": 1.0}, {"brightness": 0.2, "noise": 0.1}], ids=str)
+def test_a_window_shows_its_part_of_the_changed_image(settings: dict) -> None:
+    images = random_images(6, 3, 20, 30)
+    corners = torch.tensor([[0, 0], [4, 0], [0, 6], [4, 6], [2, 3], [1, 5]])
+    window = Window(16, 24, corners)
+    changed = Augment(**settings)(images, 3, window=window)
+    assert changed.shape == (6, 3, 16, 24)
+    if not settings:
+        assert torch.equal(changed, window.of(images))
+
+
+def test_what_moves_pixels_moves_them_about_the_center_of_the_whole_image() -> None:
+    images = random_images(6, 3, 20, 30)
+    window = Window(16, 24, torch.tensor([[0, 0], [4, 0], [0, 6], [4, 6], [2, 3], [1, 5]]))
+    turn = Augment(rotate=20, scale=0.2, shear=5, crop=2, hflip=True)
+    torch.testing.assert_close(turn(images, 3, window=window), window.of(turn(images, 3)), rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])

@@ -18,10 +18,18 @@ from svhncli.engine.preprocess import Preprocess
 
 IMAGES = torch.rand(13, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 SOME = Rows(13, torch.tensor([2, 3, 7, 12]))
+FRAMED = Preprocess(Framing(8, 8, "boxes", jitter=0.25), False, (0.5,) * 3, (1.0,) * 3)
+
+
+def view(images: Tensor, seed_key: int, rows: Rows | None = None) -> Tensor:
+    window = FRAMED.window(seed_key, rows or Rows(len(images)))
+    return Augment(rotate=9)(images, seed_key, rows, window)
+
+
 CHANGES = {
     "augment": Augment(rotate=9, crop=2, elastic=1, brightness=0.3, noise=0.1, blur=0.7, erase=0.3),
     "policy": Policy(TRIVIALAUGMENT, 2, None, warp),
-    "view": Preprocess(Framing(8, 8, "boxes", jitter=0.25), False, (0.5,) * 3, (1.0,) * 3).seen,
+    "view": view,
 }
 
 

@@ -316,7 +316,7 @@ def test_a_policy_is_applied_before_the_other_augmentations():
         calls.append((images, key))
         return torch.full_like(images, 0.25)
 
-    def augment(images, key, rows):
+    def augment(images, key, *_):
         assert (images == 0.25).all()
         calls.append((images, key))
         return images
