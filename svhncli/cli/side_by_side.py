@@ -135,11 +135,11 @@ def _serve(pipe: Connection, slot: int, at_once: int, task: JobTask) -> None:
     share_cpus(at_once)
     from svhncli.engine.device import take_gpu
 
-    take_gpu(slot)
     setup_globals()
     try:
         while True:
             composed, HydraConfig.instance().cfg = pipe.recv()
+            take_gpu(slot, composed.device)
             pipe.send((task(composed),))
     except EOFError:  # the parent has ended
         pass

@@ -82,11 +82,14 @@ def _precision(device: torch.device) -> str:
     return "bf16" if torch.backends.cpu.get_cpu_capability() == "AVX512" else "fp32"
 
 
-def take_gpu(slot: int) -> None:
+def take_gpu(slot: int, device: str) -> None:
     """Let this process, one of several, see one GPU alone: of those that it may use, that of its slot.
 
-    It must not have used CUDA yet, which reads the variable when it starts; counting the GPUs does not.
+    It must not have used CUDA yet, which reads the variable when it starts; counting the GPUs does not. A
+    `device` that names its GPU, such as cuda:1, counts among all of them, so then nothing changes.
     """
+    if ":" in device:
+        return
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     seen = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
     if seen:

@@ -79,7 +79,7 @@ class Cnn(nn.Module):
 
 def _convolution(channels: int, out: int, kernel: int, stride: int) -> list[nn.Module]:
     return [
-        Convolution(channels, out, kernel, stride, padding=kernel // 2, bias=False),
+        Convolution(channels, out, kernel, stride),
         nn.BatchNorm2d(out),
         nn.ReLU(inplace=True),
     ]

@@ -310,8 +310,8 @@ def _serve(pipe: Connection, slot: int, machine: Machine, run: Path, again: str)
     """Train one job after another until there are none."""
     end_with_parent()
     atexit.register(gc.freeze)  # as the command itself does
-    if machine.device.type == "cuda" and machine.device.index is None:
-        device.take_gpu(slot)
+    if machine.device.type == "cuda":
+        device.take_gpu(slot, str(machine.device))
     device.prepare(machine)
     data: DataSet | None = None
     job: Job | None = None

@@ -157,16 +157,20 @@ def test_determinism_changes_nothing_on_a_cpu(deterministic: bool) -> None:
     assert torch.get_float32_matmul_precision() == "highest"
 
 
-@pytest.mark.parametrize(("slot", "gpu"), [(0, "3"), (1, "5"), (2, "3")])
+@pytest.mark.parametrize(
+    ("slot", "where", "gpus"),
+    [(0, "auto", "3"), (1, "cuda", "5"), (2, "cuda", "3"), (0, "cuda:1", "3,5"), (1, "cuda:1", "3,5")],
+)
 def test_processes_take_turns_with_the_gpus_that_they_may_use(
-    slot: int, gpu: str, monkeypatch: pytest.MonkeyPatch
+    slot: int, where: str, gpus: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    device.take_gpu(slot)
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
+    device.take_gpu(slot, where)
+    device.take_gpu(slot, where)  # before the next job of the same process
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == gpus
 
 
 def test_without_a_gpu_there_is_none_to_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    device.take_gpu(1)
+    device.take_gpu(1, "auto")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""

@@ -92,8 +92,8 @@ def _serve(
 ) -> None:
     end_with_parent()
     atexit.register(gc.freeze)  # as the command itself does
-    if machine.device.type == "cuda" and machine.device.index is None:
-        device.take_gpu(slot)
+    if machine.device.type == "cuda":
+        device.take_gpu(slot, str(machine.device))
     device.prepare(machine)
     _, _, config, _, _ = opened
     try:
