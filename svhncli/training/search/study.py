@@ -117,7 +117,8 @@ class Study:
             if self.points and begun == len(trials):
                 self.study.enqueue_trial(self.points[begun])
             self.study.sampler = self._sampler(begun)
-            return self._held(self.study.ask())
+            handle = self.study.ask()
+            return self._begun(handle, self._held(handle.number))
         finally:
             lock.release()
 
@@ -126,12 +127,17 @@ class Study:
 
     def _adopted(self, trial: FrozenTrial) -> Trial | None:
         """A trial that was left behind; None where another process runs it, or where it has now failed."""
-        self.study.sampler = self._sampler(trial.number)
         try:
-            # Optuna's own way to go on with a trial of another process
-            mine = self._held(optuna.Trial(self.study, trial._trial_id))
+            held = self._held(trial.number)
         except BusyError:
             return None
+        # it may have ended since the list of trials was read; now that its folder is held, it cannot any more
+        if self.study._storage.get_trial(trial._trial_id).state != TrialState.RUNNING:
+            held.close()
+            return None
+        self.study.sampler = self._sampler(trial.number)
+        # Optuna's own way to go on with a trial of another process
+        mine = self._begun(optuna.Trial(self.study, trial._trial_id), held)
         starts = mine.handle.user_attrs["starts"]
         if len(starts) > DEATHS and len({*starts[-DEATHS - 1 :]}) == 1:
             with mine.held:
@@ -140,11 +146,17 @@ class Study:
             return None
         return mine
 
-    def _held(self, handle: optuna.Trial) -> Trial:
-        """Draw the trial's values, where they are not drawn yet, and hold its folder."""
-        record = RunDir(self.folder / f"trial-{handle.number:03d}")
+    def _record(self, number: int) -> RunDir:
+        return RunDir(self.folder / f"trial-{number:03d}")
+
+    def _held(self, number: int) -> ExitStack:
         held = ExitStack()
-        held.enter_context(record.held())
+        held.enter_context(self._record(number).held())
+        return held
+
+    def _begun(self, handle: optuna.Trial, held: ExitStack) -> Trial:
+        """Draw the values of a trial whose folder is held, where they are not drawn yet; note its start."""
+        record = self._record(handle.number)
         drawn = self.space.draw(lambda dimension: _suggest(handle, dimension))
         status = record.status()
         was_stopped = status is not None and status.status == "interrupted"  # it saved its state

@@ -77,6 +77,18 @@ def test_a_trial_that_was_left_behind_goes_on_with_its_values(study: Any) -> Non
     assert study("trials=2").begin().number == 1, "one that another process runs is not taken from it"
 
 
+def test_a_trial_that_ends_while_another_process_looks_for_one_is_not_taken_for_left_behind(
+    study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = study("trials=2"), study("trials=2")
+    trial = one.begin()
+    seen = other.study.get_trials()  # still running
+    finish(one, trial)
+    monkeypatch.setattr(other, "trials", lambda: seen)
+    assert other.begin().number == 1
+    assert one.trials()[0].user_attrs["starts"] == [0]
+
+
 def test_a_search_that_was_interrupted_draws_what_it_would_have_drawn(study: Any, tmp_path: Path) -> None:
     whole = study("trials=6")
     undisturbed = []
