@@ -122,6 +122,7 @@ def measure(name: str, data: Path, limit: float, peers: str) -> list[float | Non
     else:
         command = [peers, __file__, "--contender", name, "--data", str(data)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(CORES), "PYTHONUNBUFFERED": "1"}
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])  # the network of (c) and (e)
     started, reached = time.monotonic(), dict.fromkeys(GOALS)
     process = subprocess.Popen(
         command,
