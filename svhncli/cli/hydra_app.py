@@ -374,7 +374,12 @@ def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[
 
 def release(folder: Path) -> None:
     """Remove a run or sweep directory in which nothing was done, and its parents where they are empty."""
-    if {path.name for path in folder.iterdir()} <= {".hydra", ".lock", "multirun.yaml", "sweep.json"}:
+    if folder.exists() and {path.name for path in folder.iterdir()} <= {
+        ".hydra",
+        ".lock",
+        "multirun.yaml",
+        "sweep.json",
+    }:
         shutil.rmtree(folder)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()

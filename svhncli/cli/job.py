@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from svhncli.cli import grammar, hydra_app
-from svhncli.core.errors import BusyError, Interrupted, SvhnError, disk_error
+from svhncli.core.errors import BusyError, DiskError, Interrupted, SvhnError, disk_error
 from svhncli.core.text import duration, percent
 from svhncli.runs.results import failure
 from svhncli.runs.run_dir import RunDir
@@ -136,7 +137,8 @@ def failed(job: RunningJob, folder: Path, error: SvhnError) -> None:
     """Print that a job failed, and write it down in its folder."""
     print(f"svhn: {job.name} failed: {error.message}", file=sys.stderr)
     if not isinstance(error, BusyError):  # the other process writes its own summary
-        RunDir(folder).write_summary(failure(error, folder))
+        with suppress(DiskError):  # which may be why the job failed
+            RunDir(folder).write_summary(failure(error, folder))
 
 
 def _pass_on(error: Interrupted) -> None:

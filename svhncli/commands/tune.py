@@ -70,19 +70,20 @@ def run(
     show.log = folder / "tune.log"
     _header(config, study, setting, at_once, show)
     say_notes(data, show)
-    with StudyBoard(show, config.metric, study.count, config.epochs * len(folds)) as board:
+    with recorded.in_use(config.storage):
+        with StudyBoard(show, config.metric, study.count, config.epochs * len(folds)) as board:
 
-        def look() -> int:
-            return board.update(study.lines())
+            def look() -> int:
+                return board.update(study.lines())
 
-        look()
-        if at_once > 1:
-            run_side_by_side(opened, at_once, machine, compose, again, show.stopping, look)
-        else:
-            device.prepare(machine)
-            run_trials(study, setting, _Stoppable, look)
-        look()
-    return _concluded(study, config, setting, show)
+            look()
+            if at_once > 1:
+                run_side_by_side(opened, at_once, machine, compose, again, show.stopping, look)
+            else:
+                device.prepare(machine)
+                run_trials(study, setting, _Stoppable, look)
+            look()
+        return _concluded(study, config, setting, show)
 
 
 class _Stoppable(Silent):

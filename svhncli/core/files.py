@@ -35,9 +35,9 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file by calling `write(file)`; whenever it is read or the process killed, it is old or new.
 
     Raises:
-        DiskError: the disk is full or read-only; the old file is untouched.
+        DiskError: the disk is full or read-only, or the folder is gone; the old file is untouched.
     """
-    try:
+    with writing(path):
         temp = path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{path.name}")
         try:
             with temp.open("wb") as file:
@@ -49,11 +49,27 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
             with contextlib.suppress(OSError):
                 temp.unlink()
             raise
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """In the block a file is written, or a folder is made.
+
+    Raises:
+        DiskError: the disk is to blame for what the block raised, or the folder of `path` is gone.
+    """
+    try:
+        yield
     except SvhnError:
         raise  # the content could not be produced, whatever the cause
     except Exception as error:
         if (disk := disk_error(error)) is not None:
             raise disk from error
+        if isinstance(error, FileNotFoundError) and not path.parent.exists():
+            raise DiskError(
+                f"cannot write '{path}': its folder is gone",
+                "it was moved or removed by something else; what was saved in it went with it",
+            ) from error
         raise
 
 

@@ -28,6 +28,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from svhncli.core.files import writing
 from svhncli.core.text import duration
 from svhncli.stats.metrics import added_metrics
 
@@ -115,8 +116,9 @@ class Show:
     def note(self, text: str) -> None:
         """One line to the log alone."""
         if self.log is not None:
-            with self.log.open("a", encoding="utf-8", errors="surrogateescape") as file:  # names of any bytes
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+            line = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n"
+            with writing(self.log), self.log.open("ab") as file:
+                file.write(line.encode(errors="surrogateescape"))  # names of any bytes
 
     def warn(self, text: str) -> None:
         self.note(f"warning: {text}")

@@ -26,7 +26,7 @@ from filelock import Timeout
 from omegaconf import OmegaConf
 
 from svhncli.core.errors import BusyError, CheckpointError
-from svhncli.core.files import read_json, sweep_temp, write_csv, write_json, write_text
+from svhncli.core.files import read_json, sweep_temp, write_csv, write_json, write_text, writing
 from svhncli.core.locks import locked
 from svhncli.core.plain import from_plain, to_plain
 from svhncli.core.run_mark import CONFIG, is_run
@@ -63,7 +63,8 @@ class RunDir:
         Raises:
             BusyError: another process works in it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         try:
             lock = locked(self.path / ".lock", timeout=0)
         except Timeout:
@@ -78,7 +79,8 @@ class RunDir:
 
     def fold(self, name: str) -> RunDir:
         inner = RunDir(self.path / name)
-        inner.path.mkdir(exist_ok=True)
+        with writing(inner.path):
+            inner.path.mkdir(exist_ok=True)
         sweep_temp(inner.path)
         return inner
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +44,20 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(
     assert done["last"]["epoch"] == 10
     assert done["reason"] == "all 10 epochs done"
     assert "is finished" in resume("epochs=10", "reg.patience=0")[1]
+
+
+def test_a_run_whose_folder_is_removed_ends_and_says_so(folder: Path, spawn: Callable[..., Any]) -> None:
+    process = spawn("train", *SMALL, "epochs=1000000", "reg.patience=0", "out=run")
+    end = time.monotonic() + 120
+    while not Path("run/last.pt").exists():
+        assert time.monotonic() < end
+        threading.Event().wait(0.02)
+    Path("run").rename("elsewhere")
+    _, err = process.communicate()
+    assert process.returncode == 6, err
+    assert "Traceback" not in err
+    assert re.search(r"error: cannot write 'run/\S+': its folder is gone\n  hint: it was moved", err)
+    assert not Path("run").exists()
 
 
 def test_a_diverging_loss_gives_exit_code_7_and_names_the_epoch(

@@ -130,3 +130,10 @@ def test_a_disk_that_is_really_full_gives_a_disk_error(tmp_path):
 
     with pytest.raises(DiskError, match="No space left"):
         write_atomic(tmp_path / "a.pt", write)
+
+
+def test_a_folder_that_is_gone_is_named_and_another_missing_file_is_not_taken_for_it(tmp_path):
+    with pytest.raises(DiskError, match="its folder is gone"):
+        write_atomic(tmp_path / "gone" / "a.pt", lambda file: file.write(b""))
+    with pytest.raises(FileNotFoundError):
+        write_atomic(tmp_path / "a.pt", lambda file: file.write((tmp_path / "missing").read_bytes()))

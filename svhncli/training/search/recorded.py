@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from svhncli.config.space import Space
 from svhncli.config.verbs.tuning import FEW, TuneConfig
-from svhncli.core.errors import UsageError
+from svhncli.core.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -88,12 +89,33 @@ def open_storage(storage: str, folder: Path) -> BaseStorage:
             "install the database's driver, such as psycopg[binary] for postgresql://",
         ) from error
     except Exception as error:  # SQLAlchemy's and the driver's own kinds
-        cause = error.__cause__ or error
-        reason = str(cause if isinstance(error, StorageInternalError) else error).strip().splitlines()[0]
+        cause = (error.__cause__ or error) if isinstance(error, StorageInternalError) else error
         raise UsageError(
-            f"storage={shown(storage)} cannot be used: {reason}",
+            f"storage={shown(storage)} cannot be used: {_first_line(cause)}",
             "sqlite, journal, or a URL such as postgresql://USER:PASSWORD@HOST/DATABASE",
         ) from error
+
+
+@contextmanager
+def in_use(storage: str) -> Iterator[None]:
+    """In the block a study is read and written.
+
+    Raises:
+        DiskError: its storage failed, such as a database that stopped or a folder that was removed.
+    """
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except StorageInternalError as error:
+        raise DiskError(
+            f"storage={shown(storage)} failed: {_first_line(error.__cause__ or error)}",
+            "resume the study once it works again: ended trials are kept, others go on from last.pt",
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def make_sampler(name: str, trials: int, seed: int, number: int) -> BaseSampler:

@@ -21,6 +21,7 @@ from svhncli.engine import device
 from svhncli.engine.device import Machine
 from svhncli.report.terminal import Silent
 from svhncli.training.jobs import failed, receive
+from svhncli.training.search.recorded import in_use
 from svhncli.training.search.study import Study
 from svhncli.training.search.trials import Compose, Setting, run_trials
 
@@ -100,7 +101,8 @@ def _serve(
         for module in config.plugins:  # which the user named; they register their parts
             importlib.import_module(module)
         data = registry.data(config.data, config.split, config.cache, lambda *_: None)
-        run_trials(Study(*opened), Setting(compose, machine, data, again), Silent, lambda: None)
+        with in_use(config.storage):
+            run_trials(Study(*opened), Setting(compose, machine, data, again), Silent, lambda: None)
         pipe.send(("done",))
     except Exception as error:
         pipe.send(failed(error))

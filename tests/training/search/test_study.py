@@ -13,7 +13,7 @@ import pytest
 from svhncli.cli import hydra_app
 from svhncli.config.space import Dimension, Space
 from svhncli.config.verbs.tuning import TuneConfig
-from svhncli.core.errors import SvhnError, UsageError
+from svhncli.core.errors import DiskError, SvhnError, UsageError
 from svhncli.runs.environment import Status
 from svhncli.training.search import recorded
 from svhncli.training.search.study import DEATHS, Study, Trial
@@ -87,6 +87,14 @@ def test_a_trial_that_ends_while_another_process_looks_for_one_is_not_taken_for_
     monkeypatch.setattr(other, "trials", lambda: seen)
     assert other.begin().number == 1
     assert one.trials()[0].user_attrs["starts"] == [0]
+
+
+def test_a_storage_that_is_removed_under_a_study_is_named(study: Any, folder: Path) -> None:
+    opened = study("trials=2")
+    trial = opened.begin()
+    (folder / "study.db").unlink()
+    with pytest.raises(DiskError, match=r"^storage=sqlite failed: "), recorded.in_use("sqlite"):
+        finish(opened, trial)
 
 
 def test_a_search_that_was_interrupted_draws_what_it_would_have_drawn(study: Any, tmp_path: Path) -> None:
