@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar
 
+from svhncli.core.signals import held_back
+
 Job = TypeVar("Job")
 Done = TypeVar("Done")
 
@@ -63,7 +65,9 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
             ahead.extend(pool.submit(work, job) for job in islice(waiting, 1))
             yield done
     finally:
-        with interrupts_ignored():  # a Ctrl-C in the middle of this would leave processes that nobody ends
+        with (
+            held_back()
+        ):  # a second Ctrl-C or SIGTERM would leave processes that nobody ends, and wait for them
             pool.shutdown(cancel_futures=True)
 
 
@@ -108,19 +112,6 @@ def interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C in the block; outside the main thread, where Python delivers none, this does nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def end_with_parent() -> None:

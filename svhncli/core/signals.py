@@ -49,3 +49,21 @@ def noted(say: Callable[[], None], again: bool = True) -> Iterator[Callable[[], 
         yield lambda: received[0] if received else None
     finally:
         restore()
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """In the block signals that end a job wait; they act when it ends. Outside the main thread nothing waits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    ours = [number for number in EXIT_CODES if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in ours}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(received):
+            signal.raise_signal(number)

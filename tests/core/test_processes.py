@@ -13,8 +13,9 @@ from svhncli.core.processes import available_cpus, share_cpus
 pytestmark = pytest.mark.engine
 
 SLOW = """
-import signal, time
+import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
+signal.signal(signal.SIGTERM, lambda number, _: sys.exit(143))  # as svhn does
 from svhncli.core import processes
 shutdown = processes.ProcessPoolExecutor.shutdown
 def announced(pool, *args, **named):
@@ -26,12 +27,13 @@ for _ in processes.in_order(time.sleep, [1.0] * 100, 2):
 """
 
 
-def test_a_second_ctrl_c_while_the_processes_end_leaves_none_behind() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_while_the_processes_end_leaves_none_behind(number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", SLOW], stdout=PIPE, stderr=PIPE, text=True) as process:
         assert process.stdout is not None
         for line in ("done\n", "shutdown\n"):
             assert line in iter(process.stdout.readline, "")
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
         try:
             process.communicate(timeout=60)  # without an end to it, the processes wait for each other
         finally:
