@@ -53,7 +53,7 @@ def noted(say: Callable[[], None], again: bool = True) -> Iterator[Callable[[], 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """In the block signals that end a job wait; they act when it ends. Outside the main thread nothing waits."""
+    """In the block signals that end a job wait, and act when it ends; outside the main thread none waits."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
