@@ -15,7 +15,7 @@ from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from svhncli.core.signals import held_back
 
@@ -159,10 +159,12 @@ class Worker:
             return ("gone",)
 
     def stop(self) -> None:
-        """Once: let it save its state and end."""
+        """Once: let it save its state and end, also if it has been paused."""
         if not self.is_stopping:
             self.is_stopping = True
             self.process.terminate()
+            if hasattr(signal, "SIGCONT") and self.process.is_alive():
+                os.kill(cast(int, self.process.pid), signal.SIGCONT)
 
     def kill(self) -> None:
         """End it now, if it has not ended."""

@@ -126,6 +126,19 @@ def test_stopped_folds_are_saved_and_resumed_to_the_same_bits(
     assert three(run) == three(sequential_run)
 
 
+def test_a_paused_process_is_woken_so_that_it_saves_its_state(spawn: Spawn, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = spawn("train", f"hydra.run.dir={run}", *FOLDS, "epochs=100000", "reg.patience=0", "jobs=2")
+    seen_until(process, "fold0 +epoch")
+    seen_until(process, "fold1 +epoch")
+    os.kill(children(process)[0], signal.SIGSTOP)
+    os.kill(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    states = [json.loads((run / f"fold{n}" / "status.json").read_text())["status"] for n in (0, 1)]
+    assert states == ["interrupted", "interrupted"]
+
+
 def test_no_process_outlives_a_killed_parent_and_the_run_goes_on(
     spawn: Spawn, tmp_path: Path, sequential_run: Path
 ) -> None:
