@@ -374,12 +374,8 @@ def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[
 
 def release(folder: Path) -> None:
     """Remove a run or sweep directory in which nothing was done, and its parents where they are empty."""
-    if folder.exists() and {path.name for path in folder.iterdir()} <= {
-        ".hydra",
-        ".lock",
-        "multirun.yaml",
-        "sweep.json",
-    }:
+    nothing = {".hydra", ".lock", "multirun.yaml", "sweep.json"}
+    if folder.exists() and {path.name for path in folder.iterdir()} <= nothing:
         shutil.rmtree(folder)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()

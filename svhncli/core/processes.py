@@ -65,9 +65,8 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
             ahead.extend(pool.submit(work, job) for job in islice(waiting, 1))
             yield done
     finally:
-        with (
-            held_back()
-        ):  # a second Ctrl-C or SIGTERM would leave processes that nobody ends, and wait for them
+        # a second signal in the middle of this would leave processes that nobody ends, and wait for them
+        with held_back():
             pool.shutdown(cancel_futures=True)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,10 +46,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(
 
 def test_a_run_whose_folder_is_removed_ends_and_says_so(folder: Path, spawn: Callable[..., Any]) -> None:
     process = spawn("train", *SMALL, "epochs=1000000", "reg.patience=0", "out=run")
-    end = time.monotonic() + 120
-    while not Path("run/last.pt").exists():
-        assert time.monotonic() < end
-        threading.Event().wait(0.02)
+    assert any("epoch 2/" in " ".join(line.split()) for line in process.stderr)
     Path("run").rename("elsewhere")
     _, err = process.communicate()
     assert process.returncode == 6, err
