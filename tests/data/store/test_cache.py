@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import REPO
+from hypothesis import given
+from hypothesis import strategies as st
 
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.files import TEMP_PREFIX
@@ -152,6 +154,12 @@ def edit_meta(change: Callable[[dict], object]) -> Callable[[Path], None]:
     return damage
 
 
+def flip(file: Path, bit: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(content)
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "no meta": lambda folder: (folder / META).unlink(),
     "empty meta": lambda folder: (folder / META).write_text(""),
@@ -164,6 +172,11 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "another shape": other_shape,
     "header overwritten": overwrite_header,
     "array is a folder": replace_by_folder,
+    "a bit of an image": lambda folder: flip(folder / "train_images.npy", 8 * 128 + 5),
+    "a bit of a group": lambda folder: flip(folder / "train_groups.npy", 8 * 128),
+    "another digest of the labels": edit_meta(
+        lambda meta: meta["files"]["train_labels.npy"].update(sha256="0" * 64)
+    ),
 }
 
 
@@ -173,6 +186,38 @@ def test_a_damaged_folder_is_rebuilt(tmp_path: Path, damage: Callable[[Path], ob
     damage(folder)
     assert Cache(tmp_path).open("data", KEY, fill) == folder
     assert_whole(folder)
+
+
+@given(data=st.data())
+def test_any_flipped_bit_is_found(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = Cache(tmp_path_factory.mktemp("cache")).open("data", KEY, fill)
+    intact = {file: file.read_bytes() for file in folder.glob("*.npy")}
+    for file, content in intact.items():
+        flip(file, data.draw(st.integers(0, 8 * len(content) - 1)))
+        with pytest.raises(AssertionError, match="built again"):
+            Cache(folder.parent).open("data", KEY, never)
+        file.write_bytes(content)
+    assert Cache(folder.parent).open("data", KEY, never) == folder
+
+
+def test_a_folder_of_an_earlier_version_is_compared_with_its_sha256(tmp_path: Path) -> None:
+    folder = Cache(tmp_path).open("data", KEY, fill)
+    meta = json.loads((folder / META).read_text())
+    for facts in (meta, *meta["files"].values()):
+        del facts["xxh3"]
+    (folder / META).write_text(json.dumps(meta))
+    assert Cache(tmp_path).open("data", KEY, never) == folder
+    flip(folder / "train_images.npy", 8 * 128 + 5)
+    assert Cache(tmp_path).open("data", KEY, fill) == folder
+    assert_whole(folder)
+
+
+def test_a_damaged_folder_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = Cache(tmp_path).open("data", KEY, fill)
+    assert not caplog.messages
+    flip(folder / "train_images.npy", 8 * 128 + 5)
+    Cache(tmp_path).open("data", KEY, fill)
+    assert caplog.messages == [f"prepared data in '{folder}' is damaged, and is prepared anew"]
 
 
 def test_concurrent_opens_build_once(tmp_path: Path) -> None:
