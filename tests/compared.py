@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import made_once
+from conftest import made_once, unrecorded
 
 from svhncli.cli import main as cli
 
@@ -48,7 +48,7 @@ def runs(trained_runs: Path, folder: Path) -> Path:
     """A copy of the trained runs in the current folder, without files that nothing here reads."""
     unread = shutil.ignore_patterns("plots", ".hydra", "last.pt", "*.log")
     shutil.copytree(trained_runs, folder, ignore=unread, dirs_exist_ok=True)
-    return folder
+    return unrecorded(folder)
 
 
 @pytest.fixture

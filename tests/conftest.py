@@ -35,6 +35,7 @@ from svhncli.config.groups.reg import RegConfig
 from svhncli.config.groups.schedule import ConstantConfig
 from svhncli.config.groups.split import HoldoutConfig
 from svhncli.config.verbs.training import TrainConfig
+from svhncli.core.sums import SUMS
 from svhncli.data.framing import Framing
 from svhncli.data.render.faces import Atlas, atlas
 from svhncli.data.render.world import STREET, load
@@ -183,6 +184,8 @@ def write_run(folder: Path, framing: Framing, positions: int, model: Any, grey: 
     meta = {
         "config": rules.to_dict(config),
         "fold": "holdout",
+        "fingerprint": None,
+        "split": None,
         "preprocess": preprocess.to_dict(),
         "in_shape": list(preprocess.shape),
         "positions": positions,
@@ -191,6 +194,13 @@ def write_run(folder: Path, framing: Framing, positions: int, model: Any, grey: 
     folder.mkdir(parents=True)
     RunDir(folder).write_settings(meta["config"])
     checkpoint.save(folder / "best.pt", {"meta": meta, "weights": network.state_dict()})
+    return folder
+
+
+def unrecorded(folder: Path) -> Path:
+    """A run's folder without its record of SHA-256, so that its files can be edited."""
+    for record in folder.rglob(SUMS):
+        record.unlink()
     return folder
 
 

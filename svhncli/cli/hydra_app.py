@@ -35,6 +35,7 @@ from svhncli.config.verbs import VERBS
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
 from svhncli.core.files import matches
+from svhncli.core.sums import SUMS
 from svhncli.runs import locate
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
@@ -374,7 +375,7 @@ def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[
 
 def release(folder: Path) -> None:
     """Remove a run or sweep directory in which nothing was done, and its parents where they are empty."""
-    nothing = {".hydra", ".lock", "multirun.yaml", "sweep.json"}
+    nothing = {".hydra", ".lock", SUMS, "multirun.yaml", "sweep.json"}
     if folder.exists() and {path.name for path in folder.iterdir()} <= nothing:
         shutil.rmtree(folder)
         with contextlib.suppress(OSError):

@@ -138,6 +138,7 @@ def _run(folder: Path, flags: list[str], words: _Words, as_json: bool, debug: bo
     if len(set(names)) < len(names):
         raise UsageError("two jobs of this sweep are the same", "give each value once")
     _refuse_mistakes(flags, [*words.extras, *words.jobs], jobs, swept)
+    files.begin_sums(folder)
     files.write_json(folder / SWEEP, {"overrides": [*words.own, *words.jobs]})
     at_once = _at_once(words, len(jobs))
     say(

@@ -17,9 +17,11 @@ from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
 from svhncli.config.loading import FREE, from_dict
 from svhncli.config.verbs.results import GatherConfig
 from svhncli.config.verbs.training import TrainConfig
+from svhncli.core import sums
 from svhncli.core.errors import CheckpointError, UsageError
-from svhncli.core.files import new_folder, place, read_json
+from svhncli.core.files import begin_sums, new_folder, place, read_json
 from svhncli.core.run_mark import is_run
+from svhncli.core.sums import SUMS
 from svhncli.data.split import ALL
 from svhncli.report.diagnosis import diagnose_together
 from svhncli.report.html.page import write_report
@@ -70,14 +72,15 @@ def run(config: GatherConfig) -> TrainResult:
     folds = list(dict.fromkeys(part.fold for part in parts))
     names = [jobs.name(part.config.seed, part.fold, len(seeds) > 1, len(folds) > 1) for part in parts]
     own = {*names, "config.yaml", "env.json", "data.json", "train.log"}
-    made = {"summary.json", "status.json", "oof_predictions.csv", "report.html", ".lock"}
+    made = {"summary.json", "status.json", "oof_predictions.csv", "report.html", ".lock", SUMS}
     with new_folder(out, own | made) as temp:
         record = RunDir(temp)
+        begin_sums(temp)
         joined = rules.to_dict(_joined(parts[0].config, seeds))
         record.write_settings(joined)
         for file in ("env.json", "data.json"):
             if (shared := parts[0].run.path / file).is_file():
-                shutil.copy2(shared, temp)
+                _link(str(shared), str(temp / file))
         summaries = []
         for part, name in zip(parts, names, strict=True):
             own_summary = replace(
@@ -190,18 +193,22 @@ def _joined(config: TrainConfig, seeds: Sequence[int]) -> TrainConfig:
 
 
 def _take(source: Path, target: Path) -> None:
-    """A job's files as a fold's: links where the disk can, since every file is only ever replaced whole."""
-
-    def link(old: str, new: str) -> None:
-        try:
-            os.link(old, new)
-        except OSError:
-            shutil.copy2(old, new)
+    """A job's files as a fold's."""
 
     target.mkdir()
     for name in (*KEPT, "val_predictions.csv"):
         if (source / name).is_file():
-            link(str(source / name), str(target / name))
+            _link(str(source / name), str(target / name))
     for name in ("plots", "eval", "snapshots"):
         if (source / name).is_dir():
-            shutil.copytree(source / name, target / name, copy_function=link)
+            shutil.copytree(source / name, target / name, copy_function=_link)
+
+
+def _link(old: str, new: str) -> None:
+    """Link where the disk can, since every file is only ever replaced whole; else copy."""
+    sums.read(Path(old))  # a damaged file is refused
+    sums.note(Path(new), Path(old))
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copy2(old, new)

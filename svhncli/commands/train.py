@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from svhncli.config.verbs.training import TrainConfig
 from svhncli.config.words import differing, value_text, word
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
-from svhncli.core.plain import to_plain
+from svhncli.core.plain import from_plain, to_plain
 from svhncli.core.processes import launched
 from svhncli.core.text import counted
 from svhncli.data.data_sheet import data_sheet
@@ -51,7 +52,7 @@ from svhncli.runs.results import (
 from svhncli.runs.run_dir import RunDir
 from svhncli.runs.run_summary import write_run_summary
 from svhncli.training import jobs, ranks
-from svhncli.training.fold import is_finished
+from svhncli.training.fold import is_finished, read_or_warn
 
 
 def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainResult:
@@ -73,7 +74,7 @@ def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainRe
             raise
     config = replace(config, devices=devices)
     with record.held():
-        summary = record.summary()
+        summary = read_or_warn(record.summary, show, "it is written anew")
         if isinstance(summary, EnsembleSummary):
             raise UsageError(f"'{run_dir}' is an ensemble, which is not trained", "name a run of its members")
         config = _settled(config, record)
@@ -122,10 +123,16 @@ def _report(config: TrainConfig, record: RunDir, show: Show) -> str | None:
 
 def _note_end(error: BaseException, record: RunDir) -> None:
     """Why a run ended before its time; the summary of a run that had finished before is left as it is."""
-    best = BestEpoch.of(checkpoint.load(record.best)["row"]) if record.best.is_file() else None
+    best = before = None
+    with suppress(CheckpointError):  # a damaged one is not why the run ended
+        if record.best.is_file():
+            with checkpoint.fitting(record.best):
+                best = BestEpoch.of(checkpoint.load(record.best)["row"])
     summary = failure(error, record.path, best)
     record.write_status(Status.now(summary.status, reason=summary.reason))
-    if (before := record.summary()) is None or before.status != "done":
+    with suppress(CheckpointError):
+        before = record.summary()
+    if before is None or before.status != "done":
         record.write_summary(summary)
 
 
@@ -141,11 +148,25 @@ def resume(target: str | None, changes: dict[str, Any]) -> TrainResult:
         UsageError: a change that would make it another run.
     """
     path = run_folder(target)
-    saved = RunDir(path).config()
+    saved = _saved_config(RunDir(path))
     changes = {"plugins": []} | changes  # modules are imported as this command line names them, not the run
     config = from_dict(TrainConfig, _changed(saved, changes))
     rules.validate(config)
     return run(config, path, is_resumed=True)
+
+
+def _saved_config(record: RunDir) -> dict[str, Any]:
+    """A run's config; where its file is damaged, as the checkpoints know it."""
+    try:
+        return record.config()
+    except CheckpointError as error:
+        with record.held():
+            meta = record.kept_meta()
+            if meta is None:
+                raise
+            record.write_settings(meta["config"])
+        Show().warn(f"{error}; the config in its checkpoints takes its place")
+        return record.config()
 
 
 def _changed(saved: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -260,8 +281,9 @@ def _train(config: TrainConfig, record: RunDir, show: Show, group: Group) -> Fol
         ),
     )
     record.write_status(Status.now("running"))
-    if not (sheet := record.path / "data.json").is_file():
-        write_json(sheet, to_plain(data_sheet(data, folds[0], val_digits(data, folds[0]))))
+    if Run.of(record.path).sheet is None:  # there is none, or a damaged one
+        sheet = data_sheet(data, folds[0], val_digits(data, folds[0]))
+        write_json(record.path / "data.json", to_plain(sheet))
     _header(config, machine, data, folds, record, show)
     if len(todo) > 1:
         show.say(f"jobs     {len(todo)}, {at_once} at once")
@@ -279,15 +301,7 @@ def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
     """A run that is resumed computes as it did before, whatever `auto` would mean today."""
     if not record.has_weights:
         return device.resolve(config.device, config.precision, config.threads, config.deterministic)
-    before = record.env()
-    for package in ("svhncli", "torch", "numpy"):
-        old, new = before.versions.get(package), version(package)
-        if old != new:
-            show.warn(
-                f"{package} was {old} when this run started and is {new} now: results will not be "
-                "bit-identical"
-            )
-    saved = before.machine
+    saved = _machine_before(record, show)
     if (devices := saved.devices or 1) != config.devices:
         show.warn(
             f"devices was {devices} when this run started and is {config.devices} now: results will not be "
@@ -306,6 +320,24 @@ def _machine(config: TrainConfig, record: RunDir, show: Show) -> device.Machine:
     # what began before these two could be chosen was deterministic and not compiled
     machine = device.resolve(saved.device, saved.precision, saved.threads, saved.deterministic is not False)
     return replace(machine, compiled=saved.compiled is True)
+
+
+def _machine_before(record: RunDir, show: Show) -> MachineUsed:
+    """Where the run was started; a warning of each package that was another version then."""
+    env = read_or_warn(record.env, show, "the machine is taken from its checkpoints")
+    if env is None:
+        meta = record.kept_meta()
+        return (
+            from_plain(MachineUsed, meta["machine"]) if meta and "machine" in meta else record.env().machine
+        )
+    for package in ("svhncli", "torch", "numpy"):
+        old, new = env.versions.get(package), version(package)
+        if old != new:
+            show.warn(
+                f"{package} was {old} when this run started and is {new} now: results will not be "
+                "bit-identical"
+            )
+    return env.machine
 
 
 def _header(

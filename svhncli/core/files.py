@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from svhncli.core import sums
 from svhncli.core.errors import DataError, DiskError, SvhnError, UsageError, disk_error
-
-TEMP_PREFIX = ".writing-"
+from svhncli.core.sums import TEMP_PREFIX
 
 
 def matches(word: str) -> list[str]:
@@ -34,6 +34,8 @@ def matches(word: str) -> list[str]:
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file by calling `write(file)`; whenever it is read or the process killed, it is old or new.
 
+    Where its folder has a record of SHA-256, it is recorded.
+
     Raises:
         DiskError: the disk is full or read-only, or the folder is gone; the old file is untouched.
     """
@@ -44,6 +46,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
+            sums.note(path, temp)
             os.replace(temp, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -121,6 +124,19 @@ def sweep_temp(folder: Path) -> None:
         stale.unlink(missing_ok=True)
 
 
+def begin_sums(folder: Path) -> None:
+    """Record the SHA-256 of what is written into a folder from now on."""
+    if not (folder / sums.SUMS).is_file():
+        write_text(folder / sums.SUMS, "")
+
+
+def settle_sums(folder: Path, adopted: Iterable[Path] = ()) -> None:
+    """Begin or tidy the record of SHA-256 in a folder that this process has locked; see `sums.settled`."""
+    settled, file = sums.settled(folder, adopted), folder / sums.SUMS
+    if not file.is_file() or file.read_text(encoding="utf-8", errors="replace") != settled:
+        write_text(file, settled)
+
+
 def write_text(path: Path, text: str) -> None:
     write_atomic(path, lambda file: file.write(text.encode()))
 
@@ -130,8 +146,24 @@ def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """The text of a file, which must be what was recorded, if anything was.
+
+    Raises:
+        CheckpointError: it is not.
+        OSError, ValueError: it cannot be read, or is not UTF-8.
+    """
+    return sums.read(path).decode()
+
+
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
+    """The content of a JSON file; raises as `read_text` does."""
+    return json.loads(read_text(path))
+
+
+def open_csv(path: Path) -> TextIO:
+    """The text of a CSV file for `csv.reader`; raises as `read_text` does."""
+    return io.StringIO(read_text(path), newline="")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

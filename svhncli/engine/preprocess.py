@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from svhncli.core.color import luma
+from svhncli.core.plain import from_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.data.framing import Framing
 from svhncli.engine.augment import Window
@@ -20,6 +21,9 @@ from svhncli.engine.device import to_device
 SAMPLE = 20_000
 """Mean and standard deviation are measured on at most this many training images: their error is far below
 one gray level, and half a million memory-mapped images need not be loaded before the first step."""
+
+LARGEST_SIDE = 10_000
+"""Pixels of an image's side that a checkpoint may ask for."""
 
 
 def as_uint8(pixels: torch.Tensor) -> np.ndarray:
@@ -117,6 +121,26 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
-        """The inverse of `to_dict`; keys that an older checkpoint lacks get their defaults."""
-        framing = Framing(**{item.name: values[item.name] for item in fields(Framing) if item.name in values})
-        return cls(framing, values.get("grey", False), tuple(values["mean"]), tuple(values["std"]))
+        """The inverse of `to_dict`; keys that an older checkpoint lacks get their defaults.
+
+        Raises:
+            ValueError: they are none of a preprocessing.
+        """
+        made = cls(
+            from_plain(Framing, values, "preprocess"),
+            from_plain(bool, values.get("grey", False), "preprocess.grey"),
+            tuple(from_plain(list[float], values["mean"], "preprocess.mean")),
+            tuple(from_plain(list[float], values["std"], "preprocess.std")),
+        )
+        framing = made.framing
+        if not (0 < framing.height <= LARGEST_SIDE and 0 < framing.width <= LARGEST_SIDE):
+            raise ValueError(f"images of {framing.height}×{framing.width} pixels")
+        if not (0 <= framing.widen < 10 and 0 <= framing.jitter < 10):
+            raise ValueError(f"a margin of {framing.widen:g} and {framing.jitter:g}")
+        if (
+            len(made.mean) != len(made.std)
+            or not np.isfinite([*made.mean, *made.std]).all()
+            or min(made.std) <= 0
+        ):
+            raise ValueError(f"means {list(made.mean)} and deviations {list(made.std)}")
+        return made

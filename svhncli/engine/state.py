@@ -15,6 +15,7 @@ from svhncli.engine.averaging import Ema
 from svhncli.engine.batches import Batches, TrainingImages
 from svhncli.engine.collective import ALONE, Group
 from svhncli.engine.device import Machine
+from svhncli.engine.matching import demand_count, demand_form, demand_optimizer
 from svhncli.engine.policies import Policy
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.schedules import Schedule
@@ -103,6 +104,19 @@ class State:
         } | ({} if self.scaler is None else {"scaler": self.scaler.state_dict()})
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            KeyError: it lacks something.
+            ValueError: it is not of such a run.
+        """
+        own = self.state_dict()
+        for name in ("model", "schedule", "stopper", "ema", "scaler"):
+            if own.get(name) is not None:
+                demand_form(own[name], saved[name], name)
+        demand_optimizer(self.optimizer, saved["optimizer"])
+        for name in ("epoch", "step"):
+            demand_count(saved[name], name)
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from svhncli.core.labels import BLANK
+from svhncli.engine.matching import demand_form
 from svhncli.stats.intervals import wilson
 from svhncli.stats.score import LengthScore, Score
 
@@ -81,5 +82,8 @@ class Tally:
         return {"loss": self.loss.cpu().clone(), "counts": self.counts.cpu().clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises: KeyError, ValueError: it is not the state of a tally."""
+        own = {"loss": self.loss, "counts": self.counts.new_zeros(len(state["counts"]), 4)}
+        demand_form(own, state, "tally")
         self.loss.copy_(state["loss"])
         self.counts = state["counts"].to(self.counts, copy=True)

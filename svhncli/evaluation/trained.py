@@ -14,11 +14,11 @@ from torch import nn
 from svhncli import registry
 from svhncli.config.loading import from_dict
 from svhncli.config.verbs.training import TrainConfig
-from svhncli.core.errors import CheckpointError
 from svhncli.data.framing import Framing
 from svhncli.engine import device
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import logits
+from svhncli.engine.matching import demand_form
 from svhncli.engine.preprocess import Preprocess
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.runs import checkpoint
@@ -47,19 +47,16 @@ def load(path: Path) -> Trained:
     """The network of a checkpoint, with the weights that were validated.
 
     Raises:
-        CheckpointError: the file is missing or damaged, or its weights do not fit its config.
-        UsageError: its config is none of this version, or needs a plugin.
+        CheckpointError: the file is missing or damaged, its weights do not fit its config, or that is none of
+            this version, or needs a plugin.
     """
     meta, weights = checkpoint.load_weights(path)
-    config = from_dict(TrainConfig, meta["config"])
-    network = network_of(meta)
-    try:
+    with checkpoint.fitting(path):
+        config = from_dict(TrainConfig, meta["config"])
+        network = network_of(meta)
+        demand_form(network.state_dict(), weights, "weights")
         network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the weights in '{path}' do not fit its config", str(error).splitlines()[0]
-        ) from error
-    return Trained(path, meta, config, network.eval(), preprocess_of(meta))
+        return Trained(path, meta, config, network.eval(), preprocess_of(meta))
 
 
 def network_of(meta: Mapping[str, Any]) -> nn.Module:
@@ -83,8 +80,14 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
 
 
 def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
-    """The steps from image to network that a checkpoint describes."""
+    """The steps from image to network that a checkpoint describes.
+
+    Raises:
+        ValueError: they do not lead to its input.
+    """
     preprocess = Preprocess.from_dict(meta["preprocess"])
+    if [*preprocess.shape] != [*meta["in_shape"]]:
+        raise ValueError(f"images become {preprocess.shape}, and its network takes {tuple(meta['in_shape'])}")
     # a network trained on gray images gets the brightness of color images
     return replace(preprocess, grey=len(preprocess.mean) == 1)
 

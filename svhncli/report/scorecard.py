@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from svhncli.core.files import write_json
+from svhncli.core.files import write_json, write_text
 from svhncli.core.labels import BLANK
 from svhncli.core.plain import inlined, to_plain
+from svhncli.core.sums import SUMS
 from svhncli.data.digits import Digits
 from svhncli.report.figures.diagrams import draw_confusion, draw_reliability
 from svhncli.runs.mistakes import draw_mistakes
@@ -70,6 +71,7 @@ def write_report(
         DiskError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / SUMS, "")  # what an earlier report recorded is replaced with its files
     report = class_report(digits.labels[indices], probabilities)
     calibration = calibrate(report.bins, probabilities, report.right, fit)
     files = {name: folder / name for name in ("predictions.csv", "confusion.png", "reliability.png")}

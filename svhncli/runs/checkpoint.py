@@ -8,16 +8,37 @@ itself, since torch.load accepts flipped bits silently; two files with one diges
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from svhncli.core.errors import CheckpointError
+from svhncli.core.errors import CheckpointError, SvhnError
 from svhncli.core.files import write_atomic
+from svhncli.core.plain import from_plain
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """What "meta" says of the run, beside what only newer versions write.
+
+    in_shape: (C, H, W) of the network's input. split: the digest of the fold's indices; None of an ensemble
+    of several. fingerprint: of the data; None of an ensemble of runs on several.
+    """
+
+    config: dict[str, Any]
+    fold: str
+    fingerprint: str | None
+    split: str | None
+    preprocess: dict[str, Any]
+    in_shape: list[int]
+    positions: int
+    classes: int
 
 
 def digest(content: Any) -> str:
@@ -86,22 +107,55 @@ def load(path: Path) -> dict[str, Any]:
     return whole["content"]
 
 
+def load_of_run(path: Path) -> dict[str, Any]:
+    """As `load`, of a best.pt, last.pt or snapshot, whose "meta" is a `Description`.
+
+    Raises:
+        CheckpointError: as `load`, or it is none of these.
+    """
+    content = load(path)
+    with fitting(path):
+        from_plain(Description, content["meta"], "meta")
+        return content
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """In the block, what a checkpoint holds is put to use.
+
+    Raises:
+        CheckpointError: the block raised anything: the content is not what svhn writes, whoever signed it.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except SvhnError as error:  # such as of its config
+        raise CheckpointError(f"'{path}' cannot be used: {error.message}", error.hint) from error
+    except Exception as error:
+        what = f"it has no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"'{path}' cannot be used: {what}", "another version of svhn wrote it, or another program"
+        ) from error
+
+
 def load_weights(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The description of the run ("meta") in best.pt or last.pt, and the validated weights (EMA's, if on).
 
     Raises:
         CheckpointError: as `load`, or a file without weights.
     """
-    content = load(path)
-    try:
-        if "weights" in content:
-            return content["meta"], content["weights"]
-        state = content["state"]
-        return content["meta"], state["model"] if state["ema"] is None else state["ema"]["module"]
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"'{path}' holds no weights of a run", "name a run's best.pt or last.pt"
-        ) from error
+    content = load_of_run(path)
+    with fitting(path):
+        weights = content.get("weights")
+        if weights is None:
+            state = content["state"]
+            weights = state["model"] if state["ema"] is None else state["ema"]["module"]
+        if not (
+            isinstance(weights, dict) and all(isinstance(item, torch.Tensor) for item in weights.values())
+        ):
+            raise ValueError("its weights are not tensors by name")
+        return content["meta"], weights
 
 
 _OTHER = "if the run's other .pt file is intact, start a new run from its weights: svhn train init_from=FILE"

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from svhncli.core import sums
 from svhncli.core.files import write_atomic
 
 GAP = 2
@@ -67,7 +68,7 @@ def cells(path: Path, count: int, size: tuple[int, int], zoom: int, columns: int
         OSError: the file cannot be read, or is not an image.
     """
     height, width = size
-    with Image.open(path) as sheet:
+    with Image.open(io.BytesIO(sums.read(path))) as sheet:
         sheet.load()
         images = []
         for left, top in _places(count, height * zoom, width * zoom, columns, CAPTION):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.run_mark import CONFIG, is_run
+from svhncli.core.sums import SUMS
 
 SWEEP = "sweep.json"
 """The file that makes a folder a sweep's: what was swept."""
@@ -109,7 +110,9 @@ def is_begun(folder: Path) -> bool:
         return False
     if is_run(folder):
         return True
-    if others := sorted({path.name for path in folder.iterdir()} - {".hydra", ".lock", "multirun.yaml"}):
+    if others := sorted(
+        {path.name for path in folder.iterdir()} - {".hydra", ".lock", SUMS, "multirun.yaml"}
+    ):
         raise UsageError(
             f"'{folder}' holds other files, such as '{others[0]}', and no run",
             "name another folder with out=",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from svhncli.core.errors import CheckpointError
-from svhncli.core.files import write_csv
+from svhncli.core.files import open_csv, write_csv
 from svhncli.core.labels import BLANK, as_text
 from svhncli.data.digits import Digits
 from svhncli.runs.run_dir import RunDir
@@ -91,17 +91,16 @@ def read_probabilities(
     labels: list[list[int]] = []
     where = ""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            if missing := [
-                name for name in ("label", "index", *columns) if name not in (reader.fieldnames or ())
-            ]:
-                raise ValueError(f"it has no column '{missing[0]}'")
-            for row in reader:
-                where = f"line {reader.line_num}: "
-                indices.append(int(row["index"]))
-                labels.append(_classes(row["label"], positions, classes))
-                values.append(_distribution([row[name] for name in columns], positions))
+        reader = csv.DictReader(open_csv(path), strict=True)
+        if missing := [
+            name for name in ("label", "index", *columns) if name not in (reader.fieldnames or ())
+        ]:
+            raise ValueError(f"it has no column '{missing[0]}'")
+        for row in reader:
+            where = f"line {reader.line_num}: "
+            indices.append(int(row["index"]))
+            labels.append(_classes(row["label"], positions, classes))
+            values.append(_distribution([row[name] for name in columns], positions))
         if not values:
             raise ValueError("it has no rows")
     except (OSError, ValueError, csv.Error) as error:
@@ -145,20 +144,19 @@ def read_rows(path: Path) -> PredictionRows:
         CheckpointError: it is missing, or not what `write_predictions` or `collect_predictions` writes.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.reader(file, strict=True)
-            place = {name: i for i, name in enumerate(next(rows, []))}
-            names = ("index", "label", "prediction", "group" if "group" in place else "index")
-            picked = [place[name] for name in names]
-            absent = len(place)  # of a column that is not there: ""
-            fold, named = place.get("fold", absent), place.get("name", absent)
-            parsed = [
-                (
-                    *(int(row[picked[0]]), row[picked[1]], row[picked[2]], int(row[picked[3]])),
-                    *([*row, ""][fold], [*row, ""][named]),
-                )
-                for row in rows
-            ]
+        rows = csv.reader(open_csv(path), strict=True)
+        place = {name: i for i, name in enumerate(next(rows, []))}
+        names = ("index", "label", "prediction", "group" if "group" in place else "index")
+        picked = [place[name] for name in names]
+        absent = len(place)  # of a column that is not there: ""
+        fold, named = place.get("fold", absent), place.get("name", absent)
+        parsed = [
+            (
+                *(int(row[picked[0]]), row[picked[1]], row[picked[2]], int(row[picked[3]])),
+                *([*row, ""][fold], [*row, ""][named]),
+            )
+            for row in rows
+        ]
         if not parsed:
             raise ValueError("it has no rows")
     except (OSError, ValueError, KeyError, IndexError, csv.Error) as error:
@@ -174,11 +172,10 @@ def collect_predictions(run: RunDir, names: list[str]) -> None:
 
     def rows() -> Iterator[dict[str, str]]:
         for name in names:
-            with (run.path / name / "val_predictions.csv").open(newline="") as file:
-                yield from ({"fold": name, **row} for row in csv.DictReader(file))
+            lines = csv.DictReader(open_csv(run.path / name / "val_predictions.csv"))
+            yield from ({"fold": name, **row} for row in lines)
 
-    with (run.path / names[0] / "val_predictions.csv").open(newline="") as file:
-        columns = next(csv.reader(file))
+    columns = next(csv.reader(open_csv(run.path / names[0] / "val_predictions.csv")))
     write_csv(run.path / COLLECTED, ["fold", *columns], rows())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
+from svhncli.core import sums
 from svhncli.core.errors import CheckpointError, SvhnError
-from svhncli.core.files import read_json
+from svhncli.core.files import open_csv, read_json, read_text
 from svhncli.core.labels import as_text
 from svhncli.core.plain import from_plain
 from svhncli.core.run_mark import CONFIG, is_run
@@ -113,7 +115,7 @@ class Run:
 
     @cached_property
     def config_text(self) -> str:
-        return self._read(self.top / CONFIG, lambda path: path.read_text(encoding="utf-8")) or ""
+        return self._read(self.top / CONFIG, read_text) or ""
 
     @cached_property
     def words(self) -> list[str]:
@@ -177,6 +179,8 @@ class Run:
             shown = [mistake for fold in self.folds for mistake in fold.mistakes]
             return sorted(shown, key=lambda pair: -pair[0].confidence)
         file = self.path / "plots" / "mistakes.json"
+        if self._read(file.with_suffix(".png"), sums.read) is None:
+            return []
         return self._read(file, lambda path: kept_mistakes(path.parent)) or []
 
     def plot(self, name: str) -> Image.Image | None:
@@ -196,19 +200,23 @@ class Run:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    values = _yaml(path)
     if not isinstance(values, dict):
         raise ValueError(f"'{path}' holds no keys")
     return {str(key): value for key, value in values.items()}
 
 
+def _yaml(path: Path) -> Any:
+    return OmegaConf.to_container(OmegaConf.load(io.StringIO(read_text(path))), resolve=False)
+
+
 def _words(path: Path) -> list[str]:
-    return [str(word) for word in OmegaConf.to_container(OmegaConf.load(path), resolve=False) or ()]
+    return [str(word) for word in _yaml(path) or ()]
 
 
 def _history(path: Path) -> list[EpochRow]:
-    with path.open(newline="") as file:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    lines = csv.DictReader(open_csv(path))
+    rows = [{name: float(value) for name, value in row.items()} for row in lines]
     return [from_plain(EpochRow, row | {"epoch": int(row["epoch"])}) for row in rows]
 
 
@@ -219,8 +227,7 @@ def _fold(path: Path) -> Fold:
 
 
 def _predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with path.open(newline="", encoding="utf-8") as file:
-        last = next(csv.reader(file))[-1]
+    last = next(csv.reader(open_csv(path)))[-1]
     match = re.fullmatch(r"p(?:(\d)_)?(\d+)", last)
     if match is None:
         raise CheckpointError(f"'{path}' ends with the column '{last}'")
@@ -228,6 +235,6 @@ def _predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _image(path: Path) -> Image.Image:
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(sums.read(path))) as image:
         image.load()
     return image

@@ -2,6 +2,7 @@
 
     config.yaml  env.json  split.json     what was run, on what, on which images
     data.json                             what these images are, in numbers
+    SHA256SUMS                            of what is written whole, see core/sums.py
     metrics.csv  timing.csv               one row per epoch: what is exact, and what the clock measured
     best.pt  last.pt                      see checkpoint.py
     summary.json  status.json  train.log  the result, the present state, the messages
@@ -15,8 +16,9 @@ byte. That is why seconds and images per second are in timing.csv.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -26,7 +28,17 @@ from filelock import Timeout
 from omegaconf import OmegaConf
 
 from svhncli.core.errors import BusyError, CheckpointError
-from svhncli.core.files import read_json, sweep_temp, write_csv, write_json, write_text, writing
+from svhncli.core.files import (
+    open_csv,
+    read_json,
+    read_text,
+    settle_sums,
+    sweep_temp,
+    write_csv,
+    write_json,
+    write_text,
+    writing,
+)
 from svhncli.core.locks import locked
 from svhncli.core.plain import from_plain, to_plain
 from svhncli.core.run_mark import CONFIG, is_run
@@ -73,7 +85,9 @@ class RunDir:
             ) from None
         try:
             sweep_temp(self.path)
+            settle_sums(self.path, (self.path / ".hydra").glob("*.yaml"))
             yield
+            settle_sums(self.path)
         finally:
             lock.release()
 
@@ -109,7 +123,9 @@ class RunDir:
             CheckpointError: there is none, or it cannot be read.
         """
         try:
-            values = OmegaConf.to_container(OmegaConf.load(self.path / CONFIG), resolve=False)
+            values = OmegaConf.to_container(
+                OmegaConf.load(io.StringIO(read_text(self.path / CONFIG))), resolve=False
+            )
         except Exception as error:
             raise CheckpointError(f"'{self.path}' holds no readable {CONFIG}: {error}") from error
         if not isinstance(values, dict) or not {"data", "model"} <= {*values}:
@@ -119,6 +135,19 @@ class RunDir:
     def env(self) -> Environment:
         """Raises: CheckpointError: env.json is missing or damaged."""
         return self._read("env.json", lambda value: from_plain(Environment, value))
+
+    def kept_meta(self) -> dict[str, Any] | None:
+        """What the checkpoints say of the run; None where none of them is intact.
+
+        Those in folders of folds speak for the run, those of several seeds do not: each has its own config.
+        """
+        from svhncli.runs import checkpoint  # torch, which other readers do not need
+
+        inner = (file for file in sorted(self.path.glob("*/*.pt")) if not file.parent.name.startswith("seed"))
+        for file in (self.last, self.best, *inner):
+            with suppress(CheckpointError):
+                return checkpoint.load_of_run(file)["meta"]
+        return None
 
     # ---- how it goes
 
@@ -150,11 +179,10 @@ class RunDir:
         """Read back the timing of the epochs that a resumed run has already done."""
         path = self.path / "timing.csv"
         if path.is_file():
-            with path.open(newline="") as file:
-                rows = [
-                    Timing(int(row["epoch"]), float(row["seconds"]), float(row["images_per_second"]))
-                    for row in csv.DictReader(file)
-                ]
+            rows = [
+                Timing(int(row["epoch"]), float(row["seconds"]), float(row["images_per_second"]))
+                for row in csv.DictReader(open_csv(path))
+            ]
             self._timing = [row for row in rows if row.epoch <= epochs]
 
     def add_timing(self, timing: Timing) -> None:

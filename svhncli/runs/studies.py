@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from svhncli.core.errors import CheckpointError
-from svhncli.core.files import read_json, write_json
+from svhncli.core.files import begin_sums, read_json, write_json
 from svhncli.core.plain import from_plain, optional, to_plain
 from svhncli.runs.locate import STUDY
 from svhncli.runs.sweeps import SweepJob
@@ -41,6 +41,7 @@ class StudyRecord:
             ) from error
 
     def write(self, folder: Path) -> None:
+        begin_sums(folder)
         write_json(folder / STUDY, to_plain(self))
 
 

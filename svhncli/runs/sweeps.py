@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from svhncli.core.errors import CheckpointError
-from svhncli.core.files import write_csv
+from svhncli.core.files import open_csv, write_csv
 from svhncli.core.plain import rest, to_plain
 from svhncli.runs.results import Failure, FoldSummary, RunSummary, Summary
 from svhncli.runs.run_dir import RunDir
@@ -117,9 +117,8 @@ def sweep_jobs(sweep: Path) -> list[SweepJob]:
     A folder that was moved since is found where it is.
     """
     try:
-        with (sweep / TABLE).open(newline="", encoding="utf-8") as file:
-            rows = [_row(row) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        rows = [_row(row) for row in csv.DictReader(open_csv(sweep / TABLE))]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error, CheckpointError):
         rows = []
     moved = [replace(job, run_dir=str(sweep / job.path.name)) for job in rows]
     return moved or ranked(_folders(sweep))

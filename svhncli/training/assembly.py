@@ -19,6 +19,7 @@ from svhncli.engine.averaging import Ema
 from svhncli.engine.batches import Batches, TrainingImages, batch_bounds
 from svhncli.engine.compiling import compiled
 from svhncli.engine.device import Machine
+from svhncli.engine.matching import demand_form
 from svhncli.engine.objective import PENALTIES
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.state import Plan, State
@@ -158,7 +159,10 @@ def _init_from(network: nn.Module, source: str, show: Show) -> None:
             f"init_from: the units of '{path}' have gates (reg.l0), but this network has none",
             "set reg.l0 to a value above 0, however small",
         )
-    network.load_state_dict({name: own[name] if name in unfit else saved[name] for name in own})
+    weights = {name: own[name] if name in unfit else saved[name] for name in own}
+    with checkpoint.fitting(path):
+        demand_form(own, weights, "weights")
+    network.load_state_dict(weights)
     is_new_head = any("head" in name.split(".") for name in unfit)
     note = "; the head has a different size, so its weights are new" if is_new_head else ""
     show.say(f"weights  from {path}{note}")

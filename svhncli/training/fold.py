@@ -8,14 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from svhncli.config import rules
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import CheckpointError, DataError, Interrupted, UsageError
-from svhncli.core.plain import from_plain
+from svhncli.core.plain import from_plain, to_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
 from svhncli.core.text import counted
@@ -26,6 +27,7 @@ from svhncli.engine.collective import ALONE, Group
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import evaluate
 from svhncli.engine.loop import Epoch, Tick, fit
+from svhncli.engine.matching import demand_count, demand_form, form_of
 from svhncli.engine.state import Plan, State
 from svhncli.models.gates import count_open
 from svhncli.report.diagnosis import Course, diagnose
@@ -33,7 +35,7 @@ from svhncli.report.figures.curves import draw_curves
 from svhncli.report.figures.dynamics import jumps
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
-from svhncli.runs.environment import Status
+from svhncli.runs.environment import MachineUsed, Status
 from svhncli.runs.mistakes import keep_mistakes
 from svhncli.runs.predictions import write_predictions
 from svhncli.runs.results import Achieved, BestEpoch, EpochRow, FoldSummary, OpenUnits, RunSummary
@@ -42,6 +44,7 @@ from svhncli.stats.score import Score
 from svhncli.training.assembly import assemble
 from svhncli.training.sheets import draw_augmented, draw_predictions, draw_watched
 
+T = TypeVar("T")
 CLEAN_SAMPLE = 5_000
 """Training images, without augmentation, on which the best weights are scored for the diagnosis."""
 
@@ -79,7 +82,7 @@ def train_fold(
         CheckpointError: last.pt or init_from does not fit or is damaged.
         UsageError: the model or reg.position_weights does not fit the images or labels.
     """
-    before = run.summary()
+    before = read_or_warn(run.summary, show, "it is written anew")
     if isinstance(before, FoldSummary) and is_finished(before, config):
         return before
     with training_images(data, fold.train, config.epochs, machine.device) as images, show.bars():
@@ -93,7 +96,9 @@ def train_fold(
         _say_fold(name, fold, plan, state, show)
         if run.last.is_file():
             _restore(run, plan, state, meta, show)
-        run.load_timing(state.epoch)
+        read_or_warn(
+            lambda: run.load_timing(state.epoch), show, "the times of the epochs before are not known"
+        )
         run.write_history(state.history)
         run.write_status(Status.now("running", state.epoch))
         reason = _train(config, plan, state, meta, run, show, again, seen)
@@ -111,6 +116,18 @@ def _refuse_small_batches(count: int, config: TrainConfig, group: Group) -> None
             f"{group.size} processes cannot share batches of {counted(smallest, 'image')}",
             "raise batch_size, or use fewer devices",
         )
+
+
+def read_or_warn(read: Callable[[], T], show: Show, instead: str) -> T | None:
+    """What a file of a run that is resumed says; None, with a warning, where it is damaged.
+
+    instead: what is done without it.
+    """
+    try:
+        return read()
+    except CheckpointError as error:
+        show.warn(f"{error}; {instead}")
+        return None
 
 
 def is_finished(summary: FoldSummary | RunSummary, config: TrainConfig) -> bool:
@@ -142,6 +159,8 @@ def _meta(config: TrainConfig, data: DataSet, fold: Fold, plan: Plan) -> dict[st
         "split": fold.digest,
         "preprocess": plan.preprocess.to_dict(),
         "in_shape": list(plan.preprocess.shape),
+        # any GPU of this kind computes the same bits
+        "machine": to_plain(replace(MachineUsed.of(plan.machine), device=plan.machine.device.type)),
         "positions": data.train.labels.shape[1],
         "classes": data.train.classes,
     }
@@ -165,7 +184,7 @@ def _say_fold(name: str, fold: Fold, plan: Plan, state: State, show: Show) -> No
 
 
 def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: Show) -> None:
-    content = checkpoint.load(run.last)
+    content = checkpoint.load_of_run(run.last)
     if content["meta"]["fingerprint"] != meta["fingerprint"]:
         raise DataError(
             f"the data is not what '{run.path}' was trained on: images or labels have changed",
@@ -177,19 +196,34 @@ def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: 
             "be used for validation",
             "resume with the versions of svhn and NumPy that began it (env.json), or start a new run",
         )
-    try:
+    with checkpoint.fitting(run.last):
         state.load_state_dict(content["state"])
-    except KeyError as error:
-        raise CheckpointError(
-            f"'{run.last}' was saved by another version of svhn: it has no {error}",
-            f"resume it with that version, or start a new run from its weights: init_from={run.best}",
-        ) from error
+        _demand_course(plan, state)
+        before = from_plain(int, content["meta"]["config"]["epochs"])
     step = f", step {state.step}" if state.step else ""
     show.say(f"resumed  after epoch {state.epoch}{step}")
-    if (before := content["meta"]["config"]["epochs"]) != plan.epochs:
+    if before != plan.epochs:
         steps = len(batch_bounds(len(plan.train), plan.batch_size)) - 1
         factor = state.schedule.factor(state.epoch * steps + state.step, plan.epochs * steps)
         show.say(f"schedule stretched from {before} to {plan.epochs} epochs: lr is {plan.lr * factor:.1e}")
+
+
+def _demand_course(plan: Plan, state: State) -> None:
+    """Refuse a state that no training of this plan reaches.
+
+    Raises:
+        KeyError, ValueError: it is none.
+    """
+    demand_count(state.step, "step", high=len(batch_bounds(len(plan.train), plan.batch_size)) - 1)
+    rows = [from_plain(EpochRow, row, "history") for row in state.history]
+    if [row.epoch for row in rows] != [*range(1, state.epoch + 1)]:
+        raise ValueError(f"its history is not one of {counted(state.epoch, 'epoch')}")
+    if state.best is not None:
+        BestEpoch.of(state.best)
+    shape = (len(plan.watch), *plan.val.digits.labels.shape[1:])
+    for epoch, seen in enumerate(state.watched):
+        if not isinstance(seen, torch.Tensor) or seen.dtype != torch.float32 or seen.shape[:2] != shape:
+            raise ValueError(f"'watched[{epoch}]' is {form_of(seen)}")
 
 
 # ----------------------------------------------------------------------------- train
@@ -246,9 +280,9 @@ def _train(
                 what = f"epoch {state.epoch + 1}/{plan.epochs} {event.phase}"
                 show.step(what, event.done, event.of, clock.left(state.epoch + trained))
             elif isinstance(event, Epoch):
-                _record(event, plan, state, meta, run, show)
-                _keep_snapshot(config, event, state, meta, run)
-                save()
+                _keep_weights(config, event, state, meta, run)
+                save()  # the epoch is done with it; the tables follow, and a resumed run writes them anew
+                _record(event, plan, state, run, show)
                 seen(state.history)
                 seconds, waited = seconds + event.seconds, waited + event.waited
             if (code := plan.group.agreed(signalled())) is not None:
@@ -274,29 +308,27 @@ def _train(
     return f"all {plan.epochs} epochs done"
 
 
-def _record(event: Epoch, plan: Plan, state: State, meta: dict[str, Any], run: RunDir, show: Show) -> None:
+def _record(event: Epoch, plan: Plan, state: State, run: RunDir, show: Show) -> None:
     show.epoch(event.row, plan.epochs, event.images_per_second, event.improved)
-    if event.improved:
-        content = {"meta": meta, "row": event.row, "weights": state.eval_model.state_dict()}
-        checkpoint.save(run.best, content)
     run.write_history(state.history)
     run.add_timing(Timing(event.row["epoch"], event.seconds, event.images_per_second))
     run.write_status(Status.now("running", state.epoch))
 
 
-def _keep_snapshot(
-    config: TrainConfig, event: Epoch, state: State, meta: dict[str, Any], run: RunDir
-) -> None:
-    """Keep the weights where one of `snapshots` equal stretches of the run ends (Huang et al. 2017).
+def _keep_weights(config: TrainConfig, event: Epoch, state: State, meta: dict[str, Any], run: RunDir) -> None:
+    """Keep the best weights, and those where one of `snapshots` equal stretches of the run ends (Huang et al.
+    2017).
 
     A stretch ends with the last epoch that lies within it whole, since cosine.cycles restart lr right after
     it. The stretches are those of the run's present length: where epochs were raised, what was kept before
     stays, and an end that had gone by is left out.
     """
+    content = {"meta": meta, "row": event.row, "weights": state.eval_model.state_dict()}
+    if event.improved:
+        checkpoint.save(run.best, content)
     if state.epoch in {end * config.epochs // config.snapshots for end in range(1, config.snapshots + 1)}:
         (run.path / SNAPSHOTS).mkdir(exist_ok=True)
-        file = run.path / SNAPSHOTS / f"epoch{state.epoch:03d}.pt"
-        checkpoint.save(file, {"meta": meta, "row": event.row, "weights": state.eval_model.state_dict()})
+        checkpoint.save(run.path / SNAPSHOTS / f"epoch{state.epoch:03d}.pt", content)
 
 
 # ----------------------------------------------------------------------------- finish
@@ -313,10 +345,13 @@ def _finish(
     reason: str,
 ) -> FoldSummary:
     """Score the best weights, on the test part too, draw the figures, judge the run, sum up."""
-    saved = checkpoint.load(run.best)
     network = state.eval_model
-    network.load_state_dict(saved["weights"])
-    best, history = BestEpoch.of(saved["row"]), [from_plain(EpochRow, row) for row in state.history]
+    saved = checkpoint.load_of_run(run.best)
+    with checkpoint.fitting(run.best):
+        demand_form(network.state_dict(), saved["weights"], "weights")
+        network.load_state_dict(saved["weights"])
+        best = BestEpoch.of(saved["row"])
+    history = [from_plain(EpochRow, row) for row in state.history]
 
     def score(batches: Batches) -> tuple[Score, np.ndarray]:
         return evaluate(network, batches, plan.preprocess, plan.machine)

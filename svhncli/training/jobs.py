@@ -37,7 +37,7 @@ from svhncli.report.board import Board, Relay
 from svhncli.report.terminal import Show
 from svhncli.runs.results import FoldSummary
 from svhncli.runs.run_dir import RunDir
-from svhncli.training.fold import is_finished, train_fold
+from svhncli.training.fold import is_finished, read_or_warn, train_fold
 
 
 class Watcher:
@@ -163,7 +163,7 @@ def train(
     for job in jobs:
         folder = _folder(job, jobs, record)
         _write_split(folder.path, job.fold)
-        summary = folder.summary()
+        summary = read_or_warn(folder.summary, show, "it is written anew")
         if isinstance(summary, FoldSummary) and is_finished(summary, job.config):
             done[job.name] = summary
     left = [job for job in jobs if job.name not in done]

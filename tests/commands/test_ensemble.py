@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import shared_cache, write_mat
+from conftest import shared_cache, unrecorded, write_mat
 from joined import CPU, SMALL, Command, evaluate_test, probabilities_of, refused, rows, table, train
 from numpy.testing import assert_allclose
 
@@ -210,7 +210,7 @@ def test_an_unfinished_run_is_joined_with_a_warning(
     workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for status, warned in (("done", False), ("interrupted", True)):
-        run = Path(shutil.copytree("folds", tmp_path / status))
+        run = unrecorded(Path(shutil.copytree("folds", tmp_path / status)))
         summary = json.loads((run / "summary.json").read_text())
         if warned:
             summary = {"status": status, "reason": "stopped", "hint": "go on", "exit_code": 130}

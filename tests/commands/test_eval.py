@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_mat, write_run
+from conftest import unrecorded, write_mat, write_run
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -31,7 +31,7 @@ from svhncli.stats.score import Score
 from svhncli.stats.scores import TemperatureFit
 
 SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=30"]
-FILES = ["confusion.png", "mistakes.png", "predictions.csv", "reliability.png", "results.json"]
+FILES = ["SHA256SUMS", "confusion.png", "mistakes.png", "predictions.csv", "reliability.png", "results.json"]
 UNFITTED = TemperatureFit(None, None, "why")
 EVALUATED = Evaluated(
     "best.pt",
@@ -113,7 +113,7 @@ def test_the_key_confusion_changes_the_figure_alone(run: Path, evaluate: Evaluat
     differ = [
         name for name in FILES if Path("counts", name).read_bytes() != Path("percent", name).read_bytes()
     ]
-    assert differ == ["confusion.png", "results.json"], "results.json names its folder"
+    assert differ == ["SHA256SUMS", "confusion.png", "results.json"], "results.json names its folder"
 
 
 def test_the_temperature_is_optimal_for_the_validation_part_whatever_part_is_scored(
@@ -174,7 +174,7 @@ BREAK: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 def test_broken_predictions_of_the_validation_part_give_a_single_message(
     run: Path, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
-    path = run / "val_predictions.csv"
+    path = unrecorded(run) / "val_predictions.csv"
     change, message = BREAK[how]
     path.write_bytes(change(path.read_bytes()))
     capsys.readouterr()

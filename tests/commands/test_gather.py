@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import unrecorded
 
 from svhncli.cli import main as cli
 from svhncli.runs.locate import checkpoint_files
@@ -124,7 +125,7 @@ def test_an_unfinished_job_is_named(sweep: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_jobs_that_differ_in_another_key_are_refused(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = sweep / "split.fold-2" / "config.yaml"
+    config = unrecorded(sweep / "split.fold-2") / "config.yaml"
     config.write_text(config.read_text().replace("batch_size: 128", "batch_size: 64"))
     code, err = refused(["sweep"], capsys)
     assert code == 2
@@ -133,7 +134,7 @@ def test_jobs_that_differ_in_another_key_are_refused(sweep: Path, capsys: pytest
 
 
 def test_jobs_trained_on_different_data_are_refused(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    env = sweep / "split.fold-2" / "env.json"
+    env = unrecorded(sweep / "split.fold-2") / "env.json"
     env.write_text(env.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
     code, err = refused(["sweep"], capsys)
     assert (code, "the jobs differ in data" in err) == (2, True), err

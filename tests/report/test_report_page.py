@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import unrecorded
 from omegaconf import OmegaConf
 from PIL import Image
 from reported import OF_ALL, SMALL, Page
@@ -116,7 +117,7 @@ def test_the_confusion_matrix_counts_every_validation_image(reports: Path) -> No
 
 
 def test_hostile_names_reasons_and_labels_are_escaped(run_copy: Path) -> None:
-    summary = read_json(run_copy / "summary.json")
+    summary = read_json(unrecorded(run_copy) / "summary.json")
     write_json(run_copy / "summary.json", {**summary, "reason": HOSTILE})
     sheet = read_json(run_copy / "data.json")
     write_json(run_copy / "data.json", {**sheet, "name": HOSTILE})
@@ -208,14 +209,16 @@ def test_a_stopped_sweep_shows_the_jobs_of_its_folders(reports: Path, tmp_path: 
 
 def test_a_command_with_another_choice_leaves_out_the_keys_of_the_old_choice(run_copy: Path) -> None:
     words = ["model=cnn", "model.width=2", "lr=0.1", "reg.l2=1e-3"]
-    OmegaConf.save(OmegaConf.create(words), run_copy / ".hydra" / "overrides.yaml")
+    OmegaConf.save(OmegaConf.create(words), unrecorded(run_copy) / ".hydra" / "overrides.yaml")
     run = Run.of(run_copy)
     assert next_commands.train(run, "model=resnet18") == "svhn train lr=0.1 reg.l2=1e-3 model=resnet18"
     assert next_commands.train(run, "lr=1") == "svhn train model=cnn model.width=2 reg.l2=1e-3 lr=1"
 
 
 def test_another_choice_is_not_mixed_with_what_a_recipe_sets(run_copy: Path) -> None:
-    OmegaConf.save(OmegaConf.create(["experiment=numbers"]), run_copy / ".hydra" / "overrides.yaml")
+    OmegaConf.save(
+        OmegaConf.create(["experiment=numbers"]), unrecorded(run_copy) / ".hydra" / "overrides.yaml"
+    )
     run = Run.of(run_copy)
     run.config["reg"]["dropout"] = 0.2
     words = next_commands.train(run, "reg=none").split()

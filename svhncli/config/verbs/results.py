@@ -96,6 +96,14 @@ class ReportConfig:
     inspect: str = key("outputs/inspect", "folder of inspect results; shown if they are for the same data")
 
 
+@verb("verify", "RUN")
+@dataclass
+class VerifyConfig:
+    """Check that a run's files are as they were written."""
+
+    run: str = key(UNSET, "folder of a run, a fold, a sweep or a study, a file in it, or latest")
+
+
 @verb("ensemble", "RUNS...")
 @dataclass
 class EnsembleConfig:

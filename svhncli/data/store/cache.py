@@ -25,8 +25,9 @@ from filelock import FileLock
 
 from svhncli import __version__
 from svhncli.core.errors import DiskError, SvhnError, disk_error
-from svhncli.core.files import TEMP_PREFIX, read_json, write_json
+from svhncli.core.files import read_json, write_json
 from svhncli.core.locks import locked
+from svhncli.core.sums import TEMP_PREFIX
 from svhncli.data.store.disk import digest, hold
 
 log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from svhncli.core.files import open_csv
 from svhncli.engine.lr_range import GROWN, Point, Suggestion
 from svhncli.report.figures.canvas import new_figure, new_panels, save
 from svhncli.stats.metrics import added_metrics
@@ -18,8 +19,8 @@ def draw_curves(run: Path, best_epoch: int) -> Path:
     """
     from matplotlib.ticker import PercentFormatter
 
-    with (run / "metrics.csv").open(newline="") as file:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    lines = csv.DictReader(open_csv(run / "metrics.csv"))
+    rows = [{name: float(value) for name, value in row.items()} for row in lines]
     epochs = [row["epoch"] for row in rows]
     best = next(row for row in rows if row["epoch"] == best_epoch)
     added = added_metrics(rows)

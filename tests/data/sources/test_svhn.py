@@ -21,7 +21,7 @@ from mat_files import COUNTS, assert_equals_mat, load, make_images, write
 from scipy.io import loadmat, savemat
 
 from svhncli.core.errors import DataError, UsageError
-from svhncli.core.files import TEMP_PREFIX
+from svhncli.core.sums import TEMP_PREFIX
 from svhncli.data.sources import svhn
 
 

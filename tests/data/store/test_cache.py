@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svhncli.core.errors import DataError, DiskError
-from svhncli.core.files import TEMP_PREFIX
 from svhncli.core.rng import numpy_generator
+from svhncli.core.sums import TEMP_PREFIX
 from svhncli.data.store.arrays import create, load
 from svhncli.data.store.cache import META, Cache, default_root, fingerprint
 

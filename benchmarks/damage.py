@@ -1,0 +1,241 @@
+"""Flip bits of a run's files, cut their ends off, and exchange what its checkpoints hold.
+
+    python benchmarks/damage.py [--flips 20] [--cuts 20] [--others 40] [--jobs 2] [--seed 0] [FILE ...]
+
+A small run is trained, and every trial damages one file in a copy of its folder and starts a command in a
+process of its own. It may end as with the whole file, or name the damaged file, in a message or on the page.
+Everything else is a finding: another result without a word, an error without the file's name, a traceback, a
+process that crashed. --others exchanges or removes values in checkpoints, and gives them the SHA-256 that
+fits: no command can know them all, so another result is none of the findings there. FILE is one of the names
+in the table; without any, all are damaged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from command import argument_parser
+
+from svhncli.cli import main as cli
+from svhncli.runs import checkpoint
+
+SMALL = ["model=linear", "data.n_train=400", "data.n_test=100", "watch=4", "threads=1", "device=cpu"]
+COMMANDS = {
+    "report": ["report", "run", "out=page.html"],
+    "resume": ["train", "--resume", "run", "epochs=4", "report=false"],
+    "verify": ["verify", "run"],
+    "eval": ["eval", "run", "--json"],
+    "predict": ["predict", "run", "image.png"],
+    "ensemble": ["ensemble", "run", "run/snapshots", "out=joined", "--json"],
+    "export": ["export", "run", "out=exported", "--json"],
+    "compare": ["compare", "run", "run", "--json"],
+}
+TEXTS = ("config.yaml", "env.json", "data.json", "split.json", "metrics.csv", "timing.csv", "summary.json")
+TEXTS += ("status.json", "val_predictions.csv", "plots/mistakes.json", "plots/mistakes.png", "SHA256SUMS")
+TEXTS += (".hydra/overrides.yaml", "eval/synth-test/results.json", "eval/synth-test/predictions.csv")
+TARGETS = {
+    **dict.fromkeys(TEXTS, ("report", "resume", "verify")),
+    "best.pt": ("resume", "eval", "predict", "ensemble", "export", "verify"),
+    "last.pt": ("resume", "verify"),
+}
+"""File of the run's folder -> the commands that meet it damaged."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended. result: of everything that it made."""
+
+    code: int
+    result: str
+    errors: str
+    page: str
+
+
+def main() -> int:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--flips", type=int, default=20, help="single bits flipped, for each command")
+    parser.add_argument("--cuts", type=int, default=20, help="ends cut off, for each command")
+    parser.add_argument("--others", type=int, default=40, help="values exchanged, for each command")
+    parser.add_argument("--jobs", type=int, default=2, help="trials at once")
+    parser.add_argument("--seed", type=int, default=0, help="of the random places")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="of the run's folder")
+    options = parser.parse_args()
+    findings = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _make(folder)
+        with multiprocessing.get_context("fork").Pool(options.jobs) as pool:
+            for file in options.files or TARGETS:
+                for verb in TARGETS[file]:
+                    whole = _attempt(folder, verb, file, None)
+                    damages = _damages(folder / "run" / file, options)
+                    tasks = [(folder, verb, file, damage, whole) for damage in damages]
+                    counts = Counter(pool.starmap(_judged, tasks, chunksize=4))
+                    bad = {kind: n for kind, n in counts.items() if kind not in ("same", "named")}
+                    findings += sum(bad.values())
+                    print(f"{file:32} {verb:9} {dict(sorted(counts.items()))}", flush=True)
+    print(f"{findings} findings")
+    return int(findings > 0)
+
+
+def _make(folder: Path) -> None:
+    """Train a run that can be resumed, in a process of its own, as everything here."""
+    for words in (
+        ["train", *SMALL, f"out={folder / 'run'}", "epochs=3", "snapshots=2"],
+        ["eval", str(folder / "run")],
+        ["render", "layout=folder", "data.n_train=20", "data.n_test=20", f"out={folder / 'images'}"],
+    ):
+        if _forked(words, folder, folder / "log") != 0:
+            raise RuntimeError((folder / "log").read_text())
+    shutil.copy(next((folder / "images").rglob("*.png")), folder / "image.png")
+
+
+def _damages(file: Path, options: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """Kind and place: a bit, a length, or the seed of an exchange."""
+    size, rng = file.stat().st_size, random.Random(f"{options.seed} {file.name}")
+    yield from (("flip", rng.randrange(8 * size)) for _ in range(options.flips))
+    yield from (("cut", rng.randrange(size)) for _ in range(options.cuts))
+    if file.suffix == ".pt":
+        yield from (("other", rng.randrange(1 << 30)) for _ in range(options.others))
+
+
+def _damage(file: Path, kind: str, place: int) -> None:
+    content = file.read_bytes()
+    if kind == "cut":
+        file.write_bytes(content[:place])
+    elif kind == "flip":
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        file.write_bytes(flipped)
+    else:
+        changed = checkpoint.load(file)
+        _exchange(changed, random.Random(place))
+        checkpoint.save(file, changed)
+
+
+def _exchange(content: Any, rng: random.Random) -> None:
+    """Remove one value of nested dicts and lists, or put another one in its place."""
+    places = list(_places(content))
+    holder, name = rng.choice(places)
+    value = holder[name]
+    others: list[Any] = [
+        None,
+        "",
+        "x" * 300,
+        -1,
+        0,
+        1 << 62,
+        0.5,
+        math.nan,
+        math.inf,
+        True,
+        [],
+        {},
+        [[1], "a"],
+    ]
+    others += [torch.zeros(0), torch.zeros(3, 3), torch.tensor(7), torch.zeros(2, dtype=torch.complex64)]
+    others += [holder[rng.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))]]
+    if isinstance(value, torch.Tensor):
+        others += [
+            value.double(),
+            value.reshape(-1)[:-1],
+            value[None],
+            value.bool(),
+            value.expand(2, *value.shape),
+        ]
+    if isinstance(value, dict):
+        others += [{**value, "more": 1}, list(value.items())]
+    if rng.random() < 0.2:
+        del holder[name]
+    else:
+        holder[name] = rng.choice(others)
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    names = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for name in names:
+        yield value, name
+        yield from _places(value[name])
+
+
+def _judged(folder: Path, verb: str, file: str, damage: tuple[str, int], whole: Outcome) -> str:
+    now = _attempt(folder, verb, file, damage)
+    is_named = Path(file).name in now.errors or Path(file).name in now.page
+    is_known = is_named or (damage[0] == "other" and now.code == 0)
+    kind = "same" if now.result == whole.result else "named" if is_known else "silent"
+    if now.code < 0:
+        kind = "crash"
+    elif "Traceback" in now.errors or "bug" in now.errors:
+        kind = "traceback"
+    elif now.code != 0:
+        kind = "named" if is_named else "unnamed"
+    if kind not in ("same", "named"):
+        with Path(f"/tmp/damage-{verb}.log").open("a") as log:
+            log.write(f"{file} {damage} {kind} exit {now.code}\n{now.errors[-1500:]}\n")
+    return kind
+
+
+def _attempt(folder: Path, verb: str, file: str, damage: tuple[str, int] | None) -> Outcome:
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        place = Path(name)
+        shutil.copytree(folder / "run", place / "run")
+        shutil.copy(folder / "image.png", place)
+        if damage is not None:
+            _damage(place / "run" / file, *damage)
+        code = _forked(COMMANDS[verb], place, place / "log", place / "out")
+        page = place / "page.html"
+        shown = page.read_text(errors="replace") if page.is_file() else ""
+        note = re.search(r"Damaged files, which svhn verify checks, were left out: .*", shown)
+        text = (place / "out").read_text().replace(name, "PLACE")
+        text = re.sub(r'"(seconds|images_per_second)": [\d.e-]+', "", text) + shown
+        if verb == "resume" and code == 0:
+            text = _trained(place / "run")
+        result = hashlib.sha256(text.encode()).hexdigest()
+        return Outcome(code, result, (place / "log").read_text(), note[0] if note else "")
+
+
+def _trained(run: Path) -> str:
+    """What training made: the bits of last.pt and best.pt, and the table."""
+    parts = [checkpoint.digest(checkpoint.load(run / name)) for name in ("best.pt", "last.pt")]
+    return json.dumps([*parts, (run / "metrics.csv").read_text(), (run / "split.json").read_text()])
+
+
+def _forked(words: Sequence[str], folder: Path, errors: Path, out: Path | None = None) -> int:
+    """Run a command in a process of its own; its exit code, or the negative number of a signal."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            signal.alarm(60)  # a command that hangs is ended like one that crashes
+            os.chdir(folder)
+            for stream, path in ((2, errors), (1, out or errors)):
+                with path.open("ab") as file:
+                    os.dup2(file.fileno(), stream)
+            sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))
+            code = cli.main(list(words))
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

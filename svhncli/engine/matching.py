@@ -1,0 +1,83 @@
+"""Whether saved state has the form of what it is to be loaded into: torch's fused optimizers do not look, and
+would read and write beyond their tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+def demand_form(own: Any, saved: Any, where: str) -> None:
+    """Refuse saved values whose nested dicts, tensors (shape, dtype) or plain values are of another form.
+
+    Raises:
+        KeyError: the first key that is missing.
+        ValueError: what is of another form, at a dotted path that begins with `where`.
+    """
+    if isinstance(own, torch.Tensor):
+        if not isinstance(saved, torch.Tensor) or form_of(saved) != form_of(own):
+            raise ValueError(f"'{where}' is {form_of(saved)}, not {form_of(own)}")
+    elif isinstance(own, Mapping):
+        if not isinstance(saved, Mapping):
+            raise ValueError(f"'{where}' is {form_of(saved)}, not a dict")
+        if more := [name for name in saved if name not in own]:
+            raise ValueError(f"'{where}' has '{more[0]}', which is not expected")
+        for name, value in own.items():
+            demand_form(value, saved[name], f"{where}.{name}")
+    elif isinstance(own, (list, tuple)):
+        if not isinstance(saved, (list, tuple)) or len(saved) != len(own):
+            raise ValueError(f"'{where}' is {form_of(saved)}, not {form_of(own)}")
+        for place, (value, kept) in enumerate(zip(own, saved, strict=True)):
+            demand_form(value, kept, f"{where}[{place}]")
+    elif not (saved is None or isinstance(saved, (bool, int, float, str))):
+        raise ValueError(f"'{where}' is {form_of(saved)}, not a plain value")
+
+
+def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
+    """Refuse an optimizer's saved state that is not for its parameters.
+
+    Of torch's own optimizers every tensor is one number, or has the shape of its parameter; a plugin's may
+    have others.
+
+    Raises:
+        KeyError, ValueError: as `demand_form`.
+    """
+    own = optimizer.state_dict()
+    demand_form(own["param_groups"], saved["param_groups"], "optimizer.param_groups")
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not isinstance(saved["state"], Mapping) or not set(saved["state"]) <= {*range(len(parameters))}:
+        raise ValueError(
+            f"'optimizer.state' is {form_of(saved['state'])}, not of {len(parameters)} parameters"
+        )
+    if not type(optimizer).__module__.startswith("torch.optim."):
+        return
+    for place, kept in saved["state"].items():
+        if not isinstance(kept, Mapping):
+            raise ValueError(f"'optimizer.state.{place}' is {form_of(kept)}, not a dict")
+        shape = tuple(parameters[place].shape)
+        for name, value in kept.items():
+            fits = isinstance(value, torch.Tensor) and tuple(value.shape) in ((), shape)
+            if value is not None and not (fits and value.dtype == torch.float32):
+                raise ValueError(f"'optimizer.state.{place}.{name}' is {form_of(value)}, not float32 {shape}")
+
+
+def form_of(value: Any) -> str:
+    """A value's type in words, such as `float32 (3, 4)`, `a list of 2` or `a dict`."""
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    return "a dict" if isinstance(value, Mapping) else f"{value!r:.40}"
+
+
+def demand_count(value: Any, where: str, low: int = 0, high: float = math.inf) -> None:
+    """Refuse what is not an integer from low to high.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"'{where}' is {form_of(value)}, not a count")
