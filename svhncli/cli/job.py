@@ -21,7 +21,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from svhncli.cli import grammar, hydra_app
 from svhncli.core.errors import BusyError, DiskError, Interrupted, SvhnError, disk_error
 from svhncli.core.text import duration, percent
-from svhncli.runs.results import failure
+from svhncli.runs.results import Failure, failure
 from svhncli.runs.run_dir import RunDir
 from svhncli.runs.sweeps import summary_of, sweep_job
 
@@ -119,7 +119,7 @@ class JobTask:
     def is_done(self) -> bool:
         """Whether the folder of the job that Hydra has composed holds a finished one, which is printed."""
         summary = summary_of(hydra_app.run_dir())
-        if summary is None or summary.status != "done":
+        if summary is None or isinstance(summary, Failure):
             return False
         say(f"{self.job().name} is already done")
         return True

@@ -31,7 +31,7 @@ from svhncli.runs import checkpoint
 from svhncli.runs.environment import DataUsed, Environment, MachineUsed
 from svhncli.runs.locate import reserve
 from svhncli.runs.reader import Run
-from svhncli.runs.results import EnsembleSummary, Gain, MemberSummary
+from svhncli.runs.results import EnsembleSummary, Failure, Gain, MemberSummary
 from svhncli.runs.run_dir import RunDir
 from svhncli.stats.score import Score
 from svhncli.stats.scores import is_right
@@ -71,7 +71,7 @@ def run(config: EnsembleConfig) -> EnsembleSummary:
     networks = [network for unit in units for network in unit.networks]
     for unit in units:
         summary = RunDir(Path(unit.word)).summary()
-        if summary is not None and summary.status != "done":
+        if isinstance(summary, Failure):
             so_far = counted(len(unit.networks), "network")
             show.warn(f"'{unit.word}' is not finished; what it has so far is joined: {so_far}")
     fitted_on = None

@@ -27,7 +27,7 @@ from svhncli.report.diagnosis import diagnose_together
 from svhncli.report.html.page import write_report
 from svhncli.report.run_table import train_table
 from svhncli.runs.locate import is_sweep
-from svhncli.runs.results import FoldSummary, TrainResult
+from svhncli.runs.results import Failure, FoldSummary, TrainResult
 from svhncli.runs.run_dir import RunDir
 from svhncli.runs.run_summary import write_run_summary
 from svhncli.training import jobs
@@ -109,7 +109,7 @@ def _parts(folder: Path, out: Path) -> list[_Part]:
     parts = []
     for job in runs:
         summary = job.summary()
-        if summary is None or summary.status != "done":
+        if summary is None or isinstance(summary, Failure):
             started = folder if is_sweep(folder) else job.path
             raise CheckpointError(
                 f"'{job.path}' is not finished",

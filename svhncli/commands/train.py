@@ -44,6 +44,7 @@ from svhncli.runs.results import (
     BestEpoch,
     Diagnosis,
     EnsembleSummary,
+    Failure,
     FoldSummary,
     RunSummary,
     TrainResult,
@@ -93,9 +94,8 @@ def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainRe
                 summary = _train(config, record, show, group)
         except BaseException as error:
             if record.started:
-                _note_end(error, record)
-                status = record.status()
-                if status is not None and status.status == "failed":  # an interrupted run can be resumed
+                ended = _note_end(error, record)
+                if ended.status != "interrupted":  # which can be resumed
                     _report(config, record, show)
             raise
         report = _report(config, record, show)
@@ -121,8 +121,8 @@ def _report(config: TrainConfig, record: RunDir, show: Show) -> str | None:
         return None
 
 
-def _note_end(error: BaseException, record: RunDir) -> None:
-    """Why a run ended before its time; the summary of a run that had finished before is left as it is."""
+def _note_end(error: BaseException, record: RunDir) -> Failure:
+    """Record why a run ended before its time, but for the summary of a run that had finished before."""
     best = before = None
     with suppress(CheckpointError):  # a damaged one is not why the run ended
         if record.best.is_file():
@@ -132,8 +132,9 @@ def _note_end(error: BaseException, record: RunDir) -> None:
     record.write_status(Status.now(summary.status, reason=summary.reason))
     with suppress(CheckpointError):
         before = record.summary()
-    if before is None or before.status != "done":
+    if before is None or isinstance(before, Failure):
         record.write_summary(summary)
+    return summary
 
 
 def resume(target: str | None, changes: dict[str, Any]) -> TrainResult:

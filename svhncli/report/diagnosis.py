@@ -13,13 +13,15 @@ from svhncli.config.groups.reg import RegConfig
 from svhncli.config.rules import to_dict
 from svhncli.data.split import ALL
 from svhncli.runs.reader import Run
-from svhncli.runs.results import BestEpoch, Diagnosis, FoldSummary
+from svhncli.runs.results import DIVERGED, BestEpoch, Diagnosis, EpochRow, FoldSummary
 from svhncli.stats.score import Score
 
 GOOD = 0.98
 """Training accuracy below which a network that does not overfit could still learn more."""
 HOPELESS = 2 * math.log(11)
 """A validation loss that is twice that of guessing among all classes."""
+LOST = 100 * math.log(11)
+"""A loss from which training does not come back: lr is far too high."""
 SHORTEST, SLOW = 3, 10
 """Epochs from which on a run is judged, and one that has learned little: before, everything still changes."""
 LEARNED = 0.5
@@ -121,7 +123,7 @@ def _warmed_up(config: Mapping[str, Any]) -> str | None:
     return None if config["schedule"].get("warmup", 0) >= 1 else "schedule.warmup=1"
 
 
-OVER, UNDER, DIVERGED = "overfitting", "underfitting", "diverged"
+OVER, UNDER = "overfitting", "underfitting"
 SHORT = "underfitting (stopped too early)"
 NEITHER = "neither overfitting nor underfitting"
 UNJUDGED = "too short to judge"
@@ -177,14 +179,16 @@ def in_words(advice: Sequence[tuple[str, str]]) -> list[str]:
 
 @dataclass(frozen=True)
 class Course:
-    """One training. losses: on the validation part, of every epoch. train, val: the accuracy of the best
-    weights on so many training images without augmentation, and on the validation part.
+    """One training. losses: on the validation part, of every epoch. last_loss: on the training part, of the
+    last one. train, val: the accuracy of the best weights on so many training images without augmentation,
+    and on the validation part.
 
     The training accuracy that is logged would not do: it is measured on augmented images, with dropout, and
     averaged over changing weights.
     """
 
     losses: Sequence[float]
+    last_loss: float
     best_epoch: int
     best_loss: float
     train: float
@@ -193,12 +197,18 @@ class Course:
     n_val: int
 
     @classmethod
-    def of(cls, summary: FoldSummary, losses: Sequence[float]) -> Course:
-        return cls.scored(losses, summary.best, summary.train, summary.val)
+    def of(cls, summary: FoldSummary, history: Sequence[EpochRow]) -> Course:
+        return cls.scored(history, summary.best, summary.train, summary.val)
 
     @classmethod
-    def scored(cls, losses: Sequence[float], best: BestEpoch, train: Score, val: Score) -> Course:
-        return cls(losses, best.epoch, best.val_loss, train.accuracy, train.n, val.accuracy, val.n)
+    def scored(cls, history: Sequence[EpochRow], best: BestEpoch, train: Score, val: Score) -> Course:
+        losses = [row.val_loss for row in history]
+        last = history[-1].train_loss
+        return cls(losses, last, best.epoch, best.val_loss, train.accuracy, train.n, val.accuracy, val.n)
+
+    @property
+    def has_diverged(self) -> bool:
+        return min(self.last_loss, self.losses[-1]) > LOST
 
     @property
     def since_best(self) -> int:
@@ -226,6 +236,9 @@ def diagnose(courses: Sequence[Course], config: Mapping[str, Any]) -> Diagnosis:
     if best_loss > HOPELESS:
         verdict = DIVERGED
         why = f"{figures}; even the best validation loss, {best_loss:.4g}, is worse than guessing"
+    elif any(course.has_diverged for course in courses):
+        verdict = DIVERGED
+        why = f"{figures}; the validation loss has risen from {lowest:.4g} to {last_loss:.4g}"
     elif epochs < SHORTEST or (train <= LEARNED and epochs < SLOW):
         count = "1 epoch is" if epochs == 1 else f"{epochs:.0f} epochs are"
         verdict, why = UNJUDGED, f"{figures}; {count} not enough for a verdict"
@@ -263,7 +276,7 @@ def diagnose_together(folder: Path, summaries: Sequence[FoldSummary], config: Ma
     """One verdict for the folds or seeds in a run's folder; the fit on all data, which held nothing out,
     does not count."""
     folds = [fold for fold in summaries if fold.fold != ALL] or list(summaries)
-    histories = ([row.val_loss for row in Run(folder / fold.name, folder).history] for fold in folds)
+    histories = (Run(folder / fold.name, folder).history for fold in folds)
     return diagnose([Course.of(*pair) for pair in zip(folds, histories, strict=True)], config)
 
 

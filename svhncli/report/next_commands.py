@@ -11,9 +11,9 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.rules import to_dict
 from svhncli.config.verbs.training import GROUPS, TrainConfig, TrainingConfig
 from svhncli.config.words import overrides, word
-from svhncli.report.diagnosis import DIVERGED, OVER
+from svhncli.report.diagnosis import OVER
 from svhncli.runs.reader import Run
-from svhncli.runs.results import Diagnosis, FoldSummary, RunSummary
+from svhncli.runs.results import DIVERGED, Diagnosis, FoldSummary, RunSummary
 
 DATA = ("data", "split", "seed", "cache", "plugins")
 """Keys and groups that say which images a run trained and validated on."""

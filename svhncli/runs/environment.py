@@ -78,7 +78,8 @@ class Environment:
 
 @dataclass(frozen=True)
 class Status:
-    """status.json: running, interrupted, failed or done. epoch, step: complete ones. reason: why it ended."""
+    """status.json: running, interrupted, failed, diverged or done. epoch, step: complete ones. reason: why it
+    ended."""
 
     status: str
     pid: int = 0

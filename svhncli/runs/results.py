@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svhncli.core.errors import Interrupted, SvhnError
+from svhncli.core.errors import Interrupted, NotFiniteError, SvhnError
 from svhncli.core.plain import from_plain, inlined, keyed, optional, rest
 from svhncli.stats.intervals import Interval
 from svhncli.stats.score import Score
 from svhncli.stats.significance import Difference
+
+DIVERGED = "diverged"
+"""The status of a run whose loss became NaN, infinite or far larger than that of guessing."""
 
 # ----------------------------------------------------------------------------- one fold
 
@@ -100,7 +103,8 @@ class OpenUnits:
 class FoldSummary:
     """summary.json of one finished fold with one seed, which may be all of a run.
 
-    train: scored on training images without augmentation. n_train counts each training image once.
+    status: done or diverged. train: scored on training images without augmentation. n_train counts each
+    training image once.
     patience: the epochs without improvement that ended it early; None where it trained all epochs.
     """
 
@@ -229,7 +233,8 @@ class RunSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """summary.json of a run that did not end well. best: its best epoch so far."""
+    """summary.json of a run that did not end well: failed, diverged or interrupted. best: its best epoch so
+    far."""
 
     status: str
     reason: str
@@ -242,7 +247,8 @@ class Failure:
 def failure(error: BaseException, run_dir: Path, best: BestEpoch | None = None) -> Failure:
     """The summary of a run that an error or a signal ended."""
     if isinstance(error, SvhnError):
-        status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        kinds = {Interrupted: "interrupted", NotFiniteError: DIVERGED}
+        status = kinds.get(type(error), "failed")
         reason, hint, code = error.message, error.hint, error.exit_code
     else:
         status = "failed" if isinstance(error, Exception) else "interrupted"  # Ctrl-C or SIGTERM
@@ -315,6 +321,6 @@ def read_summary(value: Any) -> Summary:
         kind = EnsembleSummary
     elif "folds" in value:
         kind = RunSummary
-    elif value.get("status") == "done":
+    elif "n_train" in value:
         kind = FoldSummary
     return from_plain(kind, value)

@@ -17,6 +17,7 @@ from svhncli.data.split import ALL
 from svhncli.runs.environment import Status
 from svhncli.runs.predictions import COLLECTED, PredictionRows, collect_predictions, read_rows
 from svhncli.runs.results import (
+    DIVERGED,
     Achieved,
     Bootstrap,
     BootstrapAccuracy,
@@ -60,9 +61,10 @@ def write_run_summary(
     test = None
     if first.test is not None and "test_accuracy" in estimates:
         test = MeanScore(first.test.n, estimates["test_loss"].mean, estimates["test_accuracy"].mean)
+    diverged = [fold.name for fold in summaries if fold.status == DIVERGED]
     summary = RunSummary(
-        status="done",
-        reason=f"all {len(summaries)} jobs done",
+        status=DIVERGED if diverged else "done",
+        reason=f"all {len(summaries)} jobs done" + (f"; {', '.join(diverged)} diverged" if diverged else ""),
         epochs=first.epochs,
         score=Achieved(metric, estimates[metric].mean),
         estimates=estimates,
@@ -79,7 +81,7 @@ def write_run_summary(
         folds=folds,
     )
     run.write_summary(summary)
-    run.write_status(Status.now("done"))
+    run.write_status(Status.now(summary.status))
     return summary
 
 

@@ -45,7 +45,8 @@ class SweepJob:
 
     @property
     def is_done(self) -> bool:
-        return self.status == "done"
+        """Whether it has a score, be it that its loss diverged."""
+        return self.score is not None
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from svhncli.runs import checkpoint
 from svhncli.runs.environment import MachineUsed, Status
 from svhncli.runs.mistakes import keep_mistakes
 from svhncli.runs.predictions import write_predictions
-from svhncli.runs.results import Achieved, BestEpoch, EpochRow, FoldSummary, OpenUnits, RunSummary
+from svhncli.runs.results import DIVERGED, Achieved, BestEpoch, EpochRow, FoldSummary, OpenUnits, RunSummary
 from svhncli.runs.run_dir import RunDir, Timing
 from svhncli.stats.score import Score
 from svhncli.training.assembly import assemble
@@ -375,10 +375,10 @@ def _finish(
     if len(plan.watch):
         draw_watched(plots, plan, watched)
     seconds, images_per_second = run.speed()
-    course = Course.scored([row.val_loss for row in history], best, train_score, val_score)
+    course = Course.scored(history, best, train_score, val_score)
     summary = FoldSummary(
-        status="done",
-        reason=reason,
+        status=DIVERGED if course.has_diverged else "done",
+        reason=f"{reason}, and the loss diverged" if course.has_diverged else reason,
         patience=config.reg.patience if len(history) < config.epochs else None,
         name=name,
         fold=fold.name,
@@ -402,5 +402,5 @@ def _finish(
         run_dir=str(run.path),
     )
     run.write_summary(summary)
-    run.write_status(Status.now("done", state.epoch))
+    run.write_status(Status.now(summary.status, state.epoch))
     return summary

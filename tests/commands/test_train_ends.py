@@ -58,13 +58,36 @@ def test_a_run_whose_folder_is_removed_ends_and_says_so(folder: Path, spawn: Cal
 def test_a_diverging_loss_gives_exit_code_7_and_names_the_epoch(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *SMALL, "lr=1e38", "optim=sgd"]) == 7
+    assert cli.main(["train", *SMALL, "lr=1e38", "optim=sgd", "report=true"]) == 7
     err = capsys.readouterr().err
     assert "epoch 1" in err
     assert "lower lr" in err
     assert "Traceback" not in err
     run = next((folder / "outputs" / "train").iterdir())
-    assert json.loads((run / "summary.json").read_text())["status"] == "failed"
+    for name in ("summary.json", "status.json"):
+        assert json.loads((run / name).read_text())["status"] == "diverged"
+    assert "The loss diverged" in (run / "report.html").read_text()
+
+
+def test_a_loss_that_diverges_but_stays_finite_is_a_status_of_its_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(capsys, "epochs=2", "lr=1e-3", "out=first")
+    assert first["status"] == "done"
+    words = ["epochs=3", "lr=1e5", "optim=sgd", "schedule=constant", "report=true", "out=run"]
+    summary = train(capsys, *words)
+    assert summary["status"] == "diverged"
+    assert summary["reason"] == "all 3 epochs done, and the loss diverged"
+    assert summary["last"]["train_loss"] > 1e4
+    assert json.loads((folder / "run" / "status.json").read_text())["status"] == "diverged"
+    assert "The loss diverged: all 3 epochs done" in (folder / "run" / "report.html").read_text()
+    assert cli.main(["train", "--resume", "run"]) == 0
+    assert "is finished" in capsys.readouterr().err
+    sweep = [*words[:-2], "seed=0,1", "split=kfold", "split.k=2", "out=sweep"]
+    assert cli.main(["train", "-m", *SMALL, *sweep]) == 0
+    jobs = [row["status"] for row in rows(folder / "sweep" / "summary.csv")]
+    assert jobs == ["diverged", "diverged"]
+    assert cli.main(["compare", "first", "run"]) == 0
 
 
 def test_a_loss_that_diverges_in_the_last_step_is_detected_in_validation(

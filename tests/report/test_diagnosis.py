@@ -21,7 +21,7 @@ TURNED = (0.5, 0.3, 0.4, 0.5, 0.6)
 
 def course(train: float, val: float, losses: Sequence[float] = FLAT, n: int = 2000) -> Course:
     best = min(range(len(losses)), key=losses.__getitem__)
-    return Course(losses, best + 1, losses[best], train, 5000, val, n)
+    return Course(losses, losses[-1], best + 1, losses[best], train, 5000, val, n)
 
 
 def config_of(**changes: Any) -> dict[str, Any]:

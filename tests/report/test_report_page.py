@@ -230,7 +230,7 @@ def test_another_choice_is_not_mixed_with_what_a_recipe_sets(run_copy: Path) -> 
 def test_a_failed_run_shows_the_reason_and_the_setting_to_change(folder: Path) -> None:
     assert cli.main(["train", *SMALL, "lr=1e30", "model=mlp", "hydra.run.dir=run"]) == 7
     page = Page(folder / "run" / "report.html")
-    assert "The run failed: the training loss became" in page.visible_text()
+    assert "The loss diverged: the training loss became" in page.visible_text()
     assert "optim.clip=1" in page.visible_text()
     assert "svhn train data=tiny" in page.visible_text()
     assert page.sections() == ["summary", "diagnosis", "data", "environment", "missing"]

@@ -24,7 +24,7 @@ from svhncli.runs import locate, reader
 from svhncli.runs.environment import Environment
 from svhncli.runs.locate import evaluation_folder
 from svhncli.runs.predictions import PredictionRows, read_rows
-from svhncli.runs.results import EnsembleSummary, RunSummary
+from svhncli.runs.results import EnsembleSummary, Failure, RunSummary
 from svhncli.runs.sweeps import sweep_jobs
 
 ANSWERS = "result.json"
@@ -132,7 +132,7 @@ def read(folder: Path, part: str, tested_on: str | None = None) -> Side:
 
 def _run(folder: Path, part: str, tested_on: str | None) -> Side:
     run = reader.Run.of(folder)
-    if run.summary is None or run.summary.status != "done":
+    if run.summary is None or isinstance(run.summary, Failure):
         raise CheckpointError(f"'{folder}' is not finished", f"finish it: svhn train --resume {run.top}")
     if not run.env or not run.config:
         raise CheckpointError(

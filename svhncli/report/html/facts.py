@@ -12,10 +12,10 @@ import numpy as np
 from svhncli.core.errors import NotFiniteError
 from svhncli.core.text import bounds, count_range, duration, ordinal, percent
 from svhncli.report import next_commands
-from svhncli.report.diagnosis import DIVERGED, beside_guessing, diagnose_together, turns
+from svhncli.report.diagnosis import beside_guessing, diagnose_together, turns
 from svhncli.report.run_table import bootstrap_accuracies, counted, made_of
 from svhncli.runs.reader import Run
-from svhncli.runs.results import BestEpoch, Diagnosis, EpochRow, Failure, FoldSummary, RunSummary
+from svhncli.runs.results import DIVERGED, BestEpoch, Diagnosis, EpochRow, Failure, FoldSummary, RunSummary
 from svhncli.stats.intervals import Interval
 from svhncli.stats.metrics import VAL_ACCURACY, column_text, rank
 from svhncli.stats.score import Score
@@ -42,7 +42,7 @@ def title(run: Run) -> str:
 def title_of_parts(run: Run) -> str:
     model, data, split = (run.config[group]["name"] for group in ("model", "data", "split"))
     if run.folds:
-        count = len(run.folds) if outcome(run) == "done" else f"the first {len(run.folds)}"
+        count = len(run.folds) if run.finished else f"the first {len(run.folds)}"
         seeds = run.config.get("repeats", 1)
         what = f"{count} jobs with {seeds} seeds" if seeds > 1 else f"{count} folds"
         return f"{model} on {data}, {what} of {split}"
@@ -55,7 +55,7 @@ def unit(run: Run) -> str:
 
 
 def outcome(run: Run) -> str:
-    """done, failed, interrupted or running; a killed run still has the status running."""
+    """done, failed, diverged, interrupted or running; a killed run still has the status running."""
     status = run.status.status if run.status else None
     if status == "running" or run.summary is None:
         return status or "unknown"
@@ -67,7 +67,7 @@ def lede(run: Run) -> list[str]:
     state = outcome(run)
     sentences = [] if state == "done" else [_ending(run, state)]
     sentences += _reached(run, state)
-    if state == "done":
+    if run.finished:
         optimistic = "The validation score is slightly optimistic because it selected the best epoch"
         has_test = getattr(run.summary, "has_test", False)
         sentences.append(f"{optimistic}{'; the test part selected nothing' if has_test else ''}.")
@@ -77,9 +77,10 @@ def lede(run: Run) -> list[str]:
 def _ending(run: Run, state: str) -> str:
     """Why a run is not done."""
     reason = "" if run.summary is None else run.summary.reason
-    if state == "failed":
-        where = f" in epoch {run.history[-1].epoch + 1}" if run.history else ""
-        return f"The run failed{where}: {reason or 'it recorded no reason'}."
+    if state in ("failed", DIVERGED):
+        where = f" in epoch {run.history[-1].epoch + 1}" if run.history and not run.finished else ""
+        what = "run failed" if state == "failed" else "loss diverged"
+        return f"The {what}{where}: {reason or 'it recorded no reason'}."
     if state == "interrupted":
         return f"The run was interrupted and can be resumed: {reason}."
     if state == "running":
@@ -99,7 +100,7 @@ def _reached(run: Run, state: str) -> Iterator[str]:
             f"different seeds. On average, each classifies {accuracy} of the {unit(run)} in its validation "
             f"part correctly ({count_range(sizes)} each)."
         )
-    elif isinstance(summary, FoldSummary) and state == "done":
+    elif isinstance(summary, FoldSummary) and state in ("done", DIVERGED):
         data = run.env.data.name if run.env else "unknown data"
         yield (
             f"A network ({_network(run, summary)}) was trained on {summary.n_train:,} images of {data}; "
@@ -107,7 +108,7 @@ def _reached(run: Run, state: str) -> Iterator[str]:
             f"validation {unit(run)} correctly."
         )
     elif run.folds:
-        done = sum(outcome(fold) == "done" for fold in run.folds)
+        done = sum(fold.finished is not None for fold in run.folds)
         yield f"Of the {len(run.folds)} folds that were started, {done} are done; their scores are below."
     elif (best := _best_so_far(run)) is not None:
         yield f"Its best epoch so far is the {ordinal(best.epoch)}: {_best(best)}."
