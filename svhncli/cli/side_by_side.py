@@ -100,13 +100,13 @@ class SideBySide:
         """Take what processes have sent, and act on a signal."""
         self._receive(LOOK)
         if (code := self._signalled()) is not None:
-            for worker in self._workers.values():
-                worker.stop()
             while self._workers:
-                self._receive(None)
+                for worker in self._workers.values():
+                    worker.stop()
+                self._receive(LOOK)
             raise Stopped(code)
 
-    def _receive(self, timeout: float | None) -> None:
+    def _receive(self, timeout: float) -> None:
         for worker in [self._workers[pipe] for pipe in wait(list(self._workers), timeout)]:
             (kind,) = worker.receive()
             if kind == "gone":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +27,9 @@ Done = TypeVar("Done")
 _AHEAD = 3
 """Jobs per process that may be running, or done but not yet consumed: more would fill the memory."""
 
+log = logging.getLogger(__name__)
+ANSWER = 60.0
+"""Seconds in which a process that is asked to end saves its state: far more than any needs."""
 LOOK = 0.2
 """Seconds between two looks at whether a signal came, while messages of processes are waited for."""
 
@@ -136,7 +141,7 @@ class Worker:
     pipe: Connection
     slot: int
     job: Any = None
-    is_stopping: bool = False
+    stopped_at: float | None = None
 
     @classmethod
     def start(cls, serve: Callable[..., None], slot: int, *given: object) -> Worker:
@@ -158,12 +163,20 @@ class Worker:
             return ("gone",)
 
     def stop(self) -> None:
-        """Once: let it save its state and end, also if it has been paused."""
-        if not self.is_stopping:
-            self.is_stopping = True
+        """Let it save its state and end, also if it has been paused; called again after `ANSWER`, end it."""
+        if self.stopped_at is None:
+            self.stopped_at = time.monotonic()
             self.process.terminate()
             if hasattr(signal, "SIGCONT") and self.process.is_alive():
                 os.kill(cast(int, self.process.pid), signal.SIGCONT)
+        elif time.monotonic() - self.stopped_at > ANSWER and self.process.is_alive():
+            log.warning(
+                "process %s did not end within %s s after it was asked to, and is killed; what it saved "
+                "before is whole",
+                *(self.process.pid, ANSWER),
+            )
+            self.process.kill()
+            self.process.join()
 
     def kill(self) -> None:
         """End it now, if it has not ended."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -272,7 +273,9 @@ def _train(
             "do; it goes on with a larger reg.patience, or with reg.patience=0"
         )
     clock = Clock(plan.epochs, state.epoch)
-    with noted(show.stopping, again=plan.group.size == 1) as signalled:
+    # a process that has a parent gets a signal to the group twice: the parent's passes it on, and ends it
+    is_alone = plan.group.size == 1 and multiprocessing.parent_process() is None
+    with noted(show.stopping, again=is_alone) as signalled:
         events = () if state.stopper.should_stop else fit(plan, state)
         for event in events:
             if isinstance(event, Tick):

@@ -24,6 +24,7 @@ from forked import Forked
 from svhncli.cli import main as cli
 from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
 from svhncli.config.verbs.training import TrainConfig
+from svhncli.core import processes
 from svhncli.core.errors import UsageError
 from svhncli.data.split import Fold
 from svhncli.runs import checkpoint
@@ -201,6 +202,66 @@ def test_a_process_that_is_killed_is_named_and_the_others_are_saved(
     assert three(folder / "run") == three(sequential_run)
 
 
+UNTIL_ASKED = """
+    asked, before = [], signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.append(before(number, frame)))
+    while not asked:  # to stop
+        os.sched_yield()
+"""
+STOPPED_TWICE = (
+    IN_STEP_5
+    + """
+def first():
+    while not os.path.exists("second"):
+        os.sched_yield()
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+def second():
+    open("second", "w").close()
+"""
+    + UNTIL_ASKED
+)
+
+
+def test_a_second_signal_does_not_keep_a_process_from_saving(spawn: Spawn, folder: Path) -> None:
+    """A scheduler stops the whole process group, and the parent passes its signal on."""
+    (folder / "stops.py").write_text(STOPPED_TWICE)
+    process = spawn("train", "hydra.run.dir=run", *FOLDS, "jobs=2", "plugins=[stops]")
+    process.communicate(timeout=120)
+    states = [json.loads(path.read_text())["status"] for path in Path("run").glob("fold*/status.json")]
+    assert states == ["interrupted"] * 2
+
+
+DEAF = (
+    IN_STEP_5
+    + """
+def first():
+    while not os.path.exists("second"):
+        os.sched_yield()
+    raise ZeroDivisionError("the first")
+
+def second():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    open("second", "w").close()
+    while True:
+        os.sched_yield()
+"""
+)
+
+
+def test_a_process_that_does_not_answer_is_killed_in_the_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "deaf.py").write_text(DEAF)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(processes, "ANSWER", 0.0)
+    assert cli.main(["train", "hydra.run.dir=run", *FOLDS, "jobs=2", "plugins=[deaf]"]) == 1
+    errors = capsys.readouterr().err
+    assert re.search(r"process \d+ did not end within 0.0 s after it was asked to", errors), errors
+    assert "the first" in errors
+
+
 BOTH_FAIL = (
     IN_STEP_5
     + """
@@ -213,8 +274,9 @@ def first():
 
 def second():
     open("second", "w").close()
-    while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # until it is asked to stop
-        os.sched_yield()
+"""
+    + UNTIL_ASKED
+    + """
     raise ZeroDivisionError("the second")
 """
 )
@@ -228,7 +290,7 @@ def test_a_fold_that_fails_ends_the_run_with_its_own_message_and_code(spawn: Spa
     assert process.returncode == 7, err
     assert "svhn: error: the first" in err
     assert "Traceback" not in err
-    assert summary_of(folder / "run")["status"] == "failed"
+    assert summary_of(folder / "run")["status"] == "diverged"
 
 
 BROKEN = """

@@ -237,7 +237,9 @@ def test_leftovers_of_a_killed_write_are_removed_by_the_next(
     args = ("render", "layout=mchar", f"out={tmp_path / 'out'}", "part=train")
     process = spawn(*args, "data.n_train=100000")
     assert process.stderr is not None
-    assert process.stderr.readline() == "render train ...\n"  # the first photographs are written
+    assert process.stderr.readline() == "render train ...\n"
+    while not list(tmp_path.glob(".writing-*/mchar_train/*.png")):
+        os.sched_yield()
     process.send_signal(signal.SIGKILL)
     process.wait()
     (leftover,) = tmp_path.iterdir()
