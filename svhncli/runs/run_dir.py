@@ -84,7 +84,7 @@ class RunDir:
                 f"another process is training in '{self.path}'", "wait for it, or stop it first"
             ) from None
         try:
-            sweep_temp(self.path)
+            self._sweep()
             settle_sums(self.path, (self.path / ".hydra").glob("*.yaml"))
             yield
             settle_sums(self.path)
@@ -95,8 +95,12 @@ class RunDir:
         inner = RunDir(self.path / name)
         with writing(inner.path):
             inner.path.mkdir(exist_ok=True)
-        sweep_temp(inner.path)
+        inner._sweep()
         return inner
+
+    def _sweep(self) -> None:
+        for folder in (self.path, self.path / "plots", self.path / "snapshots"):
+            sweep_temp(folder)
 
     # ---- what is run
 
