@@ -98,8 +98,10 @@ class Interrupted(SvhnError):
         self.exit_code = exit_code
 
 
-def disk_error(error: BaseException) -> DiskError | None:
+def disk_error(error: BaseException, file: object = "") -> DiskError | None:
     """The `DiskError` that caused an exception, or None if the disk is not to blame.
+
+    file: what was written, where the exception does not name it.
 
     `torch.save` hides the OSError of a full disk in `__context__`, so the whole chain is searched.
     """
@@ -108,7 +110,8 @@ def disk_error(error: BaseException) -> DiskError | None:
     while cause is not None and cause not in seen:  # an error that was raised again can be its own context
         seen.append(cause)
         if isinstance(cause, OSError) and cause.errno in _DISK:
-            where = f" '{cause.filename}'" if cause.filename else ""
+            name = cause.filename or file
+            where = f" '{name}'" if name else ""
             return DiskError(
                 f"cannot write{where}: {cause.strerror}",
                 f"{_DISK[cause.errno]}; everything saved before is intact",

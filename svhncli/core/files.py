@@ -70,7 +70,7 @@ def writing(path: Path) -> Iterator[None]:
     except SvhnError:
         raise  # the content could not be produced, whatever the cause
     except Exception as error:
-        if (disk := disk_error(error)) is not None:
+        if (disk := disk_error(error, path)) is not None:
             raise disk from error
         if isinstance(error, FileNotFoundError) and not path.parent.exists():
             raise DiskError(

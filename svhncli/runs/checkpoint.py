@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from svhncli.core.errors import CheckpointError, SvhnError
+from svhncli.core.errors import CheckpointError, DiskError, SvhnError
 from svhncli.core.files import write_atomic
 from svhncli.core.plain import from_plain
 
@@ -68,6 +68,15 @@ def digest(content: Any) -> str:
     return sha.hexdigest()
 
 
+def size(content: Any) -> int:
+    """Bytes of the tensors in nested dicts and lists, which are nearly all of a checkpoint."""
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    if isinstance(content, Mapping):
+        return sum(map(size, content.values()))
+    return sum(map(size, content)) if isinstance(content, (list, tuple)) else 0
+
+
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint so that a kill at any moment leaves the old or the new one.
 
@@ -75,7 +84,11 @@ def save(path: Path, content: dict[str, Any]) -> None:
         DiskError: the disk is full; the old file is untouched.
     """
     whole = {"format": FORMAT, "sha256": digest(content), "content": content}
-    write_atomic(path, lambda file: torch.save(whole, file))
+    try:
+        write_atomic(path, lambda file: torch.save(whole, file))
+    except DiskError as error:
+        needed = f"; it needs {size(content) / 1e6:,.1f} MB"
+        raise DiskError(error.message + needed, error.hint) from error
 
 
 def load(path: Path) -> dict[str, Any]:

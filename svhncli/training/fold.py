@@ -12,11 +12,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
 from svhncli.config import rules
 from svhncli.config.verbs.training import TrainConfig
-from svhncli.core.errors import CheckpointError, DataError, Interrupted, UsageError
+from svhncli.core.errors import CheckpointError, Interrupted, UsageError
 from svhncli.core.plain import from_plain, to_plain
 from svhncli.core.rng import numpy_generator
 from svhncli.core.signals import noted
@@ -28,7 +27,7 @@ from svhncli.engine.collective import ALONE, Group
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import evaluate
 from svhncli.engine.loop import Epoch, Tick, fit
-from svhncli.engine.matching import demand_count, demand_form, form_of
+from svhncli.engine.matching import demand_form
 from svhncli.engine.state import Plan, State
 from svhncli.models.gates import count_open
 from svhncli.report.diagnosis import Course, diagnose
@@ -43,6 +42,8 @@ from svhncli.runs.results import DIVERGED, Achieved, BestEpoch, EpochRow, FoldSu
 from svhncli.runs.run_dir import RunDir, Timing
 from svhncli.stats.score import Score
 from svhncli.training.assembly import assemble
+from svhncli.training.restoring import restore
+from svhncli.training.room import require_room
 from svhncli.training.sheets import draw_augmented, draw_predictions, draw_watched
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ def train_fold(
     name: str,
     again: str,
     seen: Callable[[Sequence[Mapping[str, Any]]], None],
+    left: int = 1,
     group: Group = ALONE,
 ) -> FoldSummary:
     """Train one fold in `run`'s directory, or resume it; returns its summary.
@@ -75,12 +77,14 @@ def train_fold(
         name: the name of the fold; where there are several, also of its folder.
         again: the command that resumes it.
         seen: called with the rows of all epochs after each of them; what it raises ends the training.
+        left: how many folds of the run are still to be trained, this included.
         group: the processes that train it together; this is the first of them, which the others follow.
 
     Raises:
         Interrupted: a signal came; the state is saved.
         NotFiniteError: the loss became NaN or infinite.
         CheckpointError: last.pt or init_from does not fit or is damaged.
+        DiskError: there is no room for what it will write.
         UsageError: the model or reg.position_weights does not fit the images or labels.
     """
     before = read_or_warn(run.summary, show, "it is written anew")
@@ -96,7 +100,8 @@ def train_fold(
         meta = _meta(config, data, fold, plan)
         _say_fold(name, fold, plan, state, show)
         if run.last.is_file():
-            _restore(run, plan, state, meta, show)
+            restore(run, data, fold, plan, state, meta, show)
+        require_room(config, plan, state, run, left)
         read_or_warn(
             lambda: run.load_timing(state.epoch), show, "the times of the epochs before are not known"
         )
@@ -182,49 +187,6 @@ def _say_fold(name: str, fold: Fold, plan: Plan, state: State, show: Show) -> No
     show.say(
         f"{name:8} {images:,} train{drawn}{beside}, {len(fold.val):,} validate; {parameters:,} parameters"
     )
-
-
-def _restore(run: RunDir, plan: Plan, state: State, meta: dict[str, Any], show: Show) -> None:
-    content = checkpoint.load_of_run(run.last)
-    if content["meta"]["fingerprint"] != meta["fingerprint"]:
-        raise DataError(
-            f"the data is not what '{run.path}' was trained on: images or labels have changed",
-            "put the old data back, or start a new run with init_from",
-        )
-    if content["meta"]["split"] != meta["split"]:
-        raise DataError(
-            f"the split of '{run.path}' comes out differently now: training images would "
-            "be used for validation",
-            "resume with the versions of svhn and NumPy that began it (env.json), or start a new run",
-        )
-    with checkpoint.fitting(run.last):
-        state.load_state_dict(content["state"])
-        _demand_course(plan, state)
-        before = from_plain(int, content["meta"]["config"]["epochs"])
-    step = f", step {state.step}" if state.step else ""
-    show.say(f"resumed  after epoch {state.epoch}{step}")
-    if before != plan.epochs:
-        steps = len(batch_bounds(len(plan.train), plan.batch_size)) - 1
-        factor = state.schedule.factor(state.epoch * steps + state.step, plan.epochs * steps)
-        show.say(f"schedule stretched from {before} to {plan.epochs} epochs: lr is {plan.lr * factor:.1e}")
-
-
-def _demand_course(plan: Plan, state: State) -> None:
-    """Refuse a state that no training of this plan reaches.
-
-    Raises:
-        KeyError, ValueError: it is none.
-    """
-    demand_count(state.step, "step", high=len(batch_bounds(len(plan.train), plan.batch_size)) - 1)
-    rows = [from_plain(EpochRow, row, "history") for row in state.history]
-    if [row.epoch for row in rows] != [*range(1, state.epoch + 1)]:
-        raise ValueError(f"its history is not one of {counted(state.epoch, 'epoch')}")
-    if state.best is not None:
-        BestEpoch.of(state.best)
-    shape = (len(plan.watch), *plan.val.digits.labels.shape[1:])
-    for epoch, seen in enumerate(state.watched):
-        if not isinstance(seen, torch.Tensor) or seen.dtype != torch.float32 or seen.shape[:2] != shape:
-            raise ValueError(f"'watched[{epoch}]' is {form_of(seen)}")
 
 
 # ----------------------------------------------------------------------------- train

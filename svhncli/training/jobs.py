@@ -54,12 +54,14 @@ class Watcher:
 class Job:
     """A fold to train, and the run's config with this job's seed.
 
-    name: of its folder in the run's, and of its rows in tables.
+    name: of its folder in the run's, and of its rows in tables. left: how many are still to be trained, this
+    included.
     """
 
     name: str
     fold: Fold
     config: TrainConfig
+    left: int = 1
 
 
 def plan(config: TrainConfig, folds: Sequence[Fold]) -> list[Job]:
@@ -173,9 +175,11 @@ def train(
         for number, job in enumerate(jobs):
             if job.name not in done:
                 folder = _folder(job, jobs, record)
+                job = replace(job, left=len(jobs) - len(done))
                 done[job.name] = _train(job, machine, data, folder, show, again, watcher, group)
             watcher.job(number, done[job.name])
     else:
+        left = [replace(job, left=len(left) - number) for number, job in enumerate(left)]
         done |= _side_by_side(left, at_once, machine, record, show, again)
     # summaries that an earlier version wrote do not name their fold and seed
     return [replace(done[job.name], fold=job.fold.name, seed=job.config.seed) for job in jobs]
@@ -201,6 +205,7 @@ def _train(
         name=job.name,
         again=again,
         seen=watcher.epoch,
+        left=job.left,
         group=group,
     )
 

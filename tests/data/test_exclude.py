@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,4 +171,7 @@ def test_a_run_resumes_with_a_moved_exclude_list_but_not_with_a_changed_one(
     (folder / "moved.txt").write_text("train/5\n")
     capsys.readouterr()
     assert cli.main(["train", "--resume", "run", "epochs=3", "data.exclude=moved.txt"]) == 3
-    assert "images or labels have changed" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "images or labels have changed" in err
+    assert "198 images, now 199" in err
+    assert len(re.findall(r"digit \d: \d+, now \d+", err)) == 1

@@ -324,4 +324,6 @@ def test_data_that_changed_is_refused(run_copy: Path, capsys: pytest.CaptureFixt
     content["meta"]["fingerprint"] = "of other data"
     checkpoint.save(run_copy / "last.pt", content)
     assert cli.main(["train", "--resume", str(run_copy), "epochs=2"]) == 3
-    assert "images or labels have changed" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "images or labels have changed" in err
+    assert "there are as many images of each digit as before" in err
