@@ -6,7 +6,7 @@ ARGS   ?=
 
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE  # else every process that the tests start would compile svhn anew
-.PHONY: help install train test test-fast test-all lint format docs bench clean
+.PHONY: help install train test test-fast test-all lint format docs soak bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ format: install  ## format the code
 
 docs: install  ## generate conf/, the text of svhn --help and docs/reference.md
 	$(BIN)/python docs/generate.py
+
+soak: install  ## kill commands 300 times and compare what they leave (half an hour)
+	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 bench: install  ## measure throughput against other loops (installs lightning)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

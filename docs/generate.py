@@ -1,4 +1,5 @@
-"""Write what follows from the config dataclasses: conf/, the text of `svhn --help` and docs/reference.md.
+"""Write what follows from the config dataclasses: conf/, the text of `svhn --help` and docs/reference.md; and
+what follows from the tests: the table of faults in docs/reliability.md.
 
     python docs/generate.py [--check]
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import faults
 from reference import KEY, reference, values
 
 from svhncli.cli import catalog, overview
@@ -52,7 +54,7 @@ def generated() -> dict[Path, str]:
         by_hand = [path for path in sorted((CONF / folder).glob("*.yaml")) if path not in files]
         files |= {path: text(path) for path in by_hand}
     presets = {path.stem: text for path, text in files.items() if path.parent == CONF / "reg"}
-    return files | {REPO / "docs" / "reference.md": reference(presets)}
+    return files | {REPO / "docs" / "reference.md": reference(presets), faults.PAGE: faults.page()}
 
 
 # ----------------------------------------------------------------------------- YAML

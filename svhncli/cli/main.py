@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from svhncli import __version__
 from svhncli.core.errors import DiskError, Interrupted, SvhnError, UsageError, disk_error
-from svhncli.core.signals import EXIT_CODES
+from svhncli.core.signals import EXIT_CODES, SAVE
 from svhncli.core.streams import stand_ins
 
 FLAGS = {
@@ -289,6 +289,10 @@ def _ending_cleanly() -> Iterator[None]:
         for number in EXIT_CODES:
             if number != signal.SIGINT and signal.getsignal(number) == signal.SIG_DFL:
                 before[number] = signal.signal(number, _terminate)
+        if SAVE is not None and signal.getsignal(SAVE) == signal.SIG_DFL:
+            before[SAVE] = signal.signal(
+                SAVE, signal.SIG_IGN
+            )  # while nothing is trained there is nothing to save
     try:
         yield
     finally:

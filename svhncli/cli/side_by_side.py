@@ -20,7 +20,7 @@ from svhncli.cli import hydra_app
 from svhncli.cli.job import JobTask, Stopped, failed
 from svhncli.core.errors import SvhnError
 from svhncli.core.processes import LOOK, Worker, end_with_parent, share_cpus
-from svhncli.core.signals import EXIT_CODES, noted
+from svhncli.core.signals import EXIT_CODES, noted, save_requests
 
 if TYPE_CHECKING:
     from svhncli.report.terminal import RunningJob
@@ -52,6 +52,7 @@ class SideBySide:
         from svhncli.report.terminal import Show
 
         self._signalled = self._block.enter_context(noted(Show().stopping))
+        self._asked = self._block.enter_context(save_requests())
         return self
 
     def __exit__(
@@ -99,6 +100,9 @@ class SideBySide:
     def _hear(self) -> None:
         """Take what processes have sent, and act on a signal."""
         self._receive(LOOK)
+        if self._asked():
+            for worker in self._workers.values():
+                worker.save()
         if (code := self._signalled()) is not None:
             while self._workers:
                 for worker in self._workers.values():

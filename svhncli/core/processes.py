@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar, cast
 
+from svhncli.core import signals
 from svhncli.core.signals import held_back
 
 Job = TypeVar("Job")
@@ -106,12 +107,12 @@ def _begin() -> None:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Block Ctrl-C while processes start: they inherit the block, so only the parent handles it."""
+    """Block Ctrl-C and `SAVE` while processes start: they inherit the block; the parent handles them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     resource_tracker.ensure_running()  # otherwise multiprocessing would start it now and unblock Ctrl-C
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *filter(None, [signals.SAVE])})
     try:
         yield
     finally:
@@ -177,6 +178,11 @@ class Worker:
             )
             self.process.kill()
             self.process.join()
+
+    def save(self) -> None:
+        """Let it save its state and go on."""
+        if signals.SAVE is not None and self.process.is_alive():
+            os.kill(cast(int, self.process.pid), signals.SAVE)
 
     def kill(self) -> None:
         """End it now, if it has not ended."""

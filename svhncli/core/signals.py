@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2", "SIGXCPU")
 """Signals that end a job: those of a keyboard, of a lost terminal, and of schedulers before a time limit."""
 EXIT_CODES = {getattr(signal, name): 128 + getattr(signal, name) for name in ENDING if hasattr(signal, name)}
 """As shells report them. Windows does not have all of these signals."""
+SAVE = getattr(signal, "SIGUSR1", None)
+"""Asks a job to save its state and go on."""
 
 
 @contextmanager
@@ -49,6 +51,28 @@ def noted(say: Callable[[], None], again: bool = True) -> Iterator[Callable[[], 
         yield lambda: received[0] if received else None
     finally:
         restore()
+
+
+@contextmanager
+def save_requests() -> Iterator[Callable[[], bool]]:
+    """In the block `SAVE` asks for a save; yields a function: whether it came since it was last called."""
+    if SAVE is None or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    received: list[int] = []
+
+    def taken() -> bool:
+        asked = bool(received)
+        received.clear()
+        return asked
+
+    before = signal.signal(SAVE, lambda number, _: received.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {SAVE})  # processes are started with a block
+    try:
+        yield taken
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(SAVE, before)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import CheckpointError, Interrupted, UsageError
 from svhncli.core.plain import from_plain, to_plain
 from svhncli.core.rng import numpy_generator
-from svhncli.core.signals import noted
+from svhncli.core.signals import noted, save_requests
 from svhncli.core.text import counted
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
@@ -237,7 +237,7 @@ def _train(
     clock = Clock(plan.epochs, state.epoch)
     # a process that has a parent gets a signal to the group twice: the parent's passes it on, and ends it
     is_alone = plan.group.size == 1 and multiprocessing.parent_process() is None
-    with noted(show.stopping, again=is_alone) as signalled:
+    with noted(show.stopping, again=is_alone) as signalled, save_requests() as asked:
         events = () if state.stopper.should_stop else fit(plan, state)
         for event in events:
             if isinstance(event, Tick):
@@ -259,8 +259,10 @@ def _train(
                     f"resume with: {again}",
                     code,
                 )
-            if time.monotonic() - saved_at > 60 * config.save_minutes:
+            if (on_request := asked()) or time.monotonic() - saved_at > 60 * config.save_minutes:
                 save()
+                if on_request:
+                    show.say(f"saved    in epoch {state.epoch + 1}, step {state.step}, as SIGUSR1 asks")
             if isinstance(event, Epoch) and state.stopper.should_stop:
                 break
     if waited > WAIT_WORTH_REPORTING * seconds:

@@ -27,7 +27,7 @@ from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.files import write_json
 from svhncli.core.processes import LOOK, Worker, available_cpus, end_with_parent
-from svhncli.core.signals import noted
+from svhncli.core.signals import noted, save_requests
 from svhncli.data.dataset import DataSet
 from svhncli.data.split import Fold
 from svhncli.engine import device
@@ -232,8 +232,16 @@ def _side_by_side(
     error: BaseException | None = None
     board = Board(show, [job.name for job in jobs], jobs[0].config.epochs)
     count = min(at_once, len(jobs))
-    with noted(show.stopping) as signalled, board, _workers(count, machine, record.path, again) as alive:
+    with (
+        noted(show.stopping) as signalled,
+        save_requests() as asked,
+        board,
+        _workers(count, machine, record.path, again) as alive,
+    ):
         while alive:
+            if asked():
+                for worker in alive.values():
+                    worker.save()
             for worker in [alive[pipe] for pipe in wait(list(alive), timeout=LOOK)]:
                 kind, *content = receive(worker)
                 if kind == "done":

@@ -32,7 +32,7 @@ from svhncli import registry
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import Interrupted, SvhnError, UsageError
 from svhncli.core.processes import LOOK, Worker, end_with_parent, launched
-from svhncli.core.signals import EXIT_CODES, noted
+from svhncli.core.signals import EXIT_CODES, noted, save_requests
 from svhncli.data.split import Fold
 from svhncli.engine import device
 from svhncli.engine.batches import training_images
@@ -191,7 +191,7 @@ def _train_along(group: Group, orders: Orders) -> int:
         plan = replace(plan, group=group)
         if not fresh:
             state.load_state_dict(checkpoint.load(orders.last)["state"])
-        with noted(lambda: None, again=False) as signalled:
+        with noted(lambda: None, again=False) as signalled, save_requests():  # rank 0 saves
             for event in () if state.stopper.should_stop else fit(plan, state):
                 if (code := group.agreed(signalled())) is not None:
                     return code
@@ -215,7 +215,7 @@ def start(count: int, again: str, plugins: Sequence[str], work: Callable[..., Re
         SvhnError: as `work`.
     """
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
-    with noted(lambda: None) as signalled, ExitStack() as started:
+    with noted(lambda: None) as signalled, save_requests() as asked, ExitStack() as started:
         ranks: dict[Any, Worker] = {}
         for rank in range(count):
             worker = Worker.start(_serve, rank, count, store.port, plugins, work, args)
@@ -235,6 +235,8 @@ def start(count: int, again: str, plugins: Sequence[str], work: Callable[..., Re
                     raise _with_code(content[0], signalled())
             if problems:
                 raise _with_code(min(problems, key=lambda problem: "SIG" not in problem.message), signalled())
+            if asked():
+                first.save()
             if signalled() is not None:
                 first.stop()  # it agrees with the others on the step after which all stop
 

@@ -208,6 +208,21 @@ UNTIL_ASKED = """
     while not asked:  # to stop
         os.sched_yield()
 """
+
+
+def test_all_processes_of_a_run_that_is_asked_to_save_do_so_and_go_on(
+    spawn: Spawn, tmp_path: Path, sequential_run: Path
+) -> None:
+    run = tmp_path / "run"
+    process = spawn("train", f"hydra.run.dir={run}", *FOLDS, "jobs=2", start_new_session=True)
+    seen_until(process, "epoch 1/3")
+    os.killpg(process.pid, signal.SIGUSR1)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "as SIGUSR1 asks" in (run / "train.log").read_text()
+    assert three(run) == three(sequential_run)
+
+
 STOPPED_TWICE = (
     IN_STEP_5
     + """

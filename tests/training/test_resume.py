@@ -116,8 +116,7 @@ def test_a_killed_run_is_resumed_to_the_same_bits(spawn: Spawn, tmp_path: Path, 
     [
         (signal.SIGTERM, 143),
         (signal.SIGINT, 130),
-        (signal.SIGUSR1, 138),
-        pytest.param(signal.SIGUSR2, 140, marks=pytest.mark.full),
+        (signal.SIGUSR2, 140),
         pytest.param(signal.SIGHUP, 129, marks=pytest.mark.full),
         pytest.param(signal.SIGXCPU, 152, marks=pytest.mark.full),
     ],
@@ -154,6 +153,14 @@ def count(module, _):
 
 torch.nn.modules.module.register_module_forward_pre_hook(count)
 """
+
+
+def test_a_run_that_is_asked_to_save_goes_on(spawn: Spawn, folder: Path, undisturbed: Path) -> None:
+    (folder / "asks.py").write_text(STOP_IN_STEP_17.replace("SIGTERM", "SIGUSR1"))
+    code, _, err = finish(train(spawn, folder / "run", "plugins=[asks]"))
+    assert code == 0, err
+    assert "saved    in epoch 2, step 5, as SIGUSR1 asks" in err
+    assert bits(folder / "run") == bits(undisturbed)
 
 
 def test_a_signal_within_an_epoch_takes_effect_at_the_end_of_the_step(

@@ -16,7 +16,7 @@ from svhncli.config.space import Space
 from svhncli.config.verbs.tuning import TuneConfig
 from svhncli.core.errors import Interrupted, SvhnError
 from svhncli.core.processes import LOOK, Worker, end_with_parent
-from svhncli.core.signals import noted
+from svhncli.core.signals import noted, save_requests
 from svhncli.engine import device
 from svhncli.engine.device import Machine
 from svhncli.report.terminal import Silent
@@ -53,7 +53,7 @@ def run_side_by_side(
     """
     errors: list[Exception] = []
     lost = ended_before = 0
-    with noted(stopping) as signalled, ExitStack() as started:
+    with noted(stopping) as signalled, save_requests() as asked, ExitStack() as started:
         alive: dict[Any, Worker] = {}
 
         def start(slot: int) -> None:
@@ -73,6 +73,9 @@ def run_side_by_side(
                     ended_before = look()
                     if lost < LOST:
                         start(worker.slot)
+            if asked():
+                for worker in alive.values():
+                    worker.save()
             if signalled() is not None or errors:
                 for worker in alive.values():
                     worker.stop()
