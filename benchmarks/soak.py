@@ -201,7 +201,7 @@ def _prepare(scenario: Scenario, place: Path, overrides: Sequence[str]) -> None:
 def disturb(
     place: Path, words: Sequence[str], seconds: float, saves: int, rng: random.Random
 ) -> tuple[str | None, int, str]:
-    """Start a command, and kill it; how, or None where it ended before, its exit code, and what it printed."""
+    """Start a command, and kill it: how, or None where it ended before; its exit code; what it printed."""
     if rng.random() < 0.5:
         code, errors = run(place, words, at_save=rng.randrange(1, saves))
         return ("inside a save" if code == -signal.SIGKILL else None), code, errors
