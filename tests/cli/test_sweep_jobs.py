@@ -61,6 +61,7 @@ def bits(job: Path) -> tuple[str, bytes]:
     return checkpoint.digest(checkpoint.load(job / "best.pt")["weights"]), (job / "metrics.csv").read_bytes()
 
 
+@pytest.mark.fault("SIGKILL of a job of a sweep", "it fails alone; the sweep goes on", "1")
 def test_a_killed_process_fails_its_job_alone_and_ctrl_c_saves_the_others(spawn: Callable[..., Any]) -> None:
     words = [*SMALL, "threads=1"]
     swept = f"epochs={ENDLESS},{ENDLESS + 1},1,2"

@@ -44,6 +44,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(
     assert "is finished" in resume("epochs=10", "reg.patience=0")[1]
 
 
+@pytest.mark.fault("the folder of a run is removed while it trains", "it ends and says so", "6")
 def test_a_run_whose_folder_is_removed_ends_and_says_so(folder: Path, spawn: Callable[..., Any]) -> None:
     process = spawn("train", *SMALL, "epochs=1000000", "reg.patience=0", "out=run")
     assert any("epoch 2/" in " ".join(line.split()) for line in process.stderr)
@@ -55,6 +56,9 @@ def test_a_run_whose_folder_is_removed_ends_and_says_so(folder: Path, spawn: Cal
     assert not Path("run").exists()
 
 
+@pytest.mark.fault(
+    "the loss becomes NaN or infinite", "the run is `diverged`; epoch, step and layer are named", "7"
+)
 def test_a_diverging_loss_gives_exit_code_7_and_names_the_epoch(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +73,9 @@ def test_a_diverging_loss_gives_exit_code_7_and_names_the_epoch(
     assert "The loss diverged" in (run / "report.html").read_text()
 
 
+@pytest.mark.fault(
+    "the loss grows beyond all bounds", "the run ends as `diverged`, and the verdict says what to try", "0"
+)
 def test_a_loss_that_diverges_but_stays_finite_is_a_status_of_its_own(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,6 +139,7 @@ def test_folds_are_the_steps_of_a_trial(folder: Path, capsys: pytest.CaptureFixt
         assert job["score"] == pytest.approx(np.mean([fold["best"]["val_accuracy"] for fold in run["folds"]]))
 
 
+@pytest.mark.fault("SIGKILL of a search", "no trial is lost, none runs twice", "137")
 def test_a_killed_search_side_by_side_loses_no_trial_and_runs_none_twice(
     folder: Path, spawn: Callable[..., Any]
 ) -> None:

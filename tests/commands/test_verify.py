@@ -51,6 +51,7 @@ def test_intact_files_are_counted(
     assert (result["files"], result["checkpoints"]) == (files, checkpoints)
 
 
+@pytest.mark.fault("a bit flips in any file of a run", "`svhn verify` names it", "4")
 @pytest.mark.parametrize("name", [*TEXTS, "best.pt", "last.pt"])
 def test_a_damaged_file_is_named(runs: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     flip(runs / "run" / name)
@@ -95,6 +96,11 @@ def trained(run: Path) -> Iterator[str]:
         yield (run / name).read_text()
 
 
+@pytest.mark.fault(
+    "a run with a damaged table, summary or config is resumed",
+    "what the checkpoints know takes its place, with a warning",
+    "0",
+)
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_run_with_a_damaged_file_is_resumed_to_the_same_bits(
     runs: Path, capsys: pytest.CaptureFixture[str], name: str
@@ -112,6 +118,7 @@ def test_a_run_with_a_damaged_file_is_resumed_to_the_same_bits(
     assert cli.main(["verify", str(run)]) == 0
 
 
+@pytest.mark.fault("`config.yaml` is damaged before anything was trained", "refused by name", "4")
 def test_a_damaged_config_without_checkpoints_is_refused(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +129,7 @@ def test_a_damaged_config_without_checkpoints_is_refused(
     assert "config.yaml' is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.fault("`svhn gather` meets a damaged file", "refused by name; nothing is written", "4")
 @pytest.mark.parametrize("name", ["summary.json", "split.json", "val_predictions.csv", "plots/mistakes.png"])
 def test_damage_in_a_job_is_not_gathered(runs: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     jobs = runs / "jobs"

@@ -50,6 +50,11 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(path.name.rpartition("-")[2] for path in folder.glob(f"{TEMP_PREFIX}*"))
 
 
+@pytest.mark.fault(
+    "a command is killed while it writes a file or folder",
+    "its temporary files are removed by the next that writes there",
+    "137",
+)
 def test_those_of_a_killed_process_are_removed_and_those_of_a_living_one_are_not(tmp_path: Path) -> None:
     with writer(tmp_path) as killed:
         killed.kill()
@@ -83,6 +88,11 @@ def test_those_of_other_machines_are_left_to_whoever_holds_the_lock(tmp_path: Pa
         assert leftovers(tmp_path) == ["export", "report.html"]
 
 
+@pytest.mark.fault(
+    "a run is killed while it writes plots or snapshots",
+    "its temporary files are removed when it is resumed",
+    "137",
+)
 def test_a_run_that_is_held_is_rid_of_those_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / "plots").mkdir()
     for place in (tmp_path, tmp_path / "plots"):

@@ -10,6 +10,7 @@ from svhncli.core.errors import DiskError
 from svhncli.core.locks import locked
 
 
+@pytest.mark.fault("a file system has no locks", "refused by name", "6")
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ESTALE])
 def test_a_file_system_without_locks_is_named(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

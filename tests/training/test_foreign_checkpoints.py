@@ -73,6 +73,9 @@ BEST = META | {
 }
 
 
+@pytest.mark.fault(
+    "a checkpoint holds something else, with a SHA-256 that fits", "refused with what does not fit", "4"
+)
 @pytest.mark.parametrize("change", BEST.values(), ids=BEST)
 def test_best_pt_is_refused_by_every_command(
     run: Path, capsys: pytest.CaptureFixture[str], change: Change
@@ -129,6 +132,9 @@ LAST |= {
 }
 
 
+@pytest.mark.fault(
+    "`last.pt` is not of its run, with a SHA-256 that fits", "refused with what does not fit", "4"
+)
 @pytest.mark.parametrize("change", LAST.values(), ids=LAST)
 def test_last_pt_is_refused_on_resume_and_nothing_is_lost(
     run: Path, capsys: pytest.CaptureFixture[str], change: Change

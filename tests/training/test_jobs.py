@@ -102,6 +102,9 @@ def test_parallel_folds_have_the_bits_of_sequential_folds(sequential_run: Path, 
         assert len(re.findall(rf"fold{fold} +done: val \d", log)) == 1
 
 
+@pytest.mark.fault(
+    "a process group of folds is stopped", "every fold that trains saves its state", "130, 143"
+)
 @pytest.mark.parametrize(
     ("number", "exit_code", "at_once"),
     [(signal.SIGINT, 130, 1), pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.full)],
@@ -127,6 +130,11 @@ def test_stopped_folds_are_saved_and_resumed_to_the_same_bits(
     assert three(run) == three(sequential_run)
 
 
+@pytest.mark.fault(
+    "a process of folds is paused (SIGSTOP), and the command stopped",
+    "it is woken, saves its state and ends",
+    "143",
+)
 def test_a_paused_process_is_woken_so_that_it_saves_its_state(spawn: Spawn, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = spawn("train", f"hydra.run.dir={run}", *FOLDS, "epochs=100000", "reg.patience=0", "jobs=2")
@@ -140,6 +148,7 @@ def test_a_paused_process_is_woken_so_that_it_saves_its_state(spawn: Spawn, tmp_
     assert states == ["interrupted", "interrupted"]
 
 
+@pytest.mark.fault("SIGKILL of a command that has started processes", "they end, too", "137")
 def test_no_process_outlives_a_killed_parent_and_the_run_goes_on(
     spawn: Spawn, tmp_path: Path, sequential_run: Path
 ) -> None:
@@ -187,6 +196,7 @@ def second():
 )
 
 
+@pytest.mark.fault("SIGKILL of one process of several", "it is named, the others save their state", "1")
 def test_a_process_that_is_killed_is_named_and_the_others_are_saved(
     spawn: Spawn, folder: Path, sequential_run: Path
 ) -> None:
@@ -265,6 +275,7 @@ def second():
 )
 
 
+@pytest.mark.fault("a process does not react to being stopped", "it is killed after a minute, and named", "1")
 def test_a_process_that_does_not_answer_is_killed_in_the_end(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

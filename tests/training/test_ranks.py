@@ -167,6 +167,11 @@ torch.nn.modules.module.register_module_forward_pre_hook(count)
 """A plugin: a rank sends itself a signal in its fifth step; a stall is noticed after 1.5 s instead of 20."""
 
 
+@pytest.mark.fault(
+    "one of several processes that train one network is killed or stalls",
+    "all end, and the rank is named",
+    "1",
+)
 @pytest.mark.parametrize(
     ("rank", "name", "how"),
     [

@@ -96,6 +96,9 @@ def signal_at(process: Forked, text: str, number: signal.Signals) -> str:
     raise AssertionError(f"'{text}' was never printed:\n{seen}")
 
 
+@pytest.mark.fault(
+    "SIGKILL of a run", "it is resumed to the bits of an undisturbed run, and no temporary file stays", "137"
+)
 def test_a_killed_run_is_resumed_to_the_same_bits(spawn: Spawn, tmp_path: Path, undisturbed: Path) -> None:
     run = tmp_path / "run"
     process = train(spawn, run)
@@ -111,6 +114,11 @@ def test_a_killed_run_is_resumed_to_the_same_bits(spawn: Spawn, tmp_path: Path, 
     assert not list(run.glob(f"{TEMP_PREFIX}*"))
 
 
+@pytest.mark.fault(
+    "Ctrl-C, SIGTERM, SIGHUP, SIGUSR2 or SIGXCPU",
+    "the state is saved at the end of the step, and the command that resumes it is printed",
+    "130, 143, 129, 140, 152",
+)
 @pytest.mark.parametrize(
     ("number", "exit_code"),
     [
@@ -155,6 +163,7 @@ torch.nn.modules.module.register_module_forward_pre_hook(count)
 """
 
 
+@pytest.mark.fault("SIGUSR1", "the state is saved, and the run goes on", "0")
 def test_a_run_that_is_asked_to_save_goes_on(spawn: Spawn, folder: Path, undisturbed: Path) -> None:
     (folder / "asks.py").write_text(STOP_IN_STEP_17.replace("SIGTERM", "SIGUSR1"))
     code, _, err = finish(train(spawn, folder / "run", "plugins=[asks]"))
@@ -302,6 +311,11 @@ def test_resuming_a_missing_run_is_exit_code_4(folder: Path, capsys: pytest.Capt
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.fault(
+    "a bit flips in `best.pt` or `last.pt`",
+    "the file is refused by name; the other one is left as it is",
+    "4",
+)
 def test_a_damaged_checkpoint_is_exit_code_4_and_nothing_is_lost(
     run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -315,6 +329,7 @@ def test_a_damaged_checkpoint_is_exit_code_4_and_nothing_is_lost(
     assert cli.main(["eval", str(run_copy / "last.pt")]) == 4
 
 
+@pytest.mark.fault("two processes train in one folder", "the second ends before it touches a file", "5")
 def test_a_run_directory_is_held_against_a_second_process(
     spawn: Spawn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -325,6 +340,9 @@ def test_a_run_directory_is_held_against_a_second_process(
     assert "another process" in capsys.readouterr().err
 
 
+@pytest.mark.fault(
+    "the data is not what it was when a run is resumed", "refused, with what has changed in the counts", "3"
+)
 def test_data_that_changed_is_refused(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A checkpoint names its data by a fingerprint: a run is never resumed on other images unnoticed."""
     content = checkpoint.load(run_copy / "last.pt")

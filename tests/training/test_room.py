@@ -36,6 +36,11 @@ def megabytes(capsys: pytest.CaptureFixture[str]) -> float:
     return float(match[1].replace(",", ""))
 
 
+@pytest.mark.fault(
+    "the disk has no room for what a run will write",
+    "refused before the first epoch, with what is needed and what is free",
+    "6",
+)
 def test_too_little_room_is_an_error_before_the_first_epoch(
     folder: Path, full: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +73,11 @@ torch.nn.modules.module.register_module_forward_pre_hook(fill)
 """
 
 
+@pytest.mark.fault(
+    "the disk fills up within a run",
+    "the last state stays whole, and the run is resumed when there is room",
+    "6",
+)
 def test_a_disk_that_fills_up_costs_no_finished_epoch(
     folder: Path, spawn: Callable[..., Forked], capsys: pytest.CaptureFixture[str]
 ) -> None:

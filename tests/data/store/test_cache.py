@@ -98,6 +98,7 @@ for step in itertools.count(1):
 """
 
 
+@pytest.mark.fault("a kill while data is prepared", "nothing or all of it is there", "137")
 @pytest.mark.e2e
 def test_a_kill_at_any_step_leaves_nothing_or_a_complete_folder(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path)], cwd=REPO, check=True)
@@ -188,6 +189,7 @@ def test_a_damaged_folder_is_rebuilt(tmp_path: Path, damage: Callable[[Path], ob
     assert_whole(folder)
 
 
+@pytest.mark.fault("a bit flips in prepared data", "found when it is opened; the data is prepared anew", "0")
 @given(data=st.data())
 def test_any_flipped_bit_is_found(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = Cache(tmp_path_factory.mktemp("cache")).open("data", KEY, fill)
@@ -246,6 +248,7 @@ def test_too_little_space_is_an_error_before_anything_is_written(tmp_path: Path)
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
+@pytest.mark.fault("the disk fills up while data is prepared", "nothing half-made stays", "6")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands in for a full disk")
 def test_a_disk_that_fills_up_during_the_build_is_a_disk_error(tmp_path: Path) -> None:
     def build(folder: Path) -> None:

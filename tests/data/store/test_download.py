@@ -260,6 +260,9 @@ def test_a_malformed_url_is_a_data_error(url: str, tmp_path: Path) -> None:
         fetch(url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
 
 
+@pytest.mark.fault(
+    "the disk fills up during a download", "what came so far stays, and the download goes on later", "6"
+)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, which stands in for a full disk")
 def test_a_full_disk_is_a_disk_error(server: Server, tmp_path: Path) -> None:
     part_of(tmp_path / "file").symlink_to("/dev/full")
