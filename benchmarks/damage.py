@@ -17,7 +17,6 @@ import hashlib
 import json
 import math
 import multiprocessing
-import os
 import random
 import re
 import shutil

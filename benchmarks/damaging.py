@@ -43,7 +43,9 @@ def forked(work: Callable[[], int], folder: Path, errors: Path, out: Path | None
             for stream, path in ((2, errors), (1, out or errors)):
                 with path.open("ab") as file:
                     os.dup2(file.fileno(), stream)
-            sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))
+            sys.stdout, sys.stderr = (
+                os.fdopen(stream, "w", errors="backslashreplace", closefd=False) for stream in (1, 2)
+            )
             code = work()
             sys.stdout.flush()
             sys.stderr.flush()

@@ -11,6 +11,7 @@ FORMAT is one of the names in the table; without any, all are read.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -21,12 +22,11 @@ import re
 import resource
 import shutil
 import signal
-import sys
 import tarfile
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,6 @@ from damaging import Damage, damage, damages, forked
 from PIL import Image
 from scipy.io import savemat
 
-from svhncli.cli import hydra_app
 from svhncli.cli import main as cli
 from svhncli.core.errors import DataError
 from svhncli.data import inputs
@@ -80,7 +79,8 @@ def main() -> int:
     parser.add_argument("formats", nargs="*", metavar="FORMAT")
     options = parser.parse_args()
     findings = 0
-    with tempfile.TemporaryDirectory() as name, multiprocessing.get_context("fork").Pool(options.jobs) as pool:
+    fork = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory() as name, fork.Pool(options.jobs) as pool:
         for number, kind in enumerate(options.formats or FORMATS):
             place = Path(name) / str(number)  # a message must name the file itself
             (place / "whole").mkdir(parents=True)
@@ -161,7 +161,7 @@ def _images(folder: Path) -> list[np.ndarray]:
 def _labels() -> list[tuple[str, tuple[int, ...], np.ndarray]]:
     """Names, digits and their boxes, as label files list them."""
     return [
-        (f"photo{place}.png", digits, np.array([(4 * k, 2, 4 * k + 4, 12) for k in range(len(digits))], float))
+        (f"photo{place}.png", digits, np.array([(4.0 * k, 2, 4 * k + 4, 12) for k in range(len(digits))]))
         for place, digits in enumerate(DIGITS, start=1)
     ]
 
@@ -427,6 +427,11 @@ def _list(data: Path) -> Path:
     return data / "list"
 
 
+def _quoted(message: str, _: str) -> bool:
+    """Whether a message names a file: the list itself has no name."""
+    return "'" in message or "standard input" in message
+
+
 def _read_list(data: Path) -> list[Any]:
     return _stored(inputs.find(["-"], io.BytesIO((data / "list").read_bytes())))
 
@@ -453,19 +458,21 @@ def _read_submission(data: Path) -> None:
 
 
 def _config(data: Path) -> Path:
-    (data / "recipe").mkdir()
+    (data / "experiment").mkdir()
     text = "# @package _global_\ndefaults:\n  - override /model: linear\nepochs: 7\nlr: 0.02\n"
-    (data / "recipe" / "mine.yaml").write_text(text + "data:\n  seed: 3\nname: 'a: b'\n")
-    return data / "recipe" / "mine.yaml"
+    (data / "experiment" / "mine.yaml").write_text(text + "data:\n  seed: 3\nname: 'a: b'\n")
+    return data / "experiment" / "mine.yaml"
 
 
 def _read_config(data: Path) -> str:
-    return hydra_app.accepted("train", ["--config-dir", str(data)], ["+recipe=mine"])
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        cli.run(cli.parse(["train", "--cfg", "job", "--config-dir", str(data), "experiment=mine"]))
+    return out.getvalue()
 
 
 def _world(data: Path) -> Path:
-    text = "number:\n  layout: {weights: {row: 3, climb: 1}}\nface:\n  stroke: [0.0, 0.1]\nballs:\n  chance: 0.5\n"
-    (data / "world.yaml").write_text(text + "  size: [0.4, 0.9]\nplain_one: {chance: 0.25}\n")
+    text = "number:\n  layout: {weights: {row: 3, climb: 1}}\nface:\n  stroke: [0.0, 0.1]\n"
+    (data / "world.yaml").write_text(text + "balls: {chance: 0.5, size: [0.4, 0.9]}\n")
     return data / "world.yaml"
 
 
@@ -507,7 +514,9 @@ FORMATS = {
     "predict mat": _predicted(_plain_mat),
     "predict npy": _predicted(lambda data: _without_labels(_npy(data))),
     "predict hdf5": _predicted(_hdf5("train.h5")),
-    "predict list": Format(_list, _read_list, lambda message, _: "data" in message),
+    "predict list": Format(
+        _list, _read_list, lambda message, _: "'" in message or "standard input" in message
+    ),
     "exclude list": Format(_excluded, _read_excluded),
     "submission": Format(_submission, _read_submission),
     "config": Format(_config, _read_config),

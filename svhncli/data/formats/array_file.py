@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ import numpy as np
 
 from svhncli.core.errors import DataError
 from svhncli.data.formats import mat
+from svhncli.data.store import disk
 
 HDF5 = (".h5", ".hdf5", ".hdf")
 SUFFIXES = (".npy", ".npz", ".mat", *HDF5)
@@ -45,7 +48,20 @@ class StoredArray:
                 f"'{self.file}': {self} could run code when it is read",
                 "save it as numbers or text: np.save(…, np.stack(list(array)))",
             )
-        return _guarded(self.file, self._read)
+        size = math.prod(self.shape) * self.dtype.itemsize
+        if size > disk.most(self.file):
+            raise DataError(
+                f"'{self.file}': {self} is far more than a file of this size holds",
+                f"save it as .npy, which is not packed; svhn stops at {disk.RATIO} times a file's size",
+            )
+        return _guarded(self.file, self._text if self.dtype.kind == "U" else self._read)
+
+    def _text(self) -> np.ndarray:
+        values = self._read()
+        letters = values.view(np.uint32) if values.dtype.itemsize and values.dtype.kind == "U" else values
+        if letters.dtype == np.uint32 and letters.size and letters.max() > sys.maxunicode:
+            raise ValueError("it holds what is no letter")  # of which Python makes no text
+        return values
 
 
 def arrays_in(path: Path) -> list[StoredArray]:
@@ -62,8 +78,10 @@ def arrays_in(path: Path) -> list[StoredArray]:
 def _guarded(path: Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except (DataError, MemoryError):
+    except DataError:
         raise
+    except MemoryError as error:
+        raise DataError(f"'{path}' needs more memory than there is", "split it, or get it again") from error
     except Exception as error:  # whatever NumPy, zipfile and HDF5 stumble over
         reason = (
             getattr(error, "strerror", None) or "it is damaged, or of another format than its suffix says"
