@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from svhncli.core.errors import DataError
+from svhncli.core.errors import DataError, reason
 from svhncli.data.formats import mat
 from svhncli.data.store import disk
 
@@ -48,7 +48,7 @@ class StoredArray:
                 f"'{self.file}': {self} could run code when it is read",
                 "save it as numbers or text: np.save(…, np.stack(list(array)))",
             )
-        size = math.prod(self.shape) * self.dtype.itemsize
+        size = math.prod(self.shape) * max(1, self.dtype.itemsize)
         if size > disk.most(self.file):
             raise DataError(
                 f"'{self.file}': {self} is far more than a file of this size holds",
@@ -80,13 +80,9 @@ def _guarded(path: Path, read: Callable[[], Any]) -> Any:
         return read()
     except DataError:
         raise
-    except MemoryError as error:
-        raise DataError(f"'{path}' needs more memory than there is", "split it, or get it again") from error
     except Exception as error:  # whatever NumPy, zipfile and HDF5 stumble over
-        reason = (
-            getattr(error, "strerror", None) or "it is damaged, or of another format than its suffix says"
-        )
-        raise DataError(f"cannot read '{path}': {reason}", "get it again, or save it again") from error
+        why = reason(error, "it is damaged, or of another format than its suffix says")
+        raise DataError(f"cannot read '{path}': {why}", "get it again, or save it again") from error
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -131,6 +127,10 @@ def _hdf5(path: Path) -> Iterator[StoredArray]:
         for name in names:
             data = file[name]
             if isinstance(data, h5py.Dataset) and data.shape and not name.startswith("#"):
+                if data.external or data.is_virtual:  # of any file, if somebody else made this one
+                    raise DataError(
+                        f"'{path}': {name} has its values in other files", "save them in the file itself"
+                    )
                 shape = data.shape[::-1] if _by_matlab(data) else data.shape
                 dtype = np.dtype(str) if h5py.check_string_dtype(data.dtype) else data.dtype
                 yield StoredArray(path, name, shape, dtype, partial(read, name))

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from h5py import h5d, h5g, h5o, h5r, h5s
 
-from svhncli.core.errors import DataError
+from svhncli.core.errors import DataError, reason
 from svhncli.core.processes import available_cpus, in_order
 from svhncli.data.formats import boxed_labels, mat
 from svhncli.data.formats.boxed_labels import BoxedLabel
@@ -61,17 +61,19 @@ def _guarded(path: Path, read_from: Callable[[Any], Result]) -> Result:
     try:
         with h5py.File(path, "r") as file:
             return read_from(file)
-    except (DataError, MemoryError):
+    except DataError:
         raise
     except Exception as error:  # whatever HDF5 stumbles over
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is damaged"
-        raise DataError(f"cannot read the labels in '{path}': {reason}", LAYOUT) from error
+        why = reason(error, "it is damaged")
+        raise DataError(f"cannot read the labels in '{path}': {why}", LAYOUT) from error
 
 
 def _length(file: Any) -> int:
     names, boxes = (file["digitStruct"][field] for field in ("name", "bbox"))
     if names.size != boxes.size or names.dtype.kind != "O":
         raise ValueError("not an array of structs")
+    if names.size > os.path.getsize(file.filename):  # the references of an image alone take 16 bytes
+        raise ValueError("more images than the file can hold")
     return int(names.size)
 
 

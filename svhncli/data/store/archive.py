@@ -32,6 +32,14 @@ KINDS = (".tar.gz", ".tar", ".zip")
 BLOCK = 4096
 """Bytes that a file takes on a disk at least: so many empty ones would fill it, too."""
 
+DESCRIPTIONS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+LONGEST = 1 << 20
+"""Entries of a .tar that describe the next file, such as its long name, and the most bytes of one: tarfile
+reads it into memory as a whole."""
+
 DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -91,6 +99,10 @@ def unpack(
                 shutil.rmtree(temp, ignore_errors=True)
     except DAMAGE as error:
         raise _damaged(archive, error) from error
+    except MemoryError as error:
+        raise DataError(
+            f"'{archive}' needs more memory to unpack than there is", f"unpack it yourself, to {folder}/"
+        ) from error
     except NotImplementedError as error:
         raise DataError(
             f"'{archive}' is packed in a way that Python does not know: {error}",
@@ -155,9 +167,12 @@ class _Header(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
-            return super().frombuf(buf, encoding, errors)
+            made = super().frombuf(buf, encoding, errors)
         except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]
             raise tarfile.ReadError(str(error)) from error
+        if made.type in DESCRIPTIONS and made.size > LONGEST:
+            raise tarfile.ReadError(f"it describes a file in {made.size:,} bytes")
+        return made
 
 
 def _tar(file: IO[bytes] | gzip.GzipFile) -> Iterator[_Member]:
