@@ -27,7 +27,9 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +81,9 @@ def main() -> int:
     parser.add_argument("formats", nargs="*", metavar="FORMAT")
     options = parser.parse_args()
     findings = 0
+    # the processes of a multiprocessing.Pool may not start those that read HDF5
     fork = multiprocessing.get_context("fork")
-    with tempfile.TemporaryDirectory() as name, fork.Pool(options.jobs) as pool:
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(options.jobs, fork) as pool:
         for number, kind in enumerate(options.formats or FORMATS):
             place = Path(name) / str(number)  # a message must name the file itself
             (place / "whole").mkdir(parents=True)
@@ -90,15 +93,15 @@ def main() -> int:
                 raise RuntimeError(f"{kind}: the whole file cannot be read: {shown}")
             size, rng = (place / "whole" / file).stat().st_size, random.Random(f"{options.seed} {kind}")
             harms = damages(size, options.flips, options.cuts, rng)
-            tasks = [(kind, place, file, harm, whole[1], options.log) for harm in harms]
-            counts = Counter(pool.starmap(_judged, tasks, chunksize=8))
+            judged = partial(_judged, kind, place, file, whole[1], options.log)
+            counts = Counter(pool.map(judged, harms, chunksize=8))
             findings += sum(count for outcome, count in counts.items() if outcome not in KNOWN)
             print(f"{kind:16} {size:7,} bytes  {dict(sorted(counts.items()))}", flush=True)
     print(f"{findings} findings")
     return int(findings > 0)
 
 
-def _judged(kind: str, place: Path, file: Path, harm: Damage, whole: str, log: Path | None) -> str:
+def _judged(kind: str, place: Path, file: Path, whole: str, log: Path | None, harm: Damage) -> str:
     (outcome, value), shown = _outcome(kind, place, file, harm)
     if outcome == "read":
         outcome = "same" if value == whole else "unknowable"

@@ -90,6 +90,10 @@ class CheckFailedError(SvhnError):
     exit_code = 8
 
 
+class CrashError(SvhnError):
+    """A process that worked for this one crashed, or something ended it (exit code 1)."""
+
+
 class Interrupted(SvhnError):
     """A signal stopped the run after its state was saved (exit code 130 for Ctrl-C, 143 for SIGTERM)."""
 
@@ -100,7 +104,7 @@ class Interrupted(SvhnError):
 
 
 def reason(error: BaseException, otherwise: str) -> str:
-    """Why a file cannot be read, for a message: the system's words, or `otherwise` where a parser stumbled."""
+    """Why a file cannot be read: the system's words, or `otherwise` where a parser stumbled over it."""
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     number = error.errno if isinstance(error, OSError) else None

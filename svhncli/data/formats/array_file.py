@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from svhncli.core.errors import DataError, reason
-from svhncli.data.formats import mat
+from svhncli.data.formats import hdf5, mat
 from svhncli.data.store import disk
 
 HDF5 = (".h5", ".hdf5", ".hdf")
@@ -113,14 +113,15 @@ def _npz(path: Path) -> Iterator[StoredArray]:
 
 
 def _hdf5(path: Path) -> Iterator[StoredArray]:
+    for name, shape, dtype in hdf5.read(path, _listed_in_hdf5):
+        yield StoredArray(path, name, shape, dtype, partial(hdf5.read, path, _read_from_hdf5, name))
+
+
+def _listed_in_hdf5(path: Path) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
+    """The names, shapes and types of an HDF5 file's arrays."""
     import h5py
 
-    def read(name: str) -> np.ndarray:
-        with h5py.File(path, "r") as file:
-            data = file[name]
-            values = data.asstr()[()].astype(str) if h5py.check_string_dtype(data.dtype) else data[()]
-            return values.T if _by_matlab(data) else values
-
+    listed = []
     with h5py.File(path, "r") as file:
         names: list[str] = []
         file.visit(names.append)
@@ -133,7 +134,17 @@ def _hdf5(path: Path) -> Iterator[StoredArray]:
                     )
                 shape = data.shape[::-1] if _by_matlab(data) else data.shape
                 dtype = np.dtype(str) if h5py.check_string_dtype(data.dtype) else data.dtype
-                yield StoredArray(path, name, shape, dtype, partial(read, name))
+                listed.append((name, shape, dtype))
+    return listed
+
+
+def _read_from_hdf5(path: Path, name: str) -> np.ndarray:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        data = file[name]
+        values = data.asstr()[()].astype(str) if h5py.check_string_dtype(data.dtype) else data[()]
+        return values.T if _by_matlab(data) else values
 
 
 def _by_matlab(data: Any) -> bool:
