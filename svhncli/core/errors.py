@@ -90,10 +90,6 @@ class CheckFailedError(SvhnError):
     exit_code = 8
 
 
-class CrashError(SvhnError):
-    """A process that worked for this one crashed, or something ended it (exit code 1)."""
-
-
 class Interrupted(SvhnError):
     """A signal stopped the run after its state was saved (exit code 130 for Ctrl-C, 143 for SIGTERM)."""
 

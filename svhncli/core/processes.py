@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar, cast
 
-from svhncli.core.errors import CrashError
+from svhncli.core.errors import SvhnError
 from svhncli.core.signals import held_back
 
 Job = TypeVar("Job")
@@ -34,6 +34,10 @@ LOOK_AROUND = "the system ends processes when the memory is full; see dmesg, and
 
 _sharers = 1
 """Processes like this one that run at once and share the CPUs."""
+
+
+class CrashError(SvhnError):
+    """A process that worked for this one crashed, or something ended it (exit code 1)."""
 
 
 def share_cpus(among: int) -> None:

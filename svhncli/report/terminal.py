@@ -118,7 +118,7 @@ class Show:
     def _print(self, text: str, style: str = "") -> None:
         if not self.quiet:
             console = self.console if self._progress is None else self._progress.console
-            console.print(text, style=style or None, markup=False)
+            console.print(printable(text), style=style or None, markup=False)
 
     def note(self, text: str) -> None:
         """One line to the log alone."""

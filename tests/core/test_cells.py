@@ -12,12 +12,9 @@ from hypothesis import strategies as st
 from svhncli.core import cells
 from svhncli.core.files import open_csv, print_rows, write_csv
 
-SIGNS = "=+-@\t\r\n"
 FORMULAS = ["=cmd|'/C calc'!A0", "@SUM(1)", "+1+1", "-2+3", "\t=1", "\r=1", "\n=1"]
 NUMBERS = ["-1", "+2.5", "-.5e-3", "1e9", "-0.25"]
-signs = st.sampled_from(
-    ["=", "+", "-", "@", "'", "\t", "\r", "\n", '"', ",", ";", "a", "1", ".", "\x1b", "é"]
-)
+signs = st.sampled_from("=+-@'\t\r\n\",;a1.\x1bé")
 
 
 @pytest.mark.parametrize("cell", FORMULAS)

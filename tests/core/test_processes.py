@@ -8,8 +8,8 @@ from subprocess import PIPE
 
 import pytest
 
-from svhncli.core.errors import CrashError, DataError
-from svhncli.core.processes import apart, available_cpus, in_order, share_cpus
+from svhncli.core.errors import DataError
+from svhncli.core.processes import CrashError, apart, available_cpus, in_order, share_cpus
 
 pytestmark = pytest.mark.engine
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from svhncli.core.errors import CrashError, DataError
-from svhncli.core.processes import apart
+from svhncli.core.errors import DataError
+from svhncli.core.processes import CrashError, apart
 
 Result = TypeVar("Result")
 

@@ -72,7 +72,16 @@ def test_json_that_is_not_strict_is_refused(reader: str, content: str, tmp_path:
         READERS[reader](tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("line", [JSON["10,000 levels"], JSON["5,000 digits"], '{"file_name": NaN}', "[]"])
+LINES = {
+    "10,000 levels": JSON["10,000 levels"],
+    "5,000 digits": JSON["5,000 digits"],
+    "NaN": '{"file_name": "b.png", "label": 1, "more": NaN}',
+    "a name twice": '{"file_name": "b.png", "label": 1, "label": 2}',
+    "a list": "[]",
+}
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
 def test_a_line_of_json_is_refused_with_its_number(line: str, tmp_path: Path) -> None:
     (tmp_path / "metadata.jsonl").write_text(f'{{"file_name": "a.png", "label": 1}}\n{line}\n')
     with pytest.raises(DataError, match=r"metadata\.jsonl', row 2"):
