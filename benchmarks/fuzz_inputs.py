@@ -6,7 +6,8 @@ For each format a small valid input is written, and every trial damages one of i
 that in a process of its own, with limits on its time and memory. The table says how often the result was the
 same; was another one ("unknowable": no reader can know a pixel or a digit); was refused with the file's name;
 or was a finding: refused without it (unnamed), a traceback, a crash, or a process that did not end (hang).
-FORMAT is one of the names in the table; without any, all are read.
+FORMAT is one of the names in the table; without any, all are read. HDF5 takes half a second for each trial,
+most of it to start the process in which svhn reads it.
 """
 
 from __future__ import annotations
