@@ -203,12 +203,16 @@ _turn = threading.Lock()
 def apart(work: Callable[..., Done], *given: object) -> Done:
     """`work(*given)` in another process, for work that may crash: that is an error, not the end of this one.
 
+    A process that may start none, as those of a multiprocessing.Pool, does the work itself.
+
     work: a function that the process can import.
 
     Raises:
         CrashError: it did.
     """
     global _helper
+    if multiprocessing.current_process().daemon:
+        return work(*given)
     with _turn:
         helper = _helper or Worker.start(_help, 0, ends_at_exit=True)
         _helper = None

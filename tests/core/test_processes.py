@@ -9,7 +9,7 @@ from subprocess import PIPE
 import pytest
 
 from svhncli.core.errors import DataError
-from svhncli.core.processes import CrashError, apart, available_cpus, in_order, share_cpus
+from svhncli.core.processes import CrashError, apart, available_cpus, in_order, share_cpus, spawning
 
 pytestmark = pytest.mark.engine
 
@@ -84,3 +84,8 @@ def test_an_error_of_the_work_comes_back_and_the_process_stays() -> None:
 def test_a_crash_of_one_of_several_processes_is_an_error() -> None:
     with pytest.raises(CrashError, match="a process crashed"):
         list(in_order(crash, [1, 2], 2))
+
+
+def test_a_process_that_may_start_none_does_the_work_itself() -> None:
+    with spawning().Pool(1) as pool:
+        assert pool.apply(apart, (max, 2, 3)) == 3
