@@ -284,6 +284,11 @@ def _archive(kind: str) -> Callable[[Path], Path]:
     return make
 
 
+def _unpacked(message: str, archive: str) -> bool:
+    """Whether a message names an archive without checksums, or an image that came damaged out of it."""
+    return archive in message or re.search(r"photo\d\.png': it is damaged", message) is not None
+
+
 def _labels_csv(data: Path) -> Path:
     _images(data)
     rows = [f"{name},{''.join(map(str, digits))},house{len(digits)}" for name, digits, _ in _labels()]
@@ -499,7 +504,7 @@ FORMATS = {
     "digitStruct json": Format(_digit_struct_json, _read_full),
     "mchar": Format(_mchar, _read_mchar),
     "zip": Format(_archive(".zip"), _read_mchar),
-    "tar": Format(_archive(".tar"), _read_mchar),
+    "tar": Format(_archive(".tar"), _read_mchar, _unpacked),
     "tar.gz": Format(_archive(".tar.gz"), _read_mchar),
     "labels.csv": Format(_labels_csv, _read_folder(FRAMING)),
     "metadata.csv": Format(_metadata("metadata.csv"), _read_folder(FRAMING)),
