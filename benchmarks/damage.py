@@ -17,12 +17,9 @@ import hashlib
 import json
 import math
 import multiprocessing
-import os
 import random
 import re
 import shutil
-import signal
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,6 +29,7 @@ from typing import Any
 
 import torch
 from command import argument_parser
+from damaging import Damage, damage, damages, forked
 
 from svhncli.cli import main as cli
 from svhncli.runs import checkpoint
@@ -85,8 +83,8 @@ def main() -> int:
             for file in options.files or TARGETS:
                 for verb in TARGETS[file]:
                     whole = _attempt(folder, verb, file, None)
-                    damages = _damages(folder / "run" / file, options)
-                    tasks = [(folder, verb, file, damage, whole) for damage in damages]
+                    harms = _damages(folder / "run" / file, options)
+                    tasks = [(folder, verb, file, harm, whole) for harm in harms]
                     counts = Counter(pool.starmap(_judged, tasks, chunksize=4))
                     bad = {kind: n for kind, n in counts.items() if kind not in ("same", "named")}
                     findings += sum(bad.values())
@@ -102,32 +100,26 @@ def _make(folder: Path) -> None:
         ["eval", str(folder / "run")],
         ["render", "layout=folder", "data.n_train=20", "data.n_test=20", f"out={folder / 'images'}"],
     ):
-        if _forked(words, folder, folder / "log") != 0:
+        if _run(words, folder, folder / "log") != 0:
             raise RuntimeError((folder / "log").read_text())
     shutil.copy(next((folder / "images").rglob("*.png")), folder / "image.png")
 
 
-def _damages(file: Path, options: argparse.Namespace) -> Iterator[tuple[str, int]]:
+def _damages(file: Path, options: argparse.Namespace) -> Iterator[Damage]:
     """Kind and place: a bit, a length, or the seed of an exchange."""
     size, rng = file.stat().st_size, random.Random(f"{options.seed} {file.name}")
-    yield from (("flip", rng.randrange(8 * size)) for _ in range(options.flips))
-    yield from (("cut", rng.randrange(size)) for _ in range(options.cuts))
+    yield from damages(size, options.flips, options.cuts, rng)
     if file.suffix == ".pt":
         yield from (("other", rng.randrange(1 << 30)) for _ in range(options.others))
 
 
 def _damage(file: Path, kind: str, place: int) -> None:
-    content = file.read_bytes()
-    if kind == "cut":
-        file.write_bytes(content[:place])
-    elif kind == "flip":
-        flipped = bytearray(content)
-        flipped[place // 8] ^= 1 << place % 8
-        file.write_bytes(flipped)
-    else:
+    if kind == "other":
         changed = checkpoint.load(file)
         _exchange(changed, random.Random(place))
         checkpoint.save(file, changed)
+    else:
+        damage(file, kind, place)
 
 
 def _exchange(content: Any, rng: random.Random) -> None:
@@ -175,10 +167,10 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from _places(value[name])
 
 
-def _judged(folder: Path, verb: str, file: str, damage: tuple[str, int], whole: Outcome) -> str:
-    now = _attempt(folder, verb, file, damage)
+def _judged(folder: Path, verb: str, file: str, harm: Damage, whole: Outcome) -> str:
+    now = _attempt(folder, verb, file, harm)
     is_named = Path(file).name in now.errors or Path(file).name in now.page
-    is_known = is_named or (damage[0] == "other" and now.code == 0)
+    is_known = is_named or (harm[0] == "other" and now.code == 0)
     kind = "same" if now.result == whole.result else "named" if is_known else "silent"
     if now.code < 0:
         kind = "crash"
@@ -188,18 +180,18 @@ def _judged(folder: Path, verb: str, file: str, damage: tuple[str, int], whole: 
         kind = "named" if is_named else "unnamed"
     if kind not in ("same", "named"):
         with Path(f"/tmp/damage-{verb}.log").open("a") as log:
-            log.write(f"{file} {damage} {kind} exit {now.code}\n{now.errors[-1500:]}\n")
+            log.write(f"{file} {harm} {kind} exit {now.code}\n{now.errors[-1500:]}\n")
     return kind
 
 
-def _attempt(folder: Path, verb: str, file: str, damage: tuple[str, int] | None) -> Outcome:
+def _attempt(folder: Path, verb: str, file: str, harm: Damage | None) -> Outcome:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         place = Path(name)
         shutil.copytree(folder / "run", place / "run")
         shutil.copy(folder / "image.png", place)
-        if damage is not None:
-            _damage(place / "run" / file, *damage)
-        code = _forked(COMMANDS[verb], place, place / "log", place / "out")
+        if harm is not None:
+            _damage(place / "run" / file, *harm)
+        code = _run(COMMANDS[verb], place, place / "log", place / "out")
         page = place / "page.html"
         shown = page.read_text(errors="replace") if page.is_file() else ""
         note = re.search(r"Damaged files, which svhn verify checks, were left out: .*", shown)
@@ -217,24 +209,9 @@ def _trained(run: Path) -> str:
     return json.dumps([*parts, (run / "metrics.csv").read_text(), (run / "split.json").read_text()])
 
 
-def _forked(words: Sequence[str], folder: Path, errors: Path, out: Path | None = None) -> int:
+def _run(words: Sequence[str], folder: Path, errors: Path, out: Path | None = None) -> int:
     """Run a command in a process of its own; its exit code, or the negative number of a signal."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            signal.alarm(60)  # a command that hangs is ended like one that crashes
-            os.chdir(folder)
-            for stream, path in ((2, errors), (1, out or errors)):
-                with path.open("ab") as file:
-                    os.dup2(file.fileno(), stream)
-            sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))
-            code = cli.main(list(words))
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return forked(lambda: cli.main(list(words)), folder, errors, out)
 
 
 if __name__ == "__main__":

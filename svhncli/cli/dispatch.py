@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def run(
 
         if multirun:
             raise UsageError("a study runs its trials by itself", "leave -m out; jobs=N runs N side by side")
-        with _named_file(flags, []):
+        with _named_file(flags, [], words):
             result = study.run(flags, words, resume)
         if result is not None:
             _print(verb, result, as_json)
@@ -63,7 +63,7 @@ def run(
     if {"--cfg", "--info", "--hydra-help"} & {*flags}:
         if multirun:
             raise UsageError(f"{flags[0]} shows one config", "leave -m out and give each key one value")
-        with _named_file(flags, overrides):
+        with _named_file(flags, overrides, words):
             hydra_app.show(verb, flags, words)
         return 0
 
@@ -90,10 +90,10 @@ def run(
             return sweep.resume(target, flags, overrides, as_json, debug)
         result = hydra_app.command(verb).resume(str(target) if target else None, changes(overrides, verb))
     elif multirun:
-        with _named_file(flags, overrides):
+        with _named_file(flags, overrides, words):
             return sweep.start(flags, overrides, as_json, debug)
     else:
-        with _named_file(flags, overrides):
+        with _named_file(flags, overrides, words):
             result = hydra_app.single(verb, flags, [str(word.input_line) for word in overrides], many)
     _print(verb, result, as_json, prints)
     return 0
@@ -146,12 +146,14 @@ def _out_key(overrides: list[Override], multirun: bool) -> list[Override]:
 
 
 @contextlib.contextmanager
-def _named_file(flags: list[str], overrides: list[Override]) -> Iterator[None]:
+def _named_file(flags: list[str], overrides: list[Override], words: Sequence[str]) -> Iterator[None]:
     """Say what is wrong in a file: one of the user's own, or the chosen recipe."""
+    folders = [Path(folder) for folder in hydra_app.config_dir(flags)[1:]]
     try:
         yield
+    except hydra_app.Uncomposed as error:
+        raise suggest.beside_file(error, folders, words) from error
     except (KeyMistake, YAMLError, UnicodeDecodeError) as error:
-        folders = [Path(folder) for folder in hydra_app.config_dir(flags)[1:]]
         raise suggest.in_file(error, folders) or suggest.in_recipe(error, overrides) or error from error
 
 

@@ -17,6 +17,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
 import hydra
+import omegaconf._utils
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -29,14 +30,14 @@ from omegaconf.errors import OmegaConfBaseException
 from svhncli.cli import catalog, grammar, launchers, suggest
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
-from svhncli.config.loading import from_dict
+from svhncli.config.loading import KeyMistake, from_dict
 from svhncli.config.presets import conf_dir
 from svhncli.config.verbs import VERBS
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
 from svhncli.core.files import matches
 from svhncli.core.sums import SUMS
-from svhncli.runs import locate
+from svhncli.runs import config_yaml, locate
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
 HYDRAS_FOLDERS = {
@@ -88,6 +89,14 @@ def register() -> None:
                 store(group=group, name=name, node=kind)
 
 
+class Uncomposed(UsageError):
+    """The words and files of a config are not one that a command takes."""
+
+    @classmethod
+    def of(cls, error: UsageError) -> Uncomposed:
+        return cls(error.message, error.hint)
+
+
 def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -> None:
     """Let Hydra compose `verb` from flags and overrides, in this order, and call `task` with it.
 
@@ -102,7 +111,7 @@ def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -
         except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
             if isinstance(error, UnicodeDecodeError):  # whoever knows the files says which one
                 raise
-            raise suggest.composition(error, verb) from error
+            raise Uncomposed.of(suggest.composition(error, verb)) from error
 
 
 @contextlib.contextmanager
@@ -110,6 +119,7 @@ def _process_state(argv: list[str]) -> Iterator[None]:
     """Set what Hydra reads from the process, and restore it afterwards."""
     from hydra._internal.hydra import Hydra
 
+    loader = config_yaml.loader()
     old_full = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # re-raise instead of printing
     try:
@@ -117,6 +127,7 @@ def _process_state(argv: list[str]) -> Iterator[None]:
             _replaced(sys, "argv", argv),
             # Python 3.14 refuses a help text of Hydra 1.3
             _replaced(argparse.ArgumentParser, "_check_help", lambda *_: None),
+            _replaced(omegaconf._utils, "get_yaml_loader", lambda: loader),
             # Hydra would compose everything, only to learn whether this is a sweep, which the flags say
             _replaced(Hydra, "get_mode", lambda *_, **__: None),
         ):
@@ -203,6 +214,15 @@ def checked(
     Raises:
         UsageError: the config is wrong.
     """
+    try:
+        return _checked(verb, composed, many, incomplete)
+    except KeyMistake:
+        raise
+    except UsageError as error:
+        raise Uncomposed.of(error) from error
+
+
+def _checked(verb: str, composed: DictConfig, many: Mapping[str, list[str]], incomplete: bool) -> Any:
     try:
         missing = sorted(OmegaConf.missing_keys(composed))
         if missing and not incomplete:

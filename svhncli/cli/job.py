@@ -20,7 +20,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from svhncli.cli import grammar, hydra_app
 from svhncli.core.errors import BusyError, DiskError, Interrupted, SvhnError, disk_error
-from svhncli.core.text import duration, percent
+from svhncli.core.text import duration, percent, printable
 from svhncli.runs.results import Failure, failure
 from svhncli.runs.run_dir import RunDir
 from svhncli.runs.sweeps import summary_of, sweep_job
@@ -135,7 +135,7 @@ class JobTask:
 
 def failed(job: RunningJob, folder: Path, error: SvhnError) -> None:
     """Print that a job failed, and write it down in its folder."""
-    print(f"svhn: {job.name} failed: {error.message}", file=sys.stderr)
+    print(f"svhn: {job.name} failed: {printable(error.message)}", file=sys.stderr)
     if not isinstance(error, BusyError):  # the other process writes its own summary
         with suppress(DiskError):  # which may be why the job failed
             RunDir(folder).write_summary(failure(error, folder))
@@ -163,4 +163,4 @@ def _outcome(folder: Path) -> str:
 
 def say(text: str) -> None:
     if not os.environ.get("SVHN_QUIET"):
-        print(text, file=sys.stderr)
+        print(printable(text), file=sys.stderr)

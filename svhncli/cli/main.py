@@ -17,6 +17,7 @@ from svhncli import __version__
 from svhncli.core.errors import DiskError, Interrupted, SvhnError, UsageError, disk_error
 from svhncli.core.signals import EXIT_CODES, SAVE
 from svhncli.core.streams import stand_ins
+from svhncli.core.text import printable
 
 FLAGS = {
     "--help": "show this help; after a verb: all of its keys",
@@ -250,12 +251,12 @@ def explain(error: Exception, debug: bool) -> int:
         return 1
     if debug:
         traceback.print_exception(error)
-    message = known.message.replace("\n", "\n  ")
+    message = printable(known.message).replace("\n", "\n  ")
     rank = os.environ.get("RANK", "0")  # torchrun starts several processes
     who = "svhn" if rank == "0" else f"svhn: rank {rank}"
     print(
         f"{who}: {message}" if isinstance(known, Interrupted) else f"{who}: error: {message}",
-        *(f"  hint: {line}" for line in known.hint.splitlines()),
+        *(f"  hint: {line}" for line in printable(known.hint).splitlines()),
         sep="\n",
         file=sys.stderr,
     )

@@ -175,6 +175,21 @@ def in_file(error: Exception, folders: Sequence[Path]) -> UsageError | None:
     return None
 
 
+def beside_file(error: UsageError, folders: Sequence[Path], words: Sequence[str]) -> UsageError:
+    """A config that is wrong, with the user's own files that are part of it, unless a word is to blame.
+
+    words: overrides, such as experiment=mine.
+    """
+    keys = dict(word.lstrip("+").partition("=")[::2] for word in words)
+    if error.message.partition("=")[0] in keys:
+        return error
+    chosen = [folder / key / f"{value}.yaml" for folder in folders for key, value in keys.items()]
+    files = [f"'{_near_path(str(file))}'" for file in chosen if file.is_file()]
+    if not files or any(file in error.message for file in files):
+        return error
+    return UsageError(f"with {' and '.join(files)}: {error.message}", error.hint)
+
+
 def _near_path(file: str) -> Path:
     """As a person would type it from here."""
     path = Path(file)
@@ -194,10 +209,12 @@ def _in_text(file: Path, error: KeyMistake) -> UsageError | None:
     import yaml
     from hydra.plugins.config_source import ConfigSource
 
+    from svhncli.core import bounded_yaml
+
     group = file.parent.name
     try:
         text = file.read_text(encoding="utf-8")
-        value: Any = yaml.safe_load(text)
+        value: Any = bounded_yaml.load(text)
         package = ConfigSource._get_header_dict(text)["package"] or group
     except (OSError, ValueError, yaml.YAMLError):  # of a file that this command does not use
         return None

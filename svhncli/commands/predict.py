@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from svhncli.config.verbs.results import PredictConfig
+from svhncli.core.cells import inert
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, print_rows, write_csv
 from svhncli.core.labels import decode
@@ -88,13 +89,15 @@ def run(config: PredictConfig) -> Predictions:
     machine = trained.machine(config.device, config.precision, folds[0].config)
     named = _predicted(config, folds, machine, images, len(files), counts, show)
     columns, rows = _submission(named, counts) if config.format == "tianchi" else _rows(named, folds[0])
+    # the contest compares the names of a submission letter by letter
+    cell = str if config.format == "tianchi" else inert
     # rows that are printed on the terminal show the progress themselves
     bars = contextlib.nullcontext() if out is None and sys.stdout.isatty() else show.bars()
     with bars:
         if out is None:
-            print_rows(sys.stdout, columns, rows)
+            print_rows(sys.stdout, columns, rows, cell)
         else:
-            write_csv(out, columns, rows)
+            write_csv(out, columns, rows, cell)
     seconds = time.monotonic() - started
     if out is not None and config.format == "tianchi":
         submission.check(out, [os.path.basename(file) for file in files])

@@ -7,6 +7,7 @@ Every error that the user can fix is a `SvhnError`; the command line prints it w
 from __future__ import annotations
 
 import errno
+import os
 
 _FULL = "free some space or choose another folder"
 _TAKEN = "choose another folder"
@@ -96,6 +97,14 @@ class Interrupted(SvhnError):
         super().__init__(message, hint)
         self.args = (message, hint, exit_code)
         self.exit_code = exit_code
+
+
+def reason(error: BaseException, otherwise: str) -> str:
+    """Why a file cannot be read: the system's words, or `otherwise` where a parser stumbled over it."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else otherwise
 
 
 def disk_error(error: BaseException, file: object = "") -> DiskError | None:

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import glob
 import io
+import itertools
 import json
 import os
 import platform
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from svhncli.core import sums
+from svhncli.core.cells import inert
 from svhncli.core.errors import DataError, DiskError, SvhnError, UsageError, disk_error
 from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.text import printable
 
 
 def matches(word: str) -> list[str]:
@@ -217,30 +220,45 @@ def open_csv(path: Path) -> TextIO:
     return io.StringIO(read_text(path), newline="")
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+Cell = Callable[[Any], Any]
+"""How a cell is written: `inert`; as it is (`str`), for a program that compares it letter by letter; or
+`printable`, on a terminal."""
+
+
+def write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], cell: Cell = inert
+) -> None:
     """Write rows with the given columns; floats keep every bit (`repr`)."""
-    write_atomic(path, lambda file: write_rows(file, columns, rows))
+    write_atomic(path, lambda file: write_rows(file, columns, rows, cell))
 
 
-def write_rows(file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+def write_rows(
+    file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], cell: Cell = inert
+) -> None:
     """Write a CSV to an open file. File names that are not valid UTF-8 keep their bytes."""
     text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
     try:
-        _write_rows(text, columns, rows)
+        _write_rows(text, columns, rows, cell)
     finally:
         text.detach()  # flushes, and leaves the file open
 
 
-def print_rows(stream: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+def print_rows(
+    stream: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], cell: Cell = inert
+) -> None:
     """Write a CSV to a text stream: as `write_rows` to the file below it, if it has one."""
     file = getattr(stream, "buffer", None)
-    if file is None:
-        _write_rows(stream, columns, rows)
+    if file is None or stream.isatty():
+        _write_rows(stream, columns, rows, printable if stream.isatty() else cell)
     else:
-        write_rows(file, columns, rows)
+        write_rows(file, columns, rows, cell)
 
 
-def _write_rows(text: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+def _write_rows(text: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], cell: Cell) -> None:
+    line = io.StringIO(newline="")
+    # With this end, the writer quotes a carriage return in a cell, at which readers would begin a row.
+    writer = csv.DictWriter(line, columns, lineterminator="\r\n")
+    for row in itertools.chain([dict(zip(columns, columns, strict=True))], rows):
+        writer.writerow({name: cell(value) for name, value in row.items()})
+        text.write(f"{line.getvalue()[:-2]}\n")
+        line.seek(line.truncate(0))

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar, cast
 
 from svhncli.core import signals
+from svhncli.core.errors import SvhnError
 from svhncli.core.signals import held_back
 
 Job = TypeVar("Job")
@@ -34,8 +36,14 @@ ANSWER = 60.0
 LOOK = 0.2
 """Seconds between two looks at whether a signal came, while messages of processes are waited for."""
 
+LOOK_AROUND = "the system ends processes when the memory is full; see dmesg, and leave more of it free"
+
 _sharers = 1
 """Processes like this one that run at once and share the CPUs."""
+
+
+class CrashError(SvhnError):
+    """A process that worked for this one crashed, or something ended it (exit code 1)."""
 
 
 def share_cpus(among: int) -> None:
@@ -55,6 +63,9 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
     """`work(job)` for every job, in order, in processes that end with this generator, however it ends.
 
     work: a function that the processes can import. workers: the number of processes; 1 uses this process.
+
+    Raises:
+        CrashError: one of the processes crashed.
     """
     if workers == 1 or len(jobs) < 2:
         yield from map(work, jobs)
@@ -67,7 +78,10 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
         with interrupts_held():
             ahead = deque(pool.submit(work, job) for job in islice(waiting, _AHEAD * workers))
         while ahead:
-            done = ahead.popleft().result()
+            try:
+                done = ahead.popleft().result()
+            except BrokenProcessPool as error:
+                raise CrashError("a process crashed, or something ended it", LOOK_AROUND) from error
             ahead.extend(pool.submit(work, job) for job in islice(waiting, 1))
             yield done
     finally:
@@ -145,12 +159,14 @@ class Worker:
     stopped_at: float | None = None
 
     @classmethod
-    def start(cls, serve: Callable[..., None], slot: int, *given: object) -> Worker:
+    def start(
+        cls, serve: Callable[..., None], slot: int, *given: object, ends_at_exit: bool = False
+    ) -> Worker:
         """A process that calls `serve(pipe, slot, *given)`, a function that it can import. Ctrl-C does not
-        reach it. Whoever starts it ends it with `kill`."""
+        reach it. Whoever starts it ends it with `kill`, unless it ends when this process does."""
         context = spawning()
         here, there = context.Pipe()
-        process = context.Process(target=serve, args=(there, slot, *given))
+        process = context.Process(target=serve, args=(there, slot, *given), daemon=ends_at_exit)
         with interrupts_held():
             process.start()
         there.close()
@@ -194,3 +210,58 @@ class Worker:
         """How it ended, in words, after it is gone."""
         self.process.join()
         return ending(self.process.exitcode or 0)
+
+
+# ----------------------------------------------------------------------------- what may crash
+
+_helper: Worker | None = None
+"""The process for `apart`. It takes a moment to start, so it stays for the next call."""
+_turn = threading.Lock()
+
+
+def apart(work: Callable[..., Done], *given: object) -> Done:
+    """`work(*given)` in another process, for work that may crash: that is an error, not the end of this one.
+
+    A process that may start none, as those of a multiprocessing.Pool, does the work itself.
+
+    work: a function that the process can import.
+
+    Raises:
+        CrashError: it did.
+    """
+    global _helper
+    if multiprocessing.current_process().daemon:
+        return work(*given)
+    with _turn:
+        helper = _helper or Worker.start(_help, 0, ends_at_exit=True)
+        _helper = None
+        try:
+            helper.pipe.send((work, given))
+            kind, *answer = helper.receive()
+            if kind == "gone":
+                raise CrashError(f"a process {helper.end()}", LOOK_AROUND)
+        except BaseException:  # of a signal, too, after which an answer to this call could still come
+            helper.kill()
+            raise
+        _helper = helper
+    if kind == "failed":
+        raise answer[0]
+    return cast(Done, answer[0])
+
+
+def _help(pipe: Connection, slot: int) -> None:
+    """In the helper: do what comes through the pipe, one thing after the other."""
+    _begin()
+    while True:
+        try:
+            work, given = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer = "done", work(*given)
+        except Exception as error:
+            answer = "failed", error
+        try:
+            pipe.send(answer)
+        except Exception as error:  # it cannot be pickled
+            pipe.send(("failed", RuntimeError(repr(error))))

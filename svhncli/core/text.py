@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: Any) -> Any:
+    """Text without what a terminal obeys: control characters, and those that turn the direction of writing,
+    are shown as in Python's strings. Line ends and tabs stay; other values, too."""
+    if not isinstance(text, str):
+        return text
+    return _CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
 
 
 def percent(value: float, digits: int = 2) -> str:

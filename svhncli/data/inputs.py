@@ -47,7 +47,7 @@ def find(words: Sequence[str], listed: Iterable[bytes]) -> list[str]:
             for match in matches(word):
                 files += in_folder(match) if os.path.isdir(match) else [match]
     if not files:
-        raise DataError("there are no images: the list is empty", "list one file per line")
+        raise DataError("there are no images: the list on standard input is empty", "list one file per line")
     return files
 
 

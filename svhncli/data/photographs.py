@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from svhncli.core.errors import DataError
 from svhncli.data.formats.images import decode
 from svhncli.data.framing import Box
 
@@ -21,7 +22,7 @@ class PhotographFile:
     label: L digits 0-9, at least one. boxes: one per digit, or none at all. group: images with the same text
     are never on both sides of a split; "" for an image that is a group of its own. relative: whether the
     boxes are fractions of the image's width and height, which are known when it is decoded. content: the
-    encoded image, where it is not the file itself.
+    encoded image, where it is not the file itself. listed: the label file that names the image, if one does.
     """
 
     name: str
@@ -31,6 +32,7 @@ class PhotographFile:
     group: str = ""
     relative: bool = False
     content: bytes | None = None
+    listed: Path | None = None
 
     def boxes_in(self, width: int, height: int) -> tuple[Box, ...]:
         """The boxes in pixels of an image of this size."""
@@ -48,7 +50,18 @@ class PhotographFile:
             DataError: it cannot be read.
         """
         name = None if self.content is None else self.name
-        return decode(self.source(), name, white=white)
+        try:
+            return decode(self.source(), name, white=white)
+        except DataError as error:
+            raise DataError(f"{error.message}{self.origin}", error.hint) from error
+
+    @property
+    def origin(self) -> str:
+        """For messages, the file from which svhn knows of the image: a damaged one names images that do not
+        exist."""
+        if self.content is not None:
+            return f" (in '{self.path}')"
+        return "" if self.listed is None else f" (listed in '{self.listed}')"
 
     def source(self) -> Path | BinaryIO:
         """What holds the encoded image."""

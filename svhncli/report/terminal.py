@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -25,11 +25,12 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
 from svhncli.core.files import writing
-from svhncli.core.text import duration
+from svhncli.core.text import duration, printable
 from svhncli.stats.metrics import added_metrics
 
 
@@ -84,7 +85,13 @@ class _Beside(ProgressColumn):
 
 
 class Printer(Console):
-    """A console whose reader may go away, as `head` does: an error like that of any other print."""
+    """A console that shows control characters, of file names for one, and obeys none. Its reader may go away,
+    as `head` does: an error like that of any other print."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As Rich's own; what Rich itself sends to control the terminal stays."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
 
     def on_broken_pipe(self) -> None:
         """Raise the error that is being handled; Rich would end the process here, with exit code 1."""
@@ -111,12 +118,12 @@ class Show:
     def _print(self, text: str, style: str = "") -> None:
         if not self.quiet:
             console = self.console if self._progress is None else self._progress.console
-            console.print(text, style=style or None, markup=False)
+            console.print(printable(text), style=style or None, markup=False)
 
     def note(self, text: str) -> None:
         """One line to the log alone."""
         if self.log is not None:
-            line = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n"
+            line = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {printable(text)}\n"
             with writing(self.log), self.log.open("ab") as file:
                 file.write(line.encode(errors="surrogateescape"))  # names of any bytes
 

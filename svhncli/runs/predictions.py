@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from svhncli.core import cells
 from svhncli.core.errors import CheckpointError
 from svhncli.core.files import open_csv, write_csv
 from svhncli.core.labels import BLANK, as_text
@@ -144,7 +145,7 @@ def read_rows(path: Path) -> PredictionRows:
         CheckpointError: it is missing, or not what `write_predictions` or `collect_predictions` writes.
     """
     try:
-        rows = csv.reader(open_csv(path), strict=True)
+        rows = cells.rows(open_csv(path))
         place = {name: i for i, name in enumerate(next(rows, []))}
         names = ("index", "label", "prediction", "group" if "group" in place else "index")
         picked = [place[name] for name in names]
@@ -172,10 +173,10 @@ def collect_predictions(run: RunDir, names: list[str]) -> None:
 
     def rows() -> Iterator[dict[str, str]]:
         for name in names:
-            lines = csv.DictReader(open_csv(run.path / name / "val_predictions.csv"))
-            yield from ({"fold": name, **row} for row in lines)
+            columns, *lines = cells.rows(open_csv(run.path / name / "val_predictions.csv"))
+            yield from ({"fold": name, **dict(zip(columns, row, strict=True))} for row in lines)
 
-    columns = next(csv.reader(open_csv(run.path / names[0] / "val_predictions.csv")))
+    columns = next(cells.rows(open_csv(run.path / names[0] / "val_predictions.csv")))
     write_csv(run.path / COLLECTED, ["fold", *columns], rows())
 
 

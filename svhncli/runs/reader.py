@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import yaml
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
@@ -26,6 +25,7 @@ from svhncli.core.plain import from_plain
 from svhncli.core.run_mark import CONFIG, is_run
 from svhncli.data.data_sheet import DataSheet
 from svhncli.data.split import ALL, Fold
+from svhncli.runs import config_yaml
 from svhncli.runs.environment import Environment, Status
 from svhncli.runs.mistakes import Mistake, kept_mistakes
 from svhncli.runs.predictions import read_predictions
@@ -36,7 +36,7 @@ from svhncli.stats.intervals import Interval
 
 T = TypeVar("T")
 UNREADABLE = (
-    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
     *(csv.Error, yaml.YAMLError, OmegaConfBaseException, SvhnError),
 )
 """Exceptions that reading a damaged file can raise."""
@@ -207,7 +207,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _yaml(path: Path) -> Any:
-    return OmegaConf.to_container(OmegaConf.load(io.StringIO(read_text(path))), resolve=False)
+    return config_yaml.plain(read_text(path))
 
 
 def _words(path: Path) -> list[str]:

@@ -16,7 +16,6 @@ byte. That is why seconds and images per second are in timing.csv.
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ from svhncli.core.files import (
 from svhncli.core.locks import locked
 from svhncli.core.plain import from_plain, to_plain
 from svhncli.core.run_mark import CONFIG, is_run
+from svhncli.runs import config_yaml
 from svhncli.runs.environment import Environment, Status
 from svhncli.runs.results import Summary, read_summary
 
@@ -127,9 +127,7 @@ class RunDir:
             CheckpointError: there is none, or it cannot be read.
         """
         try:
-            values = OmegaConf.to_container(
-                OmegaConf.load(io.StringIO(read_text(self.path / CONFIG))), resolve=False
-            )
+            values = config_yaml.plain(read_text(self.path / CONFIG))
         except Exception as error:
             raise CheckpointError(f"'{self.path}' holds no readable {CONFIG}: {error}") from error
         if not isinstance(values, dict) or not {"data", "model"} <= {*values}:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from svhncli.core import cells
 from svhncli.core.errors import CheckpointError
 from svhncli.core.files import open_csv, write_csv
 from svhncli.core.plain import rest, to_plain
@@ -118,7 +119,8 @@ def sweep_jobs(sweep: Path) -> list[SweepJob]:
     A folder that was moved since is found where it is.
     """
     try:
-        rows = [_row(row) for row in csv.DictReader(open_csv(sweep / TABLE))]
+        columns, *lines = cells.rows(open_csv(sweep / TABLE))
+        rows = [_row(dict(zip(columns, line, strict=True))) for line in lines]
     except (OSError, ValueError, KeyError, TypeError, csv.Error, CheckpointError):
         rows = []
     moved = [replace(job, run_dir=str(sweep / job.path.name)) for job in rows]

@@ -8,7 +8,8 @@ from subprocess import PIPE
 
 import pytest
 
-from svhncli.core.processes import available_cpus, share_cpus
+from svhncli.core.errors import DataError
+from svhncli.core.processes import CrashError, apart, available_cpus, in_order, share_cpus, spawning
 
 pytestmark = pytest.mark.engine
 
@@ -51,3 +52,40 @@ def test_processes_that_run_at_once_share_the_cpus(
         assert available_cpus() == share
     finally:
         share_cpus(1)
+
+
+def crash(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def refuse(text: str) -> None:
+    raise DataError(text)
+
+
+def unpicklable() -> object:
+    return lambda: None
+
+
+def test_a_crash_is_an_error_and_the_next_work_is_done() -> None:
+    with pytest.raises(CrashError, match="was ended by SIGSEGV"):
+        apart(crash)
+    assert apart(max, 2, 3) == 3
+
+
+def test_an_error_of_the_work_comes_back_and_the_process_stays() -> None:
+    before = apart(os.getpid)
+    with pytest.raises(DataError, match="why"):
+        apart(refuse, "why")
+    with pytest.raises(RuntimeError, match="pickle"):
+        apart(unpicklable)
+    assert apart(os.getpid) == before != os.getpid()
+
+
+def test_a_crash_of_one_of_several_processes_is_an_error() -> None:
+    with pytest.raises(CrashError, match="a process crashed"):
+        list(in_order(crash, [1, 2], 2))
+
+
+def test_a_process_that_may_start_none_does_the_work_itself() -> None:
+    with spawning().Pool(1) as pool:
+        assert pool.apply(apart, (max, 2, 3)) == 3

@@ -23,6 +23,8 @@ from svhncli.data.formats import cropped_mat
 from svhncli.data.formats.images import decode
 from svhncli.data.framing import Framing
 
+pytestmark = pytest.mark.engine
+
 FRAMING = Framing(16, 24)
 
 
@@ -67,7 +69,7 @@ def test_a_list_names_one_file_per_line_with_any_characters() -> None:
         (["nowhere.png"], "no file, folder or glob matches 'nowhere.png'"),
         (["*.png"], "matches '*.png'"),
         (["empty"], "no images (.png"),
-        (["-"], "the list is empty"),
+        (["-"], "the list on standard input is empty"),
     ],
 )
 def test_arguments_that_match_no_image_are_a_data_error(folder: Path, args: list[str], message: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,8 +13,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from svhncli.core.errors import DataError
-from svhncli.data.formats import mat
+from svhncli.core.errors import DataError, reason
+from svhncli.data.formats import hdf5, mat
+from svhncli.data.store import disk
 
 HDF5 = (".h5", ".hdf5", ".hdf")
 SUFFIXES = (".npy", ".npz", ".mat", *HDF5)
@@ -45,7 +48,20 @@ class StoredArray:
                 f"'{self.file}': {self} could run code when it is read",
                 "save it as numbers or text: np.save(…, np.stack(list(array)))",
             )
-        return _guarded(self.file, self._read)
+        size = math.prod(self.shape) * max(1, self.dtype.itemsize)
+        if size > disk.most(self.file):
+            raise DataError(
+                f"'{self.file}': {self} is far more than a file of this size holds",
+                f"save it as .npy, which is not packed; svhn stops at {disk.RATIO} times a file's size",
+            )
+        return _guarded(self.file, self._text if self.dtype.kind == "U" else self._read)
+
+    def _text(self) -> np.ndarray:
+        values = self._read()
+        letters = values.view(np.uint32) if values.dtype.itemsize and values.dtype.kind == "U" else values
+        if letters.dtype == np.uint32 and letters.size and letters.max() > sys.maxunicode:
+            raise ValueError("it holds what is no letter")  # of which Python makes no text
+        return values
 
 
 def arrays_in(path: Path) -> list[StoredArray]:
@@ -62,13 +78,11 @@ def arrays_in(path: Path) -> list[StoredArray]:
 def _guarded(path: Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except (DataError, MemoryError):
+    except DataError:
         raise
     except Exception as error:  # whatever NumPy, zipfile and HDF5 stumble over
-        reason = (
-            getattr(error, "strerror", None) or "it is damaged, or of another format than its suffix says"
-        )
-        raise DataError(f"cannot read '{path}': {reason}", "get it again, or save it again") from error
+        why = reason(error, "it is damaged, or of another format than its suffix says")
+        raise DataError(f"cannot read '{path}': {why}", "get it again, or save it again") from error
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -99,23 +113,38 @@ def _npz(path: Path) -> Iterator[StoredArray]:
 
 
 def _hdf5(path: Path) -> Iterator[StoredArray]:
+    for name, shape, dtype in hdf5.read(path, _listed_in_hdf5):
+        yield StoredArray(path, name, shape, dtype, partial(hdf5.read, path, _read_from_hdf5, name))
+
+
+def _listed_in_hdf5(path: Path) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
+    """The names, shapes and types of an HDF5 file's arrays."""
     import h5py
 
-    def read(name: str) -> np.ndarray:
-        with h5py.File(path, "r") as file:
-            data = file[name]
-            values = data.asstr()[()].astype(str) if h5py.check_string_dtype(data.dtype) else data[()]
-            return values.T if _by_matlab(data) else values
-
+    listed = []
     with h5py.File(path, "r") as file:
         names: list[str] = []
         file.visit(names.append)
         for name in names:
             data = file[name]
             if isinstance(data, h5py.Dataset) and data.shape and not name.startswith("#"):
+                if data.external or data.is_virtual:  # of any file, if somebody else made this one
+                    raise DataError(
+                        f"'{path}': {name} has its values in other files", "save them in the file itself"
+                    )
                 shape = data.shape[::-1] if _by_matlab(data) else data.shape
                 dtype = np.dtype(str) if h5py.check_string_dtype(data.dtype) else data.dtype
-                yield StoredArray(path, name, shape, dtype, partial(read, name))
+                listed.append((name, shape, dtype))
+    return listed
+
+
+def _read_from_hdf5(path: Path, name: str) -> np.ndarray:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        data = file[name]
+        values = data.asstr()[()].astype(str) if h5py.check_string_dtype(data.dtype) else data[()]
+        return values.T if _by_matlab(data) else values
 
 
 def _by_matlab(data: Any) -> bool:

@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 from h5py import h5d, h5g, h5o, h5r, h5s
 
-from svhncli.core.errors import DataError
-from svhncli.core.processes import available_cpus, in_order
-from svhncli.data.formats import boxed_labels, mat
+from svhncli.core.errors import DataError, reason
+from svhncli.core.processes import apart, available_cpus, in_order
+from svhncli.data.formats import boxed_labels, hdf5, mat
 from svhncli.data.formats.boxed_labels import BoxedLabel
 from svhncli.data.store.disk import Count, silent
 
@@ -44,13 +44,15 @@ def read(path: Path, workers: int | None = None, count: Count = silent) -> list[
     """
     if _is_matlab_5(path):
         return list(_read_matlab_5(path))
-    total = _guarded(path, _length)
+    total = hdf5.read(path, _read_length)
     jobs = [(path, start) for start in range(0, total, _RANGE)]
     if workers is None:
         workers = available_cpus()
     labels: list[BoxedLabel] = []
-    with contextlib.closing(in_order(_read_range, jobs, workers)) as ranges:
-        for more in ranges:
+    alone = workers == 1 or len(jobs) < 2  # in_order would read it in this process
+    apart_too = (apart(_read_range, job) for job in jobs)
+    with contextlib.closing(apart_too if alone else in_order(_read_range, jobs, workers)) as ranges:
+        for more in hdf5.named(path, ranges):
             labels += more
             count(len(labels), total)
     return labels
@@ -61,17 +63,23 @@ def _guarded(path: Path, read_from: Callable[[Any], Result]) -> Result:
     try:
         with h5py.File(path, "r") as file:
             return read_from(file)
-    except (DataError, MemoryError):
+    except DataError:
         raise
     except Exception as error:  # whatever HDF5 stumbles over
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is damaged"
-        raise DataError(f"cannot read the labels in '{path}': {reason}", LAYOUT) from error
+        why = reason(error, "it is damaged")
+        raise DataError(f"cannot read the labels in '{path}': {why}", LAYOUT) from error
+
+
+def _read_length(path: Path) -> int:
+    return _guarded(path, _length)
 
 
 def _length(file: Any) -> int:
     names, boxes = (file["digitStruct"][field] for field in ("name", "bbox"))
     if names.size != boxes.size or names.dtype.kind != "O":
         raise ValueError("not an array of structs")
+    if names.size > os.path.getsize(file.filename):  # the references of an image alone take 16 bytes
+        raise ValueError("more images than the file can hold")
     return int(names.size)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from svhncli.core.errors import DataError, UsageError
+from svhncli.core.errors import DataError, UsageError, reason
 from svhncli.data.formats.boxed_labels import LONGEST
 from svhncli.data.framing import Box
 
@@ -47,11 +47,11 @@ def read(path: Path) -> Iterator[Row]:
                         raise DataError(f"{where}: it holds no image", LAYOUT)
                     yield image["bytes"], image.get("path") or "", *_number(row[labels], where)
                     number += 1
-    except (DataError, MemoryError):
+    except DataError:
         raise
     except Exception as error:  # whatever pyarrow stumbles over
-        reason = getattr(error, "strerror", None) or "it is damaged, or not a Parquet file"
-        raise DataError(f"cannot read '{path}': {reason}", "get it again") from error
+        why = reason(error, "it is damaged, or not a Parquet file")
+        raise DataError(f"cannot read '{path}': {why}", "get it again") from error
 
 
 def write(path: Path, rows: Iterable[Row], *, boxed: bool) -> None:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from svhncli.core.errors import DataError
+from svhncli.core.errors import DataError, reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 LARGEST = 50_000_000
@@ -62,10 +62,8 @@ def _opened(source: Path | BinaryIO, name: str | None) -> Iterator[Image.Image]:
                 yield image
     except Image.DecompressionBombError as error:  # Pillow has its own, larger limit
         raise DataError(f"'{name}' has more than {LARGEST:,} pixels", "resize it") from error
-    except MemoryError:
-        raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
-        why = getattr(error, "strerror", None) or "it is damaged, or not an image"
+        why = reason(error, "it is damaged, or not an image")
         raise DataError(f"cannot read the image '{name}': {why}", "replace it or leave it out") from error
 
 

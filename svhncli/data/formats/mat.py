@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from svhncli.core.errors import DataError
-from svhncli.data.store.disk import PIECE
+from svhncli.data.store.disk import PIECE, most
 
 COMPRESSED, MATRIX = 15, 14  # types of elements at the top level
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -60,6 +60,8 @@ def variables(path: Path) -> dict[str, Variable]:
             if end > size:
                 raise _Damage("it is truncated")
             if stream is not None and (variable := _header(stream, order, offset)) is not None:
+                if math.prod(variable.shape) > most(path):
+                    raise _Damage(f"{variable} is far more than a file of its size holds")
                 by_name[variable.name] = variable
             offset = end
     return by_name

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from svhncli.core.errors import DataError
-from svhncli.data.formats import labels_csv
+from svhncli.data.formats import labels_csv, strict_json
 from svhncli.data.formats.labels_csv import Row
 
 NAMES = ("metadata.csv", "metadata.jsonl")
@@ -49,7 +48,7 @@ def _lines(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str, Any]]]]
             continue
         where = f"'{path}', row {number}"
         try:
-            fields = json.loads(line)
+            fields = strict_json.parse(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where} is not JSON: {error}", "write one JSON object a line") from error
         if not isinstance(fields, dict):

@@ -19,15 +19,22 @@ def read(path: Path, hint: str) -> Any:
         DataError: the file cannot be read or is not strict JSON.
     """
     try:
-        return json.loads(
-            path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_refuse
-        )
+        return parse(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror}", "check its path") from error
     except RecursionError as error:
         raise DataError(f"'{path}' is nested too deeply", hint) from error
     except ValueError as error:  # from JSON, UTF-8, very long integers, and the two functions below
         raise DataError(f"'{path}' is not valid JSON: {error}", "get the file again") from error
+
+
+def parse(text: str) -> Any:
+    """The content of a JSON text.
+
+    Raises:
+        ValueError, RecursionError: it is not strict JSON.
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
 
 
 def load(path: Path, hint: str) -> dict[str, Any]:

@@ -62,10 +62,12 @@ def names(path: Path) -> dict[int, str]:
         return dict(enumerate(line.strip() for line in lines if line.strip()))
     import yaml  # other layouts do not need it
 
+    from svhncli.core import bounded_yaml
+
     expected = "such as names: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']"
     try:
-        content = yaml.safe_load(_text(path, expected))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        content = bounded_yaml.load(_text(path, expected))
+    except (yaml.YAMLError, ValueError) as error:
         raise DataError(f"'{path}' is not YAML: {str(error).splitlines()[0]}", expected) from error
     listed: Any = content.get("names") if isinstance(content, dict) else None
     if isinstance(listed, list):

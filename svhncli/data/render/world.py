@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -182,9 +183,11 @@ def _bytes(file: Path) -> bytes:
 def _parse(text: bytes, file: Path) -> dict[str, dict[str, Any]]:
     import yaml  # a cached set does not need it
 
+    from svhncli.core import bounded_yaml
+
     try:
-        factors = yaml.safe_load(text) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        factors = bounded_yaml.load(text) or {}
+    except (yaml.YAMLError, ValueError) as error:
         raise DataError(f"'{file}' is not YAML: {error}", f"see {OWN} for an example") from error
     if not isinstance(factors, dict) or not all(isinstance(entries, dict) for entries in factors.values()):
         raise DataError(f"'{file}' must hold factors with their distributions", f"see {OWN}")
@@ -235,8 +238,8 @@ def _distribution(value: Any) -> Distribution:
     """
     if isinstance(value, list):
         low, high = map(float, value)
-        if low > high:
-            raise ValueError("low is above high")
+        if not -math.inf < low <= high < math.inf:
+            raise ValueError("low is above high, or not finite")
         return Distribution("uniform", low, high)
     if not isinstance(value, dict):
         raise TypeError("expected [low, high], {sd: s} or {median: m, spread: s}")

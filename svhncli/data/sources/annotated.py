@@ -38,12 +38,15 @@ class _Boxed:
     """A part with boxes.
 
     files: label files and folders of images. read: gives all images, also those without boxes. relative:
-    whether boxes are fractions of an image's sides.
+    whether boxes are fractions of an image's sides. named: the file with the names of the classes, if it is
+    another one. listed: the file that names all images, where there is one.
     """
 
     files: tuple[Path, ...]
     read: Callable[[], list[_Marked]]
     relative: bool = False
+    named: Path | None = None
+    listed: Path | None = None
 
 
 def find(folder: Path, root: Path, whole: bool) -> Reader | None:
@@ -96,11 +99,17 @@ def _labeled(folder: Path, parts: Mapping[str, _Boxed]) -> Labeled:
 
     def images(boxed: _Boxed) -> list[PhotographFile]:
         photographs = []
+        by = "" if boxed.named is None else f" (names of classes: '{boxed.named}')"
         for marked in boxed.read():
             if marked.marks:
                 name = f"{folder.name}/{marked.image.relative_to(folder).as_posix()}"
-                digits, boxes = marks.number(marked.marks, f"'{marked.source}', image '{marked.image.name}'")
-                photographs.append(PhotographFile(name, marked.image, digits, boxes, relative=boxed.relative))
+                where = f"'{marked.source}', image '{marked.image.name}'{by}"
+                digits, boxes = marks.number(marked.marks, where)
+                photographs.append(
+                    PhotographFile(
+                        name, marked.image, digits, boxes, relative=boxed.relative, listed=marked.source
+                    )
+                )
         return photographs
 
     def unread(before: str) -> Iterator[str]:
@@ -113,7 +122,7 @@ def _labeled(folder: Path, parts: Mapping[str, _Boxed]) -> Labeled:
         yield from (f"{before}{name}" for name in unused(folder, used))
 
     labeled = {
-        part: PhotographPart(boxed.files, partial(images, boxed))
+        part: PhotographPart(boxed.files, partial(images, boxed), listed=boxed.listed)
         for part, boxed in parts.items()
         if part == "train" or any(marked.marks for marked in boxed.read())
     }
@@ -141,7 +150,8 @@ def _yolo(images: Path, labels: Path, *places: Path) -> _Boxed:
             marked.append(_Marked(image, yolo.read(file, names) if file.is_file() else (), file))
         return marked
 
-    return _Boxed(tuple(dict.fromkeys((images, labels, *named[:1]))), read, relative=True)
+    files = tuple(dict.fromkeys((images, labels, *named[:1])))
+    return _Boxed(files, read, relative=True, named=named[0] if named else None)
 
 
 def _beside(images: Path, labels: Path) -> bool:
@@ -181,7 +191,7 @@ def _coco(file: Path, folders: Iterable[Path]) -> _Boxed:
         folder = next(holding, present[0])
         return [_Marked(folder / name, boxes, file) for name, boxes in listed.items()]
 
-    return _Boxed(tuple(dict.fromkeys((file, *present))), read)
+    return _Boxed(tuple(dict.fromkeys((file, *present))), read, listed=file)
 
 
 # ----------------------------------------------------------------------------- VOC

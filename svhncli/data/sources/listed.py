@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from svhncli.core.errors import DataError
-from svhncli.core.text import counted
+from svhncli.core.text import counted, printable
 from svhncli.data.formats import labels_csv, metadata
 from svhncli.data.formats.labels_csv import PARTS, Row
 from svhncli.data.photographs import PhotographFile
@@ -52,7 +52,9 @@ def _read(path: Path, whole: bool) -> Labeled:
 
     def images(part: str | None) -> list[PhotographFile]:
         return [
-            PhotographFile(f"{folder.name}/{row.file}", folder / row.file, row.digits, group=row.group)
+            PhotographFile(
+                f"{folder.name}/{row.file}", folder / row.file, row.digits, group=row.group, listed=path
+            )
             for row in rows
             if row.part == part
         ]
@@ -66,12 +68,12 @@ def _read(path: Path, whole: bool) -> Labeled:
 
     present = {row.part for row in rows}
     if not present or present == {None}:
-        parts = {"train": PhotographPart((folder,), partial(images, None))}
+        parts = {"train": PhotographPart((folder,), partial(images, None), listed=path)}
     elif "train" not in present:
         raise DataError(f"'{path}' has no training images", "a part is train, val or test")
     else:
         parts = {
-            name: PhotographPart((folder,), partial(images, name), {"part": name})
+            name: PhotographPart((folder,), partial(images, name), {"part": name}, path)
             for name in ("train", "test", "val")
             if name in present
         }
@@ -95,4 +97,4 @@ def _warn_shared(rows: Sequence[Row]) -> None:
             parts.setdefault(row.group, set()).add(row.part or "train")
     if shared := [group for group, of in parts.items() if len(of) > 1]:
         groups = counted(len(shared), "group")
-        log.warning("%s in more than one part of the data, such as '%s'", groups, shared[0])
+        log.warning("%s in more than one part of the data, such as '%s'", groups, printable(shared[0]))

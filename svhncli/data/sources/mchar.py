@@ -85,11 +85,11 @@ def _part(root: Path, name: str, folder: Path) -> PhotographPart:
 
     def read() -> list[PhotographFile]:
         return [
-            PhotographFile(f"{name}/{image}", folder / image, label, boxes)
+            PhotographFile(f"{name}/{image}", folder / image, label, boxes, listed=file)
             for image, label, boxes in mchar_json.read(file)
         ]
 
-    return PhotographPart((file, folder), read)
+    return PhotographPart((file, folder), read, listed=file)
 
 
 def _unread(root: Path, labeled: Collection[str]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from svhncli.core.errors import DataError
 from svhncli.core.files import read_json, write_json
 from svhncli.core.labels import BLANK
 from svhncli.core.processes import available_cpus, in_order
+from svhncli.core.text import printable
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.framing import Framing
@@ -55,11 +56,13 @@ class PhotographPart:
     files: the label files and folders of images that make up the part.
     read: parses the labels; called only if the images are not prepared yet.
     selection: what decides, besides the files, which images these are.
+    listed: the file that names all images, where there is one.
     """
 
     files: tuple[Path, ...]
     read: Callable[[], list[PhotographFile]]
     selection: Mapping[str, Any] = field(default_factory=dict)
+    listed: Path | None = None
 
 
 def load(
@@ -130,7 +133,7 @@ def _prepare(
         photographs = source.read()
         if not photographs:
             raise DataError(
-                f"there are no labeled images in '{os.path.commonpath(source.files)}'",
+                f"there are no labeled images in '{source.listed or os.path.commonpath(source.files)}'",
                 f"set data.root to the folder that holds them; images end in {', '.join(SUFFIXES)}",
             )
         if framing.crop == "boxes":
@@ -152,7 +155,7 @@ def _require_boxes(photographs: Sequence[PhotographFile]) -> None:
     for photograph in photographs:
         if not photograph.boxes:
             raise DataError(
-                f"'{photograph.path}' has no boxes to crop its number by",
+                f"'{photograph.path}'{photograph.origin} has no boxes to crop its number by",
                 "set data.crop=whole to use whole photographs; a network trained on boxes needs them",
             )
 
@@ -303,7 +306,7 @@ def _read(photograph: PhotographFile, framing: Framing) -> tuple[np.ndarray, tup
     except DataError as error:
         return DataError(error.message, f"{error.hint}; {leave_out}")
     except ValueError as error:
-        return DataError(f"'{photograph.path}': {error}", leave_out)
+        return DataError(f"'{photograph.path}'{photograph.origin}: {error}", leave_out)
 
 
 def _stored_name(photograph: PhotographFile) -> bytes:
@@ -322,5 +325,5 @@ def _warn_skipped(part: str, state: Mapping[str, Any]) -> None:
             f"{broken:,}",
             f"{broken + state['rows']:,}",
             part,
-            names,
+            printable(names),
         )

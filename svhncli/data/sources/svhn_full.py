@@ -73,7 +73,9 @@ def load(
     def part(*names: str) -> PhotographPart:
         own = {name: _folder(root, name, download, base_url, progress) for name in names}
         folders.update(own)
-        return PhotographPart(tuple(own.values()), partial(_photographs, own, progress))
+        labels = [path for labels in LABELS for folder in own.values() if (path := folder / labels).is_file()]
+        read = partial(_photographs, own, progress)
+        return PhotographPart(tuple(own.values()), read, listed=next(iter(labels), None))
 
     has_test = download or _exists(root, "test")  # your own files may lack a test part
     if test_only and has_test:
@@ -132,22 +134,25 @@ def _has_labels(folder: Path) -> bool:
 
 
 def _photographs(folders: Mapping[str, Path], progress: Progress) -> list[PhotographFile]:
-    return [
-        PhotographFile(f"{name}/{file}", folder / file, label, boxes)
-        for name, folder in folders.items()
-        for file, label, boxes in _labels(name, folder, progress)
-    ]
+    photographs = []
+    for name, folder in folders.items():
+        source, labels = _labels(name, folder, progress)
+        photographs += [
+            PhotographFile(f"{name}/{file}", folder / file, label, boxes, listed=source)
+            for file, label, boxes in labels
+        ]
+    return photographs
 
 
-def _labels(name: str, folder: Path, progress: Progress) -> list[BoxedLabel]:
-    """What the label file of a part lists."""
+def _labels(name: str, folder: Path, progress: Progress) -> tuple[Path, list[BoxedLabel]]:
+    """The label file of a part, and what it lists."""
     matlab, json = (folder / labels for labels in LABELS)
     if matlab.is_file():
         from svhncli.data.formats import digit_struct  # a cached set needs no HDF5
 
-        return digit_struct.read(matlab, count=partial(progress, f"read labels of {name}"))
+        return matlab, digit_struct.read(matlab, count=partial(progress, f"read labels of {name}"))
     if json.is_file():
-        return digit_struct_json.read(json)
+        return json, digit_struct_json.read(json)
     above = next((folder.parent / labels for labels in LABELS if (folder.parent / labels).is_file()), None)
     problem = f"there is neither {LABELS[0]} nor {LABELS[1]} in '{os.path.abspath(folder)}'"
     if above is not None:

@@ -16,18 +16,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from svhncli.core.errors import DataError, DiskError, disk_error
 from svhncli.core.sums import TEMP_PREFIX
+from svhncli.data.store import disk
 from svhncli.data.store.disk import PIECE, Count, hold, require_space, silent
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 KINDS = (".tar.gz", ".tar", ".zip")
 """The suffixes of archives; browsers on macOS turn a .tar.gz into a .tar."""
 
-RATIO, FREE = 100, 1 << 28
-"""An archive may unpack to this many times its size, or this many bytes if that is more: images, which are
-compressed themselves, stay far below. Nothing more is written of one that claims to hold more."""
+BLOCK = 4096
+"""Bytes that a file takes on a disk at least: so many empty ones would fill it, too."""
+
+DESCRIPTIONS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+LONGEST = 1 << 20
+"""Entries of a .tar that describe the next file, such as its long name, and the most bytes of one: tarfile
+reads it into memory as a whole."""
 
 DAMAGE = (
     tarfile.TarError,
@@ -70,7 +81,7 @@ def unpack(
 
     Raises:
         DataError: the archive cannot be read, is damaged or encrypted, holds something else, would write
-            outside the folder, or unpacks to far more than its size (see `RATIO`).
+            outside the folder, or unpacks to far more than its size (see `disk.most`).
         DiskError: there is no space or no permission to write.
     """
     target = archive.parent / folder
@@ -88,6 +99,10 @@ def unpack(
                 shutil.rmtree(temp, ignore_errors=True)
     except DAMAGE as error:
         raise _damaged(archive, error) from error
+    except MemoryError as error:
+        raise DataError(
+            f"'{archive}' needs more memory to unpack than there is", f"unpack it yourself, to {folder}/"
+        ) from error
     except NotImplementedError as error:
         raise DataError(
             f"'{archive}' is packed in a way that Python does not know: {error}",
@@ -98,10 +113,10 @@ def unpack(
             raise _damaged(archive, error) from error
         if error.filename == str(archive):
             raise DataError(f"cannot read '{archive}': {error.strerror}", "check its permissions") from error
-        disk = disk_error(error) or DiskError(
+        full = disk_error(error) or DiskError(
             f"cannot unpack '{archive}': {error.strerror}", "check its folder"
         )
-        raise disk from error
+        raise full from error
 
 
 def _damaged(archive: Path, error: Exception) -> DataError:
@@ -118,22 +133,17 @@ def _content(archive: Path, temp: Path, folder: str, is_content: Callable[[Path]
 
 
 def _extract(archive: Path, folder: Path, progress: Count) -> None:
-    total, left = archive.stat().st_size, _most(archive)
+    total, left = archive.stat().st_size, disk.most(archive)
     with archive.open("rb") as packed:
         for member in _MEMBERS[archive.suffix](archive, packed):
-            left -= member.size
+            left -= max(member.size, BLOCK)
             if left < 0:
                 raise DataError(
                     f"'{archive}' unpacks to far more than an archive of images does",
-                    f"if it is right, unpack it yourself: svhn stops at {RATIO} times its size",
+                    f"if it is right, unpack it yourself: svhn stops at {disk.RATIO} times its size",
                 )
             _extract_member(member, folder)
             progress(packed.tell(), total)
-
-
-def _most(archive: Path) -> int:
-    """Bytes that an archive may unpack to."""
-    return max(RATIO * archive.stat().st_size, FREE)
 
 
 def _gzipped(archive: Path, packed: BinaryIO) -> Iterator[_Member]:
@@ -151,8 +161,22 @@ def _plain(archive: Path, packed: BinaryIO) -> Iterator[_Member]:
     yield from _tar(packed)
 
 
+class _Header(tarfile.TarInfo):
+    """A file's entry; a damaged one is an error, where tarfile takes it for the end of the archive."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            made = super().frombuf(buf, encoding, errors)
+        except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from error
+        if made.type in DESCRIPTIONS and made.size > LONGEST:
+            raise tarfile.ReadError(f"it describes a file in {made.size:,} bytes")
+        return made
+
+
 def _tar(file: IO[bytes] | gzip.GzipFile) -> Iterator[_Member]:
-    with tarfile.open(fileobj=file, mode="r|") as members:
+    with tarfile.open(fileobj=file, mode="r|", tarinfo=_Header) as members:
         for member in members:
             content = partial(members.extractfile, member)
             yield _Member(member.name, member.isfile(), member.isdir(), member.size, content)
@@ -166,7 +190,7 @@ def _zip(archive: Path, packed: BinaryIO) -> Iterator[_Member]:
         if any(member.flag_bits & 1 for member in members):
             raise DataError(f"'{archive}' is encrypted", "unpack it yourself, with its password")
         size = sum(member.file_size for member in members)
-        if size <= _most(archive):
+        if size <= disk.most(archive):
             require_space(archive.parent, size)
         for member in members:
             kind = stat.S_IFMT(member.external_attr >> 16)  # 0 if it was not packed on Unix

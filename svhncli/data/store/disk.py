@@ -26,6 +26,16 @@ PIECE = 1 << 20
 """Bytes read or written at once."""
 
 
+RATIO, FREE = 100, 1 << 28
+"""A packed file may hold this many times its size, or this many bytes if that is more: images, which are
+compressed themselves, stay far below. Nothing more is read of one that claims to hold more."""
+
+
+def most(packed: Path) -> int:
+    """Bytes that a packed file may hold."""
+    return max(RATIO * packed.stat().st_size, FREE)
+
+
 def silent(*_: object) -> None:
     """A `Count` or `Progress` that does nothing."""
 

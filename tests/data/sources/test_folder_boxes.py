@@ -300,7 +300,7 @@ def missing_image(root: Path) -> None:
 
 
 REFUSED = {
-    "a class that is no digit": (other_class, "000002.txt', image '000002.png': class '10' is not a digit"),
+    "a class that is no digit": (other_class, "classes.txt'): class '10' is not a digit"),
     "two COCO files": (two_files, "two files of the train part: captions_train.json and instances_train2017"),
     "no such image": (no_image, "train.txt' lists 'none', but '"),
     "a missing image": (missing_image, "train/000001.png': No such file"),

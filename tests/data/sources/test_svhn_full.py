@@ -30,6 +30,8 @@ from svhncli.data.framing import Framing
 from svhncli.data.sources import svhn_full
 from svhncli.data.store.cache import Cache
 
+pytestmark = pytest.mark.engine
+
 FRAMING = Framing(12, 20, "boxes", 0.1, 0.1)
 COUNTS = {"train": 9, "test": 5, "extra": 4}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import shutil
 import stat
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from svhncli.core.errors import DataError
 from svhncli.core.rng import numpy_generator
-from svhncli.data.store import archive
+from svhncli.data.store import archive, disk
 from svhncli.data.store.archive import unpack
 
 CONTENT = {f"{i}.png": numpy_generator(i, "content").bytes(300) for i in range(4)}
@@ -146,11 +147,11 @@ def test_no_archive_unpacks_to_far_more_than_its_size(
     content = below("part", {"0.png": bytes(200_000), "1.png": bytes(200_000)})
     write = write_zip if kind == "zip" else write_tar
     path = write(place / f"part.{kind}", content)
-    assert path.stat().st_size * archive.RATIO < 400_000
-    monkeypatch.setattr(archive, "FREE", 400_000)
+    assert path.stat().st_size * disk.RATIO < 400_000
+    monkeypatch.setattr(disk, "FREE", 400_000)
     assert len(unpacked(path)) == 2
     (place / "part").rename(place / "moved")
-    monkeypatch.setattr(archive, "FREE", 399_999)
+    monkeypatch.setattr(disk, "FREE", 399_999)
     assert_refused(path, "unpacks to far more")
 
 
@@ -160,6 +161,63 @@ def test_a_plain_tar_that_ends_between_two_files_is_refused(place: Path) -> None
     for length in (2 * 1024, 2 * 1024 + 512, 1024):  # a header and a file take 1,024 bytes
         path.write_bytes(content[:length])
         assert_refused(path, "damaged")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_no_archive_unpacks_to_far_more_files_than_its_size(
+    place: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty files take blocks and places in the list of files, too."""
+    content = below("part", {f"{i}.png": b"" for i in range(100)})
+    path = (write_zip if kind == "zip" else write_tar)(place / f"part.{kind}", content)
+    monkeypatch.setattr(disk, "RATIO", 1)
+    monkeypatch.setattr(disk, "FREE", 100 * archive.BLOCK)
+    assert len(unpacked(path)) == 100
+    (place / "part").rename(place / "moved")
+    monkeypatch.setattr(disk, "FREE", 100 * archive.BLOCK - 1)
+    assert_refused(path, "unpacks to far more")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_damaged_entry_is_not_the_end_of_a_tar(place: Path, mode: str) -> None:
+    """tarfile stops there in silence, and half of the images would be missing."""
+    path = write_tar(place / ("part.tar" if mode == "w" else "part.tar.gz"), below("part"), mode)
+    content = bytearray(path.read_bytes() if mode == "w" else gzip.decompress(path.read_bytes()))
+    content[2 * 1024] ^= 1  # in the name of the third file
+    path.write_bytes(content if mode == "w" else gzip.compress(content))
+    assert_refused(path, "damaged")
+
+
+@pytest.mark.parametrize("kind", archive.DESCRIPTIONS)
+def test_a_tar_cannot_fill_the_memory_with_a_name(place: Path, kind: bytes) -> None:
+    member = tarfile.TarInfo("part/a.png")
+    member.type, member.size = kind, 1 << 40
+    end = bytes(2 * tarfile.BLOCKSIZE)
+    (place / "part.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + end)
+    assert_refused(place / "part.tar", "describes a file in 1,099,511,627,776 bytes")
+
+
+OUTSIDE = ("../canary.png", "part/../../canary.png", "/{place}/canary.png")
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_tar_cannot_write_outside_its_folder(place: Path, name: str) -> None:
+    content = {name.format(place=place.parent): b"written"}
+    assert_refused(
+        write_tar(place / "part.tar", below("part") | content, "w"), "is not a file or folder inside"
+    )
+    assert not list(place.parent.rglob("canary.png"))
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
+)
+def test_links_and_devices_in_a_tar_are_refused(place: Path, kind: bytes) -> None:
+    with tarfile.open(place / "part.tar", "w") as tarred:
+        member = tarfile.TarInfo("part/a.png")
+        member.type, member.linkname = kind, "/etc/passwd"
+        tarred.addfile(member)
+    assert_refused(place / "part.tar", "is not a file or folder inside")
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
