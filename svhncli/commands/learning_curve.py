@@ -68,8 +68,8 @@ def run(config: LearningCurveConfig) -> LearningCurve:
             data = registry.data(config.data, config.split, config.cache, show.work)
         images = config.epochs * len(data.train)
         machine = replace(machine, compiled=is_worthwhile(config.compile, machine, images))
-        say_notes(data, show)
         fold = registry.folds(config.split, data, config.seed)[0]
+        say_notes(data, show, fold)
         todo = _plan(config, data, fold, fractions)
         threads = record.env().machine.threads or config.threads if record.has_weights else config.threads
         at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)
