@@ -7,6 +7,7 @@ Every error that the user can fix is a `SvhnError`; the command line prints it w
 from __future__ import annotations
 
 import errno
+import os
 
 _FULL = "free some space or choose another folder"
 _TAKEN = "choose another folder"
@@ -109,9 +110,23 @@ def disk_error(error: BaseException) -> DiskError | None:
         seen.append(cause)
         if isinstance(cause, OSError) and cause.errno in _DISK:
             where = f" '{cause.filename}'" if cause.filename else ""
+            if _is_out_of_reach(cause):
+                return DiskError(
+                    f"cannot reach{where}: {cause.strerror}",
+                    "check the path and the permissions of its folders, or choose another folder",
+                )
             return DiskError(
                 f"cannot write{where}: {cause.strerror}",
                 f"{_DISK[cause.errno]}; everything saved before is intact",
             )
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _is_out_of_reach(error: OSError) -> bool:
+    """Whether the system does not even tell if there is such a file, be it to read or to write."""
+    try:
+        os.stat(error.filename or os.curdir)
+    except OSError as refused:
+        return refused.errno == error.errno and error.errno in (errno.EACCES, errno.ENAMETOOLONG)
+    return False
