@@ -249,7 +249,7 @@ def link_faces(root: Path) -> None:
     installed_faces()
     root.mkdir(exist_ok=True)
     for kind in ("fonts", "painter"):
-        for known in shared_cache().root.glob(f"{kind}-*/"):
+        for known in filter(Path.is_dir, shared_cache().root.glob(f"{kind}-*")):
             (root / known.name).symlink_to(known)
 
 

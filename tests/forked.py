@@ -248,8 +248,9 @@ def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
         sys.excepthook(*sys.exc_info())
     finally:
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
         os._exit(code)
 
 

@@ -142,5 +142,6 @@ def _values(verb: str, current: str) -> dict[str, str]:
 
 def _runs() -> dict[str, str]:
     """Runs and sweeps under outputs/, newest first."""
-    folders = sorted(Path("outputs").glob("*/*/"), key=lambda path: path.name, reverse=True)
-    return {"latest": "the newest run"} | dict.fromkeys(map(str, folders), "")
+    folders = (path for path in Path("outputs").glob("*/*") if path.is_dir())
+    newest_first = sorted(folders, key=lambda path: path.name, reverse=True)
+    return {"latest": "the newest run"} | dict.fromkeys(map(str, newest_first), "")

@@ -15,6 +15,7 @@ from svhncli.cli import catalog, grammar, hydra_app, suggest
 from svhncli.config.loading import KeyMistake
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
+from svhncli.core.paths import expanded
 from svhncli.core.plain import to_plain
 from svhncli.core.processes import launched
 from svhncli.runs import locate
@@ -140,7 +141,7 @@ def _out_key(overrides: list[Override], multirun: bool) -> list[Override]:
 
     given = [word for word in overrides if is_folder(word)]
     texts = [hydra_app.resolved(str(word.value())) for word in given if word.value() is not None]
-    folders = [str(Path(text).expanduser()) for text in texts]
+    folders = [str(expanded(text)) for text in texts]
     rest = [word for word in overrides if word not in given]
     return rest + grammar.parse([f"{key}={quote(folder)}" for folder in folders], "train")
 

@@ -37,7 +37,11 @@ def parse(words: Sequence[str], verb: str) -> list[Override]:
             override = parser.parse_overrides([word])[0]
         except UnicodeEncodeError as error:
             encoding = sys.getfilesystemencoding()
-            raise UsageError(f"{word!r} is not {encoding}", "rename it, or name a link to it") from error
+            unicode = encoding.lower().startswith("utf")
+            raise UsageError(
+                f"{word!r} is not {encoding}",
+                "rename it, or name a link to it" if unicode else "set PYTHONUTF8=1, or LC_ALL=C.UTF-8",
+            ) from error
         except OverrideParseException as error:
             if not as_is or "," in text:  # of which Hydra would make a sweep
                 raise suggest.grammar(word, verb) from error

@@ -35,7 +35,8 @@ from svhncli.config.presets import conf_dir
 from svhncli.config.verbs import VERBS
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
-from svhncli.core.files import matches
+from svhncli.core.files import matches, reading
+from svhncli.core.paths import expanded
 from svhncli.core.sums import SUMS
 from svhncli.runs import config_yaml, locate
 
@@ -163,11 +164,13 @@ def execute(verb: str, composed: DictConfig, many: Mapping[str, list[str]] = Map
     Raises:
         SvhnError: the config is wrong, or the command failed.
     """
-    config = _with_runs(verb, rules.with_absolute_paths(checked(verb, composed, many)))
-    rules.require_paths(config)
-    for word in getattr(config, "paths", ()):
-        if word != "-":
-            matches(word)
+    config = rules.with_absolute_paths(checked(verb, composed, many))
+    with reading():
+        config = _with_runs(verb, config)
+        rules.require_paths(config)
+        for word in getattr(config, "paths", ()):
+            if word != "-":
+                matches(word)
     if catalog.is_trainer(verb):
         return command(verb).run(config, run_dir())
     return command(verb).run(config)
@@ -184,7 +187,7 @@ def _with_runs(verb: str, config: Any) -> Any:
         value = getattr(config, name, None)
         if value == locate.LATEST:
             changed[name] = _latest()
-        elif value is not None and not Path(value).expanduser().exists():
+        elif value is not None and not expanded(value).exists():
             locate.run_folder(value)
         if name == "init_from" and value is not None:
             locate.checkpoint_file(changed.get(name, value))
@@ -304,7 +307,7 @@ def named_folder(verb: str, flags: Sequence[str], overrides: Sequence[Override],
     plain = [str(word.input_line) for word in overrides if not word.is_sweep_override()]
     _, values = _printed(verb, "all", flags, plain)
     folder = values["out"] or values["hydra"][kind]["dir"]
-    return None if folder == HYDRAS_FOLDERS[kind] else str(Path(resolved(folder)).expanduser())
+    return None if folder == HYDRAS_FOLDERS[kind] else str(expanded(resolved(folder)))
 
 
 def config_dir(flags: Sequence[str]) -> Sequence[str]:

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from svhncli import __version__
 from svhncli.core.errors import DiskError, Interrupted, SvhnError, UsageError, disk_error
@@ -101,6 +102,11 @@ def parse(argv: list[str]) -> CommandLine:
                 raise UsageError(f"unknown flag {written}", f"write {key}={value or '...'}, without dashes")
             if name in ("--config", "--conf") and suggest.is_config(file := value or "".join(rest[:1])):
                 raise UsageError(f"unknown flag {name}", suggest.own_config(file))
+            if os.path.lexists(word):
+                raise UsageError(
+                    f"unknown flag {name}",
+                    f"if you mean the file or folder of that name: {os.path.join(os.curdir, word)}",
+                )
             near = rules.closest(name, FLAGS)
             raise UsageError(f"unknown flag {name}", f"did you mean {near}?" if near else "see: svhn --help")
         if name == "--resume":
@@ -245,22 +251,29 @@ def explain(error: Exception, debug: bool) -> int:
     import traceback
 
     known = error if isinstance(error, SvhnError) else disk_error(error)
-    if known is None:
-        traceback.print_exception(error)
-        print(f"svhn: error: {type(error).__name__}: {error}\n  this is a bug in svhn", file=sys.stderr)
-        return 1
-    if debug:
-        traceback.print_exception(error)
-    message = printable(known.message).replace("\n", "\n  ")
-    rank = os.environ.get("RANK", "0")  # torchrun starts several processes
-    who = "svhn" if rank == "0" else f"svhn: rank {rank}"
-    print(
-        f"{who}: {message}" if isinstance(known, Interrupted) else f"{who}: error: {message}",
-        *(f"  hint: {line}" for line in printable(known.hint).splitlines()),
-        sep="\n",
-        file=sys.stderr,
-    )
-    return known.exit_code
+    try:
+        if known is None or debug:
+            traceback.print_exception(error)
+        if known is None:
+            print(f"svhn: error: {type(error).__name__}: {error}\n  this is a bug in svhn", file=sys.stderr)
+            return 1
+        message = printable(known.message).replace("\n", "\n  ")
+        rank = os.environ.get("RANK", "0")  # torchrun starts several processes
+        who = "svhn" if rank == "0" else f"svhn: rank {rank}"
+        print(
+            f"{who}: {message}" if isinstance(known, Interrupted) else f"{who}: error: {message}",
+            *(f"  hint: {line}" for line in printable(known.hint).splitlines()),
+            sep="\n",
+            file=sys.stderr,
+        )
+    except OSError:  # nobody can read it, but the exit code still says it
+        _silence(sys.stderr)
+    return 1 if known is None else known.exit_code
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what a broken stream still holds go nowhere, so that the flush at exit cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Terminated(BaseException):
@@ -322,9 +335,7 @@ def _main(argv: list[str]) -> int:
         print("svhn: terminated", file=sys.stderr)
         return ended.exit_code
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # so that the flush at exit cannot fail
+        _silence(sys.stdout)
         return 141  # the exit code that shells report for SIGPIPE
     except KeyboardInterrupt:
         print("svhn: interrupted", file=sys.stderr)

@@ -13,6 +13,7 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.space import Space, words
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
+from svhncli.core.paths import expanded
 from svhncli.runs.locate import STUDIES, is_study, reserve, study_folder
 from svhncli.runs.studies import StudyRecord
 from svhncli.training.search import recorded
@@ -54,7 +55,7 @@ def run(flags: Sequence[str], given: Sequence[str], resume: str | None) -> objec
         _refuse_changes(folder, texts, plain)
         return _tune(folder, flags, record, plain)
     out = [str(word.value()) for word in overrides if word.key_or_group == "out" and word.value() is not None]
-    folder = Path(hydra_app.resolved(out[-1])).expanduser() if out else reserve(STUDIES.name)
+    folder = expanded(hydra_app.resolved(out[-1])) if out else reserve(STUDIES.name)
     if is_study(folder):
         raise UsageError(
             f"'{folder}' holds a study", f"go on with it: svhn tune --resume {shlex.quote(str(folder))}"

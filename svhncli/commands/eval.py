@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from svhncli import registry
 from svhncli.config.verbs.results import EvalConfig
 from svhncli.core.errors import UsageError
+from svhncli.core.paths import expanded
 from svhncli.core.plain import inlined, optional
 from svhncli.core.run_mark import is_run
 from svhncli.core.text import percent
@@ -73,7 +74,7 @@ def run(config: EvalConfig) -> EvalResult:
         DiskError: the report cannot be written.
         UsageError: `out` is not a folder.
     """
-    if config.out is not None and Path(config.out).expanduser().is_file():
+    if config.out is not None and expanded(config.out).is_file():
         raise UsageError(f"out={config.out} is a file", "name a folder; it may be new")
     show = Show()
     folds = [trained.load(path) for path in checkpoint_files(config.run)]
@@ -193,7 +194,7 @@ def _part(config: EvalConfig, data: DataSet, fold: Trained) -> str:
 def _folder(config: EvalConfig, data: DataSet, part: str, beside: Path, fold: str) -> Path:
     """The folder for the report of a fold: in `out`, if it is given, else beside the checkpoint."""
     if config.out is not None:
-        return Path(config.out).expanduser() / fold
+        return expanded(config.out) / fold
     return evaluation_folder(beside, data.name, part, config.tta)
 
 

@@ -20,6 +20,7 @@ from svhncli.config.verbs.training import TrainConfig
 from svhncli.core import sums
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import begin_sums, new_folder, place, read_json
+from svhncli.core.paths import expanded
 from svhncli.core.run_mark import is_run
 from svhncli.core.sums import SUMS
 from svhncli.data.split import ALL
@@ -64,7 +65,7 @@ def run(config: GatherConfig) -> TrainResult:
         UsageError: the jobs are not of one run: another key or other data than the first has, a fold twice.
         DiskError: the folder cannot be written.
     """
-    folder = Path(config.dir).expanduser()
+    folder = expanded(config.dir)
     out = place(str(folder / "gathered") if config.out is None else config.out)
     parts = sorted(_parts(folder, out), key=_order)
     _demand_one_run(parts)

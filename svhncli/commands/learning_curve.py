@@ -17,6 +17,7 @@ from svhncli.config.loading import FREE
 from svhncli.config.verbs.training import LearningCurveConfig, TrainConfig, TrainingConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.files import write_json
+from svhncli.core.paths import expanded
 from svhncli.core.plain import to_plain
 from svhncli.core.text import bounds, percent
 from svhncli.data.dataset import DataSet
@@ -59,7 +60,7 @@ def run(config: LearningCurveConfig) -> LearningCurve:
         SvhnError: as for training.
     """
     fractions = sorted(set(config.sizes))
-    record, show = RunDir(Path(config.out).expanduser()), Show()
+    record, show = RunDir(expanded(config.out)), Show()
     with record.held():
         if record.has_weights:
             _refuse_another(record, config)
@@ -68,8 +69,8 @@ def run(config: LearningCurveConfig) -> LearningCurve:
             data = registry.data(config.data, config.split, config.cache, show.work)
         images = config.epochs * len(data.train)
         machine = replace(machine, compiled=is_worthwhile(config.compile, machine, images))
-        say_notes(data, show)
         fold = registry.folds(config.split, data, config.seed)[0]
+        say_notes(data, show, fold)
         todo = _plan(config, data, fold, fractions)
         threads = record.env().machine.threads or config.threads if record.has_weights else config.threads
         at_once, machine = jobs.share_out(config.jobs, len(todo), machine, threads)

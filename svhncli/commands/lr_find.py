@@ -61,8 +61,8 @@ def run(config: LrFindConfig) -> RangeTest:
     device.prepare(machine)
     with show.bars():
         data = registry.data(config.data, config.split, config.cache, show.work)
-    say_notes(data, show)
     fold = registry.folds(config.split, data, config.seed)[0]
+    say_notes(data, show, fold)
     epochs = -(-config.steps * config.batch_size // len(fold.train))
     with training_images(data, fold.train, epochs, machine.device) as images, show.bars():
         plan, state = assemble(config, machine, data, fold, images, show)

@@ -13,6 +13,7 @@ from svhncli import registry
 from svhncli.config.groups.data import SynthConfig
 from svhncli.config.verbs.results import RenderConfig
 from svhncli.core.errors import UsageError
+from svhncli.core.paths import expanded
 from svhncli.core.plain import optional
 from svhncli.core.rng import numpy_generator
 from svhncli.data.formats import layouts, requested_labels
@@ -53,8 +54,8 @@ def run(config: RenderConfig) -> Rendering:
         DataError: the world, its fonts, or the files `beside` or `labels` are invalid.
         DiskError: the folder cannot be written.
     """
-    show, out = Show(), Path(config.out).expanduser()
-    cache = Cache(Path(config.cache).expanduser() if config.cache else default_root())
+    show, out = Show(), expanded(config.out)
+    cache = Cache(expanded(config.cache) if config.cache else default_root())
     if config.layout == "none":
         return _look(config, config.data, out, cache, show)
     return _write(config, config.data, out, cache, show)
@@ -70,7 +71,7 @@ def _write(config: RenderConfig, data: SynthConfig, out: Path, cache: Cache, sho
     order = layouts.RenderSettings(data.seed, data.size, registry.world(data), cache)
     parts: dict[str, int | requested_labels.RequestedLabels]
     if config.labels is not None:
-        file = Path(config.labels).expanduser()
+        file = expanded(config.labels)
         part = requested_labels.part_of(file) if config.part == "all" else config.part
         parts = {part: requested_labels.read(file)}
     else:
@@ -135,7 +136,7 @@ def _specimens(data: SynthConfig, spec: Spec) -> np.ndarray:
 
 
 def _photographs(file: str, cache: Cache) -> np.ndarray:
-    return svhn.load_file(Path(file).expanduser(), cache=cache).images
+    return svhn.load_file(expanded(file), cache=cache).images
 
 
 def _spread(images: np.ndarray, count: int) -> np.ndarray:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import RenderableType
 
 from svhncli.config.verbs.results import SubmissionConfig
+from svhncli.core.paths import expanded
 from svhncli.data import inputs
 from svhncli.evaluation import submission
 from svhncli.report.terminal import facts
@@ -31,7 +31,7 @@ def run(config: SubmissionConfig) -> SubmissionCheck:
         DataError: what is wrong with it, or there are no images.
     """
     names = [os.path.basename(path) for path in inputs.in_folder(os.path.expanduser(config.folder))]
-    submission.check(Path(config.file).expanduser(), names)
+    submission.check(expanded(config.file), names)
     return SubmissionCheck(config.file, config.folder, len(names))
 
 

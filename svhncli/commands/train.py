@@ -365,7 +365,7 @@ def _header(
         show.say(f"mix      {share} of each batch is rendered; validation and test are real images only")
     if data.fresh is not None:
         show.say("fresh    every epoch after the first trains on newly rendered images")
-    say_notes(data, show)
+    say_notes(data, show, folds[0] if len(folds) == 1 else None)
     if data.excluded:
         show.say(f"exclude  {len(data.excluded):,} images are left out by {config.data.exclude}")
     show.say(f"classes  {class_balance(part.class_counts())}")

@@ -12,11 +12,11 @@ import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import Field, field, fields, is_dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from svhncli.core.errors import DataError, UsageError
+from svhncli.core.paths import expanded
 
 UNIONS = (typing.Union, types.UnionType)
 
@@ -179,7 +179,7 @@ def with_absolute_paths(config: Any) -> Any:
         if is_dataclass(value):
             changed[item.name] = with_absolute_paths(value)
         elif item.metadata.get("path") and value:
-            changed[item.name] = str(Path(value).expanduser().absolute())
+            changed[item.name] = str(expanded(value).absolute())
     return replace(config, **changed)
 
 
@@ -193,8 +193,8 @@ def require_paths(config: Any, path: str = "") -> None:
         value = getattr(config, item.name)
         if is_dataclass(value):
             require_paths(value, f"{path}{item.name}.")
-        elif value and (hint := rule_of(item)["needed"]) and not Path(value).expanduser().exists():
-            where = Path(value).expanduser().absolute()
+        elif value and (hint := rule_of(item)["needed"]) and not expanded(value).exists():
+            where = expanded(value).absolute()
             raise DataError(f"{path}{item.name}: there is no '{where}'", hint)
 
 

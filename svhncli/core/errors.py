@@ -121,9 +121,23 @@ def disk_error(error: BaseException, file: object = "") -> DiskError | None:
         if isinstance(cause, OSError) and cause.errno in _DISK:
             name = cause.filename or file
             where = f" '{name}'" if name else ""
+            if _is_out_of_reach(cause):
+                return DiskError(
+                    f"cannot reach{where}: {cause.strerror}",
+                    "check the path and the permissions of its folders, or choose another folder",
+                )
             return DiskError(
                 f"cannot write{where}: {cause.strerror}",
                 f"{_DISK[cause.errno]}; everything saved before is intact",
             )
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _is_out_of_reach(error: OSError) -> bool:
+    """Whether the system does not even tell if there is such a file, be it to read or to write."""
+    try:
+        os.stat(error.filename or os.curdir)
+    except OSError as refused:
+        return refused.errno == error.errno and error.errno in (errno.EACCES, errno.ENAMETOOLONG)
+    return False

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, TextIO
 from svhncli.core import sums
 from svhncli.core.cells import inert
 from svhncli.core.errors import DataError, DiskError, SvhnError, UsageError, disk_error
+from svhncli.core.paths import expanded
 from svhncli.core.sums import TEMP_PREFIX
 from svhncli.core.text import printable
 
@@ -62,6 +63,22 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 @contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """In the block, inputs are looked for and nothing is written.
+
+    Raises:
+        DataError: the system refuses to look at one of them.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot read '{error.filename}': {error.strerror}",
+            "check the path and the permissions of its folders",
+        ) from error
+
+
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """In the block a file is written, or a folder is made.
 
@@ -89,7 +106,7 @@ def place(text: str) -> Path:
     Raises:
         DiskError: the parent folder cannot be created.
     """
-    path = Path(text).expanduser()
+    path = expanded(text)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

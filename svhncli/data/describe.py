@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from svhncli.core.color import LUMA
+from svhncli.core.labels import BLANK, CLASSES
 from svhncli.core.plain import optional
 from svhncli.core.text import percent
 from svhncli.data import boxes
-from svhncli.data.dataset import DataSet
+from svhncli.data.dataset import DataSet, val_digits
 from svhncli.data.digits import Digits
+from svhncli.data.split import Fold
 
 SAMPLE = 20_000
 """Images, spread evenly over the part, whose pixels are measured: more would not change a printed digit."""
@@ -130,6 +132,27 @@ def misplaced_boxes(data: DataSet) -> Iterator[str]:
                     f"in {percent(share, 0)} of the {name} images a box reaches beyond the image: "
                     "are the labels those of other images?"
                 )
+
+
+def class_gaps(data: DataSet, fold: Fold | None = None) -> Iterator[str]:
+    """A sentence for the classes that no training image shows, and for each part that shows a single class.
+
+    fold: trains on some of the training images, and validates on its own; None: on those of the data set.
+    """
+    labels = {name: digits.labels.ravel() for name, digits in _parts(data)}
+    if fold is not None:
+        labels["training"] = data.train.labels[fold.train].ravel()
+        labels["validation"] = val_digits(data, fold).labels[fold.val].ravel()
+    if data.extra_train is not None:
+        labels["training"] = np.concatenate((labels["training"], data.extra_train.labels.ravel()))
+    for name, digits in labels.items():
+        shown = set(digits[digits != BLANK].tolist())
+        absent = [str(digit) for digit in range(CLASSES) if digit not in shown]
+        if len(shown) == 1:
+            lost = "no other digit can be learned" if name == "training" else "others are not scored"
+            yield f"every digit of the {name} images is {shown.pop()}: {lost}"
+        elif absent and name == "training":
+            yield f"no training image shows {' or '.join(absent)}: the network cannot learn to read it"
 
 
 def _parts(data: DataSet) -> Iterator[tuple[str, Digits]]:

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from svhncli.core.errors import NotFiniteError
-from svhncli.engine.batches import batch_bounds
+from svhncli.engine.batches import Batch, batch_bounds
 from svhncli.engine.device import to_device
 from svhncli.engine.forward import EVAL_BATCH, predictions
+from svhncli.engine.not_finite import in_words, origin_in_training, origin_in_validation
 from svhncli.engine.state import Plan, State
 from svhncli.engine.step import train_step
 from svhncli.engine.tally import Tally
@@ -81,10 +82,10 @@ def fit(plan: Plan, state: State) -> Iterator[Tick | Epoch]:
             factor = state.schedule.factor(epoch * steps + state.step, plan.epochs * steps)
             for group in state.optimizer.param_groups:
                 group["lr"] = plan.lr * factor
-            loss = train_step(plan, state, batch)
-            state.step += 1
-            if plan.machine.device.type == "cpu" or state.step % CHECK_EVERY == 0 or state.step == steps:
-                _require_finite_loss(loss, epoch, state.step, plan.lr * factor)
+            loss, done = train_step(plan, state, batch), state.step + 1
+            if plan.machine.device.type == "cpu" or done % CHECK_EVERY == 0 or done == steps:
+                _require_finite_loss(loss, plan, state, batch)
+            state.step = done
             yield Tick("train", state.step, steps)
         train_seconds = time.perf_counter() - started
 
@@ -135,7 +136,10 @@ def _row(plan: Plan, state: State, val: Tally, epoch: int, steps: int) -> dict[s
         "val_accuracy": val_score.accuracy,
     }
     if bad := [name for name, value in row.items() if not math.isfinite(value)]:
-        raise NotFiniteError(f"{bad[0]} became {row[bad[0]]} in epoch {epoch + 1}", NOT_FINITE_HINT)
+        origin = origin_in_validation(plan, state)
+        raise NotFiniteError(
+            f"{bad[0]} became {in_words(row[bad[0]])} in epoch {epoch + 1}{origin}", NOT_FINITE_HINT
+        )
     return row
 
 
@@ -154,16 +158,19 @@ def _added(plan: Plan, kept: Sequence[torch.Tensor], epoch: int) -> dict[str, fl
         value = values[metric.name] = float(metric.compute(labels, probabilities))
         if not math.isfinite(value):
             raise NotFiniteError(
-                f"the metric {metric.name} became {value} in epoch {epoch + 1}",
+                f"the metric {metric.name} became {in_words(value)} in epoch {epoch + 1}",
                 "its compute function must return a finite float, even if some class is never predicted",
             )
     return values
 
 
-def _require_finite_loss(loss: torch.Tensor, epoch: int, step: int, lr: float) -> None:
+def _require_finite_loss(loss: torch.Tensor, plan: Plan, state: State, batch: Batch) -> None:
+    """Refuse the loss of the step on this batch; its epoch and step are still those of the state."""
     value = loss.item()
     if not math.isfinite(value):
+        lr = state.optimizer.param_groups[0]["lr"]
         raise NotFiniteError(
-            f"the training loss became {value} in epoch {epoch + 1}, step {step} (lr {lr:.3g})",
+            f"the training loss became {in_words(value)} in epoch {state.epoch + 1}, step {state.step + 1} "
+            f"(lr {lr:.3g}){origin_in_training(plan, state, batch)}",
             NOT_FINITE_HINT,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -22,18 +23,8 @@ def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
     Returns:
         The minimized loss including penalties: float32, 0-dimensional, on the device.
     """
-    where = (state.epoch, state.step)
-    _seed_dropout(plan, where)
-    images, labels = batch
-    rows = plan.group.rows(len(images))
-    seen = _with_partners(plan, rows, where)
-    pixels = plan.preprocess.normalize(augmented(plan, seen.of(images), where, seen))
-    inputs, labels, partner_labels, share = mixed(plan, seen.placed(pixels), labels, where)
-
     state.optimizer.zero_grad(set_to_none=True)
-    with plan.machine.autocast(), plan.group.norms():
-        logits = state.train_model(rows.of(inputs))
-    logits = logits.float()
+    logits, rows, (_, labels, partner_labels, share) = forward(plan, state, batch, state.train_model)
     options = plan.label_smoothing, plan.position_weights
     losses = objective(logits, rows.of(labels), *options)
     if share < 1:
@@ -53,14 +44,42 @@ def train_step(plan: Plan, state: State, batch: Batch) -> torch.Tensor:
     return minimized
 
 
+def forward(
+    plan: Plan, state: State, batch: Batch, network: Callable[[torch.Tensor], torch.Tensor]
+) -> tuple[torch.Tensor, Rows, MixedBatch]:
+    """The forward pass of a step, whose dropout, augmentation and mixing are keyed by epoch and step.
+
+    network: the model of the state, or what computes the same.
+
+    Returns:
+        Logits float32 (B, L, K) of this process's images, which images these are, and the whole batch as the
+        network sees it.
+    """
+    where = (state.epoch, state.step)
+    _seed_dropout(plan, where)
+    images, labels = batch
+    rows = plan.group.rows(len(images))
+    seen = _with_partners(plan, rows, where)
+    pixels = plan.preprocess.normalize(augmented(plan, seen.of(images), where, seen))
+    inputs = mixed(plan, seen.placed(pixels), labels, where)
+    with plan.machine.autocast(), plan.group.norms():
+        logits = network(rows.of(inputs[0]))
+    return logits.float(), rows, inputs
+
+
 def _update(plan: Plan, state: State, loss: torch.Tensor) -> torch.Tensor:
     """Backward, and a step of the optimizer, which the scaler of fp16 leaves out if gradients overflow.
+
+    A loss that is not finite spoils no weights on a CPU, where nothing waits for it to be read: they show
+    which layer it came from.
 
     Returns:
         The loss of the whole batch.
     """
     (loss if state.scaler is None else state.scaler.scale(loss)).backward()
     minimized = plan.group.reduced(state.model, loss.detach())
+    if plan.machine.device.type == "cpu" and not minimized.isfinite():
+        return minimized
     if plan.clip:
         if state.scaler is not None:
             state.scaler.unscale_(state.optimizer)

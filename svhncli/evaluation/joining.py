@@ -15,6 +15,7 @@ from svhncli.config.groups.split import OfficialConfig
 from svhncli.config.rules import to_dict
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
+from svhncli.core.paths import expanded
 from svhncli.data import split
 from svhncli.data.dataset import DataSet
 from svhncli.evaluation import trained
@@ -68,7 +69,7 @@ def find(words: Sequence[str]) -> list[Unit]:
 
 
 def _matches(word: str) -> list[str]:
-    path = Path(word).expanduser()
+    path = expanded(word)
     if path.exists() or not glob.has_magic(word):
         return [word]
     matches = sorted(glob.glob(str(path), recursive=True))

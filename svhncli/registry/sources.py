@@ -11,6 +11,7 @@ import numpy as np
 from svhncli.config import rules
 from svhncli.config.groups.data import PhotographsConfig, RenderedConfig, SourceConfig, SvhnConfig
 from svhncli.core.errors import DataError, UsageError
+from svhncli.core.paths import expanded
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.data.exclude import without
@@ -60,15 +61,15 @@ def data(
             "split.file is for data=svhn and data=mix", "leave split.file out, or use another split"
         )
     rules.require_paths(config, "data.")
-    folder = Path(cache).expanduser() if cache else default_root()
-    val_path = Path(val_file).expanduser() if val_file else None
+    folder = expanded(cache) if cache else default_root()
+    val_path = expanded(val_file) if val_file else None
     limit = getattr(config, "limit", None)  # a plugin's source need not have these keys
     if limit is not None and isinstance(config, RenderedConfig):
         config = _fewer(config, limit)
     loaded = _load(config, Sources(Cache(folder), progress, val_path, framing, test_only))
     file = getattr(config, "exclude", None)
     if file is not None and not test_only:  # the test part is never changed
-        loaded = without(loaded, Path(file).expanduser())
+        loaded = without(loaded, expanded(file))
     if limit is not None:
         loaded = limited(loaded, limit)
     for name, part in (("training", loaded.train), ("test", loaded.test)):
@@ -129,7 +130,7 @@ def world(config: RenderedConfig) -> Spec:
     """Which world the renderer draws."""
 
     def path(text: str | None) -> Path | None:
-        return Path(text).expanduser() if text else None
+        return expanded(text) if text else None
 
     return Spec(path(config.world), tuple(config.without), path(config.fonts))
 

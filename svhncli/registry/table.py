@@ -6,11 +6,11 @@ import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from svhncli.config.choices import CHOICES
 from svhncli.config.declare import BUILDS, name_of
+from svhncli.core.paths import expanded
 
 BUILDERS: dict[type, Callable[..., Any]] = {}
 """Builders of plugins that were registered as functions; all other dataclasses say what they build."""
@@ -47,7 +47,7 @@ def own_keys(config: Any, *shared: type, without: tuple[str, ...] = ()) -> dict[
     """The keys of a config besides its name and those of shared base classes; path keys as `Path`."""
     left_out = {"name", *without, *(item.name for kind in shared for item in fields(kind))}
     return {
-        item.name: Path(value).expanduser() if item.metadata.get("path") and value else value
+        item.name: expanded(value) if item.metadata.get("path") and value else value
         for item in fields(config)
         if item.name not in left_out
         for value in [getattr(config, item.name)]

@@ -101,6 +101,8 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"there is no checkpoint '{path}'", "check the path")
     try:
         whole = torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError as error:
+        raise CheckpointError(f"cannot read '{path}': {error.strerror}", "check its permissions") from error
     except Exception as error:  # zipfile, pickle, EOF, runtime: torch promises no type
         size = path.stat().st_size
         raise CheckpointError(f"'{path}' ({size:,} bytes) is damaged or not a checkpoint", _OTHER) from error

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.core.paths import expanded
 from svhncli.core.run_mark import CONFIG, is_run
 from svhncli.core.sums import SUMS
 
@@ -31,7 +32,7 @@ def run_folder(word: str | None) -> Path:
     """
     if word in (None, LATEST):
         return latest_run()
-    path = Path(str(word)).expanduser()
+    path = expanded(str(word))
     if not path.exists():
         raise CheckpointError(f"there is no run '{path}'", "name a run's folder, a .pt file in it, or latest")
     folder = path if path.is_dir() else path.parent
@@ -56,7 +57,7 @@ def reported_folder(word: str | None) -> Path:
     Raises:
         CheckpointError: there is no such run.
     """
-    path = Path(str(word)).expanduser()
+    path = expanded(str(word))
     if word not in (None, LATEST) and path.exists():
         folder = path if path.is_dir() else path.parent
         is_fold = (folder / "split.json").is_file() and is_run(folder.parent)
@@ -73,7 +74,7 @@ def resumable(word: str, sweeps_only: bool) -> Path | None:
         CheckpointError: only a sweep will do, and there is none.
     """
     if word:
-        path = Path(word).expanduser()
+        path = expanded(word)
         if sweeps_only and not is_sweep(path):
             raise UsageError(
                 f"'{word}' is not a sweep: it has no {SWEEP}",
@@ -139,7 +140,7 @@ def study_folder(word: str) -> Path:
         if not begun:
             raise CheckpointError(f"there is no study under {STUDIES}", "start one: svhn tune space=small")
         return begun[-1]
-    path = Path(word).expanduser()
+    path = expanded(word)
     if not is_study(path):
         raise CheckpointError(f"'{word}' is not a study: it has no {STUDY}", "name a study's folder")
     return path
@@ -165,7 +166,7 @@ def checkpoint_file(word: str) -> Path:
     Raises:
         CheckpointError: there is no such run or file.
     """
-    path = Path(word).expanduser()
+    path = expanded(word)
     if word != LATEST and path.is_file():
         return path
     folder = path if word != LATEST and (path / "best.pt").is_file() else run_folder(word)
@@ -190,7 +191,7 @@ def checkpoint_files(word: str) -> list[Path]:
     """
     from svhncli.data.split import ALL  # NumPy, which reserving a folder does not need
 
-    path = Path(word).expanduser()
+    path = expanded(word)
     if path.is_file():
         return [path]
     if path.is_dir() and (path / "best.pt").is_file():
@@ -218,7 +219,7 @@ def member_files(word: str) -> list[Path]:
     Raises:
         CheckpointError: there is no such run, or it has no weights yet.
     """
-    folder = Path(word).expanduser()
+    folder = expanded(word)
     has_own = is_run(folder) or any((folder / name).is_file() for name in ("best.pt", "last.pt"))
     files = [] if has_own else sorted(folder.glob("*.pt"))
     return files or checkpoint_files(word)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from functools import partial
+
 import numpy as np
 import torch
 from torch import nn
@@ -55,7 +58,7 @@ def assemble(
 
     Raises:
         CheckpointError: init_from does not fit or is damaged.
-        UsageError: the model or reg.position_weights does not fit the images or labels.
+        UsageError: the model or reg.position_weights does not fit the images, labels or batches.
     """
     part = data.train
     positions, classes = part.labels.shape[1], part.classes
@@ -94,6 +97,7 @@ def assemble(
         _init_bias(network, part.labels[fold.train], classes)
     if config.init_from is not None and fresh:
         _init_from(network, config.init_from, show)
+    _refuse_single_values(network, preprocess.shape, len(training), config.batch_size)
     network = network.to(machine.device).to(memory_format=torch.channels_last)
     needs_scaling = machine.precision == "fp16"
     steps = len(batch_bounds(len(training), config.batch_size)) - 1
@@ -108,6 +112,29 @@ def assemble(
         compiled=compiled(network, machine) if machine.compiled else None,
     )
     return plan, state
+
+
+def _refuse_single_values(
+    network: nn.Module, shape: tuple[int, int, int], count: int, batch_size: int
+) -> None:
+    """Refuse batches of one image where a batch norm would have a single value of each channel to average."""
+    if np.diff(batch_bounds(count, batch_size)).min() > 1:
+        return
+
+    def refuse(name: str, _: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if inputs[0].numel() == inputs[0].shape[1]:
+            larger = next((size for size in range(2, count + 1) if count // -(-count // size) > 1), None)
+            raise UsageError(
+                f"the batch norm {name} cannot train on a batch of 1 image, of which it sees 1×1 pixels",
+                "provide more training images" if larger is None else f"set batch_size to {larger} or more",
+            )
+
+    trial = copy.deepcopy(network).train()
+    for name, module in trial.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.register_forward_pre_hook(partial(refuse, name))
+    with torch.no_grad():
+        trial(torch.zeros(1, *shape))
 
 
 def _init_bias(network: nn.Module, labels: np.ndarray, classes: int) -> None:

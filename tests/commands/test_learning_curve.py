@@ -12,8 +12,10 @@ import pytest
 
 from svhncli.cli import main as cli
 from svhncli.commands.learning_curve import _expected, _says
+from svhncli.report.figures.learning_curve import draw_learning_curve
 from svhncli.runs.learning_curve import CurveSize, ExpectedError
 from svhncli.stats.intervals import wilson
+from svhncli.stats.power_law import PowerLaw
 
 WORDS = ["learning-curve", "data.n_train=600", "data.n_test=60", "epochs=2", "threads=1", "lr=3e-3"]
 WORDS += ["model=linear", "sizes=[0.1,0.3,1]", "repeats=2", "jobs=1", "out=curve"]
@@ -118,3 +120,9 @@ def test_the_curve_and_the_training_error_decide_between_more_data_and_a_larger_
 ) -> None:
     advice = " ".join(_says(last, ahead, None))
     assert all(phrase in advice for phrase in phrases), advice
+
+
+def test_an_interval_that_ends_at_no_error_is_drawn(tmp_path: Path) -> None:
+    law = PowerLaw(0.0, 3.0, 0.5)
+    draw_learning_curve(tmp_path / "curve.png", [size(0.1, 0.0)], law, expected(0.1, 0.1, 0.1))
+    assert (tmp_path / "curve.png").is_file()

@@ -70,7 +70,9 @@ def test_a_diverging_loss_gives_exit_code_7_and_names_the_epoch(
     run = next((folder / "outputs" / "train").iterdir())
     for name in ("summary.json", "status.json"):
         assert json.loads((run / name).read_text())["status"] == "diverged"
-    assert "The loss diverged" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert "The loss diverged" in page
+    assert not re.search(r"\bnan\b", page)
 
 
 @pytest.mark.fault(

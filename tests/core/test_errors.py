@@ -25,3 +25,11 @@ def test_a_folder_that_cannot_be_made_is_the_disks(name: str, tmp_path: Path) ->
     known = disk_error(caught.value)
     assert known is not None
     assert "another folder" in known.hint
+
+
+def test_a_path_that_the_system_does_not_look_at_can_neither_be_read_nor_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="too long") as caught:
+        (tmp_path / ("x" * 300) / "file").stat()
+    known = disk_error(caught.value)
+    assert known is not None
+    assert known.message.startswith("cannot reach '")

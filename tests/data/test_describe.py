@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from svhncli.data.dataset import DataSet
-from svhncli.data.describe import BATCH, describe, light, luminance, misplaced_boxes
+from svhncli.data.describe import BATCH, class_gaps, describe, light, luminance, misplaced_boxes
 from svhncli.data.digits import Digits, NumberedNames
+from svhncli.data.split import Fold
 
 
 def make_images(n: int, channels: int) -> np.ndarray:
@@ -65,3 +66,37 @@ def test_boxes_of_other_images_are_told_from_those_drawn_carelessly() -> None:
     assert list(misplaced_boxes(boxed([15, 20.9, 19, 30, 3, 20, 20, 20, 20, 20]))) == []
     (sentence,) = misplaced_boxes(boxed([15, 20.9, 30, 30, 22]))
     assert sentence.startswith("in 60% of the training images a box reaches beyond the image")
+
+
+def shown(labels: list[int]) -> Digits:
+    """Images of these digits."""
+    n = len(labels)
+    return Digits(make_images(n, 1), np.array(labels)[:, None], np.arange(n), NumberedNames("a", n))
+
+
+def test_classes_that_no_training_image_shows_are_named() -> None:
+    assert list(class_gaps(DataSet("folder", shown([*range(10)]), "", test=shown([1, 2])))) == []
+    (sentence,) = class_gaps(DataSet("folder", shown([0, 1, 2, 3, 4, 5, 6, 8]), ""))
+    assert sentence.startswith("no training image shows 7 or 9: ")
+
+
+def test_a_part_of_a_single_class_is_named() -> None:
+    sentences = [*class_gaps(DataSet("folder", shown([3, 3]), "", test=shown([*range(10)]), val=shown([5])))]
+    assert [sentence.split(":")[0] for sentence in sentences] == [
+        "every digit of the training images is 3",
+        "every digit of the validation images is 5",
+    ]
+
+
+def test_what_a_fold_holds_out_is_not_among_its_training_images() -> None:
+    fold = Fold("holdout", np.arange(9), np.array([9]))
+    data = DataSet("folder", shown([*range(10)]), "", val=shown([*range(10)]))
+    assert [sentence.split(":")[0] for sentence in class_gaps(data, fold)] == [
+        "no training image shows 9",
+        "every digit of the validation images is 9",
+    ]
+
+
+def test_rendered_images_show_what_real_ones_lack() -> None:
+    data = DataSet("mix", shown([1, 2]), "", extra_train=shown([*range(10)]), share=0.5)
+    assert list(class_gaps(data)) == []

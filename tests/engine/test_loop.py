@@ -1,5 +1,6 @@
 """The loop: a run restored after any step ends with the same bits, and every item of its state is needed."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -251,7 +252,7 @@ def test_a_resumed_run_keeps_the_best_epoch_by_an_added_metric(tmp_path):
 def test_the_message_on_an_added_metric_that_is_not_finite_names_it():
     metric = Metric("val_broken", higher_is_better=True, compute=lambda labels, probabilities: np.nan)
     plan, state = make_run(added=(metric,))
-    with pytest.raises(NotFiniteError, match="val_broken became nan in epoch 1"):
+    with pytest.raises(NotFiniteError, match="val_broken became NaN in epoch 1"):
         finish(plan, state)
 
 
@@ -267,10 +268,59 @@ def test_a_finished_run_can_be_continued_for_more_epochs():
     assert finish(longer, state) == uninterrupted_digest()
 
 
-def test_the_message_on_a_loss_that_is_not_finite_names_epoch_and_step():
-    plan, state = make_run(lr=1e30)
-    with pytest.raises(NotFiniteError, match=r"epoch 1, step \d"):
+def spoil(tensor, value=np.nan):
+    with torch.no_grad():
+        tensor.view(-1)[0] = value
+
+
+SPOILED = {
+    "a weight": (lambda state: spoil(state.model.head.weight), "the training loss", "head.weight (Linear)"),
+    "an output": (
+        lambda state: spoil(state.model.body[1].weight, 3e38),
+        "the training loss",
+        "the output of body.1 (BatchNorm2d)",
+    ),
+    "a weight that is only validated": (
+        lambda state: spoil(state.ema.module.body[0].bias),
+        "val_loss",
+        "body.0.bias (Conv2d)",
+    ),
+    "a running statistic": (
+        lambda state: spoil(state.model.body[1].running_mean),
+        "val_loss",
+        "body.1.running_mean (BatchNorm2d)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+def test_the_message_on_a_loss_that_is_not_finite_names_epoch_step_and_layer(kind):
+    plan, state = make_run()
+    change, loss, origin = SPOILED[kind]
+    change(state)
+    step = ", step 1 (lr 0.1)" if loss == "the training loss" else ""
+    with pytest.raises(NotFiniteError) as caught:
         finish(plan, state)
+    message = re.sub("became (NaN|infinite) ", "", str(caught.value))
+    assert message == f"{loss} in epoch 1{step}: the first value that is not finite is in {origin}"
+    assert not any(module._forward_hooks for module in state.model.modules())
+
+
+def test_a_loss_that_overflows_behind_the_network_is_not_blamed_on_a_layer():
+    plan, state = make_run()
+    with pytest.raises(NotFiniteError, match="all layers are finite, but not the loss or a penalty"):
+        finish(replace(plan, penalties={"l2": 3e38}), state)
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights_as_they_were():
+    plan, state = make_run(lr=1e30)
+    for event in fit(plan, state):
+        assert (event.phase, event.done) == ("train", 1), "the first step still has a finite loss"
+        break
+    before = [weights.detach().clone() for weights in state.model.parameters()]
+    with pytest.raises(NotFiniteError, match="epoch 1, step 2"):
+        finish(plan, state)
+    assert all(map(torch.equal, before, state.model.parameters()))
 
 
 def test_history_rows_match_an_independent_evaluation():

@@ -17,6 +17,7 @@ from svhncli.config.loading import NEUTRAL, from_dict
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import read_json
+from svhncli.core.paths import expanded
 from svhncli.core.plain import to_plain
 from svhncli.core.run_mark import is_run
 from svhncli.data.split import Fold
@@ -222,7 +223,7 @@ def _environment(env: Environment) -> dict[str, Any]:
 
 def _answers(word: str) -> Path | None:
     """The folder of a quiz's answers, where the word means one."""
-    path = Path(word).expanduser()
+    path = expanded(word)
     folder = path.parent if path.name == ANSWERS else path
     of_run = is_run(folder) or (folder / "summary.json").is_file()
     return folder if (folder / ANSWERS).is_file() and not of_run else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from svhncli.config.declare import verb
@@ -11,6 +10,7 @@ from svhncli.config.groups.data import RenderedConfig, SvhnConfig, SynthConfig
 from svhncli.config.rules import UNSET, key
 from svhncli.config.verbs import shared
 from svhncli.core.errors import UsageError
+from svhncli.core.paths import expanded
 from svhncli.core.run_mark import is_run
 
 
@@ -122,7 +122,7 @@ class EnsembleConfig:
 
 
 def _names_run(word: str) -> bool:
-    path = Path(word).expanduser()
+    path = expanded(word)
     return word == "latest" or path.suffix == ".pt" or is_run(path)
 
 
@@ -164,12 +164,12 @@ class PredictConfig:
                 "svhn predict RUN PATHS..., where RUN is a run's folder, a .pt file, or latest, "
                 "and PATHS are files, folders, globs, arrays, or -",
             )
-        if self.out is not None and Path(self.out).expanduser().is_dir():
+        if self.out is not None and expanded(self.out).is_dir():
             raise UsageError(f"out={self.out} is a folder", "name a file for the predictions")
         if self.format == "tianchi":
             if self.out is None:
                 raise UsageError("format=tianchi needs a file to write to", "give out=FILE")
-            if len(self.paths) != 1 or not Path(self.paths[0]).expanduser().is_dir():
+            if len(self.paths) != 1 or not expanded(self.paths[0]).is_dir():
                 raise UsageError("format=tianchi takes one folder", "name the folder of the contest's images")
 
 

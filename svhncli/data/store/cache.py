@@ -27,6 +27,7 @@ from svhncli import __version__
 from svhncli.core.errors import DiskError, SvhnError, disk_error
 from svhncli.core.files import read_json, write_json
 from svhncli.core.locks import locked
+from svhncli.core.paths import expanded
 from svhncli.core.sums import TEMP_PREFIX
 from svhncli.data.store.disk import digest, hold
 
@@ -36,10 +37,14 @@ ELSEWHERE = "free some space, or choose another folder with SVHN_CACHE=FOLDER"
 
 
 def default_root() -> Path:
-    """$SVHN_CACHE, else $XDG_CACHE_HOME/svhn, else ~/.cache/svhn."""
+    """$SVHN_CACHE, else $XDG_CACHE_HOME/svhn, else ~/.cache/svhn.
+
+    Raises:
+        UsageError: none of them, as this user has no home folder.
+    """
     if chosen := os.environ.get("SVHN_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "svhn"
+        return expanded(chosen)
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "svhn"
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,14 @@ class Cache:
         """
         text = json.dumps(key, sort_keys=True, allow_nan=False)
         folder = self.root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        if folder.is_dir():
-            if _is_intact(folder, text):
-                return folder
-            log.warning("prepared data in '%s' is damaged, and is prepared anew", folder)
         try:
+            if folder.is_dir():
+                if _is_intact(folder, text):
+                    return folder
+                log.warning("prepared data in '%s' is damaged, and is prepared anew", folder)
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DiskError(
-                f"the cache '{self.root}' cannot be created: {error.strerror}", ELSEWHERE
-            ) from error
+            raise DiskError(f"the cache '{self.root}' cannot be used: {error.strerror}", ELSEWHERE) from error
         try:
             with hold(self.root / f"{folder.name}.lock", f"prepare {folder}"):
                 if not _is_intact(folder, text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -28,7 +29,8 @@ def fetch(
 ) -> None:
     """Download `url` to `target` via `<target>.part`; an existing target is left alone.
 
-    A partial file is resumed only if an md5 can verify the whole; without one, every attempt starts over.
+    A partial file is resumed. Without an md5 to verify the whole, that is left to the server, which sends the
+    rest only of the very version that the part is of; one that does not tell versions apart sends all again.
 
     md5: the expected md5 of the file, in hex.
     progress: gets the bytes received so far and, if the server reports it, their total.
@@ -45,9 +47,7 @@ def fetch(
         with hold(target.with_name(f".{target.name}.lock"), f"download {target}"):
             if target.exists():
                 return
-            if md5 is None:
-                part.unlink(missing_ok=True)
-            continued = part.exists()
+            continued = part.exists() and md5 is not None
             _fetch_part(url, part, md5 is not None, progress, waits)
             if continued and md5_of(part) != md5:  # the partial file may be of another version
                 part.unlink()
@@ -56,6 +56,7 @@ def fetch(
                 part.unlink()
                 raise DataError(f"{url} has the md5 {received}, not {md5}; nothing was kept")
             os.replace(part, target)
+            _version_of(part).unlink(missing_ok=True)
     except DataError as error:
         raise DataError(error.message, f"download {url} in another way and save it as {target}") from error
     except OSError as error:
@@ -65,11 +66,11 @@ def fetch(
         raise disk from error
 
 
-def _fetch_part(url: str, part: Path, resume: bool, progress: Count, waits: Sequence[float]) -> None:
-    """Download into `part`, with retries."""
+def _fetch_part(url: str, part: Path, verified: bool, progress: Count, waits: Sequence[float]) -> None:
+    """Download into `part`, with retries. verified: whether the caller can tell if the whole is right."""
     farthest = _size(part)
     left = list(waits)
-    while (error := _attempt(url, part, resume, progress)) is not None:
+    while (error := _attempt(url, part, verified, progress)) is not None:
         if (size := _size(part)) > farthest:
             farthest, left = size, list(waits)
         final = isinstance(error, ValueError) or (
@@ -80,14 +81,17 @@ def _fetch_part(url: str, part: Path, resume: bool, progress: Count, waits: Sequ
         time.sleep(left.pop(0))
 
 
-def _attempt(url: str, part: Path, resume: bool, progress: Count) -> Exception | None:
+def _attempt(url: str, part: Path, verified: bool, progress: Count) -> Exception | None:
     """Try once; None if the file is complete, otherwise the error."""
     try:
-        _receive(url, part, _size(part) if resume else 0, progress)
+        _receive(url, part, verified, progress)
     except HTTPError as error:
         error.close()
-        if error.code == 416 and part.exists():  # the part is complete: nothing follows it
-            return None
+        if error.code == 416 and (size := _size(part)):  # nothing follows what the part ends with
+            if verified or error.headers.get("Content-Range") == f"bytes */{size}":
+                return None
+            part.unlink()
+            return _attempt(url, part, verified, progress)
         return error
     except (OSError, HTTPException, ValueError) as error:  # a ValueError is a malformed url
         if not isinstance(error, URLError) and disk_error(error) is not None:
@@ -96,13 +100,26 @@ def _attempt(url: str, part: Path, resume: bool, progress: Count) -> Exception |
     return None
 
 
-def _receive(url: str, part: Path, start: int, progress: Count) -> None:
-    request = Request(url, headers={"User-Agent": "svhn"} | ({"Range": f"bytes={start}-"} if start else {}))
-    with urlopen(request, timeout=TIMEOUT) as answer:
+def _receive(url: str, part: Path, verified: bool, progress: Count) -> None:
+    version = _version_of(part)
+    start = _size(part) if verified or version.is_file() else 0
+    headers = {"User-Agent": "svhn"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        if not verified:
+            headers["If-Range"] = version.read_text(encoding="latin-1")
+    with urlopen(Request(url, headers=headers), timeout=TIMEOUT) as answer:
+        if answer.headers.get_content_type() == "text/html":
+            raise ValueError("a web page came instead of the file, such as the login page of a network")
         if answer.status != 206:  # the server sends the whole file, whatever was requested
             start = 0
-        length = answer.headers.get("Content-Length")
-        total = None if length is None else start + int(length)
+        elif not verified and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            part.unlink()
+            raise ConnectionError("the server sent another range than the one that was requested")
+        if not verified and not start:
+            _note_version(part, answer.headers)
+        length = answer.headers.get("Content-Length", "")
+        total = start + int(length) if length.isdecimal() else None
         require_space(part.parent, 0 if total is None else total - start)
         done = start
         progress(done, total)
@@ -117,11 +134,28 @@ def _receive(url: str, part: Path, start: int, progress: Count) -> None:
         raise ConnectionError(f"the connection ended after {done} of {total} bytes")
 
 
+def _version_of(part: Path) -> Path:
+    """The file that says which version of the file on the server a part is of."""
+    return part.with_name(f"{part.name}.version")
+
+
+def _note_version(part: Path, headers: Message) -> None:
+    """Keep the server's name for a version: an ETag, or the time of the last change (RFC 9110, 13.1.5)."""
+    part.unlink(missing_ok=True)  # it may be of another version than the one that is noted
+    etag = headers.get("ETag", "")
+    name = headers.get("Last-Modified") if not etag or etag.startswith("W/") else etag
+    if name:
+        _version_of(part).write_text(name, encoding="latin-1")
+    else:
+        _version_of(part).unlink(missing_ok=True)
+
+
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, HTTPError):
-        return f"HTTP {error.code} {error.reason}"
+        reason = str(error.reason).partition("\n")[0]  # that of a redirect loop has several lines
+        return f"HTTP {error.code} {reason}"
     return str(error.reason if isinstance(error, URLError) else error) or type(error).__name__

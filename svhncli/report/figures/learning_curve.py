@@ -41,7 +41,10 @@ def draw_learning_curve(
     further = np.array([expected.n for expected in ahead])
     line = np.geomspace(n.min(), further.max())
     axes.plot(line, law.at(line), color="gray", linewidth=1, label="power law")
-    low, high = [expected.low for expected in ahead], [expected.high for expected in ahead]
+    low, high = (
+        np.maximum(ends, least)
+        for ends in np.transpose([(expected.low, expected.high) for expected in ahead])
+    )
     axes.fill_between(further, low, high, color="gray", alpha=0.2, label="95% interval")
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -19,6 +19,7 @@ from PIL import Image
 from svhncli import __version__
 from svhncli.core.errors import DiskError
 from svhncli.core.files import read_json, write_text
+from svhncli.core.paths import expanded
 from svhncli.core.plain import to_plain
 from svhncli.core.text import percent
 from svhncli.report import next_commands
@@ -164,7 +165,7 @@ def _embedded(image: Image.Image | None) -> tuple[str, tuple[int, int]] | None:
 
 def _result(folder: Path, fingerprint: str | None) -> dict[str, Any] | None:
     """The result of another command for the same data, with its sheets under `picture`."""
-    folder = folder.expanduser()
+    folder = expanded(folder)
     try:
         result = dict(read_json(folder / "result.json"))
         if fingerprint is None or result["fingerprint"] != fingerprint:

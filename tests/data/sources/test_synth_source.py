@@ -121,7 +121,7 @@ def test_a_command_that_waits_logs_the_reason_once(folder: Path, spawn: Callable
     small = "data.n_train=200", "data.n_test=50", "epochs=1", "model=linear", "threads=1", "cache=cache"
     first = spawn("train", *small, "-q")
     assert first.wait() == 0, first.stderr.read()
-    [prepared] = (folder / "cache").glob("synth-train-*/")
+    [prepared] = (path for path in (folder / "cache").glob("synth-train-*") if path.is_dir())
     for more in (["lr=0.001"], ["-m", "lr=0.001,0.002"]):  # a run and a sweep
         (prepared / META).unlink()
         with FileLock(f"{prepared}.lock"):

@@ -261,6 +261,12 @@ def test_a_disk_that_fills_up_during_the_build_is_a_disk_error(tmp_path: Path) -
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
+def test_a_root_that_cannot_be_reached_is_a_disk_error(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="cannot be used: File name too long") as caught:
+        Cache(tmp_path / ("x" * 300)).open("data", KEY, fill)
+    assert "SVHN_CACHE" in caught.value.hint
+
+
 def test_a_root_that_cannot_be_created_is_a_disk_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match="file/root"):
@@ -303,3 +309,5 @@ def test_the_default_root_comes_from_the_environment(monkeypatch: pytest.MonkeyP
     assert default_root() == Path("/xdg/svhn")
     monkeypatch.setenv("SVHN_CACHE", "/chosen")
     assert default_root() == Path("/chosen")
+    monkeypatch.setenv("SVHN_CACHE", "~/chosen")
+    assert default_root() == Path("/home/someone/chosen")

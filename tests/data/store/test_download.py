@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.rng import numpy_generator
+from svhncli.data.store import download
 from svhncli.data.store.download import fetch, md5_of
 
 BODY = numpy_generator(0, "download").bytes(300_000)
@@ -26,7 +27,10 @@ NO_WAITS = (0.0, 0.0, 0.0)
 class Server:
     """Serves BODY, and handles each request as the next entry of `plan` specifies:
 
-    an int: a response that ends after that many bytes; "503", "404": that status; "whole", or no entry: all.
+    an int: a response that ends after that many bytes; "503", "404": that status; "whole", or no entry: all;
+    "silent": a few bytes, and nothing more before the test ends; "loop": a redirect to the same address.
+
+    headers: beside those of the file's length and range.
     """
 
     plan: list[int | str] = field(default_factory=list)
@@ -34,12 +38,27 @@ class Server:
     sends_length: bool = True
     shift: int = 0
     requested_ranges: list[str | None] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    conditions: list[str | None] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         range_header = request.headers["Range"]
         self.requested_ranges.append(range_header)
+        self.conditions.append(request.headers["If-Range"])
         action = self.plan.pop(0) if self.plan else "whole"
+        if request.headers["If-Range"] not in (
+            None,
+            self.headers.get("ETag"),
+            self.headers.get("Last-Modified"),
+        ):
+            range_header = None
+        if action == "loop":
+            request.send_response(302)
+            request.send_header("Location", self.url)
+            request.end_headers()
+            return
         if action in ("404", "503"):
             request.send_error(int(action))
             return
@@ -47,7 +66,9 @@ class Server:
             int(range_header.removeprefix("bytes=").removesuffix("-")) if range_header and self.ranges else 0
         )
         if start >= len(BODY):
-            request.send_error(416)
+            request.send_response(416)
+            request.send_header("Content-Range", f"bytes */{len(BODY)}")
+            request.end_headers()
             return
         start += self.shift
         request.send_response(206 if range_header and self.ranges else 200)
@@ -55,7 +76,13 @@ class Server:
             request.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
         if self.sends_length:
             request.send_header("Content-Length", str(len(BODY) - start))
+        for name, value in self.headers.items():
+            request.send_header(name, value)
         request.end_headers()
+        if action == "silent":
+            request.wfile.write(BODY[start : start + 1000])
+            self.ended.wait()
+            return
         request.wfile.write(BODY[start : start + action] if isinstance(action, int) else BODY[start:])
 
 
@@ -75,6 +102,7 @@ def serving(server: Server) -> Iterator[Server]:
         try:
             yield server
         finally:
+            server.ended.set()
             http.shutdown()
             thread.join()
 
@@ -191,6 +219,88 @@ def test_without_an_md5_nothing_is_resumed(server: Server, tmp_path: Path) -> No
     fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.requested_ranges == [None, None]
+
+
+VERSIONS = {"ETag": '"5f2-6"', "Last-Modified": "Tue, 29 Nov 2011 19:45:11 GMT"}
+
+
+@pytest.mark.parametrize("header", VERSIONS)
+def test_without_an_md5_only_the_same_version_is_resumed(header: str, server: Server, tmp_path: Path) -> None:
+    server.headers = {header: VERSIONS[header]}
+    server.plan = [100_000, "404"]
+    with pytest.raises(DataError, match="HTTP 404"):
+        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert server.requested_ranges == [None, "bytes=100000-", "bytes=100000-"]
+    assert server.conditions == [None, VERSIONS[header], VERSIONS[header]]
+    assert files_in(tmp_path) == ["file"]
+
+
+def test_without_an_md5_a_part_of_another_version_is_discarded(server: Server, tmp_path: Path) -> None:
+    server.headers, server.plan = {"ETag": '"old"'}, [100_000, "404"]
+    with pytest.raises(DataError, match="HTTP 404"):
+        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    part_of(tmp_path / "file").write_bytes(b"old" * 1000)
+    server.headers = {"ETag": '"new"'}
+    fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    assert (tmp_path / "file").read_bytes() == BODY
+
+
+@pytest.mark.parametrize(("kept", "requests"), [(BODY, 1), (BODY + b"more", 2)])
+def test_a_part_that_nothing_follows_is_whole_if_it_is_as_long_as_the_file(
+    kept: bytes, requests: int, server: Server, tmp_path: Path
+) -> None:
+    server.headers, server.plan = {"ETag": '"a"'}, [1000, "404"]
+    with pytest.raises(DataError, match="HTTP 404"):
+        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    part_of(tmp_path / "file").write_bytes(kept)
+    server.requested_ranges.clear()
+    fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert len(server.requested_ranges) == requests
+
+
+def test_without_an_md5_another_range_does_not_spoil_the_file(server: Server, tmp_path: Path) -> None:
+    server.headers, server.plan = {"ETag": '"a"'}, [1000, "404"]
+    with pytest.raises(DataError, match="HTTP 404"):
+        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    server.shift = 5
+    with pytest.raises(DataError, match="another range than the one that was requested"):
+        fetch(server.url, tmp_path / "file", md5=None, waits=())
+    assert not part_of(tmp_path / "file").exists()
+
+
+def test_a_silent_server_is_given_up_and_the_part_is_kept(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TIMEOUT", 0.1)
+    server.plan = ["silent", "silent"]
+    with pytest.raises(DataError, match="timed out") as caught:
+        fetch(server.url, tmp_path / "file", md5=MD5, waits=())
+    assert server.url in caught.value.message
+    assert part_of(tmp_path / "file").read_bytes() == BODY[:1000]
+
+
+@pytest.mark.parametrize("md5", [MD5, None])
+def test_a_web_page_in_place_of_the_file_is_named(md5: str | None, server: Server, tmp_path: Path) -> None:
+    server.headers = {"Content-Type": "text/html; charset=utf-8"}
+    with pytest.raises(DataError, match="a web page came instead of the file"):
+        fetch(server.url, tmp_path / "file", md5=md5, waits=NO_WAITS)
+    assert files_in(tmp_path) == []
+    assert len(server.requested_ranges) == 1
+
+
+def test_redirects_in_a_loop_are_one_line(server: Server, tmp_path: Path) -> None:
+    server.plan = ["loop"] * 20
+    with pytest.raises(DataError, match=r"HTTP 302 .*infinite loop\.$"):
+        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+
+
+def test_a_length_that_is_no_number_is_not_believed(server: Server, tmp_path: Path) -> None:
+    server.sends_length, server.headers = False, {"Content-Length": "many"}
+    fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert (tmp_path / "file").read_bytes() == BODY
 
 
 @pytest.mark.parametrize("whole", [True, False])
