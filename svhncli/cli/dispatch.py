@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from yaml import YAMLError
 
 from svhncli.cli import catalog, grammar, hydra_app, suggest
-from svhncli.config.loading import KeyMistake
+from svhncli.config.loading import KeyMistake, Uncomposed
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
 from svhncli.core.paths import expanded
@@ -152,7 +152,7 @@ def _named_file(flags: list[str], overrides: list[Override], words: Sequence[str
     folders = [Path(folder) for folder in hydra_app.config_dir(flags)[1:]]
     try:
         yield
-    except hydra_app.Uncomposed as error:
+    except Uncomposed as error:
         raise suggest.beside_file(error, folders, words) from error
     except (KeyMistake, YAMLError, UnicodeDecodeError) as error:
         raise suggest.in_file(error, folders) or suggest.in_recipe(error, overrides) or error from error

@@ -30,7 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 from svhncli.cli import catalog, grammar, launchers, suggest
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
-from svhncli.config.loading import KeyMistake, from_dict
+from svhncli.config.loading import KeyMistake, Uncomposed, from_dict
 from svhncli.config.presets import conf_dir
 from svhncli.config.verbs import VERBS
 from svhncli.config.words import quote
@@ -88,14 +88,6 @@ def register() -> None:
         for name, kind in kinds.items():
             if group != "reg" and not (conf_dir() / group / f"{name}.yaml").is_file():
                 store(group=group, name=name, node=kind)
-
-
-class Uncomposed(UsageError):
-    """The words and files of a config are not one that a command takes."""
-
-    @classmethod
-    def of(cls, error: UsageError) -> Uncomposed:
-        return cls(error.message, error.hint)
 
 
 def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -> None:

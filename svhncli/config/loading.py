@@ -43,6 +43,14 @@ class KeyMistake(UsageError):
         self.path = path
 
 
+class Uncomposed(UsageError):
+    """The words and files of a config are not one that a command takes."""
+
+    @classmethod
+    def of(cls, error: UsageError) -> Uncomposed:
+        return cls(error.message, error.hint)
+
+
 def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:
     """A config dataclass from plain values, as saved in a run or a checkpoint.
 

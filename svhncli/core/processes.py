@@ -236,7 +236,7 @@ def apart(work: Callable[..., Done], *given: object) -> Done:
         helper = _helper or Worker.start(_help, 0, ends_at_exit=True)
         _helper = None
         try:
-            helper.pipe.send((work, given))
+            helper.pipe.send((os.getcwd(), work, given))
             kind, *answer = helper.receive()
             if kind == "gone":
                 raise CrashError(f"a process {helper.end()}", LOOK_AROUND)
@@ -254,10 +254,11 @@ def _help(pipe: Connection, slot: int) -> None:
     _begin()
     while True:
         try:
-            work, given = pipe.recv()
+            folder, work, given = pipe.recv()
         except EOFError:
             return
         try:
+            os.chdir(folder)  # to which relative paths refer; this process may have moved since
             answer = "done", work(*given)
         except Exception as error:
             answer = "failed", error

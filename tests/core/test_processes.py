@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from subprocess import PIPE
 
 import pytest
@@ -89,3 +90,12 @@ def test_a_crash_of_one_of_several_processes_is_an_error() -> None:
 def test_a_process_that_may_start_none_does_the_work_itself() -> None:
     with spawning().Pool(1) as pool:
         assert pool.apply(apart, (max, 2, 3)) == 3
+
+
+def test_relative_paths_refer_to_the_folder_of_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert apart(os.getcwd) == str(tmp_path / name)
