@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import RenderableType
 
@@ -18,24 +17,21 @@ from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.loading import FREE, from_dict
 from svhncli.config.verbs.training import TrainConfig
-from svhncli.config.words import differing, value_text, word
+from svhncli.config.words import value_text, word
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.files import write_json
 from svhncli.core.plain import from_plain, to_plain
 from svhncli.core.processes import launched
-from svhncli.core.text import counted
 from svhncli.data.data_sheet import data_sheet
-from svhncli.data.dataset import DataSet, val_digits
-from svhncli.data.split import ALL, Fold
+from svhncli.data.dataset import val_digits
 from svhncli.engine import device
 from svhncli.engine.collective import Group, LostProcessError
 from svhncli.engine.compiling import is_worthwhile
-from svhncli.report.data_notes import say_notes
 from svhncli.report.diagnosis import beside_guessing, diagnose_together
 from svhncli.report.html.page import write_report
 from svhncli.report.next_commands import after_training
 from svhncli.report.run_table import train_table
-from svhncli.report.terminal import Show, class_balance
+from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
 from svhncli.runs.environment import DataUsed, Environment, MachineUsed, Status, version
 from svhncli.runs.locate import checkpoint_file, run_folder
@@ -54,6 +50,7 @@ from svhncli.runs.run_dir import RunDir
 from svhncli.runs.run_summary import write_run_summary
 from svhncli.training import jobs, ranks
 from svhncli.training.fold import is_finished, read_or_warn
+from svhncli.training.header import say_header
 
 
 def run(config: TrainConfig, run_dir: Path, is_resumed: bool = False) -> TrainResult:
@@ -285,7 +282,7 @@ def _train(config: TrainConfig, record: RunDir, show: Show, group: Group) -> Fol
     if Run.of(record.path).sheet is None:  # there is none, or a damaged one
         sheet = data_sheet(data, folds[0], val_digits(data, folds[0]))
         write_json(record.path / "data.json", to_plain(sheet))
-    _header(config, machine, data, folds, record, show)
+    say_header(config, machine, data, folds, record.path, show)
     if len(todo) > 1:
         show.say(f"jobs     {len(todo)}, {at_once} at once")
     summaries = jobs.train(todo, at_once, machine, data, record, show, _again(record), group=group)
@@ -339,75 +336,6 @@ def _machine_before(record: RunDir, show: Show) -> MachineUsed:
                 "bit-identical"
             )
     return env.machine
-
-
-def _header(
-    config: TrainConfig,
-    machine: device.Machine,
-    data: DataSet,
-    folds: list[Fold],
-    record: RunDir,
-    show: Show,
-) -> None:
-    part = data.train
-    extra = data.extra_train
-    parts = [
-        f"{len(part):,} real + {len(extra):,} rendered training"
-        if extra is not None
-        else f"{len(part):,} training"
-    ]
-    parts += [f"{len(data.val):,} validation"] if data.val is not None else []
-    parts += [f"{len(data.test):,} test"] if data.test is not None else []
-    channels, height, width = part.shape
-    show.say(f"data     {data.name}: {', '.join(parts)} images, {height}x{width}, {channels} channels")
-    if extra is not None:
-        share = "half" if data.share == 0.5 else f"{100 * data.share:g}%"
-        show.say(f"mix      {share} of each batch is rendered; validation and test are real images only")
-    if data.fresh is not None:
-        show.say("fresh    every epoch after the first trains on newly rendered images")
-    say_notes(data, show, folds[0] if len(folds) == 1 else None)
-    if data.excluded:
-        show.say(f"exclude  {len(data.excluded):,} images are left out by {config.data.exclude}")
-    show.say(f"classes  {class_balance(part.class_counts())}")
-    if part.labels.shape[1] > 1:
-        lengths = enumerate(part.length_counts(), start=1)
-        show.say("lengths  " + "  ".join(f"{length}: {count:,}" for length, count in lengths))
-    groups = len(np.unique(part.groups))
-    if groups < len(part):
-        show.say(f"groups   {groups:,}; none is on both sides of a split")
-    if len(folds) > 1:
-        beside = ", and one fit on all the data" if folds[-1].name == ALL else ""
-        show.say(f"split    {config.split.name}: {len(folds) - bool(beside)} folds{beside}")
-    if data.val is not None and all(fold.val_part == "train" for fold in folds):
-        use = "svhn ensemble scores the folds on them" if len(folds) > 1 else "split=auto validates on them"
-        show.tell(
-            f"unused   the {len(data.val):,} validation images of {data.name}, since "
-            f"split={config.split.name} holds out training images; {use}"
-        )
-    show.tell(
-        f"model    {_choice('model', config)}; {_choice('optim', config)}, lr {config.lr:g}, "
-        f"{_choice('schedule', config)}; reg {_choice('reg', config)}"
-    )
-    show.say(
-        f"machine  {f'{config.devices} processes, each ' * (config.devices > 1)}{machine.device}, "
-        f"{machine.precision}{', compiled' if machine.compiled else ''}, "
-        f"{counted(machine.threads, 'thread')}; "
-        f"seed {config.seed}, batch {config.batch_size}"
-    )
-    show.say(f"run      {record.path}" + (f" ({config.name})" if config.name else ""))
-    for flip in ("hflip", "vflip"):
-        if getattr(config.reg.augment, flip):
-            show.warn(f"reg.augment.{flip}=true: a mirrored digit is a different digit or none")
-
-
-def _choice(group: str, config: TrainConfig) -> str:
-    """What is chosen, with what differs from its defaults: `none + cutmix 1, policy randaugment`."""
-    name, changed = differing(group, rules.to_dict(getattr(config, group)))
-    parts = []
-    for key, value in changed.items():
-        text = f"{value:g}" if isinstance(value, float) else str(value)
-        parts.append(key.rpartition(".")[2] + ("" if value is True else f" {text}"))
-    return f"{name} + {', '.join(parts)}" if parts else name
 
 
 def _say_diagnosis(diagnosis: Diagnosis, record: RunDir, show: Show) -> None:
