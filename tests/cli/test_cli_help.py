@@ -95,6 +95,7 @@ def test_the_version_is_defined_in_a_single_place() -> None:
     assert __version__ in (REPO / "svhncli" / "__init__.py").read_text()
 
 
+@pytest.mark.fault("the reader of a pipe ends first", "the command ends without a word", "141")
 def test_a_pipe_closed_by_its_reader_is_no_error() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "svhncli", "train", "--help"],

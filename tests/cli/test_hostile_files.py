@@ -36,6 +36,11 @@ CONFIGS = {
 }
 
 
+@pytest.mark.fault(
+    "a config, an exclude list or a run's config is damaged or hostile",
+    "one message; nothing is run",
+    "2, 3 or 4",
+)
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_a_config_of_a_stranger_is_one_message(
     kind: str, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -94,6 +99,7 @@ DATA: dict[str, tuple[Callable[[Path], str], str]] = {
 }
 
 
+@pytest.mark.fault("a file of labels or an archive is damaged", "one message with its name", "3")
 @pytest.mark.parametrize("kind", DATA)
 def test_damaged_data_is_exit_code_3_and_one_message(
     kind: str, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -135,6 +141,9 @@ def photos(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.fault(
+    "a file name is a spreadsheet's formula", "its cell in a CSV is inert, and is read back as it was", "0"
+)
 def test_no_cell_of_predictions_is_a_formula_and_all_are_read_back(photos: Path) -> None:
     from svhncli.core import cells
 
@@ -155,6 +164,7 @@ def test_a_submission_has_the_names_of_the_images_letter_by_letter(photos: Path)
         assert [row["file_name"] for row in csv.DictReader(file)] == sorted(HOSTILE)
 
 
+@pytest.mark.fault("a file name holds escape codes or line ends", "they are shown escaped", "0")
 def test_a_terminal_obeys_no_file_name(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in HOSTILE:
         (photos / "photos" / name).write_bytes(b"no image")

@@ -17,6 +17,7 @@ from svhncli.cli import main as cli
 LONG = "x" * 300  # longer than any file system allows
 
 
+@pytest.mark.fault("there is no home folder, or no such user", "named, with the way out", "2")
 @pytest.mark.parametrize(
     "words",
     [
@@ -37,6 +38,7 @@ def test_the_home_of_an_unknown_user_is_named(
     assert "set HOME" in err
 
 
+@pytest.mark.fault("a path is too long for the system", "refused by name", "6, or 3 where it is read")
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -56,6 +58,7 @@ def test_a_name_that_is_too_long_is_named(
     assert "File name too long" in err
 
 
+@pytest.mark.fault("the locale cannot write a name", "named, with the way out (`PYTHONUTF8=1`)", "2")
 def test_a_name_that_the_locale_cannot_write_gets_the_way_out(folder: Path) -> None:
     ascii_only = {**environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-m", "svhncli", "train", "--cfg", "job", "out=läuft"]
@@ -83,6 +86,7 @@ def no_reader() -> Iterator[int]:
     os.close(writer)
 
 
+@pytest.mark.fault("standard error is closed or full", "an error keeps its exit code", "that of the error")
 def test_an_error_that_nobody_can_read_keeps_its_exit_code(
     no_reader: int, spawn: Callable[..., Forked], folder: Path
 ) -> None:
@@ -92,6 +96,7 @@ def test_an_error_that_nobody_can_read_keeps_its_exit_code(
             assert spawn("eval", "nowhere", stderr=stream).wait() == 4
 
 
+@pytest.mark.fault("the disk below standard output is full", "named", "6")
 def test_a_full_disk_below_the_output_is_a_disk_error(spawn: Callable[..., Forked], folder: Path) -> None:
     with open("/dev/full", "w") as full:
         process = spawn("--help", stdout=full.fileno())

@@ -56,6 +56,7 @@ def test_a_truncated_file_is_refused(tmp_path, keep):
         checkpoint.load(path)
 
 
+@pytest.mark.fault("a checkpoint holds a pickle that runs code", "refused; nothing is run", "4")
 def test_a_pickle_that_would_run_code_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -20,6 +20,7 @@ def train(folder: Path, count: int, *words: str) -> int:
     return cli.main(["train", *WORDS, *words])
 
 
+@pytest.mark.fault("a batch gives batch norm a single value", "refused, with the batch size to choose", "2")
 @pytest.mark.parametrize(
     ("count", "batch_size", "hint"),
     [
@@ -52,6 +53,7 @@ def test_a_few_images_train_where_batch_norm_has_several_values(
     assert train(folder, count, *words) == 0
 
 
+@pytest.mark.fault("the training images show one class, or lack one", "a warning before training", "0")
 def test_a_single_class_is_named_before_training_starts(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,7 @@ def crash(path: Path) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@pytest.mark.fault("libhdf5 crashes on a file", "an error with the file's name", "3")
 def test_a_crash_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.h5'.*SIGSEGV"):
         hdf5.read(tmp_path / "a.h5", crash)

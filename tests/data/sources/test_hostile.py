@@ -39,6 +39,7 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+@pytest.mark.fault("an image claims 10^10 pixels", "refused by name", "3")
 def test_an_image_that_claims_ten_billion_pixels_is_refused(tmp_path: Path) -> None:
     make_image(tmp_path / "mine" / "1" / "a.png", 1)
     (tmp_path / "mine" / "2").mkdir()
@@ -64,6 +65,9 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.fault(
+    "JSON with NaN, a key twice, 10,000 levels or numbers of 5,000 digits", "refused by name", "3"
+)
 @pytest.mark.parametrize("content", JSON.values(), ids=JSON.keys())
 @pytest.mark.parametrize("reader", READERS)
 def test_json_that_is_not_strict_is_refused(reader: str, content: str, tmp_path: Path) -> None:
@@ -148,6 +152,7 @@ def npz_of(content: bytes) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.fault("an array holds pickled objects", "refused by name; nothing is run", "3")
 @pytest.mark.parametrize("name", ["x.npy", "x.npz"])
 def test_objects_in_an_array_are_never_made(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -162,6 +167,7 @@ def test_objects_in_an_array_are_never_made(
     assert os.listdir() == [name]
 
 
+@pytest.mark.fault("an array claims a terabyte", "refused by name", "3")
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_an_array_that_claims_a_terabyte_is_refused(suffix: str, tmp_path: Path) -> None:
     file = io.BytesIO()

@@ -104,6 +104,7 @@ def test_an_existing_folder_is_left_alone(place: Path) -> None:
     assert unpacked(place / "part.zip") == {}
 
 
+@pytest.mark.fault("an archive holds `..` or absolute names", "refused; nothing is written", "3")
 @pytest.mark.parametrize("name", ["../../escaped.png", "part/../../../escaped.png", "/tmp/escaped.png"])
 def test_a_zip_cannot_write_outside_its_folder(place: Path, name: str) -> None:
     assert_refused(write_zip(place / "part.zip", below("part") | {name: b"x"}), "is not a file or folder")
@@ -140,6 +141,9 @@ def test_a_compression_that_python_lacks_is_named(place: Path) -> None:
     assert "unpack it yourself" in assert_refused(path, "Python does not know").hint
 
 
+@pytest.mark.fault(
+    "an archive unpacks to far more than its size, or to far more files", "refused; nothing stays", "3"
+)
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_no_archive_unpacks_to_far_more_than_its_size(
     place: Path, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -209,6 +213,7 @@ def test_a_tar_cannot_write_outside_its_folder(place: Path, name: str) -> None:
     assert not list(place.parent.rglob("canary.png"))
 
 
+@pytest.mark.fault("an archive holds links or devices", "refused; nothing is written", "3")
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )

@@ -144,6 +144,7 @@ def test_an_existing_file_is_left_alone(server: Server, tmp_path: Path) -> None:
     assert server.requested_ranges == []
 
 
+@pytest.mark.fault("a download is cut off", "it goes on where it ended", "0")
 def test_an_interrupted_transfer_is_resumed_where_it_ended(server: Server, tmp_path: Path) -> None:
     server.plan = [100_000]
     fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
@@ -271,6 +272,9 @@ def test_without_an_md5_another_range_does_not_spoil_the_file(server: Server, tm
     assert not part_of(tmp_path / "file").exists()
 
 
+@pytest.mark.fault(
+    "a server falls silent", "given up after a while; what came stays for the next attempt", "3"
+)
 def test_a_silent_server_is_given_up_and_the_part_is_kept(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +286,7 @@ def test_a_silent_server_is_given_up_and_the_part_is_kept(
     assert part_of(tmp_path / "file").read_bytes() == BODY[:1000]
 
 
+@pytest.mark.fault("a server sends a web page instead of the file", "refused by name", "3")
 @pytest.mark.parametrize("md5", [MD5, None])
 def test_a_web_page_in_place_of_the_file_is_named(md5: str | None, server: Server, tmp_path: Path) -> None:
     server.headers = {"Content-Type": "text/html; charset=utf-8"}
@@ -311,6 +316,7 @@ def test_a_part_as_long_as_the_file_is_verified_by_md5(server: Server, tmp_path:
     assert server.requested_ranges == [f"bytes={len(BODY)}-"] + [None] * (not whole)
 
 
+@pytest.mark.fault("a download is not the file", "refused; nothing stays", "3")
 def test_a_wrong_md5_keeps_nothing(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         fetch(server.url, tmp_path / "file", md5="0" * 32)
@@ -354,6 +360,7 @@ def test_a_body_that_always_ends_early_never_counts_as_complete(server: Server, 
     assert not (tmp_path / "file").exists()
 
 
+@pytest.mark.fault("the network is down", "one message with the address", "3")
 def test_a_server_that_cannot_be_reached_is_a_data_error(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
