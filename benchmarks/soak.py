@@ -34,6 +34,7 @@ from command import argument_parser
 from svhncli.cli import main as cli
 from svhncli.core import sums
 from svhncli.runs import checkpoint
+from svhncli.runs.run_dir import RunDir
 
 # everything that carries state: EMA, momentum, plateau, dropout, mixup, augmentation, snapshots
 SMALL = ["data.n_train=400", "data.n_test=60", "model.width=0.25", "threads=1", "optim=sgd"]
@@ -162,10 +163,12 @@ def soak(scenario: Scenario, place: Path, kills: int, rng: random.Random, overri
         if missing := _missing(disturbed, errors):
             tally.lost.append(missing)
         words = _going_on(scenario, disturbed, overrides)
-        if kind is not None:
+        is_whole = scenario.start[0] == "render" and (disturbed / "run").is_dir()
+        if kind is not None and not is_whole:
             continue
         tally.ended += 1
-        tally.lost += [f"exit {code}: {errors[-600:]}"] if code else _differences(wanted, disturbed)
+        is_failed = kind is None and code != 0
+        tally.lost += [f"exit {code}: {errors[-600:]}"] if is_failed else _differences(wanted, disturbed)
         shutil.rmtree(disturbed)
         disturbed = None
     if disturbed is not None:
@@ -329,6 +332,11 @@ def bits(place: Path) -> dict[str, str]:
 def _differences(wanted: dict[str, str], place: Path) -> Iterator[str]:
     made = bits(place)
     yield from (f"{name} differs" for name in wanted if made.get(name) != wanted[name])
+    for config in place.rglob("config.yaml"):
+        with RunDir(
+            config.parent
+        ).held():  # a kill after the end leaves something until the next that does so
+            pass
     yield from (f"{path.name} is left" for path in place.rglob(f"{sums.TEMP_PREFIX}*"))
     for record in place.rglob(sums.SUMS):
         yield from (f"{record.parent.name}/{name}: {fault}" for name, fault in sums.faults(record))

@@ -37,7 +37,6 @@ from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
 from svhncli.core.files import matches, reading
 from svhncli.core.paths import expanded
-from svhncli.core.sums import SUMS
 from svhncli.runs import config_yaml, locate
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
@@ -390,8 +389,7 @@ def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[
 
 def release(folder: Path) -> None:
     """Remove a run or sweep directory in which nothing was done, and its parents where they are empty."""
-    nothing = {".hydra", ".lock", SUMS, "multirun.yaml", "sweep.json"}
-    if folder.exists() and {path.name for path in folder.iterdir()} <= nothing:
+    if folder.exists() and {*locate.beyond_a_start(folder)} <= {locate.SWEEP}:
         shutil.rmtree(folder)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()

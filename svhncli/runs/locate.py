@@ -11,7 +11,7 @@ from pathlib import Path
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.paths import expanded
 from svhncli.core.run_mark import CONFIG, is_run
-from svhncli.core.sums import SUMS
+from svhncli.core.sums import SUMS, TEMP_PREFIX
 
 SWEEP = "sweep.json"
 """The file that makes a folder a sweep's: what was swept."""
@@ -107,18 +107,21 @@ def is_begun(folder: Path) -> bool:
     Raises:
         UsageError: there are other files, among which those of a run would get lost.
     """
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return False
     if is_run(folder):
         return True
-    if others := sorted(
-        {path.name for path in folder.iterdir()} - {".hydra", ".lock", SUMS, "multirun.yaml"}
-    ):
+    if folder.is_dir() and (others := beyond_a_start(folder)):
         raise UsageError(
             f"'{folder}' holds other files, such as '{others[0]}', and no run",
             "name another folder with out=",
         )
     return False
+
+
+def beyond_a_start(folder: Path) -> list[str]:
+    """The names in a folder, without those that a start leaves which ended before there was a run."""
+    start = {".hydra", ".lock", SUMS, "env.json", "multirun.yaml"}
+    names = {path.name for path in folder.iterdir()} - start
+    return sorted(name for name in names if not name.startswith(TEMP_PREFIX))
 
 
 def is_sweep(folder: Path) -> bool:

@@ -321,6 +321,6 @@ def read_summary(value: Any) -> Summary:
         kind = EnsembleSummary
     elif "folds" in value:
         kind = RunSummary
-    elif "n_train" in value:
+    elif value.get("status") in ("done", DIVERGED) and "n_train" in value:
         kind = FoldSummary
     return from_plain(kind, value)

@@ -117,7 +117,7 @@ def test_a_written_submission_of_any_names_and_codes_passes(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"
     rows = [{"file_name": name, "file_code": data.draw(codes)} for name in sorted(names)]
-    write_csv(path, submission.HEADER, rows)
+    write_csv(path, submission.HEADER, rows, str)
     submission.check(path, sorted(names))
 
 
@@ -143,7 +143,7 @@ def test_no_change_of_names_or_codes_passes(
     if len(names) > 1:
         breaks.append(lambda: rows.reverse())
     data.draw(st.sampled_from(breaks))()
-    write_csv(path, submission.HEADER, rows)
+    write_csv(path, submission.HEADER, rows, str)
     with pytest.raises(DataError):
         submission.check(path, names)
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.core.sums import TEMP_PREFIX
 from svhncli.runs.locate import (
     checkpoint_file,
     checkpoint_files,
+    is_begun,
     member_files,
     reported_folder,
     resumable,
@@ -116,3 +118,18 @@ def test_a_sweep_in_the_home_folder_is_resumed(folder: Path, monkeypatch: pytest
     monkeypatch.setenv("HOME", str(folder))
     touch("sweep/sweep.json")
     assert resumable("~/sweep", sweeps_only=True) == folder / "sweep"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [[], [".lock", "SHA256SUMS"], ["env.json"], [f"{TEMP_PREFIX}1234-1-env.json", ".hydra", "multirun.yaml"]],
+)
+def test_a_start_that_was_killed_before_there_was_a_run_is_no_hindrance(
+    tmp_path: Path, names: list[str]
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert not is_begun(tmp_path)
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(UsageError, match=r"holds other files, such as 'mine\.txt'"):
+        is_begun(tmp_path)
