@@ -414,7 +414,9 @@ FORMATS = {
     "metadata.jsonl": Format(_metadata("metadata.jsonl"), _read_folder(FRAMING)),
     "coco": Format(_coco, _read_folder(BOXED)),
     "yolo": Format(_yolo, _read_folder(BOXED)),
-    "yolo names": Format(_yolo_names, _read_folder(BOXED)),
+    "yolo names": Format(
+        _yolo_names, _read_folder(BOXED), lambda message, file: file in message or "has no name" in message
+    ),
     "voc": Format(_voc, _read_folder(BOXED)),
     "parquet": Format(_parquet, _read_parquet),
     "png": Format(_encoded(".png"), _read_folder(FRAMING)),

@@ -107,7 +107,8 @@ def write(
 
 @contextlib.contextmanager
 def _atomic_folder(out: Path, names: Sequence[str]) -> Iterator[Path]:
-    """An empty folder whose `names` move to `out` when the block succeeds; removes leftovers of kills."""
+    """An empty folder that becomes `out` when the block succeeds, or, where there are other parts already, its
+    `names` move there; removes leftovers of kills."""
     out.parent.mkdir(parents=True, exist_ok=True)
     prefix = f"{TEMP_PREFIX}{out.name}-"
     for leftover in out.parent.glob(f"{prefix}*"):
@@ -118,9 +119,12 @@ def _atomic_folder(out: Path, names: Sequence[str]) -> Iterator[Path]:
     lock = locked(folder / ".lock")
     try:
         yield folder
-        out.mkdir(exist_ok=True)
-        for name in names:
-            (folder / name).rename(out / name)
+        if out.is_dir() and any(out.iterdir()):
+            for name in names:
+                (folder / name).rename(out / name)
+        else:
+            (folder / ".lock").unlink()
+            folder.rename(out)  # at once: a kill leaves all of it or nothing
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()

@@ -72,7 +72,11 @@ def names(path: Path) -> dict[int, str]:
     listed: Any = content.get("names") if isinstance(content, dict) else None
     if isinstance(listed, list):
         listed = dict(enumerate(listed))
-    if not isinstance(listed, dict) or not all(type(number) is int for number in listed):
+    if (
+        not isinstance(listed, dict)
+        or not all(type(number) is int for number in listed)
+        or not all(isinstance(name, (str, int)) for name in listed.values())
+    ):
         raise DataError(f"'{path}' does not list the names of the classes", expected)
     return {number: str(name) for number, name in listed.items()}
 

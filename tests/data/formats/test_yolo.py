@@ -65,6 +65,7 @@ BAD_NAMES = {
     "no YAML": "names: [\n",
     "a list": "- 1\n",
     "words for numbers": "names: {zero: '0'}\n",
+    "a mapping in a list": "names: ['0', nc: 10]\n",
     "code": "names: !!python/object/apply:os.getcwd []\n",
     "nothing": "",
 }
