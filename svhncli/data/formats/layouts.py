@@ -107,7 +107,7 @@ def write(
 
 @contextlib.contextmanager
 def _atomic_folder(out: Path, names: Sequence[str]) -> Iterator[Path]:
-    """An empty folder that becomes `out` when the block succeeds, or, where there are other parts already, its
+    """An empty folder that becomes `out` when the block succeeds; where there are other parts already, its
     `names` move there; removes leftovers of kills."""
     out.parent.mkdir(parents=True, exist_ok=True)
     prefix = f"{TEMP_PREFIX}{out.name}-"

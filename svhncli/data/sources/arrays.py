@@ -12,6 +12,7 @@ import numpy as np
 
 from svhncli.core.errors import DataError
 from svhncli.core.files import read_json, write_json
+from svhncli.core.text import some
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.data.formats import array_file, array_images, array_labels
@@ -64,7 +65,13 @@ def load(
         if name in by_part and (pair := choose(by_part[name], name, images, labels)) is not None
     }
     if "train" not in parts:
-        held = "; ".join(_where(array, root) for array in arrays) or "no arrays"
+        if not arrays:
+            listed = some([f"'{file}'" for file in files])
+            raise DataError(
+                f"'{root}' has no arrays of a training part: there are none in {listed}",
+                "the files may be damaged: get them again",
+            )
+        held = "; ".join(_where(array, root) for array in arrays)
         raise DataError(f"'{root}' has no arrays of a training part", f"it holds {held}")
     used = {array for part in parts.values() for array in (part.images, part.labels, part.groups)}
     unread = [*others, *(_where(array, root) for array in arrays if array not in used)]

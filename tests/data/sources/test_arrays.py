@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -384,3 +385,10 @@ def test_a_folder_of_another_format_is_named_with_the_source_that_reads_it(root:
     with pytest.raises(DataError, match="holds train") as caught:
         load(root)
     assert caught.value.hint == "'train/labels.csv' is for data=folder"
+
+
+def test_files_without_arrays_are_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "digits.npz", "w"):
+        pass
+    with pytest.raises(DataError, match=r"no arrays of a training part: there are none in '.*digits\.npz'"):
+        arrays.load(tmp_path, cache=Cache(tmp_path / "cache"))
