@@ -222,7 +222,8 @@ _turn = threading.Lock()
 def apart(work: Callable[..., Done], *given: object) -> Done:
     """`work(*given)` in another process, for work that may crash: that is an error, not the end of this one.
 
-    A process that may start none, as those of a multiprocessing.Pool, does the work itself.
+    A process that can start none does the work itself: those of a multiprocessing.Pool may not, and without a
+    current folder multiprocessing cannot.
 
     work: a function that the process can import.
 
@@ -230,13 +231,16 @@ def apart(work: Callable[..., Done], *given: object) -> Done:
         CrashError: it did.
     """
     global _helper
-    if multiprocessing.current_process().daemon:
+    here = _current_folder()
+    if here is None or multiprocessing.current_process().daemon:
         return work(*given)
     with _turn:
-        helper = _helper or Worker.start(_help, 0, ends_at_exit=True)
+        helper = _helper
+        if helper is None or not helper.process.is_alive():  # the system may have ended it meanwhile
+            helper = Worker.start(_help, 0, ends_at_exit=True)
         _helper = None
         try:
-            helper.pipe.send((os.getcwd(), work, given))
+            helper.pipe.send((here, work, given))
             kind, *answer = helper.receive()
             if kind == "gone":
                 raise CrashError(f"a process {helper.end()}", LOOK_AROUND)
@@ -247,6 +251,14 @@ def apart(work: Callable[..., Done], *given: object) -> Done:
     if kind == "failed":
         raise answer[0]
     return cast(Done, answer[0])
+
+
+def _current_folder() -> str | None:
+    """None where it has been removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 
 def _help(pipe: Connection, slot: int) -> None:

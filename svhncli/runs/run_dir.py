@@ -128,6 +128,8 @@ class RunDir:
         """
         try:
             values = config_yaml.plain(read_text(self.path / CONFIG))
+        except CheckpointError:
+            raise  # it is damaged, and named
         except Exception as error:
             raise CheckpointError(f"'{self.path}' holds no readable {CONFIG}: {error}") from error
         if not isinstance(values, dict) or not {"data", "model"} <= {*values}:

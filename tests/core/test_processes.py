@@ -99,3 +99,18 @@ def test_relative_paths_refer_to_the_folder_of_the_call(
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         assert apart(os.getcwd) == str(tmp_path / name)
+
+
+def test_a_process_that_was_ended_meanwhile_is_replaced() -> None:
+    before = apart(os.getpid)
+    os.kill(before, signal.SIGKILL)
+    while Path(f"/proc/{before}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        os.sched_yield()
+    assert apart(os.getpid) != before
+
+
+def test_work_apart_needs_no_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert apart(max, 2, 3) == 3

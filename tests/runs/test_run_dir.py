@@ -11,7 +11,7 @@ import pytest
 from conftest import fold_summary
 
 from svhncli.core.errors import BusyError, CheckpointError, DiskError, UsageError
-from svhncli.core.files import write_csv, write_json, write_text
+from svhncli.core.files import begin_sums, write_csv, write_json, write_text
 from svhncli.core.plain import to_plain
 from svhncli.runs.environment import Status
 from svhncli.runs.results import BestEpoch, Summary, failure
@@ -29,6 +29,15 @@ def test_a_damaged_config_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("a: [1")
     with pytest.raises(CheckpointError, match=r"config\.yaml"):
         RunDir(tmp_path).config()
+
+
+def test_a_config_that_is_not_as_recorded_is_named_once(tmp_path: Path) -> None:
+    begin_sums(tmp_path)
+    RunDir(tmp_path).write_settings({"data": {}, "model": {}})
+    (tmp_path / "config.yaml").write_text("data: 1")
+    with pytest.raises(CheckpointError) as caught:
+        RunDir(tmp_path).config()
+    assert caught.value.message.startswith(f"'{tmp_path / 'config.yaml'}' is damaged")
 
 
 def test_metrics_keep_every_bit_of_a_float(tmp_path: Path) -> None:
