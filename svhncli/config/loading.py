@@ -25,6 +25,7 @@ NEUTRAL = {
     "resume",
     "data.root",
     "data.download",
+    "data.urls",
 }
 """Keys that do not affect what a run computes."""
 

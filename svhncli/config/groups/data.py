@@ -110,15 +110,25 @@ class SynthFullConfig(PhotographsConfig, RenderedConfig):
     crop: str = _crop("boxes")
 
 
+@dataclass
+class OfficialConfig:
+    """Keys that the official SVHN files share."""
+
+    extra: str = _extra()
+    download: bool = key(True, "download missing files; false for files of your own")
+    urls: list[str] = key(
+        ["http://ufldl.stanford.edu/housenumbers"],
+        "addresses of folders from which missing files are downloaded, tried in order",
+    )
+
+
 @choice("data", builds="svhncli.data.sources.svhn:load")
 @dataclass
-class SvhnConfig(SourceConfig):
+class SvhnConfig(OfficialConfig, SourceConfig):
     """The official cropped digits: train_32x32.mat, test_32x32.mat and optionally extra_32x32.mat."""
 
     name: str = key("svhn", "the data source")
     root: str = key("data/svhn", "folder of the .mat files; missing ones are downloaded to it", path=True)
-    extra: str = _extra()
-    download: bool = key(True, "download missing files")
     check_md5: bool = key(
         True, "require the official files (MD5); false accepts your own files in the same layout"
     )
@@ -161,15 +171,13 @@ class FilesConfig(PhotographsConfig):
 
 @choice("data", builds="svhncli.data.sources.svhn_full:load")
 @dataclass
-class SvhnFullConfig(FilesConfig):
+class SvhnFullConfig(OfficialConfig, FilesConfig):
     """The official full numbers (format 1): train.tar.gz, test.tar.gz, extra.tar.gz or their folders."""
 
     name: str = key("svhn_full", "the data source")
     root: str = key(
         "data/svhn_full", "folder of the archives or folders; missing ones are downloaded to it", path=True
     )
-    extra: str = _extra()
-    download: bool = key(True, "download missing archives; false for files of your own")
     crop: str = _crop("boxes")
 
 

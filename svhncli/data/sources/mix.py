@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def load(
     extra: str,
     check_md5: bool,
     download: bool,
+    urls: Sequence[str],
     val_file: Path | None,
     test_only: bool,
     share: float,
@@ -80,6 +82,7 @@ def load(
         extra=extra,
         check_md5=check_md5,
         download=download,
+        urls=urls,
         val_file=val_file,
         test_only=test_only,
         cache=cache,

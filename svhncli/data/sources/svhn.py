@@ -30,7 +30,6 @@ from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Progress, silent
 from svhncli.data.store.download import fetch, md5_of
 
-BASE_URL = "http://ufldl.stanford.edu/housenumbers"
 FILES = {
     "train": ("train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373"),
     "test": ("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3"),
@@ -60,7 +59,7 @@ def load(
     val_file: Path | None = None,
     test_only: bool = False,
     cache: Cache,
-    base_url: str = BASE_URL,
+    urls: Sequence[str] = (),
     progress: Progress = silent,
 ) -> DataSet:
     """The official cropped set, or custom files in its layout: X uint8 (H, W, 3, N), y (N, 1), 10 for 0.
@@ -72,9 +71,10 @@ def load(
         folder that holds it; or a .mat file of your own, which is the training part alone.
     extra: "none"; "train" appends the extra part to the training part; "val" makes it the validation part.
     check_md5: refuse files other than the official ones; a `val_file` is never checked.
-    download: fetch missing files from `base_url` into `root`, but only if `check_md5` verifies them.
+    download: fetch missing files into `root`, but only if `check_md5` verifies them.
     val_file: a file in the same layout that becomes the validation part.
     test_only: load nothing but the test part, if there is one.
+    urls: the folders to fetch from, tried in order.
 
     Raises:
         DataError: a file is missing, has the wrong md5, is damaged, or has another layout.
@@ -120,7 +120,7 @@ def load(
         for file in files:  # only now that the training part, if it was there, is known to be official
             if not file.path.is_file():
                 count = partial(progress, f"download {file.path.name}")
-                fetch(f"{base_url}/{file.path.name}", file.path, md5=file.md5, progress=count)
+                fetch(urls, file.path, md5=file.md5, progress=count)
         folders[part] = _prepare(cache, part, files, progress)
     parts = load_parts(folders)
     first = next(iter(parts))

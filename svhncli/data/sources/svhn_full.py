@@ -7,7 +7,7 @@ NIPS Workshop on Deep Learning and Unsupervised Feature Learning, 2011.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,6 @@ from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
 from svhncli.data.store.download import fetch
 
-BASE_URL = "http://ufldl.stanford.edu/housenumbers"
 NAMES = ("train", "test", "extra")
 LABELS = ("digitStruct.mat", "digitStruct.json")
 """A part's label file: the first that exists."""
@@ -43,7 +42,7 @@ def load(
     skip_broken: bool = False,
     test_only: bool = False,
     cache: Cache,
-    base_url: str = BASE_URL,
+    urls: Sequence[str] = (),
     progress: Progress = silent,
 ) -> DataSet:
     """Folders `train`, `test` and `extra` of PNGs and a label file, or their archives `train.tar.gz`, ….
@@ -53,8 +52,9 @@ def load(
 
     root: the folder of these folders or archives, also of those that are downloaded; or one of them.
     extra: "none"; "train" appends the extra part to the training part; "val" makes it the validation part.
-    download: fetch missing archives from `base_url`; without it, the test part may be missing.
+    download: fetch missing archives; without it, the test part may be missing.
     test_only: load nothing but the test part, if there is one.
+    urls: the folders to fetch from, tried in order.
 
     Raises:
         DataError: a file is missing, damaged, or of another layout.
@@ -71,7 +71,7 @@ def load(
     folders: dict[str, Path] = {}
 
     def part(*names: str) -> PhotographPart:
-        own = {name: _folder(root, name, download, base_url, progress) for name in names}
+        own = {name: _folder(root, name, download, urls, progress) for name in names}
         folders.update(own)
         labels = [path for labels in LABELS for folder in own.values() if (path := folder / labels).is_file()]
         read = partial(_photographs, own, progress)
@@ -110,7 +110,7 @@ def _exists(root: Path, name: str) -> bool:
     return (root / name).is_dir() or beside(root / name) is not None
 
 
-def _folder(root: Path, name: str, download: bool, base_url: str, progress: Progress) -> Path:
+def _folder(root: Path, name: str, download: bool, urls: Sequence[str], progress: Progress) -> Path:
     """A part's folder, downloaded and unpacked where necessary."""
     folder, archive = root / name, root / f"{name}.tar.gz"
     if not _exists(root, name):
@@ -122,7 +122,7 @@ def _folder(root: Path, name: str, download: bool, base_url: str, progress: Prog
                 "set data.download=true to fetch it, or data.root to the folder that holds it",
             )
         # No checksum is published; the server reports the size, and gzip has a checksum of its own.
-        fetch(f"{base_url}/{archive.name}", archive, md5=None, progress=partial(progress, f"download {name}"))
+        fetch(urls, archive, md5=None, progress=partial(progress, f"download {name}"))
     if not folder.is_dir():
         archive = beside(folder) or archive
         unpack(archive, name, partial(progress, f"unpack {archive.name}"), is_content=_has_labels)

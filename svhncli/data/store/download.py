@@ -1,4 +1,4 @@
-"""Downloads files over HTTP: resumes, retries, verifies the md5, and keeps no bad file."""
+"""Downloads files over HTTP from several servers: resumes, retries, verifies, and keeps no bad file."""
 
 from __future__ import annotations
 
@@ -25,40 +25,43 @@ def md5_of(path: Path, progress: Count = silent) -> str:
 
 
 def fetch(
-    url: str, target: Path, *, md5: str | None, progress: Count = silent, waits: Sequence[float] = WAITS
+    folders: Sequence[str],
+    target: Path,
+    *,
+    md5: str | None,
+    progress: Count = silent,
+    waits: Sequence[float] = WAITS,
 ) -> None:
-    """Download `url` to `target` via `<target>.part`; an existing target is left alone.
+    """Download `target` from the first folder that has a file of its name; an existing target is left alone.
 
-    A partial file is resumed. Without an md5 to verify the whole, that is left to the server, which sends the
-    rest only of the very version that the part is of; one that does not tell versions apart sends all again.
+    The folders are tried in order, and again in the same order after each wait; one that lacks the file, or
+    has another, is not tried again. The partial file, `<target>.part`, is resumed from whichever is next.
+    Without an md5 to verify the whole, that is left to the server, which sends the rest only of the very
+    version that the part is of; one that does not tell versions apart sends all again.
 
+    folders: their addresses.
     md5: the expected md5 of the file, in hex.
     progress: gets the bytes received so far and, if the server reports it, their total.
-    waits: seconds before each further attempt after a transient failure; an attempt that gets further than
-        all before it restarts the sequence.
+    waits: seconds before each further round after transient failures; a round that gets further than all
+        before it restarts the sequence.
 
     Raises:
-        DataError: the server cannot be reached, lacks the file, or sends one with another md5.
+        DataError: no server can be reached, has the file, or sends the one with this md5.
         DiskError: there is no space or no permission to write.
     """
     part = target.with_name(f"{target.name}.part")
+    urls = [f"{folder.rstrip('/')}/{target.name}" for folder in folders]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with hold(target.with_name(f".{target.name}.lock"), f"download {target}"):
             if target.exists():
                 return
-            continued = part.exists() and md5 is not None
-            _fetch_part(url, part, md5 is not None, progress, waits)
-            if continued and md5_of(part) != md5:  # the partial file may be of another version
-                part.unlink()
-                _fetch_part(url, part, True, progress, waits)
-            if md5 is not None and (received := md5_of(part)) != md5:
-                part.unlink()
-                raise DataError(f"{url} has the md5 {received}, not {md5}; nothing was kept")
+            _fetch_part(urls, part, md5, progress, waits)
             os.replace(part, target)
             _version_of(part).unlink(missing_ok=True)
     except DataError as error:
-        raise DataError(error.message, f"download {url} in another way and save it as {target}") from error
+        hint = f"set data.urls to a server that has it, or save it as {target} yourself"
+        raise DataError(error.message, hint) from error
     except OSError as error:
         disk = disk_error(error) or DiskError(
             f"cannot write '{target}': {error.strerror}", "check its folder"
@@ -66,38 +69,59 @@ def fetch(
         raise disk from error
 
 
-def _fetch_part(url: str, part: Path, verified: bool, progress: Count, waits: Sequence[float]) -> None:
-    """Download into `part`, with retries. verified: whether the caller can tell if the whole is right."""
+def _fetch_part(
+    urls: Sequence[str], part: Path, md5: str | None, progress: Count, waits: Sequence[float]
+) -> None:
+    """Download into `part`, from the addresses in turn, with retries."""
     farthest = _size(part)
     left = list(waits)
-    while (error := _attempt(url, part, verified, progress)) is not None:
+    if not urls:
+        raise DataError("data.urls names no server to download from")
+    failures: dict[str, Exception] = {}
+    while True:
+        for url in urls:
+            if url in failures and not _is_transient(failures[url]):
+                continue
+            error = _attempt(url, part, md5, progress)
+            if error is None:
+                return
+            failures[url] = error
         if (size := _size(part)) > farthest:
             farthest, left = size, list(waits)
-        final = isinstance(error, ValueError) or (
-            isinstance(error, HTTPError) and error.code not in TRANSIENT
-        )
-        if final or not left:
-            raise DataError(f"cannot download {url}: {_reason(error)}") from error
+        if not left or not any(map(_is_transient, failures.values())):
+            reasons = [f"{url}: {_reason(error)}" for url, error in failures.items()]
+            raise DataError(f"cannot download {'; '.join(reasons)}")
         time.sleep(left.pop(0))
 
 
-def _attempt(url: str, part: Path, verified: bool, progress: Count) -> Exception | None:
-    """Try once; None if the file is complete, otherwise the error."""
+def _is_transient(error: Exception) -> bool:
+    """Whether another attempt at the same address can succeed."""
+    return error.code in TRANSIENT if isinstance(error, HTTPError) else not isinstance(error, ValueError)
+
+
+def _attempt(url: str, part: Path, md5: str | None, progress: Count) -> Exception | None:
+    """Try once; None if the file is complete and the right one, otherwise the error."""
+    continued = md5 is not None and part.exists()
     try:
-        _receive(url, part, verified, progress)
+        _receive(url, part, md5 is not None, progress)
     except HTTPError as error:
         error.close()
-        if error.code == 416 and (size := _size(part)):  # nothing follows what the part ends with
-            if verified or error.headers.get("Content-Range") == f"bytes */{size}":
-                return None
+        if error.code != 416 or not (size := _size(part)):
+            return error
+        # nothing follows what the part ends with
+        if md5 is None and error.headers.get("Content-Range") != f"bytes */{size}":
             part.unlink()
-            return _attempt(url, part, verified, progress)
-        return error
+            return _attempt(url, part, md5, progress)
     except (OSError, HTTPException, ValueError) as error:  # a ValueError is a malformed url
         if not isinstance(error, URLError) and disk_error(error) is not None:
             raise
         return error
-    return None
+    if md5 is None or (received := md5_of(part)) == md5:
+        return None
+    part.unlink()
+    if continued:  # what was there before may be of another version
+        return _attempt(url, part, md5, progress)
+    return ValueError(f"the file there has the md5 {received}, not {md5}; nothing was kept")
 
 
 def _receive(url: str, part: Path, verified: bool, progress: Count) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from mat_files import COUNTS, assert_equals_mat, load, make_images, write
 from scipy.io import loadmat, savemat
 
+from svhncli.config.groups.data import SvhnConfig
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.sums import TEMP_PREFIX
 from svhncli.data.sources import svhn
@@ -248,8 +249,9 @@ def test_the_md5s_are_those_of_torchvision() -> None:
     assert spec is not None
     assert spec.origin is not None
     source = "".join((Path(spec.origin).parent / "datasets" / "svhn.py").read_text().split())
+    (official,) = SvhnConfig().urls
     for part, (name, official_md5) in svhn.FILES.items():
-        assert f'"{part}":["{svhn.BASE_URL}/{name}","{name}","{official_md5}",]' in source
+        assert f'"{part}":["{official}/{name}","{name}","{official_md5}",]' in source
 
 
 @pytest.mark.parametrize("part", ["train", "test", "extra"])
@@ -266,46 +268,46 @@ def test_the_message_names_a_missing_official_file_and_three_ways_to_fix_it(root
 def test_official_files_are_never_downloaded_next_to_the_users_own(root: Path) -> None:
     """SVHN's test part does not measure accuracy on other images; the user's files may lack a test part."""
     (root / "test_32x32.mat").unlink()
-    assert load(root, download=True, base_url="http://127.0.0.1:9").test is None
+    assert load(root, download=True, urls=["http://127.0.0.1:9"]).test is None
     with pytest.raises(DataError, match=r"train_32x32\.mat' is not the official file"):
-        load(root, check_md5=True, download=True, base_url="http://127.0.0.1:9")
+        load(root, check_md5=True, download=True, urls=["http://127.0.0.1:9"])
     (root / "train_32x32.mat").unlink()
     with pytest.raises(DataError) as caught:
-        load(root, download=True, base_url="http://127.0.0.1:9")
+        load(root, download=True, urls=["http://127.0.0.1:9"])
     assert "data.download" not in caught.value.hint
 
 
 @pytest.fixture
-def base_url(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     handler = functools.partial(Handler, directory=str(root))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as http_server:
+        thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+        yield f"http://127.0.0.1:{http_server.server_address[1]}"
+        http_server.shutdown()
         thread.join()
 
 
 def test_missing_files_are_downloaded_if_allowed(
-    root: Path, tmp_path: Path, base_url: str, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_official(monkeypatch, root)
     empty = tmp_path / "new" / "folder"
-    options: dict[str, Any] = {"download": True, "base_url": base_url, "check_md5": True}
+    options: dict[str, Any] = {"download": True, "urls": [server], "check_md5": True}
     assert "download train_32x32.mat" in stages(empty, **options)
     assert_equals_mat(load(empty, **options).train, root / "train_32x32.mat")
     assert not (empty / "extra_32x32.mat").exists()
     assert stages(empty, extra="val", **options) >= {"download extra_32x32.mat"}
 
 
-def test_a_download_with_another_md5_is_not_kept(tmp_path: Path, base_url: str) -> None:
+def test_a_download_with_another_md5_is_not_kept(tmp_path: Path, server: str) -> None:
     with pytest.raises(DataError, match="md5"):
-        load(tmp_path / "new", download=True, base_url=base_url, check_md5=True)
+        load(tmp_path / "new", download=True, urls=[server], check_md5=True)
     assert [path for path in (tmp_path / "new").iterdir() if path.suffix != ".lock"] == []
 
 

@@ -248,7 +248,7 @@ def test_missing_archives_are_downloaded(server: str, tmp_path: Path) -> None:
     data = load(
         tmp_path / "new",
         download=True,
-        base_url=server,
+        urls=[server],
         progress=lambda stage, done, total: stages.add(stage),
     )
     assert_whole(data)

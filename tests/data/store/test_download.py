@@ -25,7 +25,7 @@ NO_WAITS = (0.0, 0.0, 0.0)
 
 @dataclass
 class Server:
-    """Serves BODY, and handles each request as the next entry of `plan` specifies:
+    """Serves a file, and handles each request as the next entry of `plan` specifies:
 
     an int: a response that ends after that many bytes; "503", "404": that status; "whole", or no entry: all;
     "silent": a few bytes, and nothing more before the test ends; "loop": a redirect to the same address.
@@ -33,6 +33,7 @@ class Server:
     headers: beside those of the file's length and range.
     """
 
+    body: bytes = BODY
     plan: list[int | str] = field(default_factory=list)
     ranges: bool = True
     sends_length: bool = True
@@ -65,25 +66,26 @@ class Server:
         start = (
             int(range_header.removeprefix("bytes=").removesuffix("-")) if range_header and self.ranges else 0
         )
-        if start >= len(BODY):
+        if start >= len(self.body):
             request.send_response(416)
-            request.send_header("Content-Range", f"bytes */{len(BODY)}")
+            request.send_header("Content-Range", f"bytes */{len(self.body)}")
             request.end_headers()
             return
         start += self.shift
         request.send_response(206 if range_header and self.ranges else 200)
         if range_header and self.ranges:
-            request.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+            request.send_header("Content-Range", f"bytes {start}-{len(self.body) - 1}/{len(self.body)}")
         if self.sends_length:
-            request.send_header("Content-Length", str(len(BODY) - start))
+            request.send_header("Content-Length", str(len(self.body) - start))
         for name, value in self.headers.items():
             request.send_header(name, value)
         request.end_headers()
         if action == "silent":
-            request.wfile.write(BODY[start : start + 1000])
+            request.wfile.write(self.body[start : start + 1000])
             self.ended.wait()
             return
-        request.wfile.write(BODY[start : start + action] if isinstance(action, int) else BODY[start:])
+        end = start + action if isinstance(action, int) else None
+        request.wfile.write(self.body[start:end])
 
 
 @contextmanager
@@ -98,7 +100,7 @@ def serving(server: Server) -> Iterator[Server]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        server.url = f"http://127.0.0.1:{http.server_address[1]}/train_32x32.mat"
+        server.url = f"http://127.0.0.1:{http.server_address[1]}"
         try:
             yield server
         finally:
@@ -129,7 +131,7 @@ def files_in(folder: Path) -> list[str]:
 def test_a_file_arrives_complete_and_reports_progress(server: Server, tmp_path: Path) -> None:
     progress_calls: list[tuple[int, int | None]] = []
     target = tmp_path / "new" / "train_32x32.mat"
-    fetch(server.url, target, md5=MD5, progress=lambda done, total: progress_calls.append((done, total)))
+    fetch([server.url], target, md5=MD5, progress=lambda done, total: progress_calls.append((done, total)))
     assert target.read_bytes() == BODY
     assert files_in(target.parent) == ["train_32x32.mat"]
     assert progress_calls[0] == (0, len(BODY))
@@ -139,7 +141,7 @@ def test_a_file_arrives_complete_and_reports_progress(server: Server, tmp_path: 
 
 def test_an_existing_file_is_left_alone(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    fetch(server.url, tmp_path / "file", md5=MD5)
+    fetch([server.url], tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_text() == "mine"
     assert server.requested_ranges == []
 
@@ -147,7 +149,7 @@ def test_an_existing_file_is_left_alone(server: Server, tmp_path: Path) -> None:
 @pytest.mark.fault("a download is cut off", "it goes on where it ended", "0")
 def test_an_interrupted_transfer_is_resumed_where_it_ended(server: Server, tmp_path: Path) -> None:
     server.plan = [100_000]
-    fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.requested_ranges == [None, "bytes=100000-"]
 
@@ -156,7 +158,7 @@ def test_a_part_of_an_earlier_process_is_resumed(server: Server, tmp_path: Path)
     part_of(tmp_path / "file").write_bytes(BODY[:1234])
     progress_calls = []
     fetch(
-        server.url,
+        [server.url],
         tmp_path / "file",
         md5=MD5,
         progress=lambda done, total: progress_calls.append((done, total)),
@@ -175,13 +177,13 @@ def test_transfers_that_make_progress_always_complete(
     plan: list[int | str] = [*cuts] if ranges else sorted(set(cuts))
     target = tmp_path_factory.mktemp("cuts") / "file"
     with serving(Server(plan=plan, ranges=ranges)) as server:
-        fetch(server.url, target, md5=MD5, waits=NO_WAITS)
+        fetch([server.url], target, md5=MD5, waits=NO_WAITS)
     assert target.read_bytes() == BODY
 
 
 def test_a_server_without_ranges_sends_the_whole_file_again(server: Server, tmp_path: Path) -> None:
     server.plan, server.ranges = [100_000], False
-    fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.requested_ranges == [None, "bytes=100000-"]
 
@@ -190,7 +192,7 @@ def test_a_file_of_unknown_length_is_verified_by_md5(server: Server, tmp_path: P
     progress_calls = []
     server.sends_length = False
     fetch(
-        server.url,
+        [server.url],
         tmp_path / "file",
         md5=MD5,
         progress=lambda done, total: progress_calls.append((done, total)),
@@ -203,13 +205,13 @@ def test_a_server_that_sends_another_range_does_not_spoil_the_file(server: Serve
     part_of(tmp_path / "file").write_bytes(BODY[:1000])
     server.shift = 5
     with pytest.raises(DataError, match="md5"):
-        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert files_in(tmp_path) == []
 
 
 def test_a_part_of_another_version_is_discarded(server: Server, tmp_path: Path) -> None:
     part_of(tmp_path / "file").write_bytes(b"old" * 1000)
-    fetch(server.url, tmp_path / "file", md5=MD5)
+    fetch([server.url], tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.requested_ranges == ["bytes=3000-", None]
 
@@ -217,7 +219,7 @@ def test_a_part_of_another_version_is_discarded(server: Server, tmp_path: Path) 
 def test_without_an_md5_nothing_is_resumed(server: Server, tmp_path: Path) -> None:
     part_of(tmp_path / "file").write_bytes(b"old" * 1000)
     server.plan = [100_000]
-    fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    fetch([server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.requested_ranges == [None, None]
 
@@ -230,8 +232,8 @@ def test_without_an_md5_only_the_same_version_is_resumed(header: str, server: Se
     server.headers = {header: VERSIONS[header]}
     server.plan = [100_000, "404"]
     with pytest.raises(DataError, match="HTTP 404"):
-        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
-    fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
+    fetch([server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.requested_ranges == [None, "bytes=100000-", "bytes=100000-"]
     assert server.conditions == [None, VERSIONS[header], VERSIONS[header]]
@@ -241,10 +243,10 @@ def test_without_an_md5_only_the_same_version_is_resumed(header: str, server: Se
 def test_without_an_md5_a_part_of_another_version_is_discarded(server: Server, tmp_path: Path) -> None:
     server.headers, server.plan = {"ETag": '"old"'}, [100_000, "404"]
     with pytest.raises(DataError, match="HTTP 404"):
-        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
     part_of(tmp_path / "file").write_bytes(b"old" * 1000)
     server.headers = {"ETag": '"new"'}
-    fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    fetch([server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
 
 
@@ -254,10 +256,10 @@ def test_a_part_that_nothing_follows_is_whole_if_it_is_as_long_as_the_file(
 ) -> None:
     server.headers, server.plan = {"ETag": '"a"'}, [1000, "404"]
     with pytest.raises(DataError, match="HTTP 404"):
-        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
     part_of(tmp_path / "file").write_bytes(kept)
     server.requested_ranges.clear()
-    fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+    fetch([server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
     assert len(server.requested_ranges) == requests
 
@@ -265,10 +267,10 @@ def test_a_part_that_nothing_follows_is_whole_if_it_is_as_long_as_the_file(
 def test_without_an_md5_another_range_does_not_spoil_the_file(server: Server, tmp_path: Path) -> None:
     server.headers, server.plan = {"ETag": '"a"'}, [1000, "404"]
     with pytest.raises(DataError, match="HTTP 404"):
-        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
     server.shift = 5
     with pytest.raises(DataError, match="another range than the one that was requested"):
-        fetch(server.url, tmp_path / "file", md5=None, waits=())
+        fetch([server.url], tmp_path / "file", md5=None, waits=())
     assert not part_of(tmp_path / "file").exists()
 
 
@@ -281,7 +283,7 @@ def test_a_silent_server_is_given_up_and_the_part_is_kept(
     monkeypatch.setattr(download, "TIMEOUT", 0.1)
     server.plan = ["silent", "silent"]
     with pytest.raises(DataError, match="timed out") as caught:
-        fetch(server.url, tmp_path / "file", md5=MD5, waits=())
+        fetch([server.url], tmp_path / "file", md5=MD5, waits=())
     assert server.url in caught.value.message
     assert part_of(tmp_path / "file").read_bytes() == BODY[:1000]
 
@@ -291,7 +293,7 @@ def test_a_silent_server_is_given_up_and_the_part_is_kept(
 def test_a_web_page_in_place_of_the_file_is_named(md5: str | None, server: Server, tmp_path: Path) -> None:
     server.headers = {"Content-Type": "text/html; charset=utf-8"}
     with pytest.raises(DataError, match="a web page came instead of the file"):
-        fetch(server.url, tmp_path / "file", md5=md5, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=md5, waits=NO_WAITS)
     assert files_in(tmp_path) == []
     assert len(server.requested_ranges) == 1
 
@@ -299,19 +301,19 @@ def test_a_web_page_in_place_of_the_file_is_named(md5: str | None, server: Serve
 def test_redirects_in_a_loop_are_one_line(server: Server, tmp_path: Path) -> None:
     server.plan = ["loop"] * 20
     with pytest.raises(DataError, match=r"HTTP 302 .*infinite loop\.$"):
-        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
 
 
 def test_a_length_that_is_no_number_is_not_believed(server: Server, tmp_path: Path) -> None:
     server.sends_length, server.headers = False, {"Content-Length": "many"}
-    fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
 
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_part_as_long_as_the_file_is_verified_by_md5(server: Server, tmp_path: Path, whole: bool) -> None:
     part_of(tmp_path / "file").write_bytes(BODY if whole else bytes(len(BODY)))
-    fetch(server.url, tmp_path / "file", md5=MD5)
+    fetch([server.url], tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.requested_ranges == [f"bytes={len(BODY)}-"] + [None] * (not whole)
 
@@ -319,7 +321,7 @@ def test_a_part_as_long_as_the_file_is_verified_by_md5(server: Server, tmp_path:
 @pytest.mark.fault("a download is not the file", "refused; nothing stays", "3")
 def test_a_wrong_md5_keeps_nothing(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        fetch(server.url, tmp_path / "file", md5="0" * 32)
+        fetch([server.url], tmp_path / "file", md5="0" * 32)
     assert MD5 in caught.value.message
     assert "0" * 32 in caught.value.message
     assert files_in(tmp_path) == []
@@ -329,35 +331,77 @@ def test_a_wrong_md5_keeps_nothing(server: Server, tmp_path: Path) -> None:
 def test_a_file_that_the_server_lacks_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
     server.plan = ["404"]
     with pytest.raises(DataError, match="HTTP 404") as caught:
-        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert len(server.requested_ranges) == 1
-    assert server.url in caught.value.hint
+    assert f"{server.url}/file" in caught.value.message
     assert str(tmp_path / "file") in caught.value.hint
     assert files_in(tmp_path) == []
 
 
 def test_a_busy_server_is_retried(server: Server, tmp_path: Path) -> None:
     server.plan = ["503", "503", "503"]
-    fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert (tmp_path / "file").read_bytes() == BODY
 
 
 def test_after_three_retries_it_gives_up_and_keeps_the_part(server: Server, tmp_path: Path) -> None:
     server.plan = [50_000, "503", "503", "503", "503"]
     with pytest.raises(DataError, match="HTTP 503"):
-        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert len(server.requested_ranges) == 4
     assert part_of(tmp_path / "file").read_bytes() == BODY[:50_000]
     server.plan = []
-    fetch(server.url, tmp_path / "file", md5=MD5)
+    fetch([server.url], tmp_path / "file", md5=MD5)
     assert (tmp_path / "file").read_bytes() == BODY
 
 
 def test_a_body_that_always_ends_early_never_counts_as_complete(server: Server, tmp_path: Path) -> None:
     server.plan, server.ranges = [len(BODY) - 1] * 10, False
     with pytest.raises(DataError, match="299999 of 300000"):
-        fetch(server.url, tmp_path / "file", md5=None, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
     assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.fault("a server cannot be reached or lacks the file", "the next of `data.urls` is asked", "0")
+@pytest.mark.parametrize(
+    ("first", "requests"),
+    [
+        (Server(plan=["404", "404"]), [None]),
+        (Server(plan=["503", "503"]), [None]),
+        (Server(headers={"Content-Type": "text/html"}), [None]),
+        (Server(body=BODY[::-1]), [None]),
+    ],
+    ids=["lacks it", "is busy", "sends a web page", "has another file"],
+)
+def test_the_next_server_is_asked(
+    first: Server, requests: list[str | None], server: Server, tmp_path: Path
+) -> None:
+    with serving(first):
+        fetch([first.url, f"{server.url}/"], tmp_path / "file", md5=MD5, waits=())
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert first.requested_ranges == server.requested_ranges == requests
+
+
+def test_the_next_server_sends_the_rest(server: Server, tmp_path: Path) -> None:
+    with serving(Server(plan=[50_000])) as first:
+        fetch([first.url, server.url], tmp_path / "file", md5=MD5, waits=())
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert server.requested_ranges == ["bytes=50000-"]
+
+
+def test_servers_are_asked_in_order_until_they_fail_for_good(server: Server, tmp_path: Path) -> None:
+    server.plan = ["503", "503", "404"]
+    with serving(Server(plan=["404"])) as first, pytest.raises(DataError) as caught:
+        fetch([first.url, server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    assert len(first.requested_ranges) == 1
+    assert len(server.requested_ranges) == 3
+    for url in (first.url, server.url):
+        assert f"{url}/file: HTTP 404" in caught.value.message
+
+
+def test_no_address_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.urls names no server"):
+        fetch([], tmp_path / "file", md5=MD5)
 
 
 @pytest.mark.fault("the network is down", "one message with the address", "3")
@@ -366,7 +410,7 @@ def test_a_server_that_cannot_be_reached_is_a_data_error(tmp_path: Path) -> None
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/file"
         with pytest.raises(DataError, match="refused") as caught:
-            fetch(url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+            fetch([url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert url in caught.value.message
     assert caught.value.exit_code == 3
 
@@ -374,7 +418,7 @@ def test_a_server_that_cannot_be_reached_is_a_data_error(tmp_path: Path) -> None
 @pytest.mark.parametrize("url", ["", "no-scheme/file", "http://127.0.0.1:port/file", "http://"])
 def test_a_malformed_url_is_a_data_error(url: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot download"):
-        fetch(url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+        fetch([url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
 
 
 @pytest.mark.fault(
@@ -384,19 +428,19 @@ def test_a_malformed_url_is_a_data_error(url: str, tmp_path: Path) -> None:
 def test_a_full_disk_is_a_disk_error(server: Server, tmp_path: Path) -> None:
     part_of(tmp_path / "file").symlink_to("/dev/full")
     with pytest.raises(DiskError):
-        fetch(server.url, tmp_path / "file", md5=MD5, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
     assert len(server.requested_ranges) == 1
 
 
 def test_a_folder_that_is_a_file_is_a_disk_error(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(DiskError, match="data': File exists"):
-        fetch(server.url, tmp_path / "data" / "file", md5=MD5, waits=NO_WAITS)
+        fetch([server.url], tmp_path / "data" / "file", md5=MD5, waits=NO_WAITS)
 
 
 def test_concurrent_calls_download_a_file_once(server: Server, tmp_path: Path) -> None:
     calls = [
-        threading.Thread(target=fetch, args=(server.url, tmp_path / "file"), kwargs={"md5": MD5})
+        threading.Thread(target=fetch, args=([server.url], tmp_path / "file"), kwargs={"md5": MD5})
         for _ in range(4)
     ]
     for call in calls:
