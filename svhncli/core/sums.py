@@ -7,6 +7,7 @@ that is there is one that a line describes. Several processes may append: a line
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
@@ -86,16 +87,32 @@ def settled(folder: Path, adopted: Iterable[Path]) -> str:
 
 
 def faults(record: Path) -> Iterator[tuple[str, str]]:
-    """The names of files that are not as recorded, and what is wrong with each."""
+    """The names of files that are not as recorded, and what is wrong with each; others may be writing."""
     text = record.read_text(encoding="utf-8", errors="replace")
     if bad := [number for number, row in enumerate(text.splitlines(), 1) if not _LINE.fullmatch(row)]:
         yield record.name, f"line {bad[0]} is not a digest and a name"
-    for name, known in recorded(record).items():
+    for name in recorded(record):
         path = record.parent / name
-        if not path.is_file():
-            yield name, "missing"
-        elif digest(path.read_bytes()) not in known:
+        if (now := _digest_of(path)) is None:
+            if not _is_unfinished(path, record) and not path.is_file():  # it may have been renamed meanwhile
+                yield name, "missing"
+        elif now not in recorded(record).get(name, [now]):  # read after the file, so its line is there
             yield name, f"its SHA-256 is not the one in {record.name}"
+
+
+def _digest_of(path: Path) -> str | None:
+    """None for a file that is not there."""
+    try:
+        return digest(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+
+
+def _is_unfinished(path: Path, record: Path) -> bool:
+    """Whether the first version of a file was recorded but did not take its place, or not yet."""
+    known = recorded(record).get(_name(path, record), ())
+    written = path.parent.glob(f"{TEMP_PREFIX}*-{glob.escape(path.name)}")
+    return any(_digest_of(temp) in known for temp in written)  # what a kill has left
 
 
 def digest(content: bytes) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPO
 from hypothesis import given
 from hypothesis import strategies as st
+from killed import before_every_step
 
 from svhncli.core import sums
 from svhncli.core.errors import CheckpointError
@@ -112,43 +111,28 @@ def test_a_folder_below_may_have_its_own_record(folder: Path) -> None:
     assert open_csv(folder / "fold0" / "plots" / "b.csv").read() == "x\n"
 
 
-KILLED_AT_EVERY_STEP = """
-import itertools, os, signal, sys
-from pathlib import Path
+WORK = """
 from svhncli.core.files import begin_sums, settle_sums, write_json
 
-def start(folder, step):
-    counter = itertools.count(1)
-    def hook(event, args):
-        if event.startswith(("open", "os.")) and next(counter) == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(hook)
+def work(folder):
+    folder.mkdir()
     begin_sums(folder)
     for value in range(3):
         write_json(folder / "a.json", value)
         settle_sums(folder)
-    os._exit(0)
-
-for step in itertools.count(1):
-    folder = Path(sys.argv[1], str(step))
-    folder.mkdir()
-    if (pid := os.fork()) == 0:
-        start(folder, step)
-    if os.waitpid(pid, 0)[1] == 0:
-        break
 """
 
 
 @pytest.mark.e2e
 def test_a_kill_at_any_step_is_no_damage(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path)], cwd=REPO, check=True)
-    folders = list(tmp_path.iterdir())
+    folders = before_every_step(WORK, ("open", "os."), tmp_path)
     assert len(folders) > 20
     values = set()
     for folder in folders:
         if (folder / "a.json").is_file():
             values.add(read_json(folder / "a.json"))
         if (folder / sums.SUMS).is_file():
+            assert list(sums.faults(folder / sums.SUMS)) == []
             settle_sums(folder)
             assert list(sums.faults(folder / sums.SUMS)) == []
     assert values == {0, 1, 2}

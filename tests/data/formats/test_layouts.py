@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from conftest import REAL, REPO, shared_cache
+from conftest import REAL, shared_cache
 from forked import Forked
+from killed import before_every_step
 from PIL import Image
 from scipy.io import loadmat
 
@@ -346,34 +345,19 @@ def test_conflicting_options_are_refused(
     assert not list(folder.iterdir())
 
 
-KILLED_AT_EVERY_RENAME = """
-import itertools, os, signal, sys
-from pathlib import Path
-from svhncli.core.files import write_text
+WORK = """
 from svhncli.data.formats.layouts import _atomic_folder
 
-def start(out, step):
-    counter = itertools.count(1)
-    def hook(event, args):
-        if event in ("os.rename", "os.rmdir", "os.remove", "os.mkdir") and next(counter) == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(hook)
-    with _atomic_folder(out, ["a", "b"]) as folder:
-        (folder / "a").write_text("")
-        (folder / "b").write_text("")
-    os._exit(0)
-
-for step in itertools.count(1):
-    if (pid := os.fork()) == 0:
-        start(Path(sys.argv[1], str(step), "out"), step)
-    if os.waitpid(pid, 0)[1] == 0:
-        break
+def work(folder):
+    with _atomic_folder(folder / "out", ["a", "b"]) as made:
+        (made / "a").write_text("")
+        (made / "b").write_text("")
 """
 
 
 @pytest.mark.e2e
 def test_a_kill_at_any_step_leaves_all_parts_or_none(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", KILLED_AT_EVERY_RENAME, str(tmp_path)], cwd=REPO, check=True)
+    folders = before_every_step(WORK, ("os.rename", "os.rmdir", "os.remove", "os.mkdir"), tmp_path)
     made = {tuple(sorted(path.name for path in out.iterdir())) for out in tmp_path.glob("*/out")}
-    assert len(list(tmp_path.iterdir())) > 3
+    assert len(folders) > 3
     assert made == {("a", "b")}

@@ -2,17 +2,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPO
 from hypothesis import given
 from hypothesis import strategies as st
+from killed import before_every_step
 
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.rng import numpy_generator
@@ -73,36 +71,21 @@ def test_a_complete_cache_opens_on_a_read_only_disk(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-KILLED_AT_EVERY_STEP = """
-import itertools, os, signal, sys
-from pathlib import Path
+WORK = """
+import sys
 from svhncli.data.store.cache import Cache
 sys.path[:0] = ["tests", "tests/data/store"]
 from test_cache import KEY, fill
 
-def start(root, step):
-    counter = itertools.count(1)
-    def hook(event, args):
-        if event.startswith(("open", "os.", "shutil.", "mmap.")) and next(counter) == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(hook)
-    Cache(root).open("data", KEY, fill)
-    os._exit(0)
-
-for step in itertools.count(1):
-    root = Path(sys.argv[1], str(step))
-    if (pid := os.fork()) == 0:
-        start(root, step)
-    if os.waitpid(pid, 0)[1] == 0:
-        break
+def work(folder):
+    Cache(folder).open("data", KEY, fill)
 """
 
 
 @pytest.mark.fault("a kill while data is prepared", "nothing or all of it is there", "137")
 @pytest.mark.e2e
 def test_a_kill_at_any_step_leaves_nothing_or_a_complete_folder(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", KILLED_AT_EVERY_STEP, str(tmp_path)], cwd=REPO, check=True)
-    roots = list(tmp_path.iterdir())
+    roots = before_every_step(WORK, ("open", "os.", "shutil.", "mmap."), tmp_path)
     assert len(roots) > 20
     outcomes = set()
     for root in roots:
