@@ -107,10 +107,10 @@ def reason(error: BaseException, otherwise: str) -> str:
     return os.strerror(number) if number else otherwise
 
 
-def disk_error(error: BaseException, file: object = "") -> DiskError | None:
+def disk_error(error: BaseException, file: str | os.PathLike[str] = "") -> DiskError | None:
     """The `DiskError` that caused an exception, or None if the disk is not to blame.
 
-    file: what was written, where the exception does not name it.
+    file: what was written, where the exception does not name it, or a temporary file.
 
     `torch.save` hides the OSError of a full disk in `__context__`, so the whole chain is searched.
     """
@@ -120,6 +120,8 @@ def disk_error(error: BaseException, file: object = "") -> DiskError | None:
         seen.append(cause)
         if isinstance(cause, OSError) and cause.errno in _DISK:
             name = cause.filename or file
+            if file and str(name).endswith(os.path.basename(os.fspath(file))):
+                name = file  # a temporary file's name ends with that of the file
             where = f" '{name}'" if name else ""
             if _is_out_of_reach(cause):
                 return DiskError(

@@ -138,7 +138,7 @@ def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
         temp.rename(path)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise disk_error(error) or error from None
+        raise disk_error(error, path) or error from None
     finally:
         shutil.rmtree(temp, ignore_errors=True)
 

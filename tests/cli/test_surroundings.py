@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import folder_files
 import pytest
 from forked import Forked, environment, type_keys
 
@@ -75,6 +78,72 @@ def test_a_file_whose_name_looks_like_a_flag_gets_the_way_out(
     (folder / "-run").mkdir()
     assert cli.main(["eval", "-run"]) == 2
     assert f"hint: if you mean the file or folder of that name: .{os.sep}-run" in capsys.readouterr().err
+
+
+COMMANDS = """
+import json, sys
+from svhncli.cli.main import main
+for words in json.loads(sys.argv[1]):
+    print("exit", main(words), file=sys.stderr)
+"""
+"""In one process, since its start takes most of the time of a command that is refused."""
+
+
+@pytest.fixture
+def unprivileged() -> list[str]:
+    """What a command begins with so that permissions bind it, as they do not bind root."""
+    if os.geteuid() != 0:
+        return []
+    dropped = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    if shutil.which("setpriv") is None or subprocess.run([*dropped, "true"]).returncode != 0:
+        pytest.skip("root, and no setpriv to do without its rights")
+    return dropped
+
+
+@pytest.mark.fault("a folder may not be written, such as a home folder with the cache", "named", "6")
+@pytest.mark.fault("an image may not be read", "named", "3")
+def test_missing_permissions_are_named(unprivileged: list[str], folder: Path) -> None:
+    run = ["train", "data.n_train=60", "data.n_test=20", "threads=1", "model=linear", "epochs=1"]
+    assert cli.main([*run, "out=run", "report=false"]) == 0
+    for name in ("home", "closed"):
+        (folder / name).mkdir()
+    folder_files.images(folder / "images", [f"{label}/{n}.png" for label in range(3) for n in range(4)])
+    image = next(folder.glob("images/**/*.png"))
+    image.chmod(0)
+    for path in (folder / "home", folder / "closed", folder / "run"):
+        path.chmod(0o555)
+    cache = f"cache={os.environ['SVHN_CACHE']}"
+    commands = [
+        [*run, "out=new"],
+        [*run, "out=closed/new", cache],
+        ["train", "--resume", "run", "epochs=2", cache],
+        ["report", "run"],
+        ["export", "run", "out=closed/e"],
+        [*run[:1], "data=folder", "data.root=images", cache],
+        [*run, cache, "out=plotted"],
+    ]
+    home = environment() | {"HOME": str(folder / "home")}
+    del home["SVHN_CACHE"]
+    command = [*unprivileged, sys.executable, "-c", COMMANDS, json.dumps(commands)]
+    done = subprocess.run(command, env=home, capture_output=True, text=True)
+    for path in (folder / "home", folder / "closed", folder / "run"):
+        path.chmod(0o755)  # so that the folder of the test can be removed
+    assert [line for line in done.stderr.splitlines() if line.startswith(("svhn: error:", "exit"))] == [
+        f"svhn: error: the cache '{folder}/home/.cache/svhn' cannot be used: Permission denied",
+        "exit 6",
+        "svhn: error: cannot write 'closed/new': Permission denied",
+        "exit 6",
+        "svhn: error: cannot write 'run/status.json': Permission denied",
+        "exit 6",
+        "svhn: error: cannot write 'run/report.html': Permission denied",
+        "exit 6",
+        "svhn: error: cannot write 'closed/e': Permission denied",
+        "exit 6",
+        f"svhn: error: cannot read the image '{image}': Permission denied",
+        "exit 3",
+        "exit 0",
+    ], done.stderr
+    assert "matplotlib" not in done.stderr.lower()
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from forked import Forked
+from forked import Forked, environment
 from runs_made import SMALL
 
 from svhncli.cli import main as cli
@@ -91,9 +93,65 @@ def test_a_disk_that_fills_up_costs_no_finished_epoch(
     assert "Traceback" not in err
     assert checkpoint.load(Path("run/last.pt"))["state"]["epoch"] == 1
     assert not list(Path("run").glob(".writing*"))
-    for run in ("run", "whole"):
-        assert cli.main(["train", "--resume", run, "epochs=3"]) == 0
+    assert cli.main(["train", "--resume", "run", "epochs=3"]) == 0
+    assert cli.main(["train", "--resume", "whole", "epochs=3"]) == 0
+    assert_same_bits("run", "whole")
+
+
+def assert_same_bits(*runs: str) -> None:
     for name in ("best.pt", "last.pt"):
-        digests = [checkpoint.digest(checkpoint.load(Path(run, name))) for run in ("run", "whole")]
-        assert digests[0] == digests[1]
-    assert Path("run/metrics.csv").read_bytes() == Path("whole/metrics.csv").read_bytes()
+        assert len({checkpoint.digest(checkpoint.load(Path(run, name))) for run in runs}) == 1
+    assert len({Path(run, "metrics.csv").read_bytes() for run in runs}) == 1
+
+
+TAKES_ALL = """
+import torch
+
+taken = []
+
+def take(module, _):
+    if type(module).__name__ == "Linear" and not module.training and not taken:
+        taken.append(open("others", "wb", buffering=0))  # at the first validation
+        try:
+            while True:
+                taken[0].write(bytes(4096))
+        except OSError:
+            pass
+
+torch.nn.modules.module.register_module_forward_pre_hook(take)
+"""
+SMALL_DISK = """
+set -e
+mount -t tmpfs -o size=24m none disk
+cp -r run takes.py disk
+cd disk
+code=0
+"$PYTHON" -m svhncli train --resume run epochs=3 'plugins=[takes]' || code=$?
+echo "exit $code" >&2
+"$PYTHON" -m svhncli verify run
+rm others
+"$PYTHON" -m svhncli train --resume run epochs=3
+cp -r run ../resumed
+"""
+
+
+def test_a_real_disk_that_others_fill_costs_no_finished_epoch(folder: Path) -> None:
+    namespace = ["unshare", "--map-root-user", "--mount"]
+    (folder / "disk").mkdir()
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*namespace, "mount", "-t", "tmpfs", "none", "disk"]).returncode
+    ):
+        pytest.skip("this system does not let a user mount a small disk")
+    assert cli.main(["train", *SMALL, "epochs=1", "out=run"]) == 0
+    (folder / "takes.py").write_text(TAKES_ALL)
+    words = [*namespace, "bash", "-c", SMALL_DISK]
+    done = subprocess.run(
+        words, env=environment() | {"PYTHON": sys.executable}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    failed = re.search(r"cannot write '(run/\S+)': No space left on device\n.*\nexit 6\n", done.stderr)
+    assert failed is not None, done.stderr
+    assert not Path(failed[1]).name.startswith(".writing"), failed[1]
+    assert cli.main(["train", "--resume", "run", "epochs=3"]) == 0
+    assert_same_bits("run", "resumed")

@@ -33,7 +33,7 @@ from svhncli.data.store.disk import digest, hold
 
 log = logging.getLogger(__name__)
 META = "meta.json"
-ELSEWHERE = "free some space, or choose another folder with SVHN_CACHE=FOLDER"
+ELSEWHERE = "choose another folder with SVHN_CACHE=FOLDER, or free some space there if the disk is full"
 
 
 def default_root() -> Path:
