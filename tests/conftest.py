@@ -72,12 +72,20 @@ pytest_plugins = ("compared", "joined", "reported")  # their fixtures
 TIERS = ("unit", "engine", "e2e")
 """The quickest first: units neither train nor start a process, and are held to it; engine tests train tiny
 runs or render in this process; e2e tests run whole commands. A folder has a tier; a test may say its own."""
-TIER_OF = {"commands": "e2e", "cli": "e2e", "docs": "e2e", "golden": "e2e", "training": "engine"}
-"""Of the folders whose tests are not units."""
+TIER_OF = {
+    "commands": "e2e",
+    "cli": "e2e",
+    "docs": "e2e",
+    "golden": "e2e",
+    "training": "engine",
+    "data/sources": "engine",
+}
+"""Of the folders whose tests are not units. Sources read files in another process, which they may crash."""
 
 
 def folder_tier(item: pytest.Item) -> str:
-    return TIER_OF.get(item.path.relative_to(Path(__file__).parent).parts[0], "unit")
+    path = item.path.relative_to(Path(__file__).parent)
+    return next((tier for folder, tier in TIER_OF.items() if path.is_relative_to(folder)), "unit")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from svhncli.core.signals import held_back
 Job = TypeVar("Job")
 Done = TypeVar("Done")
 
-_AHEAD = 3
+AHEAD = 3
 """Jobs per process that may be running, or done but not yet consumed: more would fill the memory."""
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
     waiting = iter(jobs)
     try:
         with interrupts_held():
-            ahead = deque(pool.submit(work, job) for job in islice(waiting, _AHEAD * workers))
+            ahead = deque(pool.submit(work, job) for job in islice(waiting, AHEAD * workers))
         while ahead:
             try:
                 done = ahead.popleft().result()
@@ -251,6 +251,29 @@ def apart(work: Callable[..., Done], *given: object) -> Done:
     if kind == "failed":
         raise answer[0]
     return cast(Done, answer[0])
+
+
+def each_apart(work: Callable[..., Done], jobs: Sequence[Job], *given: object) -> list[Done | CrashError]:
+    """`work(job, *given)` for every job, as `apart` does it, in threads; for one that crashes, the error.
+
+    work: a function that the process can import, and that threads may call at once.
+    """
+    try:
+        return list(apart(_all, available_cpus(), work, jobs, given))
+    except CrashError:  # to find out with which, each has a process for itself
+        return [_result_or_crash(work, job, *given) for job in jobs]
+
+
+def _all(threads: int, work: Callable[..., Done], jobs: Sequence[Job], given: Sequence[object]) -> list[Done]:
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda job: work(job, *given), jobs))
+
+
+def _result_or_crash(work: Callable[..., Done], *given: object) -> Done | CrashError:
+    try:
+        return apart(work, *given)
+    except CrashError as error:
+        return error
 
 
 def _current_folder() -> str | None:

@@ -14,9 +14,9 @@ from PIL import Image
 
 from svhncli.core.errors import DataError
 from svhncli.core.files import matches
-from svhncli.core.processes import available_cpus
+from svhncli.core.processes import CrashError, each_apart
 from svhncli.data.formats import array_file, array_images, array_pairs, cropped_mat, mat
-from svhncli.data.formats.images import SUFFIXES, decode
+from svhncli.data.formats.images import SUFFIXES, crashed, decode
 from svhncli.data.framing import Framing
 
 NamedImage = tuple[str, "np.ndarray | DataError"]
@@ -24,9 +24,9 @@ NamedImage = tuple[str, "np.ndarray | DataError"]
 
 ARRAYS = array_file.SUFFIXES
 
-TASK = 16
-"""Files that a thread decodes at a time."""
-AHEAD = 64
+TASK = 128
+"""Files that are decoded at a time."""
+AHEAD = 8
 """Tasks in progress or finished ahead of use: memory stays constant for any number of files."""
 
 
@@ -72,9 +72,9 @@ def in_folder(folder: str) -> list[str]:
 def stored(files: Sequence[str], framing: Framing) -> Iterator[NamedImage]:
     """Every image in order, uint8 (3, *framing.stored); those in an array are named `file/0`, `file/1`, ….
 
-    framing: one that views the whole image. Threads decode ahead of use.
+    framing: one that views the whole image. Another process decodes ahead of use: an image may crash it.
     """
-    pool = ThreadPoolExecutor(available_cpus())
+    pool = ThreadPoolExecutor(1)
     try:
         for is_array, group in itertools.groupby(files, lambda file: file.lower().endswith(ARRAYS)):
             if is_array:
@@ -97,7 +97,10 @@ def _decoded(pool: ThreadPoolExecutor, files: Iterator[str], framing: Framing) -
 
 
 def _decode_all(files: list[str], framing: Framing) -> list[NamedImage]:
-    return [(file, _decode(file, framing)) for file in files]
+    return [
+        (file, crashed(file, image) if isinstance(image, CrashError) else image)
+        for file, image in zip(files, each_apart(_decode, files, framing), strict=True)
+    ]
 
 
 def _decode(file: str, framing: Framing) -> np.ndarray | DataError:

@@ -10,7 +10,8 @@ from typing import BinaryIO
 from PIL import Image
 
 from svhncli.core.errors import DataError
-from svhncli.data.formats.images import decode
+from svhncli.core.processes import CrashError
+from svhncli.data.formats.images import crashed, decode
 from svhncli.data.framing import Box
 
 
@@ -49,11 +50,21 @@ class PhotographFile:
         Raises:
             DataError: it cannot be read.
         """
-        name = None if self.content is None else self.name
         try:
-            return decode(self.source(), name, white=white)
+            return decode(self.source(), self._shown, white=white)
         except DataError as error:
-            raise DataError(f"{error.message}{self.origin}", error.hint) from error
+            raise self._with_origin(error) from error
+
+    def crashed(self, error: CrashError) -> DataError:
+        """The error of an image that crashes the process which decodes it."""
+        return self._with_origin(crashed(self._shown, error))
+
+    @property
+    def _shown(self) -> str:
+        return str(self.path) if self.content is None else self.name
+
+    def _with_origin(self, error: DataError) -> DataError:
+        return DataError(f"{error.message}{self.origin}", error.hint)
 
     @property
     def origin(self) -> str:

@@ -11,7 +11,15 @@ from subprocess import PIPE
 import pytest
 
 from svhncli.core.errors import DataError
-from svhncli.core.processes import CrashError, apart, available_cpus, in_order, share_cpus, spawning
+from svhncli.core.processes import (
+    CrashError,
+    apart,
+    available_cpus,
+    each_apart,
+    in_order,
+    share_cpus,
+    spawning,
+)
 
 pytestmark = pytest.mark.engine
 
@@ -72,6 +80,17 @@ def test_a_crash_is_an_error_and_the_next_work_is_done() -> None:
     with pytest.raises(CrashError, match="was ended by SIGSEGV"):
         apart(crash)
     assert apart(max, 2, 3) == 3
+
+
+def crash_at(number: int, fatal: int) -> int:
+    return crash() or number if number == fatal else number
+
+
+def test_work_that_crashes_is_told_from_what_was_with_it() -> None:
+    first, second, third = each_apart(crash_at, [1, 2, 3], 2)
+    assert (first, third) == (1, 3)
+    assert isinstance(second, CrashError)
+    assert each_apart(crash_at, [1, 3], 2) == [1, 3]
 
 
 def test_an_error_of_the_work_comes_back_and_the_process_stays() -> None:

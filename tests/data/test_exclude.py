@@ -120,6 +120,7 @@ def test_every_data_source_has_the_exclude_key(name: str) -> None:
     assert CHOICES["data"][name]().exclude is None
 
 
+@pytest.mark.engine
 def test_images_of_photographs_and_mixed_data_can_be_excluded(folder: Path) -> None:
     write_mchar(folder / "m", "train", 40, 0)
     write_mchar(folder / "m", "val", 20, 1)

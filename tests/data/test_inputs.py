@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +18,6 @@ from PIL import Image
 from scipy.io import savemat
 
 from svhncli.core.errors import DataError
-from svhncli.core.processes import available_cpus
 from svhncli.core.rng import numpy_generator
 from svhncli.data import inputs
 from svhncli.data.formats import cropped_mat
@@ -98,6 +99,29 @@ def test_images_come_in_order_and_broken_ones_are_reported_in_place(
             assert file in image.message
 
 
+@dataclass(frozen=True)
+class CrashingFraming(Framing):
+    """Crashes the process that frames an image of one pixel."""
+
+    def store(self, image: Image.Image, boxes: Any) -> np.ndarray:
+        if image.size == (1, 1):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().store(image, boxes)
+
+
+@pytest.mark.fault("an image crashes its decoder in `svhn predict`", "named; the others are predicted", "3")
+def test_an_image_that_crashes_its_decoder_is_reported_in_place(tmp_path: Path) -> None:
+    for name, side in (("a", 8), ("b", 1), ("c", 8)):
+        Image.new("RGB", (side, side)).save(tmp_path / f"{name}.png")
+    files = [str(tmp_path / f"{name}.png") for name in "abc"]
+    (_, a), (_, b), (name, c) = inputs.stored(files, CrashingFraming(8, 8))
+    assert isinstance(b, DataError)
+    assert f"cannot read the image '{files[1]}'" in b.message
+    assert isinstance(a, np.ndarray)
+    assert isinstance(c, np.ndarray)
+    assert name == files[2]
+
+
 def test_a_mat_file_needs_no_labels_and_its_images_are_numbered(tmp_path: Path) -> None:
     pixels = numpy_generator(1, "inputs").integers(0, 256, (16, 16, 3, 5), np.uint8)
     savemat(tmp_path / "x.mat", {"X": pixels})
@@ -177,4 +201,3 @@ def test_only_the_files_that_are_read_ahead_are_opened(tmp_path: Path) -> None:
         next(reader)
         assert opened <= count + (inputs.AHEAD + 1) * inputs.TASK + 1
     reader.close()
-    assert available_cpus() <= inputs.AHEAD

@@ -12,8 +12,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from svhncli.core.errors import DataError, reason
+from svhncli.core.processes import CrashError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+REPLACE = "replace it or leave it out"
 LARGEST = 50_000_000
 """Pixels; a small file can claim to hold more than fits into memory."""
 
@@ -46,13 +48,19 @@ def largest_value(source: Path | BinaryIO, name: str | None = None) -> float | N
         return float(values[np.isfinite(values)].max(initial=0))
 
 
+def crashed(name: str, error: CrashError) -> DataError:
+    """The error of an image with which the process that read it crashed."""
+    why = f"it is damaged, or too large for the memory: {error.message}"
+    return DataError(f"cannot read the image '{name}': {why}", REPLACE)
+
+
 @contextmanager
 def _opened(source: Path | BinaryIO, name: str | None) -> Iterator[Image.Image]:
     """An image that is not decoded yet; errors become a DataError, also those of the block."""
     name = str(source) if name is None else name
     if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
         # A pipe would be waited for.
-        raise DataError(f"cannot read the image '{name}': it is not a file", "replace it or leave it out")
+        raise DataError(f"cannot read the image '{name}': it is not a file", REPLACE)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's about odd metadata and large images: checked below
@@ -64,7 +72,7 @@ def _opened(source: Path | BinaryIO, name: str | None) -> Iterator[Image.Image]:
         raise DataError(f"'{name}' has more than {LARGEST:,} pixels", "resize it") from error
     except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
         why = reason(error, "it is damaged, or not an image")
-        raise DataError(f"cannot read the image '{name}': {why}", "replace it or leave it out") from error
+        raise DataError(f"cannot read the image '{name}': {why}", REPLACE) from error
 
 
 def _is_deep(image: Image.Image) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 from svhncli.core.errors import DataError
 from svhncli.core.files import read_json, write_json
 from svhncli.core.labels import BLANK
-from svhncli.core.processes import available_cpus, in_order
+from svhncli.core.processes import AHEAD, CrashError, available_cpus, each_apart, in_order
 from svhncli.core.text import printable
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats.images import SUFFIXES
@@ -45,6 +45,16 @@ SHOWN = 3
 
 _SMALL = 500
 """Fewer photographs than this are decoded faster than processes start."""
+
+LEAVE_OUT = "set data.skip_broken=true to leave out all such images"
+
+FrameJob = tuple[Sequence[PhotographFile], Framing, bool]
+"""Photographs, how they are framed, and whether those that cannot be read are left out."""
+Framed = tuple[np.ndarray, np.ndarray, list[str | None]]
+"""The k of K photographs that can be read as stored images, uint8 (k, 3, H, W), their widths and heights
+(k, 2), and an error message or None for each of the K."""
+Read = tuple[np.ndarray, tuple[int, int]]
+"""A stored image, uint8 (3, H, W), and the photograph's width and height."""
 
 ArrayTypes = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
 
@@ -192,7 +202,7 @@ def _fill(
     state, arrays = _begun(folder, part, wanted, len(jobs))
     if workers is None:
         workers = available_cpus() if n >= _SMALL else 1
-    with contextlib.closing(in_order(_frame, jobs[state["chunks"] :], workers)) as framed:
+    with contextlib.closing(_framed(jobs[state["chunks"] :], workers)) as framed:
         for images, sizes, errors in framed:
             chunk, _, _ = jobs[state["chunks"]]
             kept = [photograph for photograph, error in zip(chunk, errors, strict=True) if error is None]
@@ -275,16 +285,43 @@ def _write(
             arrays["boxes"][row, : len(photograph.boxes)] = photograph.boxes_in(width, height)
 
 
-def _frame(
-    job: tuple[Sequence[PhotographFile], Framing, bool],
-) -> tuple[np.ndarray, np.ndarray, list[str | None]]:
-    """The k of K photographs that can be read as stored images, uint8 (k, 3, H, W), their widths and heights
-    (k, 2), and an error message or None for each of the K."""
+def _framed(jobs: Sequence[FrameJob], workers: int) -> Generator[Framed, None, None]:
+    """`_frame` for every job, in other processes: an image may crash its decoder."""
+    done = 0
+    while done < len(jobs) and workers > 1:
+        with (
+            contextlib.suppress(CrashError),
+            contextlib.closing(in_order(_frame, jobs[done:], workers)) as framed,
+        ):
+            for result in framed:
+                done += 1
+                yield result
+        for job in jobs[done : done + AHEAD * workers]:  # one of those that were ahead crashed
+            done += 1
+            yield _frame_apart(job)
+    for job in jobs[done:]:
+        yield _frame_apart(job)
+
+
+def _frame_apart(job: FrameJob) -> Framed:
+    """`_frame`, where an image with which its process crashes is one that cannot be read."""
     photographs, framing, skip_broken = job
+    results = [
+        _unreadable(photograph.crashed(read)) if isinstance(read, CrashError) else read
+        for photograph, read in zip(photographs, each_apart(_read, photographs, framing), strict=True)
+    ]
+    return _stacked(results, framing, skip_broken)
+
+
+def _frame(job: FrameJob) -> Framed:
+    photographs, framing, skip_broken = job
+    return _stacked([_read(photograph, framing) for photograph in photographs], framing, skip_broken)
+
+
+def _stacked(results: Sequence[Read | DataError], framing: Framing, skip_broken: bool) -> Framed:
     images, sizes = [], []
     errors: list[str | None] = []
-    for photograph in photographs:
-        result = _read(photograph, framing)
+    for result in results:
         if not isinstance(result, DataError):
             images.append(result[0])
             sizes.append(result[1])
@@ -297,16 +334,18 @@ def _frame(
     return stored, np.array(sizes, np.int32).reshape(-1, 2), errors
 
 
-def _read(photograph: PhotographFile, framing: Framing) -> tuple[np.ndarray, tuple[int, int]] | DataError:
-    """The stored image, uint8 (3, H, W), and the photograph's width and height; or the error."""
-    leave_out = "set data.skip_broken=true to leave out all such images"
+def _read(photograph: PhotographFile, framing: Framing) -> Read | DataError:
     try:
         image = photograph.image(framing.white)
         return framing.store(image, photograph.boxes_in(*image.size)), image.size
     except DataError as error:
-        return DataError(error.message, f"{error.hint}; {leave_out}")
+        return _unreadable(error)
     except ValueError as error:
-        return DataError(f"'{photograph.path}'{photograph.origin}: {error}", leave_out)
+        return DataError(f"'{photograph.path}'{photograph.origin}: {error}", LEAVE_OUT)
+
+
+def _unreadable(error: DataError) -> DataError:
+    return DataError(error.message, f"{error.hint}; {LEAVE_OUT}")
 
 
 def _stored_name(photograph: PhotographFile) -> bytes:

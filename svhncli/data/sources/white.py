@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
 from svhncli.core.errors import DataError
+from svhncli.core.processes import each_apart
 from svhncli.data.formats.images import largest_value, white_of
 from svhncli.data.photographs import PhotographFile
 
@@ -15,9 +15,13 @@ SAMPLE = 1000
 
 def measure(images: Sequence[PhotographFile]) -> float | None:
     """The value that is white in the deep images of a training part; None where there are none."""
-    largest = None
-    for image in images[:: max(1, -(-len(images) // SAMPLE))]:
-        with contextlib.suppress(DataError):  # it is told of when all images are decoded
-            if (value := largest_value(image.source())) is not None:
-                largest = max(value, largest or 0.0)
-    return None if largest is None else white_of(largest)
+    values = each_apart(_largest, images[:: max(1, -(-len(images) // SAMPLE))])
+    known = [value for value in values if isinstance(value, float)]
+    return white_of(max(known)) if known else None
+
+
+def _largest(image: PhotographFile) -> float | None:
+    try:
+        return largest_value(image.source())
+    except DataError:  # reported when all images are decoded
+        return None

@@ -25,6 +25,7 @@ def single_digits(folder: Path, height: int, width: int) -> DataSet:
     return arrays.load(folder, cache=Cache(folder.parent / "cache"))
 
 
+@pytest.mark.engine
 def test_arrays_hold_the_view_without_the_room_for_shifts_of_training(tmp_path: Path) -> None:
     for part in ("train", "val"):
         write_mchar(tmp_path / "contest", part, 5, seed=0)

@@ -18,8 +18,6 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.sources import arrays
 from svhncli.data.store.cache import Cache
 
-pytestmark = pytest.mark.engine
-
 N, H, W = 12, 10, 9
 
 

@@ -26,8 +26,6 @@ from svhncli.data.store.cache import Cache
 from svhncli.engine.batches import Batches, Passes, TrainingImages, batch_bounds, training_images
 from svhncli.runs import checkpoint
 
-pytestmark = pytest.mark.engine
-
 CPU = torch.device("cpu")
 RENDERED = 10_000
 """Labels are the images' numbers here; those of rendered ones begin at this."""

@@ -14,8 +14,6 @@ import pytest
 
 from svhncli.cli import main as cli
 
-pytestmark = pytest.mark.engine
-
 PLUGIN = """
 from dataclasses import dataclass
 

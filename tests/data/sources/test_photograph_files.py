@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -126,7 +129,6 @@ def test_another_framing_makes_another_set(tmp_path: Path, framing: Framing) -> 
     assert load(tmp_path, parts).fingerprint == original.fingerprint
 
 
-@pytest.mark.engine
 def test_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
     files = {}
     write_images(tmp_path / "train", rows(300, 0), 0)
@@ -241,7 +243,6 @@ def test_damaged_leftovers_are_discarded(tmp_path: Path, monkeypatch: pytest.Mon
 # ----------------------------------------------------------------------------- unreadable images
 
 
-@pytest.mark.engine
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_message_names_a_broken_image_and_no_files_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
@@ -253,6 +254,37 @@ def test_the_message_names_a_broken_image_and_no_files_are_left(
         load(tmp_path, parts, workers=workers)
     assert "data.skip_broken=true" in caught.value.hint
     assert leftovers(tmp_path / "cache") == []
+
+
+@dataclass(frozen=True, slots=True)
+class Crashing(PhotographFile):
+    """A photograph that crashes the process which opens it."""
+
+    def source(self) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGSEGV)
+        raise AssertionError
+
+
+@pytest.mark.fault("an image crashes its decoder", "refused by name, or left out (`data.skip_broken`)", "3")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_image_that_crashes_its_decoder_is_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(photograph_files, "CHUNK", 2)
+    write_images(tmp_path / "train", rows(N, 0), 0)
+    photographs = [
+        (Crashing if place in (3, 10) else PhotographFile)(name, tmp_path / "train" / name, label, boxes)
+        for place, (name, label, boxes) in enumerate(rows(N, 0))
+    ]
+    parts = {"train": PhotographPart((tmp_path / "train",), lambda: photographs)}
+    with pytest.raises(DataError, match=r"000004\.png': it is damaged, .* was ended by SIGSEGV") as caught:
+        load(tmp_path, parts, workers=workers)
+    assert "data.skip_broken=true" in caught.value.hint
+    assert leftovers(tmp_path / "cache") == []
+    data = load(tmp_path, parts, workers=workers, skip_broken=True)
+    assert data.broken == ("000004.png", "000011.png")
+    kept = [row for place, row in enumerate(rows(N, 0)) if place not in (3, 10)]
+    assert_labels(data.train, kept)
 
 
 def test_broken_and_missing_images_are_left_out_and_counted(

@@ -30,8 +30,6 @@ from svhncli.data.framing import Framing
 from svhncli.data.sources import svhn_full
 from svhncli.data.store.cache import Cache
 
-pytestmark = pytest.mark.engine
-
 FRAMING = Framing(12, 20, "boxes", 0.1, 0.1)
 COUNTS = {"train": 9, "test": 5, "extra": 4}
 
@@ -72,7 +70,6 @@ def test_labels_and_boxes_are_those_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.engine
 def test_several_processes_read_the_same_labels(tmp_path: Path) -> None:
     labels = rows(1100, 0)
     write_digit_struct(tmp_path / "a.mat", labels)

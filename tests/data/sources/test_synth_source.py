@@ -20,8 +20,6 @@ from svhncli.data.render.renderer import render
 from svhncli.data.sources import synth
 from svhncli.data.store.cache import META, Cache
 
-pytestmark = pytest.mark.engine
-
 SIZES = {"n_train": 300, "n_test": 70, "seed": 0, "size": 16}
 
 
