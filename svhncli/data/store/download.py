@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from urllib.request import Request, urlopen
 
 from svhncli.core.errors import DataError, DiskError, disk_error
 from svhncli.data.store.disk import PIECE, Count, digest, hold, require_space, silent
+
+log = logging.getLogger(__name__)
 
 TIMEOUT = 30.0  # seconds without receiving a byte
 WAITS = (1.0, 5.0, 20.0)  # seconds before the second, third and fourth attempt
@@ -86,12 +89,17 @@ def _fetch_part(
             if error is None:
                 return
             failures[url] = error
+            if url != urls[-1]:
+                log.warning("cannot download %s: %s; trying the next server", url, _reason(error))
         if (size := _size(part)) > farthest:
             farthest, left = size, list(waits)
         if not left or not any(map(_is_transient, failures.values())):
             reasons = [f"{url}: {_reason(error)}" for url, error in failures.items()]
             raise DataError(f"cannot download {'; '.join(reasons)}")
-        time.sleep(left.pop(0))
+        wait = left.pop(0)
+        url, error = next((url, error) for url, error in failures.items() if _is_transient(error))
+        log.warning("cannot download %s: %s; trying again in %g s", url, _reason(error), wait)
+        time.sleep(wait)
 
 
 def _is_transient(error: Exception) -> bool:

@@ -338,9 +338,11 @@ def test_a_file_that_the_server_lacks_is_an_error_at_once(server: Server, tmp_pa
     assert files_in(tmp_path) == []
 
 
-def test_a_busy_server_is_retried(server: Server, tmp_path: Path) -> None:
+def test_a_busy_server_is_retried(server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     server.plan = ["503", "503", "503"]
     fetch([server.url], tmp_path / "file", md5=MD5, waits=NO_WAITS)
+    again = f"cannot download {server.url}/file: HTTP 503 Service Unavailable; trying again in 0 s"
+    assert caplog.messages == [again] * 3
     assert (tmp_path / "file").read_bytes() == BODY
 
 
@@ -382,9 +384,15 @@ def test_the_next_server_is_asked(
     assert first.requested_ranges == server.requested_ranges == requests
 
 
-def test_the_next_server_sends_the_rest(server: Server, tmp_path: Path) -> None:
+def test_the_next_server_sends_the_rest(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with serving(Server(plan=[50_000])) as first:
         fetch([first.url, server.url], tmp_path / "file", md5=MD5, waits=())
+    assert caplog.messages == [
+        f"cannot download {first.url}/file: the connection ended after 50000 of 300000 bytes; "
+        "trying the next server"
+    ]
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.requested_ranges == ["bytes=50000-"]
 
