@@ -22,7 +22,7 @@ import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import setup_globals
+from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -109,6 +109,7 @@ def launch(verb: str, task: Callable[[DictConfig], Any], words: Sequence[str]) -
 @contextlib.contextmanager
 def _process_state(argv: list[str]) -> Iterator[None]:
     """Set what Hydra reads from the process, and restore it afterwards."""
+    from hydra._internal.core_plugins import basic_launcher
     from hydra._internal.hydra import Hydra
 
     loader = config_yaml.loader()
@@ -122,12 +123,20 @@ def _process_state(argv: list[str]) -> Iterator[None]:
             _replaced(omegaconf._utils, "get_yaml_loader", lambda: loader),
             # Hydra would compose everything, only to learn whether this is a sweep, which the flags say
             _replaced(Hydra, "get_mode", lambda *_, **__: None),
+            _replaced(basic_launcher, "run_job", _run_job),
         ):
             yield
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
         if old_full is not None:
             os.environ["HYDRA_FULL_ERROR"] = old_full
+
+
+def _run_job(**options: Any) -> JobReturn:
+    """Hydra's, without the configs: it keeps what this returns of every job until the sweep ends."""
+    job = run_job(**options)
+    job.cfg = job.hydra_cfg = None
+    return job
 
 
 @contextlib.contextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import pickle
 import re
 import shutil
 import signal
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from conftest import fold_summary
 from forked import Forked
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import DictConfig
 
 from svhncli.cli import grammar, hydra_app, sweep
 from svhncli.cli import main as cli
@@ -70,6 +73,20 @@ def test_different_overrides_have_different_folders(words: list[str], data: st.D
 def test_a_folder_name_holds_the_swept_values() -> None:
     assert slug(["lr=0.001", "model=cnn"]) == "lr-0.001_model-cnn"
     assert re.fullmatch(r"data.root--a-b-[0-9a-f]{8}", slug(["data.root=/a/b"]))
+
+
+def test_the_config_of_a_finished_job_is_not_kept(folder: Path) -> None:
+    """Else a sweep would need more memory with every job."""
+    configs: list[weakref.ref[DictConfig]] = []
+    alive = []
+
+    def task(config: DictConfig) -> None:
+        gc.collect()
+        alive.append(sum(config() is not None for config in configs))
+        configs.append(weakref.ref(config))
+
+    hydra_app.launch("train", task, ["-m", "seed=0,1,2"])
+    assert alive == [0, 0, 0]
 
 
 def test_jobs_are_every_combination_in_order() -> None:
