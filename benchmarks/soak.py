@@ -33,6 +33,7 @@ from command import argument_parser
 
 from svhncli.cli import main as cli
 from svhncli.core import sums
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.runs import checkpoint
 from svhncli.runs.run_dir import RunDir
 
@@ -337,7 +338,7 @@ def _differences(wanted: dict[str, str], place: Path) -> Iterator[str]:
             config.parent
         ).held():  # a kill after the end leaves something until the next that does so
             pass
-    yield from (f"{path.name} is left" for path in place.rglob(f"{sums.TEMP_PREFIX}*"))
+    yield from (f"{path.name} is left" for path in place.rglob(f"{TEMP_PREFIX}*"))
     for record in place.rglob(sums.SUMS):
         yield from (f"{record.parent.name}/{name}: {fault}" for name, fault in sums.faults(record))
 

@@ -24,8 +24,8 @@ for step in itertools.count(1):
     folder = Path(sys.argv[1], str(step))
     if (pid := os.fork()) == 0:
         start(folder, step)
-    if os.waitpid(pid, 0)[1] == 0:
-        break
+    if (status := os.waitpid(pid, 0)[1]) != signal.SIGKILL:
+        sys.exit(status)
 """
 
 

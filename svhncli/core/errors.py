@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 
+from svhncli.core.temporary import lasting
+
 _FULL = "free some space or choose another folder"
 _TAKEN = "choose another folder"
 _LOST = "look after that disk or server, or choose a folder on another"
@@ -107,10 +109,10 @@ def reason(error: BaseException, otherwise: str) -> str:
     return os.strerror(number) if number else otherwise
 
 
-def disk_error(error: BaseException, file: str | os.PathLike[str] = "") -> DiskError | None:
+def disk_error(error: BaseException, file: object = "") -> DiskError | None:
     """The `DiskError` that caused an exception, or None if the disk is not to blame.
 
-    file: what was written, where the exception does not name it, or a temporary file.
+    file: what was written, where the exception does not name it.
 
     `torch.save` hides the OSError of a full disk in `__context__`, so the whole chain is searched.
     """
@@ -119,9 +121,7 @@ def disk_error(error: BaseException, file: str | os.PathLike[str] = "") -> DiskE
     while cause is not None and cause not in seen:  # an error that was raised again can be its own context
         seen.append(cause)
         if isinstance(cause, OSError) and cause.errno in _DISK:
-            name = cause.filename or file
-            if file and str(name).endswith(os.path.basename(os.fspath(file))):
-                name = file  # a temporary file's name ends with that of the file
+            name = lasting(str(cause.filename or file))
             where = f" '{name}'" if name else ""
             if _is_out_of_reach(cause):
                 return DiskError(

@@ -9,19 +9,16 @@ import io
 import itertools
 import json
 import os
-import platform
 import shutil
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from svhncli.core import sums
+from svhncli.core import sums, temporary
 from svhncli.core.cells import inert
 from svhncli.core.errors import DataError, DiskError, SvhnError, UsageError, disk_error
 from svhncli.core.paths import expanded
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.signals import held_back
 from svhncli.core.text import printable
 
 
@@ -47,15 +44,16 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         DiskError: the disk is full or read-only, or the folder is gone; the old file is untouched.
     """
     with writing(path):
-        _sweep_beside(path)
-        temp = _temp(path)
+        temporary.sweep_beside(path)
+        temp = temporary.beside(path)
         try:
             with temp.open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            sums.note(path, temp)
-            os.replace(temp, path)
+            with held_back():  # nothing that was noted may fail to take its place
+                sums.note(path, temp)
+                os.replace(temp, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temp.unlink()
@@ -126,9 +124,9 @@ def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
         UsageError: `path` contains something else.
         DiskError: the folder cannot be written.
     """
-    temp, old = _temp(path, "new-"), _temp(path, "old-")
+    temp, old = temporary.beside(path, "new-"), temporary.beside(path, "old-")
     try:
-        _sweep_beside(path)
+        temporary.sweep_beside(path)
         if path.exists() and not (path.is_dir() and {entry.name for entry in path.iterdir()} <= {*names}):
             raise UsageError(f"'{path}' contains other files, which would be lost", "choose a new folder")
         temp.mkdir()
@@ -138,61 +136,9 @@ def new_folder(path: Path, names: Collection[str]) -> Iterator[Path]:
         temp.rename(path)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise disk_error(error, path) or error from None
+        raise disk_error(error) or error from None
     finally:
         shutil.rmtree(temp, ignore_errors=True)
-
-
-def sweep_temp(folder: Path) -> None:
-    """Remove temporary files of killed processes from a folder that this process has locked.
-
-    Pages and folders are made without the lock, so those of other machines may still be written.
-    """
-    for temp in folder.glob(f"{TEMP_PREFIX}*"):
-        if not temp.name.startswith(f"{TEMP_PREFIX}{_machine()}-"):
-            if temp.is_file() and temp.suffix != ".html":
-                temp.unlink(missing_ok=True)
-        elif _is_left(temp):
-            _remove(temp)
-
-
-def _temp(path: Path, kind: str = "") -> Path:
-    """Where this process writes what will be at a path."""
-    return path.with_name(f"{TEMP_PREFIX}{_machine()}-{os.getpid()}-{kind}{path.name}")
-
-
-def _sweep_beside(path: Path) -> None:
-    """Remove what killed processes of this machine have left of a file or folder."""
-    for temp in path.parent.glob(f"{TEMP_PREFIX}{_machine()}-*-{glob.escape(path.name)}"):
-        if _is_left(temp):
-            _remove(temp)
-
-
-@cache
-def _machine() -> str:
-    """Tells machines that share a disk apart: the same number means other processes on each."""
-    return f"{zlib.crc32(platform.node().encode()):08x}"
-
-
-def _is_left(temp: Path) -> bool:
-    """Whether the process of this machine that wrote a temporary file or folder has ended."""
-    number = temp.name.removeprefix(TEMP_PREFIX).split("-")[1]
-    if os.name != "posix" or not number.isdecimal():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False
-    return False
-
-
-def _remove(temp: Path) -> None:
-    if temp.is_dir():
-        shutil.rmtree(temp, ignore_errors=True)
-    else:
-        temp.unlink(missing_ok=True)
 
 
 def begin_sums(folder: Path) -> None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import resource_tracker
@@ -43,7 +43,20 @@ _sharers = 1
 
 
 class CrashError(SvhnError):
-    """A process that worked for this one crashed, or something ended it (exit code 1)."""
+    """A process that worked for this one crashed, or something ended it (exit code 1).
+
+    ending: its exit code, where that is known, as Python reports it.
+    """
+
+    def __init__(self, message: str, hint: str, ending: int | None = None) -> None:
+        super().__init__(message, hint)
+        self.args = (message, hint, ending)
+        self.ending = ending
+
+    @property
+    def is_from_outside(self) -> bool:
+        """Whether the process was ended by something else, such as a system whose memory is full."""
+        return self.ending in (-signal.SIGTERM, -getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def share_cpus(among: int) -> None:
@@ -78,12 +91,11 @@ def in_order(work: Callable[[Job], Done], jobs: Sequence[Job], workers: int) -> 
         with interrupts_held():
             ahead = deque(pool.submit(work, job) for job in islice(waiting, AHEAD * workers))
         while ahead:
-            try:
-                done = ahead.popleft().result()
-            except BrokenProcessPool as error:
-                raise CrashError("a process crashed, or something ended it", LOOK_AROUND) from error
+            done = ahead.popleft().result()
             ahead.extend(pool.submit(work, job) for job in islice(waiting, 1))
             yield done
+    except BrokenProcessPool as error:  # of a result, and of any job that is submitted afterwards
+        raise CrashError("a process crashed, or something ended it", LOOK_AROUND) from error
     finally:
         # a second signal in the middle of this would leave processes that nobody ends, and wait for them
         with held_back():
@@ -176,7 +188,7 @@ class Worker:
         """Its next message; ("gone",) when it has ended."""
         try:
             return self.pipe.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # the latter also in the middle of a message
             return ("gone",)
 
     def stop(self) -> None:
@@ -214,6 +226,8 @@ class Worker:
 
 # ----------------------------------------------------------------------------- what may crash
 
+_PIECE = 128
+"""Jobs that are sent to the other process at once."""
 _helper: Worker | None = None
 """The process for `apart`. It takes a moment to start, so it stays for the next call."""
 _turn = threading.Lock()
@@ -240,10 +254,11 @@ def apart(work: Callable[..., Done], *given: object) -> Done:
             helper = Worker.start(_help, 0, ends_at_exit=True)
         _helper = None
         try:
-            helper.pipe.send((here, work, given))
+            with suppress(ConnectionError):  # it ended while this was sent
+                helper.pipe.send((here, work, given))
             kind, *answer = helper.receive()
             if kind == "gone":
-                raise CrashError(f"a process {helper.end()}", LOOK_AROUND)
+                raise CrashError(f"a process {helper.end()}", LOOK_AROUND, helper.process.exitcode)
         except BaseException:  # of a signal, too, after which an answer to this call could still come
             helper.kill()
             raise
@@ -253,15 +268,21 @@ def apart(work: Callable[..., Done], *given: object) -> Done:
     return cast(Done, answer[0])
 
 
-def each_apart(work: Callable[..., Done], jobs: Sequence[Job], *given: object) -> list[Done | CrashError]:
+def each_apart(work: Callable[..., Done], jobs: Sequence[Job], *given: object) -> Iterator[Done | CrashError]:
     """`work(job, *given)` for every job, as `apart` does it, in threads; for one that crashes, the error.
 
     work: a function that the process can import, and that threads may call at once.
+
+    Raises:
+        CrashError: something else ended the process.
     """
-    try:
-        return list(apart(_all, available_cpus(), work, jobs, given))
-    except CrashError:  # to find out with which, each has a process for itself
-        return [_result_or_crash(work, job, *given) for job in jobs]
+    for start in range(0, len(jobs), _PIECE):
+        piece = jobs[start : start + _PIECE]
+        try:
+            done: Sequence[Done | CrashError] = apart(_all, available_cpus(), work, piece, given)
+        except CrashError:  # one at a time, to find out with which
+            done = [_result_or_crash(work, job, *given) for job in piece]
+        yield from done
 
 
 def _all(threads: int, work: Callable[..., Done], jobs: Sequence[Job], given: Sequence[object]) -> list[Done]:
@@ -273,6 +294,8 @@ def _result_or_crash(work: Callable[..., Done], *given: object) -> Done | CrashE
     try:
         return apart(work, *given)
     except CrashError as error:
+        if error.is_from_outside:
+            raise
         return error
 
 
@@ -287,17 +310,19 @@ def _current_folder() -> str | None:
 def _help(pipe: Connection, slot: int) -> None:
     """In the helper: do what comes through the pipe, one thing after the other."""
     _begin()
-    while True:
-        try:
-            folder, work, given = pipe.recv()
-        except EOFError:
-            return
-        try:
-            os.chdir(folder)  # to which relative paths refer; this process may have moved since
-            answer = "done", work(*given)
-        except Exception as error:
-            answer = "failed", error
-        try:
-            pipe.send(answer)
-        except Exception as error:  # it cannot be pickled
-            pipe.send(("failed", RuntimeError(repr(error))))
+    with suppress(EOFError):
+        while True:
+            _answer(pipe)  # whose objects, which may be large, do not stay until the next request
+
+
+def _answer(pipe: Connection) -> None:
+    folder, work, given = pipe.recv()
+    try:
+        os.chdir(folder)  # to which relative paths refer; this process may have moved since
+        answer = "done", work(*given)
+    except Exception as error:
+        answer = "failed", error
+    try:
+        pipe.send(answer)
+    except Exception as error:  # it cannot be pickled
+        pipe.send(("failed", RuntimeError(repr(error))))

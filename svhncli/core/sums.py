@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from svhncli.core.errors import CheckpointError
+from svhncli.core.temporary import TEMP_PREFIX
 
 SUMS = "SHA256SUMS"
-TEMP_PREFIX = ".writing-"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _LEVELS = 3
 """A file is in the folder itself, in that of a fold, or in plots/ of either."""
@@ -92,27 +92,29 @@ def faults(record: Path) -> Iterator[tuple[str, str]]:
     if bad := [number for number, row in enumerate(text.splitlines(), 1) if not _LINE.fullmatch(row)]:
         yield record.name, f"line {bad[0]} is not a digest and a name"
     for name in recorded(record):
-        path = record.parent / name
-        if (now := _digest_of(path)) is None:
-            if not _is_unfinished(path, record) and not path.is_file():  # it may have been renamed meanwhile
-                yield name, "missing"
-        elif now not in recorded(record).get(name, [now]):  # read after the file, so its line is there
-            yield name, f"its SHA-256 is not the one in {record.name}"
+        # a file may take its place between two looks, or its line be tidied: what is wrong stays wrong
+        fault = _fault(name, record) and _fault(name, record)
+        if fault:
+            yield name, fault
 
 
-def _digest_of(path: Path) -> str | None:
-    """None for a file that is not there."""
+def _fault(name: str, record: Path) -> str | None:
+    path = record.parent / name
     try:
-        return digest(path.read_bytes())
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return None
+        now = digest(path.read_bytes()) if path.is_file() else None
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    known = recorded(record).get(name, [])
+    if now is not None:
+        return None if now in known else f"its SHA-256 is not the one in {record.name}"
+    is_first = len(known) == 1
+    return None if is_first and _is_unfinished(path, known[0]) else "missing"
 
 
-def _is_unfinished(path: Path, record: Path) -> bool:
-    """Whether the first version of a file was recorded but did not take its place, or not yet."""
-    known = recorded(record).get(_name(path, record), ())
+def _is_unfinished(path: Path, known: str) -> bool:
+    """Whether a file was written and recorded, but was killed before it took its place, or is about to."""
     written = path.parent.glob(f"{TEMP_PREFIX}*-{glob.escape(path.name)}")
-    return any(_digest_of(temp) in known for temp in written)  # what a kill has left
+    return any(digest(temp.read_bytes()) == known for temp in written if temp.is_file())
 
 
 def digest(content: bytes) -> str:

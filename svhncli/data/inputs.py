@@ -14,7 +14,7 @@ from PIL import Image
 
 from svhncli.core.errors import DataError
 from svhncli.core.files import matches
-from svhncli.core.processes import CrashError, each_apart
+from svhncli.core.processes import CrashError, available_cpus, each_apart
 from svhncli.data.formats import array_file, array_images, array_pairs, cropped_mat, mat
 from svhncli.data.formats.images import SUFFIXES, crashed, decode
 from svhncli.data.framing import Framing
@@ -24,9 +24,9 @@ NamedImage = tuple[str, "np.ndarray | DataError"]
 
 ARRAYS = array_file.SUFFIXES
 
-TASK = 128
-"""Files that are decoded at a time."""
-AHEAD = 8
+TASK = 8
+"""Files for each CPU that another process decodes before it answers: Ctrl-C waits for no more than these."""
+AHEAD = 16
 """Tasks in progress or finished ahead of use: memory stays constant for any number of files."""
 
 
@@ -88,7 +88,7 @@ def stored(files: Sequence[str], framing: Framing) -> Iterator[NamedImage]:
 
 def _decoded(pool: ThreadPoolExecutor, files: Iterator[str], framing: Framing) -> Iterator[NamedImage]:
     waiting: deque[Future[list[NamedImage]]] = deque()
-    while task := list(itertools.islice(files, TASK)):
+    while task := list(itertools.islice(files, TASK * available_cpus())):
         waiting.append(pool.submit(_decode_all, task, framing))
         if len(waiting) == AHEAD:
             yield from waiting.popleft().result()

@@ -56,7 +56,7 @@ class PhotographFile:
             raise self._with_origin(error) from error
 
     def crashed(self, error: CrashError) -> DataError:
-        """The error of an image that crashes the process which decodes it."""
+        """The error of an image that crashed the process reading it."""
         return self._with_origin(crashed(self._shown, error))
 
     @property

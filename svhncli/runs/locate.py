@@ -11,7 +11,8 @@ from pathlib import Path
 from svhncli.core.errors import CheckpointError, UsageError
 from svhncli.core.paths import expanded
 from svhncli.core.run_mark import CONFIG, is_run
-from svhncli.core.sums import SUMS, TEMP_PREFIX
+from svhncli.core.sums import SUMS
+from svhncli.core.temporary import TEMP_PREFIX
 
 SWEEP = "sweep.json"
 """The file that makes a folder a sweep's: what was swept."""

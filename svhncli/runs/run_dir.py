@@ -26,13 +26,13 @@ from typing import Any, TypeVar
 from filelock import Timeout
 from omegaconf import OmegaConf
 
+from svhncli.core import temporary
 from svhncli.core.errors import BusyError, CheckpointError
 from svhncli.core.files import (
     open_csv,
     read_json,
     read_text,
     settle_sums,
-    sweep_temp,
     write_csv,
     write_json,
     write_text,
@@ -100,7 +100,7 @@ class RunDir:
 
     def _sweep(self) -> None:
         for folder in (self.path, self.path / "plots", self.path / "snapshots"):
-            sweep_temp(folder)
+            temporary.sweep(folder)
 
     # ---- what is run
 

@@ -100,8 +100,8 @@ def unprivileged() -> list[str]:
     return dropped
 
 
-@pytest.mark.fault("a folder may not be written, such as a home folder with the cache", "named", "6")
-@pytest.mark.fault("an image may not be read", "named", "3")
+@pytest.mark.fault("a folder is not writable, such as a home folder with the cache", "named", "6")
+@pytest.mark.fault("there is no permission to read an image", "named", "3")
 def test_missing_permissions_are_named(unprivileged: list[str], folder: Path) -> None:
     run = ["train", "data.n_train=60", "data.n_test=20", "threads=1", "model=linear", "epochs=1"]
     assert cli.main([*run, "out=run", "report=false"]) == 0

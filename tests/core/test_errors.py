@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from svhncli.core.errors import disk_error
+from svhncli.core.temporary import beside
 
 
 def test_an_error_that_is_its_own_context_ends_the_search() -> None:
@@ -33,3 +35,11 @@ def test_a_path_that_the_system_does_not_look_at_can_neither_be_read_nor_written
     known = disk_error(caught.value)
     assert known is not None
     assert known.message.startswith("cannot reach '")
+
+
+@pytest.mark.parametrize("kind", ["", "new-"])
+def test_the_name_of_a_file_is_the_one_that_it_will_have(kind: str, tmp_path: Path) -> None:
+    written = beside(tmp_path / "out", kind)
+    known = disk_error(OSError(errno.ENOSPC, "No space left on device", str(written / "a.csv")))
+    assert known is not None
+    assert known.message == f"cannot write '{tmp_path}/out/a.csv': No space left on device"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from svhncli.core.files import new_folder, write_text
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.runs.run_dir import RunDir
 
 pytestmark = pytest.mark.e2e

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE
 
@@ -90,7 +91,7 @@ def test_work_that_crashes_is_told_from_what_was_with_it() -> None:
     first, second, third = each_apart(crash_at, [1, 2, 3], 2)
     assert (first, third) == (1, 3)
     assert isinstance(second, CrashError)
-    assert each_apart(crash_at, [1, 3], 2) == [1, 3]
+    assert list(each_apart(crash_at, range(300), 300)) == list(range(300))
 
 
 def test_an_error_of_the_work_comes_back_and_the_process_stays() -> None:
@@ -105,6 +106,36 @@ def test_an_error_of_the_work_comes_back_and_the_process_stays() -> None:
 def test_a_crash_of_one_of_several_processes_is_an_error() -> None:
     with pytest.raises(CrashError, match="a process crashed"):
         list(in_order(crash, [1, 2], 2))
+
+
+def test_a_crash_that_is_noticed_when_more_is_to_be_done_is_an_error() -> None:
+    before = set(multiprocessing.active_children())
+    results = in_order(partial(crash_at, fatal=3), range(40), 2)
+    assert next(results) == 0
+    for child in set(multiprocessing.active_children()) - before:
+        child.join()  # all of a pool end with the one that crashes
+    with pytest.raises(CrashError, match="a process crashed"):
+        list(results)
+
+
+class EndsIt:
+    """Ends a process while it is being sent to it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        os.kill(self.pid, signal.SIGKILL)
+        while Path(f"/proc/{self.pid}/stat").read_text().split()[2] != "Z":
+            os.sched_yield()
+        return int, ()
+
+
+def test_a_process_that_ends_while_work_is_sent_to_it_is_an_error() -> None:
+    with pytest.raises(CrashError, match="was ended by SIGKILL") as caught:
+        apart(abs, EndsIt(apart(os.getpid)))
+    assert caught.value.is_from_outside
+    assert apart(max, 2, 3) == 3
 
 
 def test_a_process_that_may_start_none_does_the_work_itself() -> None:

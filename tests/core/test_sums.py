@@ -21,6 +21,7 @@ from svhncli.core.files import (
     write_json,
     write_text,
 )
+from svhncli.core.temporary import beside
 
 
 @pytest.fixture
@@ -72,6 +73,15 @@ def test_a_missing_file_and_a_damaged_record_are_faults(folder: Path) -> None:
         ("SHA256SUMS", "line 3 is not a digest and a name"),
         ("a.json", "missing"),
     ]
+
+
+def test_a_file_that_is_lost_is_a_fault_also_where_its_next_version_was_being_written(folder: Path) -> None:
+    temp = beside(folder / "a.json")
+    temp.write_text("{}")
+    sums.note(folder / "a.json", temp)
+    assert list(sums.faults(folder / sums.SUMS)) == []
+    (folder / "a.json").unlink()
+    assert list(sums.faults(folder / sums.SUMS)) == [("a.json", "missing")]
 
 
 def test_settling_keeps_a_line_for_each_file_and_forgets_no_damage(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from svhncli.core.errors import CheckpointError, UsageError
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.runs.locate import (
     checkpoint_file,
     checkpoint_files,

@@ -15,7 +15,7 @@ from forked import Forked
 from runs_made import train_here
 
 from svhncli.cli import main as cli
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.data.store.cache import default_root
 from svhncli.runs import checkpoint
 

@@ -115,7 +115,7 @@ class OfficialConfig:
     """Keys that the official SVHN files share."""
 
     extra: str = _extra()
-    download: bool = key(True, "download missing files; false for files of your own")
+    download: bool = key(True, "download missing files")
     urls: list[str] = key(
         ["http://ufldl.stanford.edu/housenumbers"],
         "addresses of folders from which missing files are downloaded, tried in order",

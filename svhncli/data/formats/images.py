@@ -49,9 +49,14 @@ def largest_value(source: Path | BinaryIO, name: str | None = None) -> float | N
 
 
 def crashed(name: str, error: CrashError) -> DataError:
-    """The error of an image with which the process that read it crashed."""
-    why = f"it is damaged, or too large for the memory: {error.message}"
-    return DataError(f"cannot read the image '{name}': {why}", REPLACE)
+    """The error of an image that crashed the process reading it."""
+    return DataError(f"cannot read the image '{name}': it is damaged: {error.message}", REPLACE)
+
+
+def size(source: Path | BinaryIO, name: str | None = None) -> tuple[int, int]:
+    """Width and height as stored, without decoding; raises as `decode` does."""
+    with _opened(source, name) as image:
+        return image.size
 
 
 @contextmanager

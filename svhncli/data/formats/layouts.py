@@ -19,7 +19,7 @@ from PIL import Image
 from svhncli.core.errors import UsageError, disk_error
 from svhncli.core.locks import locked
 from svhncli.core.processes import available_cpus, in_order
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.data.formats import cropped_mat, mchar_json
 from svhncli.data.formats.requested_labels import ImageLabel, RequestedLabels
 from svhncli.data.render.renderer import PhotographJob, draw_photographs, photograph_jobs, render

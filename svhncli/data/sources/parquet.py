@@ -13,13 +13,14 @@ from svhncli.core.errors import DataError
 from svhncli.core.processes import each_apart
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats import hub_parquet
+from svhncli.data.formats.images import size
 from svhncli.data.formats.part_names import PART, part_name
 from svhncli.data.framing import Framing
 from svhncli.data.house_numbers import inferred
 from svhncli.data.photographs import PhotographFile
 from svhncli.data.sources import photograph_files
 from svhncli.data.sources.nested import visible
-from svhncli.data.sources.photograph_files import CHUNK, PhotographPart
+from svhncli.data.sources.photograph_files import PhotographPart
 from svhncli.data.sources.recognize import not_here
 from svhncli.data.store.cache import Cache
 from svhncli.data.store.disk import Progress, silent
@@ -117,13 +118,12 @@ def _grouped(photographs: list[PhotographFile], progress: Progress) -> list[Phot
     if any(len(photograph.label) > 1 or photograph.boxes for photograph in photographs):
         return photographs
     images: list[np.ndarray] = []
-    for start in range(0, len(photographs), CHUNK):
-        for pixels in each_apart(_pixels, photographs[start : start + CHUNK]):
-            if not isinstance(pixels, np.ndarray):  # reported, or left out, when it is framed
-                return photographs
-            images.append(pixels)
-            if pixels.shape != images[0].shape or max(pixels.shape) > LARGEST:
-                return photographs
+    for pixels in each_apart(_pixels, photographs):
+        if not isinstance(pixels, np.ndarray):
+            return photographs
+        images.append(pixels)
+        if pixels.shape != images[0].shape:
+            return photographs
     labels = np.array([photograph.label for photograph in photographs])
     groups = inferred(np.stack(images).transpose(0, 3, 1, 2), labels, partial(progress, "find house numbers"))
     return [
@@ -132,8 +132,9 @@ def _grouped(photographs: list[PhotographFile], progress: Progress) -> list[Phot
 
 
 def _pixels(photograph: PhotographFile) -> np.ndarray | None:
-    """uint8 (H, W, 3); None for an image that cannot be read."""
+    """uint8 (H, W, 3); None for an image that is too large for a crop, or cannot be read."""
     try:
-        return np.asarray(photograph.image())
-    except DataError:
+        is_small = max(size(photograph.source())) <= LARGEST
+        return np.asarray(photograph.image()) if is_small else None
+    except DataError:  # reported, or left out, when it is framed
         return None

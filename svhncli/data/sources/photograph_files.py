@@ -44,7 +44,7 @@ SHOWN = 3
 """Names of broken images that a warning lists."""
 
 _SMALL = 500
-"""Fewer photographs than this are decoded faster than processes start."""
+"""Fewer photographs than this are decoded by one process, in threads, before several have started."""
 
 LEAVE_OUT = "set data.skip_broken=true to leave out all such images"
 
@@ -93,7 +93,7 @@ def load(
 
     skip_broken: leave out images that are missing or cannot be read, with one warning per part.
     unread: what lies beside the images, for people to read.
-    workers: processes; None takes every CPU that this process may use.
+    workers: processes that decode, at least one beside this; None takes every CPU that this process may use.
 
     Raises:
         DataError: an image or a label file is missing or damaged, or lacks boxes that are needed.
@@ -288,7 +288,7 @@ def _write(
 def _framed(jobs: Sequence[FrameJob], workers: int) -> Generator[Framed, None, None]:
     """`_frame` for every job, in other processes: an image may crash its decoder."""
     done = 0
-    while done < len(jobs) and workers > 1:
+    while len(jobs) - done > 1 and workers > 1:  # in_order does a single one in this process
         with (
             contextlib.suppress(CrashError),
             contextlib.closing(in_order(_frame, jobs[done:], workers)) as framed,
@@ -298,30 +298,30 @@ def _framed(jobs: Sequence[FrameJob], workers: int) -> Generator[Framed, None, N
                 yield result
         for job in jobs[done : done + AHEAD * workers]:  # one of those that were ahead crashed
             done += 1
-            yield _frame_apart(job)
+            images = _read_apart(job)
+            yield _stacked(job, images)
+            if any(isinstance(image, CrashError) for image in images):
+                break
     for job in jobs[done:]:
-        yield _frame_apart(job)
+        yield _stacked(job, _read_apart(job))
 
 
-def _frame_apart(job: FrameJob) -> Framed:
-    """`_frame`, where an image with which its process crashes is one that cannot be read."""
-    photographs, framing, skip_broken = job
-    results = [
-        _unreadable(photograph.crashed(read)) if isinstance(read, CrashError) else read
-        for photograph, read in zip(photographs, each_apart(_read, photographs, framing), strict=True)
-    ]
-    return _stacked(results, framing, skip_broken)
+def _read_apart(job: FrameJob) -> list[Read | DataError | CrashError]:
+    photographs, framing, _ = job
+    return list(each_apart(_read, photographs, framing))
 
 
 def _frame(job: FrameJob) -> Framed:
+    photographs, framing, _ = job
+    return _stacked(job, [_read(photograph, framing) for photograph in photographs])
+
+
+def _stacked(job: FrameJob, results: Sequence[Read | DataError | CrashError]) -> Framed:
     photographs, framing, skip_broken = job
-    return _stacked([_read(photograph, framing) for photograph in photographs], framing, skip_broken)
-
-
-def _stacked(results: Sequence[Read | DataError], framing: Framing, skip_broken: bool) -> Framed:
     images, sizes = [], []
     errors: list[str | None] = []
-    for result in results:
+    for photograph, read in zip(photographs, results, strict=True):
+        result = _unreadable(photograph.crashed(read)) if isinstance(read, CrashError) else read
         if not isinstance(result, DataError):
             images.append(result[0])
             sizes.append(result[1])

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from svhncli.core.errors import DataError, DiskError, disk_error
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.data.store import disk
 from svhncli.data.store.disk import PIECE, Count, hold, require_space, silent
 

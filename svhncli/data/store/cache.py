@@ -28,7 +28,7 @@ from svhncli.core.errors import DiskError, SvhnError, disk_error
 from svhncli.core.files import read_json, write_json
 from svhncli.core.locks import locked
 from svhncli.core.paths import expanded
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.data.store.disk import digest, hold
 
 log = logging.getLogger(__name__)

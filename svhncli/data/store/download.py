@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
@@ -39,8 +39,8 @@ def fetch(
 
     The folders are tried in order, and again in the same order after each wait; one that lacks the file, or
     has another, is not tried again. The partial file, `<target>.part`, is resumed from whichever is next.
-    Without an md5 to verify the whole, that is left to the server, which sends the rest only of the very
-    version that the part is of; one that does not tell versions apart sends all again.
+    Without an md5 to verify the whole, each folder is tried again before the next, and its server sends the
+    rest only of the very version that the part is of; one that does not tell versions apart sends all again.
 
     folders: their addresses.
     md5: the expected md5 of the file, in hex.
@@ -75,31 +75,47 @@ def fetch(
 def _fetch_part(
     urls: Sequence[str], part: Path, md5: str | None, progress: Count, waits: Sequence[float]
 ) -> None:
-    """Download into `part`, from the addresses in turn, with retries."""
-    farthest = _size(part)
-    left = list(waits)
+    """Download into `part`, with retries."""
     if not urls:
         raise DataError("data.urls names no server to download from")
     failures: dict[str, Exception] = {}
+    # without an md5, a part can only be continued by the server that it came from
+    for group in [urls] if md5 is not None else [[url] for url in urls]:
+        failed = _fetch_in_turn(group, part, md5, progress, waits)
+        if not failed:
+            return
+        failures |= failed
+        if group[-1] != urls[-1]:
+            log.warning("cannot download %s; trying the next server", _reasons(failed))
+    raise DataError(f"cannot download {_reasons(failures)}")
+
+
+def _fetch_in_turn(
+    urls: Sequence[str], part: Path, md5: str | None, progress: Count, waits: Sequence[float]
+) -> dict[str, Exception]:
+    """Download into `part` from the addresses in turn, with retries.
+
+    Returns: the last error of each; none at all if the file is complete.
+    """
+    farthest, left = _size(part), list(waits)
+    failures: dict[str, Exception] = {}
     while True:
-        for url in urls:
-            if url in failures and not _is_transient(failures[url]):
-                continue
-            error = _attempt(url, part, md5, progress)
-            if error is None:
-                return
+        for url in [url for url in urls if url not in failures or _is_transient(failures[url])]:
+            if (error := _attempt(url, part, md5, progress)) is None:
+                return {}
             failures[url] = error
-            if url != urls[-1]:
-                log.warning("cannot download %s: %s; trying the next server", url, _reason(error))
         if (size := _size(part)) > farthest:
             farthest, left = size, list(waits)
-        if not left or not any(map(_is_transient, failures.values())):
-            reasons = [f"{url}: {_reason(error)}" for url, error in failures.items()]
-            raise DataError(f"cannot download {'; '.join(reasons)}")
+        again = {url: error for url, error in failures.items() if _is_transient(error)}
+        if not left or not again:
+            return failures
         wait = left.pop(0)
-        url, error = next((url, error) for url, error in failures.items() if _is_transient(error))
-        log.warning("cannot download %s: %s; trying again in %g s", url, _reason(error), wait)
+        log.warning("cannot download %s; trying again in %g s", _reasons(again), wait)
         time.sleep(wait)
+
+
+def _reasons(failures: Mapping[str, Exception]) -> str:
+    return "; ".join(f"{url}: {_reason(error)}" for url, error in failures.items())
 
 
 def _is_transient(error: Exception) -> bool:

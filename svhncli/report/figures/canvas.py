@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home folder that it cannot write to
+# Its own logger, other than those of its parts, only warns of a home folder that it cannot write to.
+logging.getLogger("matplotlib").addFilter(lambda record: record.levelno > logging.WARNING)
 
 DPI = 110
 LEFT, RIGHT, BOTTOM, TOP = 0.9, 0.15, 0.5, 0.35

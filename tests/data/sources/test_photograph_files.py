@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import REPO
+from fatal_photographs import Crashing, Killed
 from photo_files import Row, assert_labels, leftovers, rows, write_images
 from PIL import Image
 
 from svhncli.core.errors import DataError
+from svhncli.core.processes import CrashError
 from svhncli.data.dataset import DataSet
 from svhncli.data.framing import Framing
 from svhncli.data.photographs import PhotographFile
@@ -151,11 +150,14 @@ FEW = 7
 KILLED_AT_EVERY_STEP = """
 import itertools, os, signal, sys
 from pathlib import Path
-from svhncli.data.sources import photograph_files
+from svhncli.data.sources import photograph_files, white
 sys.path[:0] = ["tests", "tests/data/sources"]
 from test_photograph_files import FEW, load, part, rows
 
 photograph_files.CHUNK = 3
+def each_here(work, jobs, *given):  # processes that read for it take long to start
+    return [work(job, *given) for job in jobs]
+photograph_files.each_apart = white.each_apart = each_here
 CALLS = ("_write", "_stored_name", "write_json", "shorten")
 data, out = map(Path, sys.argv[1:])
 parts = {"train": part(data / "train", rows(FEW, 0))}
@@ -256,35 +258,41 @@ def test_the_message_names_a_broken_image_and_no_files_are_left(
     assert leftovers(tmp_path / "cache") == []
 
 
-@dataclass(frozen=True, slots=True)
-class Crashing(PhotographFile):
-    """A photograph that crashes the process which opens it."""
-
-    def source(self) -> NoReturn:
-        os.kill(os.getpid(), signal.SIGSEGV)
-        raise AssertionError
+def with_fourth(folder: Path, kind: type[PhotographFile]) -> dict[str, PhotographPart]:
+    """A part whose fourth photograph is of another kind."""
+    write_images(folder, rows(N, 0), 0)
+    photographs = [
+        (kind if place == 3 else PhotographFile)(name, folder / name, label, boxes)
+        for place, (name, label, boxes) in enumerate(rows(N, 0))
+    ]
+    return {"train": PhotographPart((folder,), lambda: photographs)}
 
 
 @pytest.mark.fault("an image crashes its decoder", "refused by name, or left out (`data.skip_broken`)", "3")
-@pytest.mark.parametrize("workers", [1, 2])
 def test_an_image_that_crashes_its_decoder_is_a_broken_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photograph_files, "CHUNK", 2)
-    write_images(tmp_path / "train", rows(N, 0), 0)
-    photographs = [
-        (Crashing if place in (3, 10) else PhotographFile)(name, tmp_path / "train" / name, label, boxes)
-        for place, (name, label, boxes) in enumerate(rows(N, 0))
-    ]
-    parts = {"train": PhotographPart((tmp_path / "train",), lambda: photographs)}
-    with pytest.raises(DataError, match=r"000004\.png': it is damaged, .* was ended by SIGSEGV") as caught:
-        load(tmp_path, parts, workers=workers)
+    monkeypatch.setattr(photograph_files, "CHUNK", 1)  # more than are ahead
+    parts = with_fourth(tmp_path / "train", Crashing)
+    with pytest.raises(DataError, match=r"000004\.png': it is damaged: .* was ended by SIGSEGV") as caught:
+        load(tmp_path, parts, workers=1)
     assert "data.skip_broken=true" in caught.value.hint
     assert leftovers(tmp_path / "cache") == []
-    data = load(tmp_path, parts, workers=workers, skip_broken=True)
-    assert data.broken == ("000004.png", "000011.png")
-    kept = [row for place, row in enumerate(rows(N, 0)) if place not in (3, 10)]
-    assert_labels(data.train, kept)
+    data = load(tmp_path, parts, workers=2, skip_broken=True)
+    assert data.broken == ("000004.png",)
+    assert_labels(data.train, [row for place, row in enumerate(rows(N, 0)) if place != 3])
+
+
+def test_the_last_chunk_is_not_decoded_in_this_process(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="SIGSEGV"):
+        load(tmp_path, with_fourth(tmp_path / "train", Crashing), workers=2)
+
+
+@pytest.mark.fault("the system ends a process that decodes images", "an error; no image is left out", "1")
+def test_no_image_is_left_out_because_something_ended_the_process(tmp_path: Path) -> None:
+    parts = with_fourth(tmp_path / "train", Killed)
+    with pytest.raises(CrashError, match="SIGKILL"):
+        load(tmp_path, parts, skip_broken=True)
 
 
 def test_broken_and_missing_images_are_left_out_and_counted(

@@ -22,7 +22,7 @@ from scipy.io import loadmat, savemat
 
 from svhncli.config.groups.data import SvhnConfig
 from svhncli.core.errors import DataError, UsageError
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.data.sources import svhn
 
 

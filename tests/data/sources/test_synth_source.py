@@ -13,7 +13,7 @@ from conftest import REPO, link_faces, shared_cache
 from filelock import FileLock
 from forked import Forked
 
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
 from svhncli.data.render.renderer import render

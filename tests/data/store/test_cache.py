@@ -14,7 +14,7 @@ from killed import before_every_step
 
 from svhncli.core.errors import DataError, DiskError
 from svhncli.core.rng import numpy_generator
-from svhncli.core.sums import TEMP_PREFIX
+from svhncli.core.temporary import TEMP_PREFIX
 from svhncli.data.store.arrays import create, load
 from svhncli.data.store.cache import META, Cache, default_root, fingerprint
 

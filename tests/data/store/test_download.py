@@ -384,17 +384,28 @@ def test_the_next_server_is_asked(
     assert first.requested_ranges == server.requested_ranges == requests
 
 
-def test_the_next_server_sends_the_rest(
-    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_next_server_sends_the_rest(server: Server, tmp_path: Path) -> None:
     with serving(Server(plan=[50_000])) as first:
         fetch([first.url, server.url], tmp_path / "file", md5=MD5, waits=())
-    assert caplog.messages == [
-        f"cannot download {first.url}/file: the connection ended after 50000 of 300000 bytes; "
-        "trying the next server"
-    ]
     assert (tmp_path / "file").read_bytes() == BODY
     assert server.requested_ranges == ["bytes=50000-"]
+
+
+def test_without_an_md5_a_server_is_tried_again_before_the_next(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it has sent already could not be continued by another one."""
+    cut = [50_000, 50_000]
+    with serving(Server(plan=[*cut], headers={"ETag": '"1"'})) as first:
+        fetch([first.url, server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
+        assert server.requested_ranges == []
+        (tmp_path / "file").unlink()
+        first.plan[:] = ["503"] * 4
+        caplog.clear()
+        fetch([first.url, server.url], tmp_path / "file", md5=None, waits=NO_WAITS)
+    assert (tmp_path / "file").read_bytes() == BODY
+    reason = f"cannot download {first.url}/file: HTTP 503 Service Unavailable"
+    assert caplog.messages == [*[f"{reason}; trying again in 0 s"] * 3, f"{reason}; trying the next server"]
 
 
 def test_servers_are_asked_in_order_until_they_fail_for_good(server: Server, tmp_path: Path) -> None:
