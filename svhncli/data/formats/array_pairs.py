@@ -98,9 +98,12 @@ def _unclear(
     words = [f"{key}={word}" for key, word in (("data.images", images), ("data.labels", labels)) if word]
     by_name = f" by {' and '.join(words)}" if words else ""
     shapes = f"images have the axes {', '.join(array_images.ORDERS)} (N images, C is 1 or 3), and N labels"
+    held: dict[Path, list[str]] = {}
+    for array in arrays:
+        held.setdefault(array.file, []).append(str(array))
+    found = "; ".join(f"'{file}' holds {', '.join(texts)}" for file, texts in held.items())
     return DataError(
-        f"{which} the images and labels of the {part} part{by_name}: '{arrays[0].file}' holds "
-        f"{', '.join(map(str, arrays))}",
+        f"{which} the images and labels of the {part} part{by_name}: {found}",
         f"name them, such as data.images={pairs[0].images.name} data.labels={pairs[0].labels.name}"
         if pairs
         else f"{shapes}; {array_labels.CONVENTIONS}",

@@ -149,3 +149,12 @@ def test_parts_of_different_sizes_are_refused(root: Path) -> None:
     np.savez(root / "a.npz", x_train=images + 1, y_train=np.arange(4), x_test=larger, y_test=np.arange(4))
     with pytest.raises(DataError, match=r"x_train .*4×10×10×3.* and x_test .*4×20×10×3.* different sizes"):
         load(root)
+
+
+def test_files_whose_arrays_do_not_fit_together_are_all_named(root: Path) -> None:
+    np.save(root / "images.npy", X)
+    np.save(root / "labels.npy", Y[:-1])
+    with pytest.raises(DataError) as caught:
+        load(root)
+    assert f"'{root / 'images.npy'}' holds images (uint8 12×10×9×3); " in caught.value.message
+    assert f"'{root / 'labels.npy'}' holds labels (int64 11)" in caught.value.message
