@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from svhncli.core.errors import NotFiniteError
+from svhncli.core.run_mark import CONFIG
 from svhncli.core.text import bounds, count_range, duration, ordinal, percent
 from svhncli.report import next_commands
 from svhncli.report.diagnosis import beside_guessing, diagnose_together, turns
@@ -33,7 +34,7 @@ class Tile:
 def title(run: Run) -> str:
     """Such as `cnn on synth, 3 folds of kfold`, after the run's label where it has one."""
     if not run.config:
-        return "A run that did not start"
+        return f"A run whose {CONFIG} is damaged" if CONFIG in run.damaged else "A run that did not start"
     if name := run.config.get("name"):
         return f"{name}: {title_of_parts(run)}"
     return title_of_parts(run)
@@ -47,6 +48,10 @@ def title_of_parts(run: Run) -> str:
         what = f"{count} jobs with {seeds} seeds" if seeds > 1 else f"{count} folds"
         return f"{model} on {data}, {what} of {split}"
     return f"{model} on {data}, {run.path.name if run.path != run.top else split}"
+
+
+def verify_command(run: Run) -> str:
+    return shlex.join(["svhn", "verify", str(run.top)])
 
 
 def unit(run: Run) -> str:
