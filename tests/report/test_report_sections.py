@@ -51,6 +51,7 @@ def test_a_damaged_file_is_named_and_its_section_left_out(
     path.write_bytes(b"\x00{" + path.read_bytes()[: path.stat().st_size // 2])
     page = Page(write_report(run_copy))
     assert f"left out of this report: {name}" in page.visible_text()
+    assert ("A run whose config.yaml is damaged" in page.visible_text()) == (name == "config.yaml")
     assert page.sections() == page.contents() == [section for section in OF_ALL if section not in without]
 
 
