@@ -58,9 +58,10 @@ class StoredArray:
 
     def _text(self) -> np.ndarray:
         values = self._read()
-        letters = values.view(np.uint32) if values.dtype.itemsize and values.dtype.kind == "U" else values
-        if letters.dtype == np.uint32 and letters.size and letters.max() > sys.maxunicode:
-            raise ValueError("it holds what is no letter")  # of which Python makes no text
+        if values.dtype.kind == "U" and values.dtype.itemsize and values.size:
+            code_points = values.view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+            if code_points.max() > sys.maxunicode:
+                raise ValueError("it holds what is no letter")  # of which Python makes no text
         return values
 
 

@@ -192,11 +192,13 @@ def test_a_mat_that_claims_a_terabyte_is_refused(tmp_path: Path) -> None:
         mat.variables(tmp_path / "a.mat")
 
 
-def test_letters_that_are_none_are_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [("<U1", ">U1"), ("7\0\0\0", "7\0\0\x7f")], ids=["byte order", "letter"])
+def test_letters_that_are_none_are_damage(tmp_path: Path, damage: tuple[str, str]) -> None:
     np.save(tmp_path / "y.npy", np.array(["7"]))
-    content = bytearray((tmp_path / "y.npy").read_bytes())
-    content[-1] = 0xFF
-    (tmp_path / "y.npy").write_bytes(content)
+    before, after = (text.encode() for text in damage)
+    content = (tmp_path / "y.npy").read_bytes()
+    assert before in content
+    (tmp_path / "y.npy").write_bytes(content.replace(before, after))
     (array,) = array_file.arrays_in(tmp_path / "y.npy")
     with pytest.raises(DataError, match=r"y\.npy'"):
         array.read()

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import importlib.util
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mat_files import COUNTS, assert_equals_mat, load, make_images, write
 from scipy.io import loadmat, savemat
+from served import folder_served
 
 from svhncli.config.groups.data import SvhnConfig
 from svhncli.core.errors import DataError, UsageError
@@ -278,19 +276,9 @@ def test_official_files_are_never_downloaded_next_to_the_users_own(root: Path) -
 
 
 @pytest.fixture
-def server(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    handler = functools.partial(Handler, directory=str(root))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as http_server:
-        thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{http_server.server_address[1]}"
-        http_server.shutdown()
-        thread.join()
+def server(root: Path) -> Iterator[str]:
+    with folder_served(root) as address:
+        yield address
 
 
 def test_missing_files_are_downloaded_if_allowed(

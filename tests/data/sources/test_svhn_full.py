@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import csv
-import functools
 import gzip
-import http.server
 import io
 import json
 import shutil
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from conftest import REAL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from photo_files import assert_labels, fields, leftovers, rows, write_digit_struct, write_svhn_full
+from served import folder_served
 
 from svhncli.core.errors import DataError, UsageError
 from svhncli.data.dataset import DataSet
@@ -225,19 +223,9 @@ def test_images_without_labels_are_counted(root: Path) -> None:
 
 
 @pytest.fixture
-def server(packed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    handler = functools.partial(Handler, directory=str(packed))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as http_server:
-        thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{http_server.server_address[1]}"
-        http_server.shutdown()
-        thread.join()
+def server(packed: Path) -> Iterator[str]:
+    with folder_served(packed) as address:
+        yield address
 
 
 def test_missing_archives_are_downloaded(server: str, tmp_path: Path) -> None:
