@@ -196,7 +196,7 @@ def _attempt(folder: Path, verb: str, file: str, harm: Damage | None) -> Outcome
         code = _run(COMMANDS[verb], place, place / "log", place / "out")
         page = place / "page.html"
         shown = page.read_text(errors="replace") if page.is_file() else ""
-        note = re.search(r"Damaged files, which svhn verify checks, were left out: .*", shown)
+        note = re.search(r"Damaged files were left out of this report: .*", shown)
         text = (place / "out").read_text().replace(name, "PLACE")
         text = re.sub(r'"(seconds|images_per_second)": [\d.e-]+', "", text) + shown
         if verb == "resume" and code == 0:
