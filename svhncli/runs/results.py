@@ -6,7 +6,7 @@ Each is the content of a summary.json: `to_plain` gives the keys in the order of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,18 @@ class BestEpoch:
         """From a row of the history, as a checkpoint holds it."""
         scores = {name: value for name, value in row.items() if name.startswith("val_")}
         return from_plain(cls, {"epoch": row["epoch"]} | scores)
+
+    @classmethod
+    def among(cls, history: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> BestEpoch:
+        """As `of`, of a row that must be one of a history.
+
+        Raises:
+            KeyError, ValueError: it is none.
+        """
+        best = cls.of(row)
+        if row not in history:
+            raise ValueError(f"its epoch {best.epoch} is not the one of the run's history")
+        return best
 
     @property
     def scores(self) -> dict[str, float]:

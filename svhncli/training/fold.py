@@ -317,7 +317,7 @@ def _finish(
     with checkpoint.fitting(run.best):
         demand_form(network.state_dict(), saved["weights"], "weights")
         network.load_state_dict(saved["weights"])
-        best = BestEpoch.of(saved["row"])
+        best = BestEpoch.among(state.history, saved["row"])
     history = [from_plain(EpochRow, row) for row in state.history]
 
     def score(batches: Batches) -> tuple[Score, np.ndarray]:

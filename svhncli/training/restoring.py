@@ -88,7 +88,7 @@ def _demand_course(plan: Plan, state: State) -> None:
     if [row.epoch for row in rows] != [*range(1, state.epoch + 1)]:
         raise ValueError(f"its history is not one of {counted(state.epoch, 'epoch')}")
     if state.best is not None:
-        BestEpoch.of(state.best)
+        BestEpoch.among(state.history, state.best)
     shape = (len(plan.watch), *plan.val.digits.labels.shape[1:])
     for epoch, seen in enumerate(state.watched):
         if not isinstance(seen, torch.Tensor) or seen.dtype != torch.float32 or seen.shape[:2] != shape:

@@ -98,7 +98,7 @@ def test_an_error_of_the_work_comes_back_and_the_process_stays() -> None:
     before = apart(os.getpid)
     with pytest.raises(DataError, match="why"):
         apart(refuse, "why")
-    with pytest.raises(RuntimeError, match="pickle"):
+    with pytest.raises(RuntimeError, match="unpicklable"):
         apart(unpicklable)
     assert apart(os.getpid) == before != os.getpid()
 

@@ -128,6 +128,7 @@ LAST |= {
     "a step beyond the epoch": state_of(lambda state: state.update(step=10**6)),
     "a table in words": state_of(lambda state: state.update(history=["good"] * 2)),
     "a table without loss": state_of(lambda state: state["history"][0].pop("val_loss")),
+    "a best epoch that is not in the table": state_of(lambda state: state["best"].update(epoch=9)),
     "watched images of another number": state_of(lambda state: state.update(watched=[torch.zeros(3, 1, 10)])),
 }
 
@@ -147,3 +148,19 @@ def test_last_pt_is_refused_on_resume_and_nothing_is_lost(
     assert "last.pt'" in errors
     assert "Traceback" not in errors
     assert {name: (run / name).read_bytes() for name in kept} == kept
+
+
+def test_best_pt_of_another_epoch_is_refused_at_the_end(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cannot_be_beaten(state: dict[str, Any]) -> None:
+        for row in (state["best"], state["history"][state["best"]["epoch"] - 1]):
+            row["val_accuracy"] = 1.0
+
+    exchange(run / "last.pt", state_of(cannot_be_beaten))
+    exchange(run / "best.pt", lambda content: content["row"].update(epoch=9))
+    code = cli.main(["train", "--resume", "run", "epochs=3"])
+    errors = capsys.readouterr().err
+    assert code == 4, errors
+    assert "best.pt'" in errors
+    assert "its epoch 9 is not the one of the run's history" in errors
