@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from svhncli import registry
 from svhncli.config.verbs.results import ExportConfig
 from svhncli.core.errors import DataError, DiskError, SvhnError
-from svhncli.core.files import new_folder, place, write_atomic, write_json, write_text
+from svhncli.core.files import new_folder, place, write_bytes, write_json, write_text
 from svhncli.core.labels import BLANK, CLASSES
 from svhncli.core.rng import numpy_generator
 from svhncli.data.store.disk import digest
@@ -141,7 +141,7 @@ def _write_weights(path: Path, model: Trained) -> None:
     from safetensors.torch import save
 
     tensors = {name: value.contiguous() for name, value in model.network.state_dict().items()}
-    write_atomic(path, lambda file: file.write(save(tensors)))
+    write_bytes(path, save(tensors))
 
 
 def _preprocess(model: Trained) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _FIXES = {
 }
 _DISK = {getattr(errno, name): fix for name, fix in _FIXES.items() if hasattr(errno, name)}
 """What the system answers when a disk is to blame -> how to fix it. Windows does not have all of these."""
+_NO_ROOM = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
 
 
 class SvhnError(Exception):
@@ -109,10 +110,11 @@ def reason(error: BaseException, otherwise: str) -> str:
     return os.strerror(number) if number else otherwise
 
 
-def disk_error(error: BaseException, file: object = "") -> DiskError | None:
+def disk_error(error: BaseException, file: object = "", size: int | None = None) -> DiskError | None:
     """The `DiskError` that caused an exception, or None if the disk is not to blame.
 
-    file: what was written, where the exception does not name it.
+    file: what was written, where the exception does not name it. size: the bytes that it needs, where they
+    are known.
 
     `torch.save` hides the OSError of a full disk in `__context__`, so the whole chain is searched.
     """
@@ -128,12 +130,17 @@ def disk_error(error: BaseException, file: object = "") -> DiskError | None:
                     f"cannot reach{where}: {cause.strerror}",
                     "check the path and the permissions of its folders, or choose another folder",
                 )
+            needed = f"; it needs {_bytes(size)}" if cause.errno in _NO_ROOM and size is not None else ""
             return DiskError(
-                f"cannot write{where}: {cause.strerror}",
+                f"cannot write{where}: {cause.strerror}{needed}",
                 f"{_DISK[cause.errno]}; everything saved before is intact",
             )
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _bytes(size: int) -> str:
+    return f"{size:,} bytes" if size < 100_000 else f"{size / 1e6:,.1f} MB"
 
 
 def _is_out_of_reach(error: OSError) -> bool:

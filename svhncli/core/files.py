@@ -35,15 +35,17 @@ def matches(word: str) -> list[str]:
     return paths
 
 
-def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomic(path: Path, write: Callable[[BinaryIO], object], size: int | None = None) -> None:
     """Write a file by calling `write(file)`; whenever it is read or the process killed, it is old or new.
 
     Where its folder has a record of SHA-256, it is recorded.
 
+    size: its bytes, where they are known; the error of a full disk names them.
+
     Raises:
         DiskError: the disk is full or read-only, or the folder is gone; the old file is untouched.
     """
-    with writing(path):
+    with writing(path, size):
         temporary.sweep_beside(path)
         temp = temporary.beside(path)
         try:
@@ -77,8 +79,8 @@ def reading() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """In the block a file is written, or a folder is made.
+def writing(path: Path, size: int | None = None) -> Iterator[None]:
+    """In the block a file of `size` bytes, where they are known, is written, or a folder is made.
 
     Raises:
         DiskError: the disk is to blame for what the block raised, or the folder of `path` is gone.
@@ -88,7 +90,7 @@ def writing(path: Path) -> Iterator[None]:
     except SvhnError:
         raise  # the content could not be produced, whatever the cause
     except Exception as error:
-        if (disk := disk_error(error, path)) is not None:
+        if (disk := disk_error(error, path, size)) is not None:
             raise disk from error
         if isinstance(error, FileNotFoundError) and not path.parent.exists():
             raise DiskError(
@@ -155,7 +157,11 @@ def settle_sums(folder: Path, adopted: Iterable[Path] = ()) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_atomic(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    write_atomic(path, lambda file: file.write(content), len(content))
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from svhncli.core.errors import UsageError
-from svhncli.core.files import write_atomic
+from svhncli.core.files import write_bytes
 from svhncli.engine.preprocess import Preprocess
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime", "safetensors")
@@ -63,7 +63,7 @@ def write(path: Path, network: nn.Module, preprocess: Preprocess) -> None:
         raise TypeError("torch.onnx.export gives a program where dynamo=True")
     ClearMetadataAndDocStringPass()(program.model)  # stack traces, with the paths of this machine
     written = program.model_proto.SerializeToString(deterministic=True)
-    write_atomic(path, lambda file: file.write(written))
+    write_bytes(path, written)
 
 
 def probabilities(path: Path, images: np.ndarray) -> np.ndarray:

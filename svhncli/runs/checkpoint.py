@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from svhncli.core.errors import CheckpointError, DiskError, SvhnError
+from svhncli.core.errors import CheckpointError, SvhnError
 from svhncli.core.files import write_atomic
 from svhncli.core.plain import from_plain
 
@@ -84,11 +84,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
         DiskError: the disk is full; the old file is untouched.
     """
     whole = {"format": FORMAT, "sha256": digest(content), "content": content}
-    try:
-        write_atomic(path, lambda file: torch.save(whole, file))
-    except DiskError as error:
-        needed = f"; it needs {size(content) / 1e6:,.1f} MB"
-        raise DiskError(error.message + needed, error.hint) from error
+    write_atomic(path, lambda file: torch.save(whole, file), size(content))
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -43,3 +43,18 @@ def test_the_name_of_a_file_is_the_one_that_it_will_have(kind: str, tmp_path: Pa
     known = disk_error(OSError(errno.ENOSPC, "No space left on device", str(written / "a.csv")))
     assert known is not None
     assert known.message == f"cannot write '{tmp_path}/out/a.csv': No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "end"),
+    [
+        (errno.ENOSPC, 4_096, "; it needs 4,096 bytes"),
+        (errno.EFBIG, 12_340_000, "; it needs 12.3 MB"),
+        (errno.ENOSPC, None, "No space left on device"),
+        (errno.EACCES, 4_096, "Permission denied"),
+    ],
+)
+def test_the_bytes_that_a_full_disk_lacks_are_named(number: int, size: int | None, end: str) -> None:
+    known = disk_error(OSError(number, os.strerror(number)), "a.csv", size)
+    assert known is not None
+    assert known.message.endswith(end)
