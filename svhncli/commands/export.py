@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from svhncli import registry
 from svhncli.config.verbs.results import ExportConfig
 from svhncli.core.errors import DataError, DiskError, SvhnError
-from svhncli.core.files import new_folder, place, write_bytes, write_json, write_text
+from svhncli.core.files import new_folder, place, reading, write_bytes, write_json, write_text
 from svhncli.core.labels import BLANK, CLASSES
 from svhncli.core.rng import numpy_generator
 from svhncli.data.store.disk import digest
@@ -102,7 +102,8 @@ def _images(model: Trained, config: ExportConfig, show: Show) -> tuple[np.ndarra
     """At most CHECKED stored images, uint8 (N, 3, *stored), and which: the run's own where they are there."""
     trained_on, stored = model.config, model.preprocess.framing.stored
     try:
-        data = registry.data(trained_on.data, trained_on.split, config.cache, show.work)
+        with reading():  # its paths may be those of another machine
+            data = registry.data(trained_on.data, trained_on.split, config.cache, show.work)
         part, digits = ("test", data.test) if data.test is not None else ("train", data.train)
     except (DataError, DiskError) as error:
         show.say(

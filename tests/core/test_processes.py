@@ -110,10 +110,13 @@ def test_a_crash_of_one_of_several_processes_is_an_error() -> None:
 
 def test_a_crash_that_is_noticed_when_more_is_to_be_done_is_an_error() -> None:
     before = set(multiprocessing.active_children())
+
+    def wait(_: int) -> None:
+        for child in set(multiprocessing.active_children()) - before:
+            child.join()  # all of a pool end with the one that crashes
+
     with pytest.raises(CrashError, match="a process crashed"):
-        for _ in in_order(partial(crash_at, fatal=3), range(40), 2):
-            for child in set(multiprocessing.active_children()) - before:
-                child.join()  # all of a pool end with the one that crashes
+        list(map(wait, in_order(partial(crash_at, fatal=3), range(40), 2)))
 
 
 class EndsIt:

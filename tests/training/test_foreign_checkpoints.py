@@ -164,3 +164,11 @@ def test_best_pt_of_another_epoch_is_refused_at_the_end(
     assert code == 4, errors
     assert "best.pt'" in errors
     assert "its epoch 9 is not the one of the run's history" in errors
+
+
+def test_a_path_that_the_system_does_not_look_at_keeps_no_one_from_exporting(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exchange(run / "best.pt", lambda content: content["meta"]["config"]["data"].update(fonts="x" * 300))
+    assert cli.main(["export", "run"]) == 0
+    assert "the run's own images are not available (cannot read 'xxx" in capsys.readouterr().err
