@@ -54,14 +54,38 @@ def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
         )
     if not type(optimizer).__module__.startswith("torch.optim."):
         return
+    for number, (group, kept) in enumerate(zip(own["param_groups"], saved["param_groups"], strict=True)):
+        for name, value in group.items():
+            _demand_kind(value, kept[name], f"optimizer.param_groups[{number}].{name}")
+    names: set[str] | None = None
     for place, kept in saved["state"].items():
         if not isinstance(kept, Mapping):
             raise ValueError(f"'optimizer.state.{place}' is {form_of(kept)}, not a dict")
+        names = {*kept} if names is None else names
+        if names != {*kept}:  # each parameter has the same moments
+            raise ValueError(f"'optimizer.state.{place}' has {sorted(kept)}, and others {sorted(names)}")
         shape = tuple(parameters[place].shape)
         for name, value in kept.items():
             fits = isinstance(value, torch.Tensor) and tuple(value.shape) in ((), shape)
             if value is not None and not (fits and value.dtype == torch.float32):
                 raise ValueError(f"'optimizer.state.{place}.{name}' is {form_of(value)}, not float32 {shape}")
+
+
+def _demand_kind(own: Any, saved: Any, where: str) -> None:
+    """Refuse a setting that is no number where one is needed, and no word where one is needed."""
+    if isinstance(own, (list, tuple)):
+        for place, (value, kept) in enumerate(zip(own, saved, strict=True)):
+            _demand_kind(value, kept, f"{where}[{place}]")
+        return
+    is_number = isinstance(saved, (int, float)) and not isinstance(saved, bool)
+    if own is None or isinstance(own, bool):
+        fits = saved is None or isinstance(saved, bool)
+    else:
+        fits = (
+            is_number and math.isfinite(saved) if isinstance(own, (int, float)) else type(saved) is type(own)
+        )
+    if not fits:
+        raise ValueError(f"'{where}' is {form_of(saved)}, where a new optimizer has {form_of(own)}")
 
 
 def form_of(value: Any) -> str:

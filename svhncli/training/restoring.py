@@ -37,14 +37,14 @@ def restore(
     content = checkpoint.load_of_run(run.last)
     if content["meta"]["fingerprint"] != meta["fingerprint"]:
         raise DataError(
-            f"the data is not what '{run.path}' was trained on: images or labels have changed"
+            f"the data is not what '{run.last}' was trained on: images or labels have changed"
             + _changed(Run.of(run.path).sheet, data, fold),
             "put the old data back, or start a new run with init_from",
         )
     if content["meta"]["split"] != meta["split"]:
         raise DataError(
-            f"the split of '{run.path}' comes out differently now: training images would "
-            "be used for validation",
+            f"the split comes out differently now than '{run.last}' has it: training images would be used "
+            "for validation",
             "resume with the versions of svhn and NumPy that began it (env.json), or start a new run",
         )
     with checkpoint.fitting(run.last):

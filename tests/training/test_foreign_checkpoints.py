@@ -121,6 +121,13 @@ LAST |= {
         lambda state: state["optimizer"]["state"].update({99: copy.deepcopy(state["optimizer"]["state"][0])})
     ),
     "a group of parameters less": state_of(lambda state: state["optimizer"]["param_groups"].pop()),
+    "a moment less": moments(lambda kept: kept.pop("exp_avg")),
+    "a learning rate in words": state_of(
+        lambda state: state["optimizer"]["param_groups"][0].update(lr="fast")
+    ),
+    "a decay rate that is none": state_of(
+        lambda state: state["optimizer"]["param_groups"][0].update(betas=(0.9, None))
+    ),
     "no average": state_of(lambda state: state.update(ema=None)),
     "a tally of another size": state_of(lambda state: state["tally"].update(counts=torch.zeros(2, 3))),
     "epochs before the first": state_of(lambda state: state.update(epoch=-1)),
