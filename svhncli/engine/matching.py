@@ -10,6 +10,10 @@ from typing import Any
 import torch
 
 
+COUNTERS = ("step", "mu_product", "mu", "eta")
+"""What torch's optimizers keep as one number for each parameter."""
+
+
 def demand_form(own: Any, saved: Any, where: str) -> None:
     """Refuse saved values whose nested dicts, tensors (shape, dtype) or plain values are of another form.
 
@@ -39,8 +43,8 @@ def demand_form(own: Any, saved: Any, where: str) -> None:
 def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
     """Refuse an optimizer's saved state that is not for its parameters.
 
-    Of torch's own optimizers every tensor is one number, or has the shape of its parameter; a plugin's may
-    have others.
+    Of torch's own optimizers every tensor is one of `COUNTERS`, or has the shape of its parameter; a plugin's
+    may have others.
 
     Raises:
         KeyError, ValueError: as `demand_form`.
@@ -66,9 +70,12 @@ def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
             raise ValueError(f"'optimizer.state.{place}' has {sorted(kept)}, and others {sorted(names)}")
         shape = tuple(parameters[place].shape)
         for name, value in kept.items():
-            fits = isinstance(value, torch.Tensor) and tuple(value.shape) in ((), shape)
+            wanted = () if name in COUNTERS else shape
+            fits = isinstance(value, torch.Tensor) and tuple(value.shape) == wanted
             if value is not None and not (fits and value.dtype == torch.float32):
-                raise ValueError(f"'optimizer.state.{place}.{name}' is {form_of(value)}, not float32 {shape}")
+                raise ValueError(
+                    f"'optimizer.state.{place}.{name}' is {form_of(value)}, not float32 {wanted}"
+                )
 
 
 def _demand_kind(own: Any, saved: Any, where: str) -> None:

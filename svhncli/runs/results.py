@@ -60,7 +60,7 @@ class BestEpoch:
         """
         best = cls.of(row)
         if row not in history:
-            raise ValueError(f"its epoch {best.epoch} is not the one of the run's history")
+            raise ValueError(f"its epoch {best.epoch} is not as the history in last.pt has it")
         return best
 
     @property

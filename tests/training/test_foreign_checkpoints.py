@@ -115,6 +115,7 @@ LAST |= {
     "no state": lambda content: content.pop("state"),
     "no optimizer": state_of(lambda state: state.pop("optimizer")),
     "moments of another size": moments(lambda kept: kept.update(exp_avg=torch.zeros(3))),
+    "a moment of one number": moments(lambda kept: kept.update(exp_avg_sq=kept["step"].clone())),
     "moments of doubles": moments(lambda kept: kept.update(exp_avg_sq=kept["exp_avg_sq"].double())),
     "moments in words": moments(lambda kept: kept.update(exp_avg="zeros")),
     "moments of a parameter more": state_of(
@@ -170,7 +171,7 @@ def test_best_pt_of_another_epoch_is_refused_at_the_end(
     errors = capsys.readouterr().err
     assert code == 4, errors
     assert "best.pt'" in errors
-    assert "its epoch 9 is not the one of the run's history" in errors
+    assert "its epoch 9 is not as the history in last.pt has it" in errors
 
 
 def test_a_path_that_the_system_does_not_look_at_keeps_no_one_from_exporting(
