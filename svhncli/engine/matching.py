@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-
 COUNTERS = ("step", "mu_product", "mu", "eta")
 """What torch's optimizers keep as one number for each parameter."""
 
