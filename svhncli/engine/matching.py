@@ -78,7 +78,7 @@ def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
 
 
 def _demand_kind(own: Any, saved: Any, where: str) -> None:
-    """Refuse a setting that is no number where one is needed, and no word where one is needed."""
+    """Refuse a setting that is no number where one is needed, or another switch or word: they never change."""
     if isinstance(own, (list, tuple)):
         for place, (value, kept) in enumerate(zip(own, saved, strict=True)):
             _demand_kind(value, kept, f"{where}[{place}]")

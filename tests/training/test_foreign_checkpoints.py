@@ -126,6 +126,7 @@ LAST |= {
     "a learning rate in words": state_of(
         lambda state: state["optimizer"]["param_groups"][0].update(lr="fast")
     ),
+    "another switch": state_of(lambda state: state["optimizer"]["param_groups"][0].update(maximize=True)),
     "a decay rate that is none": state_of(
         lambda state: state["optimizer"]["param_groups"][0].update(betas=(0.9, None))
     ),
