@@ -78,18 +78,17 @@ def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
 
 
 def _demand_kind(own: Any, saved: Any, where: str) -> None:
-    """Refuse a setting that is no number where one is needed, or another switch or word: they never change."""
+    """Refuse a setting that is no number where one is needed, or another switch or word: they stay."""
     if isinstance(own, (list, tuple)):
         for place, (value, kept) in enumerate(zip(own, saved, strict=True)):
             _demand_kind(value, kept, f"{where}[{place}]")
         return
-    is_number = isinstance(saved, (int, float)) and not isinstance(saved, bool)
-    if own is None or isinstance(own, bool):
+    if own is None:  # a default, which depends on the version of torch
         fits = saved is None or isinstance(saved, bool)
+    elif isinstance(own, (bool, str)):
+        fits = type(saved) is type(own) and saved == own
     else:
-        fits = (
-            is_number and math.isfinite(saved) if isinstance(own, (int, float)) else type(saved) is type(own)
-        )
+        fits = type(saved) in (int, float) and math.isfinite(saved)
     if not fits:
         raise ValueError(f"'{where}' is {form_of(saved)}, where a new optimizer has {form_of(own)}")
 
