@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from svhncli.config.verbs.results import VerifyConfig
 from svhncli.core import sums
 from svhncli.core.errors import CheckpointError
-from svhncli.core.text import counted
+from svhncli.core.text import counted, some
 from svhncli.report.terminal import Show, facts
 from svhncli.runs import checkpoint
 from svhncli.runs.locate import reported_folder
@@ -33,18 +33,21 @@ def run(config: VerifyConfig) -> Verified:
     """
     folder, show = reported_folder(config.run), Show()
     records, weights = sorted(folder.rglob(sums.SUMS)), sorted(folder.rglob("*.pt"))
-    files, faults = 0, []
+    files, faults, unlisted = 0, list[str](), list[str]()
     with show.bars():
         for done, record in enumerate(records):
             show.step("compare files", done, len(records))
             files += len(sums.recorded(record))
             faults += [f"'{record.parent / name}': {fault}" for name, fault in sums.faults(record)]
+            unlisted += [str(record.parent / name) for name in sums.unlisted(record)]
         for done, path in enumerate(weights):
             show.step("compare checkpoints", done, len(weights))
             try:
                 checkpoint.load(path)
             except CheckpointError as error:
                 faults.append(error.message)
+    if unlisted:
+        show.warn(f"{sums.SUMS} does not list, and nothing was compared with: {some(unlisted)}")
     if faults:
         raise CheckpointError(
             f"{len(faults)} of {counted(files + len(weights), 'file')} are not what was written:\n"

@@ -20,10 +20,12 @@ from svhncli.core.temporary import TEMP_PREFIX
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+HYDRAS = "multirun.yaml"
+"""What Hydra writes into the folder of a sweep, and svhn does not read."""
 _LEVELS = 3
 """A file is in the folder itself, in that of a fold, or in plots/ of either."""
-_OTHERS = {".pt", ".html", ".log"}
-"""Checkpoints have a SHA-256 of their own, pages are made from the other files, and logs grow."""
+_OTHERS = {".pt", ".html", ".log", ".db"}
+"""Checkpoints have a SHA-256 of their own, pages are made from the other files, logs and databases grow."""
 
 
 def read(path: Path) -> bytes:
@@ -98,6 +100,14 @@ def faults(record: Path) -> Iterator[tuple[str, str]]:
             yield name, fault
 
 
+def unlisted(record: Path) -> list[str]:
+    """The names of files below a record that it does not list: it was damaged, or edited by hand."""
+    folder, known = record.parent, recorded(record)
+    inside = (path for path in folder.rglob("*") if path.is_file() and _record_of(path) == record)
+    names = (_name(path, record) for path in inside if path.name != HYDRAS)
+    return sorted(name for name in names if _is_covered(name) and name not in known and name[0] != ".")
+
+
 def _fault(name: str, record: Path) -> str | None:
     path = record.parent / name
     try:
@@ -108,7 +118,9 @@ def _fault(name: str, record: Path) -> str | None:
     if now is not None:
         return None if now in known else f"its SHA-256 is not the one in {record.name}"
     is_first = len(known) == 1
-    return None if is_first and _is_unfinished(path, known[0]) else "missing"
+    return (
+        None if is_first and _is_unfinished(path, known[0]) else f"missing, although {record.name} lists it"
+    )
 
 
 def _is_unfinished(path: Path, known: str) -> bool:

@@ -47,7 +47,9 @@ def test_intact_files_are_counted(
     runs: Path, capsys: pytest.CaptureFixture[str], name: str, files: int, checkpoints: int
 ) -> None:
     assert cli.main(["verify", str(runs / name), "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    assert "does not list" not in err
+    result = json.loads(out)
     assert (result["files"], result["checkpoints"]) == (files, checkpoints)
 
 
@@ -59,6 +61,19 @@ def test_a_damaged_file_is_named(runs: Path, capsys: pytest.CaptureFixture[str],
     errors = capsys.readouterr().err
     assert "1 of 19 files are not what was written" in errors
     assert f"run/{name}'" in errors
+
+
+@pytest.mark.fault("the end of `SHA256SUMS` is cut off", "`svhn verify` warns of what it does not list", "0")
+def test_a_file_that_is_not_listed_is_named(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(runs)
+    record = runs / "run" / "SHA256SUMS"
+    *lines, last = record.read_text().splitlines()
+    record.write_text("".join(f"{line}\n" for line in lines))
+    assert cli.main(["verify", "run"]) == 0
+    warning = " ".join(capsys.readouterr().err.split())
+    assert f"does not list, and nothing was compared with: run/{last.split()[1]}" in warning
 
 
 def test_damage_in_folds_and_jobs_and_a_missing_file_are_named(

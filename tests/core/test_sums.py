@@ -71,7 +71,7 @@ def test_a_missing_file_and_a_damaged_record_are_faults(folder: Path) -> None:
         file.write("torn")
     assert list(sums.faults(folder / sums.SUMS)) == [
         ("SHA256SUMS", "line 3 is not a digest and a name"),
-        ("a.json", "missing"),
+        ("a.json", "missing, although SHA256SUMS lists it"),
     ]
 
 
@@ -81,7 +81,7 @@ def test_a_file_that_is_lost_is_a_fault_also_where_its_next_version_was_being_wr
     sums.note(folder / "a.json", temp)
     assert list(sums.faults(folder / sums.SUMS)) == []
     (folder / "a.json").unlink()
-    assert list(sums.faults(folder / sums.SUMS)) == [("a.json", "missing")]
+    assert list(sums.faults(folder / sums.SUMS)) == [("a.json", "missing, although SHA256SUMS lists it")]
 
 
 def test_settling_keeps_a_line_for_each_file_and_forgets_no_damage(folder: Path) -> None:
