@@ -36,6 +36,7 @@ from damaging import Damage, damage, damages, forked
 from svhncli.cli import main as cli
 from svhncli.commands import verify
 from svhncli.config.verbs.results import VerifyConfig
+from svhncli.core.sums import SUMS
 from svhncli.runs import checkpoint
 
 SMALL = ["model=linear", "data.n_train=400", "data.n_test=100", "watch=4", "threads=1", "device=cpu"]
@@ -174,7 +175,9 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 def _judged(folder: Path, verb: str, file: str, harm: Damage, whole: Outcome) -> tuple[str, str]:
     """The kind of an outcome, and the damage with what was printed."""
     now = _attempt(folder, verb, file, harm)
-    is_named = Path(file).name in now.errors or Path(file).name in now.page
+    name = Path(file).name
+    # of a damaged record, the file that it lists is named
+    is_named = name in now.errors or name in now.page or (name == SUMS and now.page != "")
     is_known = is_named or (harm[0] == "other" and now.code == 0)
     kind = "same" if now.result == whole.result else "named" if is_known else "silent"
     if now.code < 0:
