@@ -51,7 +51,7 @@ IMPORTED = [
     "scipy.stats",
     "matplotlib.figure",
 ]
-IMPORTED += ["matplotlib.backends.backend_agg", "svhncli.cli.hydra_app", "svhncli.commands.train"]
+IMPORTED += ["matplotlib.backends.backend_agg", "svhncli.cli.execution", "svhncli.commands.train"]
 IMPORTED += ["svhncli.commands.tune", "svhncli.commands.gather", "svhncli.commands.render"]
 """What takes long to import; every command is forked from a process that has it."""
 TABLES = ("metrics.csv", "split.json", "val_predictions.csv")

@@ -31,7 +31,7 @@ REPO = Path(__file__).resolve().parent.parent
 SLOW = (
     *("torch", "hydra", "jinja2", "rich.progress", "scipy.optimize", "scipy.stats"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg"),
-    *("svhncli.cli.hydra_app", "svhncli.commands.train", "svhncli.commands.eval", "svhncli.report.html.page"),
+    *("svhncli.cli.execution", "svhncli.commands.train", "svhncli.commands.eval", "svhncli.report.html.page"),
 )
 """What takes long to import."""
 PIPE = subprocess.PIPE

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from yaml import YAMLError
 
-from svhncli.cli import catalog, grammar, hydra_app, suggest
+from svhncli.cli import catalog, execution, grammar, hydra_app, suggest
 from svhncli.config.loading import KeyMistake, Uncomposed
 from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
@@ -89,13 +89,13 @@ def run(
         target = locate.resumable(resume, multirun)
         if target is not None and locate.is_sweep(target):
             return sweep.resume(target, flags, overrides, as_json, debug)
-        result = hydra_app.command(verb).resume(str(target) if target else None, changes(overrides, verb))
+        result = execution.command(verb).resume(str(target) if target else None, changes(overrides, verb))
     elif multirun:
         with _named_file(flags, overrides, words):
             return sweep.start(flags, overrides, as_json, debug)
     else:
         with _named_file(flags, overrides, words):
-            result = hydra_app.single(verb, flags, [str(word.input_line) for word in overrides], many)
+            result = execution.single(verb, flags, [str(word.input_line) for word in overrides], many)
     _print(verb, result, as_json, prints)
     return 0
 
@@ -107,7 +107,7 @@ def _print(verb: str, result: object, as_json: bool, prints: bool = False) -> No
         return
     from svhncli.report import terminal
 
-    terminal.present(hydra_app.command(verb).table(result), stderr=prints)
+    terminal.present(execution.command(verb).table(result), stderr=prints)
 
 
 def _resume_key(resume: str | None, overrides: list[Override]) -> tuple[str | None, list[Override]]:

@@ -1,4 +1,4 @@
-"""Hydra stays in this folder: YAML and overrides become a config dataclass, then a command runs."""
+"""Hydra stays in this folder: YAML and overrides become a config dataclass."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import contextlib
 import importlib
 import io
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any, cast
 
 import hydra
 import omegaconf._utils
 import yaml
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.errors import HydraException
@@ -33,11 +30,9 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.loading import KeyMistake, Uncomposed, from_dict
 from svhncli.config.presets import conf_dir
 from svhncli.config.verbs import VERBS
-from svhncli.config.words import quote
 from svhncli.core.errors import UsageError
-from svhncli.core.files import matches, reading
 from svhncli.core.paths import expanded
-from svhncli.runs import config_yaml, locate
+from svhncli.runs import config_yaml
 
 IS_HYDRA_1_3 = hydra.__version__.startswith("1.3.")
 HYDRAS_FOLDERS = {
@@ -46,9 +41,6 @@ HYDRAS_FOLDERS = {
 }
 """Where Hydra puts runs and sweeps for which nobody names a folder."""
 VERSION_BASE = {"version_base": "1.3"} if IS_HYDRA_1_3 else {}  # deprecated in 1.4
-
-
-# ----------------------------------------------------------------------------- plugins
 
 
 def load_plugins(overrides: Sequence[Override]) -> None:
@@ -70,9 +62,6 @@ def load_plugins(overrides: Sequence[Override]) -> None:
                 f"plugins: cannot import '{module}': {error}",
                 "it must be installed or be in the current folder; --debug shows where it fails",
             ) from error
-
-
-# ----------------------------------------------------------------------------- Hydra
 
 
 def register() -> None:
@@ -153,57 +142,6 @@ def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
         setattr(owner, name, before)
 
 
-# ----------------------------------------------------------------------------- a run
-
-
-def execute(verb: str, composed: DictConfig, many: Mapping[str, list[str]] = MappingProxyType({})) -> object:
-    """Check a composed config and its inputs, then load its command, which may import torch, and run it.
-
-    many: values that are not composed by Hydra.
-
-    Raises:
-        SvhnError: the config is wrong, or the command failed.
-    """
-    config = rules.with_absolute_paths(checked(verb, composed, many))
-    with reading():
-        config = _with_runs(verb, config)
-        rules.require_paths(config)
-        for word in getattr(config, "paths", ()):
-            if word != "-":
-                matches(word)
-    if catalog.is_trainer(verb):
-        return command(verb).run(config, run_dir())
-    return command(verb).run(config)
-
-
-def _with_runs(verb: str, config: Any) -> Any:
-    """The config with the newest run's folder for `latest`, after saying which it is.
-
-    Raises:
-        CheckpointError: there is no such run. The verb would say so, too, but only after it imported torch.
-    """
-    changed: dict[str, Any] = {}
-    for name in ("run", "init_from"):
-        value = getattr(config, name, None)
-        if value == locate.LATEST:
-            changed[name] = _latest()
-        elif value is not None and not expanded(value).exists():
-            locate.run_folder(value)
-        if name == "init_from" and value is not None:
-            locate.checkpoint_file(changed.get(name, value))
-    if locate.LATEST in (runs := getattr(config, "runs", None) or ()):
-        newest = _latest()
-        changed["runs"] = [newest if value == locate.LATEST else value for value in runs]
-    return replace(config, **changed)
-
-
-def _latest() -> str:
-    path = str(locate.latest_run())
-    if not os.environ.get("SVHN_QUIET"):
-        print(f"latest: {path}", file=sys.stderr)
-    return path
-
-
 def checked(
     verb: str,
     composed: DictConfig,
@@ -258,7 +196,7 @@ def show(verb: str, flags: Sequence[str], words: Sequence[str]) -> None:
         if list(flags) == ["--cfg", "job"]:
             sys.stdout.write(text)
             return
-    launch(verb, Single(verb), [*flags, *words])
+    launch(verb, lambda _: None, [*flags, *words])
 
 
 def accepted(verb: str, flags: Sequence[str], words: Sequence[str], incomplete: bool = False) -> str:
@@ -289,7 +227,7 @@ def _printed(verb: str, what: str, flags: Sequence[str], words: Sequence[str]) -
     """What Hydra prints for `--cfg` as text, and as plain values."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        launch(verb, Single(verb), ["--cfg", what, *config_dir(flags), *words])
+        launch(verb, lambda _: None, ["--cfg", what, *config_dir(flags), *words])
     text = printed.getvalue()
     return text, yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
@@ -318,18 +256,6 @@ def config_dir(flags: Sequence[str]) -> Sequence[str]:
     return flags[at : at + 2]
 
 
-def command(verb: str) -> ModuleType:
-    """A verb's module. Most import torch, which takes seconds; meanwhile, a terminal shows `loading ...`."""
-    says = sys.stderr.isatty() and not os.environ.get("SVHN_QUIET") and "torch" not in sys.modules
-    if says:
-        print("loading ...", end="\r", file=sys.stderr, flush=True)
-    try:
-        return importlib.import_module(f"svhncli.commands.{verb.replace('-', '_')}")
-    finally:
-        if says:
-            print(" " * len("loading ..."), end="\r", file=sys.stderr, flush=True)
-
-
 def resolved(text: str) -> str:
     """A value with its resolvers applied, such as `${now:%Y-%m-%d}`, now and not for each job anew.
 
@@ -341,65 +267,3 @@ def resolved(text: str) -> str:
         return str(OmegaConf.create({"value": text})["value"])
     except OmegaConfBaseException as error:
         raise UsageError(f"'{text}' cannot be resolved before the jobs start", "name the folder") from error
-
-
-def run_dir() -> Path:
-    """The directory of the run or job that is being started, as short as it can be written."""
-    path = Path(HydraConfig.get().runtime.output_dir)
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-class Single:
-    """The task of a single run. It keeps the result or the error, which Hydra would print differently."""
-
-    def __init__(self, verb: str, many: Mapping[str, list[str]] = MappingProxyType({})) -> None:
-        self.verb = verb
-        self.many = many
-        self.result: object = None
-        self.error: Exception | None = None
-
-    def __call__(self, composed: DictConfig) -> None:
-        try:
-            self.result = execute(self.verb, composed, self.many)
-        except Exception as error:
-            self.error = error
-
-
-def single(verb: str, flags: Sequence[str], words: Sequence[str], many: Mapping[str, list[str]]) -> object:
-    """Compose and run one config, with the values `many` beside it; the result of the verb.
-
-    Raises:
-        SvhnError: as the command; a run directory that holds nothing is removed again.
-    """
-    task = Single(verb, many)
-    folder = None
-    if not catalog.is_trainer(verb):
-        words = ["hydra.run.dir=.", "hydra.output_subdir=null", *words]
-    else:
-        overrides = grammar.parse(words, verb)
-        given = [word.value() for word in overrides if word.key_or_group == "hydra.run.dir"]
-        if not given and (named := named_folder(verb, flags, overrides, "run")) is not None:
-            given = [named]
-            words = [*words, f"hydra.run.dir={quote(named)}", "out=null"]
-        if not given:
-            folder = locate.reserve(verb)
-            words = [f"hydra.run.dir={folder}", *words]
-        elif locate.is_begun(Path(str(given[-1]))):  # Hydra would overwrite the words that it was begun with
-            words = ["hydra.output_subdir=null", *words]
-    try:
-        launch(verb, task, [*flags, *words])
-        if task.error is not None:
-            raise task.error
-    finally:
-        if folder is not None:
-            release(folder)
-    return task.result
-
-
-def release(folder: Path) -> None:
-    """Remove a run or sweep directory in which nothing was done, and its parents where they are empty."""
-    if folder.exists() and {*locate.beyond_a_start(folder)} <= {locate.SWEEP}:
-        shutil.rmtree(folder)
-        with contextlib.suppress(OSError):
-            folder.parent.rmdir()
-            folder.parent.parent.rmdir()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from svhncli.cli import grammar, hydra_app
+from svhncli.cli import execution, grammar, hydra_app
 from svhncli.core.errors import BusyError, DiskError, Interrupted, SvhnError, disk_error
 from svhncli.core.text import duration, percent, printable
 from svhncli.runs.results import Failure, failure
@@ -94,7 +94,7 @@ class JobTask:
         """Run one job unless its folder holds a finished one; the job's status."""
         if self.is_done():
             return "done"
-        job, folder = self.job(), hydra_app.run_dir()
+        job, folder = self.job(), execution.run_dir()
         if self.beside or not sys.stderr.isatty():  # else its bars show that it runs
             say(f"{job.name} starts")
         from svhncli.report.terminal import as_job
@@ -102,7 +102,7 @@ class JobTask:
         try:
             hydra_app.load_plugins(grammar.parse(_plain(HydraConfig.get().overrides.task), VERB))
             with as_job(job):
-                hydra_app.execute(VERB, composed)
+                execution.execute(VERB, composed)
         except Interrupted as error:
             _pass_on(error)
             raise Stopped(error.exit_code) from error
@@ -118,7 +118,7 @@ class JobTask:
 
     def is_done(self) -> bool:
         """Whether the folder of the job that Hydra has composed holds a finished one, which is printed."""
-        summary = summary_of(hydra_app.run_dir())
+        summary = summary_of(execution.run_dir())
         if summary is None or isinstance(summary, Failure):
             return False
         say(f"{self.job().name} is already done")

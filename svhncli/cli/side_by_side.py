@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
 from omegaconf import DictConfig
 
-from svhncli.cli import hydra_app
+from svhncli.cli import execution
 from svhncli.cli.job import JobTask, Stopped, failed
 from svhncli.core.errors import SvhnError
 from svhncli.core.processes import LOOK, Worker, end_with_parent, share_cpus
@@ -71,7 +71,7 @@ class SideBySide:
         if self.task.is_done():
             return
         worker = self._free()
-        worker.job = _Sent(self.task.job(), hydra_app.run_dir())
+        worker.job = _Sent(self.task.job(), execution.run_dir())
         with suppress(OSError):  # it has just ended, and will be heard of as gone
             worker.pipe.send((composed, HydraConfig.instance().cfg))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from svhncli.cli import grammar, hydra_app, space
+from svhncli.cli import execution, grammar, hydra_app, space
 from svhncli.config import rules
 from svhncli.config.choices import CHOICES
 from svhncli.config.space import Space, words
@@ -66,7 +66,7 @@ def run(flags: Sequence[str], given: Sequence[str], resume: str | None) -> objec
         return _tune(folder, flags, StudyRecord.new(folder, safe, texts), plain)
     finally:
         if folder.is_dir() and not is_study(folder):
-            hydra_app.release(folder)
+            execution.release(folder)
 
 
 def _recordable(word: str) -> str:
@@ -100,7 +100,7 @@ def _tune(folder: Path, flags: Sequence[str], record: StudyRecord, given: Sequen
     again = f"svhn tune --resume {shlex.join([str(folder), *flags])}"
     if not is_study(folder):
         record.write(folder)
-    return hydra_app.command(VERB).run(config, folder, record, searched, compose, again)
+    return execution.command(VERB).run(config, folder, record, searched, compose, again)
 
 
 def _composed(flags: Sequence[str], base: Sequence[str], more: Sequence[str]) -> object:

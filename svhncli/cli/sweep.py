@@ -21,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from svhncli.cli import grammar, hydra_app, launchers
+from svhncli.cli import execution, grammar, hydra_app, launchers
 from svhncli.cli.job import VERB, JobTask, Stopped, say, slug, swept_words
 from svhncli.cli.side_by_side import SideBySide
 from svhncli.config.loading import KeyMistake
@@ -65,7 +65,7 @@ def start(flags: list[str], overrides: list[Override], as_json: bool, debug: boo
     try:
         return _run(folder, flags, words, as_json, debug)
     finally:
-        hydra_app.release(folder)
+        execution.release(folder)
 
 
 def resume(folder: Path, flags: list[str], overrides: list[Override], as_json: bool, debug: bool) -> int:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from svhncli.cli import dispatch, grammar, hydra_app
+from svhncli.cli import dispatch, execution, grammar
 from svhncli.cli import main as cli
 from svhncli.config.groups.model import CnnConfig, MlpConfig
 from svhncli.config.loading import from_dict
@@ -273,9 +273,9 @@ def test_an_unused_run_directory_is_removed_and_a_used_directory_stays(folder: P
     used, unused = reserve("train"), reserve("train")
     (used / "config.yaml").write_text("")
     (unused / ".hydra").mkdir()
-    hydra_app.release(used)
-    hydra_app.release(unused)
+    execution.release(used)
+    execution.release(unused)
     assert list(folder.glob("outputs/train/*")) == [used.absolute()]
     (used / "config.yaml").unlink()
-    hydra_app.release(used)
+    execution.release(used)
     assert list(folder.iterdir()) == []
