@@ -178,6 +178,8 @@ def _judged(folder: Path, verb: str, file: str, harm: Damage, whole: Outcome) ->
     name = Path(file).name
     # of a damaged record, the file that it lists is named
     is_named = name in now.errors or name in now.page or (name == SUMS and now.page != "")
+    if harm[0] == "other":  # a path of the config may be that of another machine, and is named by its key
+        is_named = is_named or re.match(r"svhn: error: data\.\w+: ", now.errors) is not None
     is_known = is_named or (harm[0] == "other" and now.code == 0)
     kind = "same" if now.result == whole.result else "named" if is_known else "silent"
     if now.code < 0:

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 
 from svhncli.config import rules
 from svhncli.config.groups.split import BootstrapConfig, KfoldConfig
-from svhncli.config.loading import FREE, from_dict
+from svhncli.config.loading import FREE, saved_config
 from svhncli.config.verbs.results import GatherConfig
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.core import sums
@@ -116,7 +116,7 @@ def _parts(folder: Path, out: Path) -> list[_Part]:
                 f"'{job.path}' is not finished",
                 f"finish it with: svhn train --resume {started}",
             )
-        config = from_dict(TrainConfig, job.config())
+        config = saved_config(job.config())
         if not isinstance(summary, FoldSummary):
             raise UsageError(
                 f"'{job.path}' is a run of several folds", "svhn gather takes jobs of one fold each"

@@ -23,7 +23,7 @@ from svhncli.analysis.inspect.inspection_files import (
 )
 from svhncli.config.groups.data import FilesConfig
 from svhncli.config.groups.split import AutoConfig, BootstrapConfig, KfoldConfig
-from svhncli.config.loading import from_dict
+from svhncli.config.loading import saved_config
 from svhncli.config.verbs.training import InspectConfig, TrainConfig
 from svhncli.config.words import word as keyed
 from svhncli.core.errors import DataError, UsageError
@@ -119,7 +119,7 @@ def _load(config: InspectConfig, show: Show) -> DataSet:
 
 def _of_run(config: InspectConfig, word: str) -> LabelInspection:
     show, record = Show(), RunDir(run_folder(word))
-    saved = from_dict(TrainConfig, record.config())
+    saved = saved_config(record.config())
     if not (record.path / COLLECTED).is_file():
         raise _no_predictions(record, saved)
     out = place(config.out or str(record.path / "inspect"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any
 
 from svhncli.config.choices import CHOICES
 from svhncli.config.groups.reg import RegConfig
-from svhncli.config.rules import closest, typed
+from svhncli.config.rules import closest, typed, validate
+from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.errors import UsageError
 from svhncli.core.plain import hints_of
 
@@ -50,6 +51,17 @@ class Uncomposed(UsageError):
     @classmethod
     def of(cls, error: UsageError) -> Uncomposed:
         return cls(error.message, error.hint)
+
+
+def saved_config(values: Mapping[str, Any]) -> TrainConfig:
+    """The config of a run that is used without training it on.
+
+    Raises:
+        UsageError: as `from_dict`, or a value is missing or out of range.
+    """
+    config: TrainConfig = from_dict(TrainConfig, values)
+    validate(replace(config, metric=TrainConfig.metric))  # only training needs a plugin's metric
+    return config
 
 
 def from_dict(kind: type, values: Mapping[str, Any], path: str = "") -> Any:

@@ -187,15 +187,21 @@ def require_paths(config: Any, path: str = "") -> None:
     """Refuse a config that names an input which does not exist.
 
     Raises:
-        DataError: naming the first such key.
+        DataError: naming the first such key, or the first whose input cannot be looked for.
     """
     for item in fields(config):
         value = getattr(config, item.name)
         if is_dataclass(value):
             require_paths(value, f"{path}{item.name}.")
-        elif value and (hint := rule_of(item)["needed"]) and not expanded(value).exists():
+        elif value and (hint := rule_of(item)["needed"]):
             where = expanded(value).absolute()
-            raise DataError(f"{path}{item.name}: there is no '{where}'", hint)
+            try:
+                is_there = where.exists()
+            except OSError as error:
+                refused = f"{path}{item.name}: cannot read '{where}': {error.strerror}"
+                raise DataError(refused, hint) from error
+            if not is_there:
+                raise DataError(f"{path}{item.name}: there is no '{where}'", hint)
 
 
 # ----------------------------------------------------------------------------- types and plain forms

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from svhncli import registry
-from svhncli.config.loading import from_dict
+from svhncli.config.loading import saved_config
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.data.framing import Framing
 from svhncli.engine import device
@@ -52,7 +52,7 @@ def load(path: Path) -> Trained:
     """
     meta, weights = checkpoint.load_weights(path)
     with checkpoint.fitting(path):
-        config = from_dict(TrainConfig, meta["config"])
+        config = saved_config(meta["config"])
         network = network_of(meta)
         demand_form(network.state_dict(), weights, "weights")
         network.load_state_dict(weights)
@@ -71,7 +71,7 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
             for member in joined["members"]
         ]
         return Ensemble(members, joined["shares"], vote=joined["how"] == "vote")
-    config = from_dict(TrainConfig, meta["config"])
+    config = saved_config(meta["config"])
     shape, positions, classes = tuple(meta["in_shape"]), meta["positions"], meta["classes"]
     gated = config.reg.l0 > 0
     return registry.model(

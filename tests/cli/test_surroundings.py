@@ -47,7 +47,8 @@ def test_the_home_of_an_unknown_user_is_named(
     [
         (["eval", LONG], 3, "cannot read 'xxx"),
         (["report", LONG], 3, "cannot read 'xxx"),
-        (["train", "data=folder", f"data.root={LONG}"], 3, "cannot read '/"),
+        (["train", "data=folder", f"data.root={LONG}"], 3, "data.root: cannot read '/"),
+        (["train", f"data.exclude={LONG}"], 3, "data.exclude: cannot read '/"),
         (["train", "data=folder", "data.root=.", f"out={LONG}"], 6, "cannot reach 'xxx"),
         (["train", "--resume", LONG], 6, "cannot reach 'xxx"),
     ],

@@ -57,6 +57,8 @@ META: dict[str, Change] = {
     "images of 10^9 pixels": lambda content: content["meta"]["preprocess"].update(height=1 << 30),
     "a model that is none": lambda content: content["meta"]["config"].update(model={"name": "os.system"}),
     "a key that is none": lambda content: content["meta"]["config"].update(_target_="os.system"),
+    "a key that is missing": lambda content: content["meta"]["config"].pop("data"),
+    "a key out of its range": lambda content: content["meta"]["config"]["data"].update(limit=-1),
     "an interpolation": lambda content: content["meta"]["config"].update(lr="${oc.env:HOME}"),
 }
 WEIGHTS: dict[str, Change] = {
