@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from svhncli import registry
+from svhncli.config import rules
 from svhncli.config.loading import saved_config
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.data.framing import Framing
@@ -56,7 +57,8 @@ def load(path: Path) -> Trained:
         network = network_of(meta)
         demand_form(network.state_dict(), weights, "weights")
         network.load_state_dict(weights)
-        return Trained(path, meta, config, network.eval(), preprocess_of(meta))
+        whole = {**meta, "config": rules.to_dict(config)}  # with keys that are newer than the file
+        return Trained(path, whole, config, network.eval(), preprocess_of(meta))
 
 
 def network_of(meta: Mapping[str, Any]) -> nn.Module:

@@ -99,6 +99,17 @@ def test_best_pt_is_refused_by_every_command(
         assert "Traceback" not in errors
 
 
+def test_a_config_is_exported_as_it_was_understood(run: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["meta"]["config"].update(init_from=7)  # a folder, as data.root=2024 is
+        content["meta"]["config"].pop("seed")
+
+    exchange(run / "best.pt", change)
+    assert cli.main(["export", "run"]) == 0
+    assert "seed 0." in (run / "export" / "model_card.md").read_text()
+    assert "init_from: '7'" in (run / "export" / "config.yaml").read_text()
+
+
 def state_of(change: Change) -> Change:
     return lambda content: change(content["state"])
 
