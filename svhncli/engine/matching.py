@@ -35,8 +35,15 @@ def demand_form(own: Any, saved: Any, where: str) -> None:
             raise ValueError(f"'{where}' is {form_of(saved)}, not {form_of(own)}")
         for place, (value, kept) in enumerate(zip(own, saved, strict=True)):
             demand_form(value, kept, f"{where}[{place}]")
-    elif not (saved is None or isinstance(saved, (bool, int, float, str))):
-        raise ValueError(f"'{where}' is {form_of(saved)}, not a plain value")
+    elif not _is_alike(own, saved):
+        raise ValueError(f"'{where}' is {form_of(saved)}, not as {form_of(own)}")
+
+
+def _is_alike(own: Any, saved: Any) -> bool:
+    """Whether a plain value can take another's place: a number that of a number, or of none yet."""
+    if own is None:
+        return saved is None or isinstance(saved, (bool, int, float))
+    return type(saved) is type(own) if isinstance(own, (bool, str)) else type(saved) in (int, float)
 
 
 def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:

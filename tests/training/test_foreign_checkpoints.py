@@ -143,6 +143,8 @@ LAST |= {
     "a decay rate that is none": state_of(
         lambda state: state["optimizer"]["param_groups"][0].update(betas=(0.9, None))
     ),
+    "a best value in words": state_of(lambda state: state["stopper"].update(best="good")),
+    "no count of epochs": state_of(lambda state: state["stopper"].update(stale=None)),
     "no average": state_of(lambda state: state.update(ema=None)),
     "a tally of another size": state_of(lambda state: state["tally"].update(counts=torch.zeros(2, 3))),
     "epochs before the first": state_of(lambda state: state.update(epoch=-1)),
@@ -193,4 +195,4 @@ def test_a_path_that_the_system_does_not_look_at_keeps_no_one_from_exporting(
 ) -> None:
     exchange(run / "best.pt", lambda content: content["meta"]["config"]["data"].update(fonts="x" * 300))
     assert cli.main(["export", "run"]) == 0
-    assert "the run's own images are not available (cannot read 'xxx" in capsys.readouterr().err
+    assert "the run's own images are not available (data.fonts: cannot read '" in capsys.readouterr().err
