@@ -200,18 +200,11 @@ class Run:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    values = _yaml(path)
-    if not isinstance(values, dict):
-        raise ValueError(f"'{path}' holds no keys")
-    return {str(key): value for key, value in values.items()}
-
-
-def _yaml(path: Path) -> Any:
-    return config_yaml.plain(read_text(path))
+    return config_yaml.settings(read_text(path))
 
 
 def _words(path: Path) -> list[str]:
-    return [str(word) for word in _yaml(path) or ()]
+    return [str(word) for word in config_yaml.plain(read_text(path)) or ()]
 
 
 def _history(path: Path) -> list[EpochRow]:

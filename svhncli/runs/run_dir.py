@@ -127,14 +127,11 @@ class RunDir:
             CheckpointError: there is none, or it cannot be read.
         """
         try:
-            values = config_yaml.plain(read_text(self.path / CONFIG))
+            return config_yaml.settings(read_text(self.path / CONFIG))
         except CheckpointError:
             raise  # it is damaged, and named
         except Exception as error:
             raise CheckpointError(f"'{self.path}' holds no readable {CONFIG}: {error}") from error
-        if not isinstance(values, dict) or not {"data", "model"} <= {*values}:
-            raise CheckpointError(f"'{self.path / CONFIG}' is not the config of a run")
-        return {str(name): value for name, value in values.items()}
 
     def env(self) -> Environment:
         """Raises: CheckpointError: env.json is missing or damaged."""

@@ -268,7 +268,13 @@ def test_a_run_of_one_fold_is_refused_with_a_hint_to_train_folds(
     folder: Path, spawn: Callable[..., Forked], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "run").mkdir()
-    config = ["lr: 0.1", "data: {name: synth}", "split: {name: holdout}", "model: {name: linear}"]
+    config = [
+        "epochs: 1",
+        "lr: 0.1",
+        "data: {name: synth}",
+        "split: {name: holdout}",
+        "model: {name: linear}",
+    ]
     config += ["optim: {name: sgd}", "schedule: {name: constant}", "reg: {name: none}"]
     (folder / "run" / "config.yaml").write_text("\n".join(config))
     process = spawn("inspect", "run")

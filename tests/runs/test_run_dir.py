@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import fold_summary
 
+from svhncli.config.choices import CHOICES
 from svhncli.core.errors import BusyError, CheckpointError, DiskError, UsageError
 from svhncli.core.files import begin_sums, write_csv, write_json, write_text
 from svhncli.core.plain import to_plain
+from svhncli.runs import reader
 from svhncli.runs.environment import Status
 from svhncli.runs.results import BestEpoch, Summary, failure
 from svhncli.runs.run_dir import METRICS, RunDir, Timing
@@ -125,7 +127,13 @@ def test_a_written_summary_is_read_back_unchanged(tmp_path: Path, summary: Summa
     assert RunDir(tmp_path).summary() == summary
 
 
-def test_a_config_without_the_keys_of_a_run_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("epochs: 1\n")
-    with pytest.raises(CheckpointError, match="not the config of a run"):
+@pytest.mark.parametrize("key", ["data", "split", "model", "optim", "schedule", "reg", "lr", "epochs"])
+def test_a_config_without_the_keys_of_a_run_is_refused(tmp_path: Path, key: str) -> None:
+    groups = {name: {"name": "own", "size": 3} for name in CHOICES}  # of a plugin that is not there
+    whole = {**groups, "epochs": 1, "lr": 0.1, "newer": True}
+    RunDir(tmp_path).write_settings(whole)
+    assert RunDir(tmp_path).config() == whole
+    RunDir(tmp_path).write_settings({name: value for name, value in whole.items() if name != key})
+    with pytest.raises(CheckpointError, match=f"config.yaml: its '{key}' is missing"):
         RunDir(tmp_path).config()
+    assert reader.Run.of(tmp_path).config == {}
