@@ -93,7 +93,7 @@ def run_dir() -> Path:
 class Single:
     """The task of a single run. It keeps the result or the error, which Hydra would print differently."""
 
-    def __init__(self, verb: str, many: Mapping[str, list[str]] = MappingProxyType({})) -> None:
+    def __init__(self, verb: str, many: Mapping[str, list[str]]) -> None:
         self.verb = verb
         self.many = many
         self.result: object = None
