@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 LARGEST = 50_000_000
 """Pixels of a photograph extended to contain its boxes; a wrong box can lie anywhere."""
+
+ADDED = {"white": None, "fit": "stretch"}
+"""Fields that came later, and their values in framings from before."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
@@ -19,7 +23,8 @@ Box = tuple[float, float, float, float]
 class Framing:
     """The part of a photograph that a network sees, its view.
 
-    height, width: pixels of the view, to which it is resized without keeping its aspect ratio.
+    height, width: pixels of the view.
+    fit: "stretch" resizes what is viewed to that, "pad" keeps its shape and adds what lies around it.
     crop: "whole" views the whole photograph; "boxes" the union of its digits' boxes, widened.
     widen: fraction of the union's width and height that is added on each side; for "boxes" only.
     jitter: fraction of the view's width and height that is stored beyond each side, so that training can
@@ -34,6 +39,12 @@ class Framing:
     widen: float = 0.0
     jitter: float = 0.0
     white: float | None = None
+    fit: str = "stretch"
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What decides the stored image, for the key of a cache; what is as it always was is left out."""
+        return {name: value for name, value in asdict(self).items() if (name, value) not in ADDED.items()}
 
     @property
     def room(self) -> tuple[int, int]:
@@ -62,9 +73,10 @@ class Framing:
             ValueError: the view needs boxes, and there are none, or they lie far outside the photograph.
         """
         width, height = photograph.size
-        window: Box = (0.0, 0.0, float(width), float(height))
-        if self.crop == "boxes":
-            window = self._window(boxes)
+        if self.crop == "boxes" and not boxes:
+            raise ValueError("it has no boxes to crop the number by")
+        places = np.array(boxes, np.float64).reshape(1, -1, 4)
+        window: Box = tuple(self.windows(places, np.array([photograph.size]))[0].tolist())
         left, top = (max(0, -int(np.floor(edge))) for edge in window[:2])
         right, bottom = max(0, int(np.ceil(window[2])) - width), max(0, int(np.ceil(window[3])) - height)
         if left or top or right or bottom:
@@ -77,14 +89,28 @@ class Framing:
         small = photograph.resize((columns, rows), Image.Resampling.BILINEAR, box=window)
         return np.array(small).transpose(2, 0, 1)
 
-    def _window(self, boxes: Sequence[Box]) -> Box:
-        """The part of the photograph that is stored."""
-        if not boxes:
-            raise ValueError("it has no boxes to crop the number by")
-        left, top = (min(box[side] for box in boxes) for side in (0, 1))
-        right, bottom = (max(box[side] for box in boxes) for side in (2, 3))
-        rows, columns = self.room
-        half_width = max(right - left, 1) * (0.5 + self.widen) * (1 + 2 * columns / self.width)
-        half_height = max(bottom - top, 1) * (0.5 + self.widen) * (1 + 2 * rows / self.height)
-        x, y = (left + right) / 2, (top + bottom) / 2
-        return x - half_width, y - half_height, x + half_width, y + half_height
+    def windows(self, boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """What is stored of N photographs: left, top, right and bottom in their pixels, float64 (N, 4).
+
+        boxes: float (N, L, 4), those of their digits in pixels, NaN where there is none. sizes: int (N, 2),
+        their widths and heights.
+        """
+        low, high = np.zeros(sizes.shape), sizes.astype(np.float64)
+        half = high / 2
+        if self.crop == "boxes":
+            cut = ~np.isnan(boxes).all((1, 2))
+            low[cut], high[cut] = np.nanmin(boxes[cut, :, :2], axis=1), np.nanmax(boxes[cut, :, 2:], axis=1)
+            room = np.array(self.room[::-1]) / (self.width, self.height)
+            half[cut] = (np.maximum(high - low, 1) * (0.5 + self.widen) * (1 + 2 * room))[cut]
+        if self.fit == "pad":
+            stored = np.array(self.stored[::-1])
+            half = stored * (half / stored).max(axis=1, keepdims=True)
+        center = (low + high) / 2
+        return np.concatenate([center - half, center + half], axis=1)
+
+    def placed(self, boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """Boxes in pixels of N photographs, as for `windows`, in pixels of the stored images: float32."""
+        windows = self.windows(boxes, sizes)
+        scale = np.array(self.stored[::-1]) / (windows[:, 2:] - windows[:, :2])
+        corners = boxes.reshape(*boxes.shape[:2], 2, 2) - windows[:, None, None, :2]
+        return (corners * scale[:, None, None]).reshape(boxes.shape).astype(np.float32)

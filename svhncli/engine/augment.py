@@ -104,12 +104,9 @@ class Augment:
         if self.is_identity:
             return images if window is None else window.of(images)
         rows = rows or Rows(len(images))
-        draws = torch.rand(rows.count, len(COLUMNS), generator=rng.torch_generator(seed_key, "parameters"))
-        own = to_device(rows.of(draws) * 2 - 1, images.device)
-        draw = dict(zip(COLUMNS, own.unbind(1), strict=True))
+        draw = self._draws(seed_key, rows, images.device)
         field = rng.torch_generator(seed_key, "fields", device=images.device)
-        affine = self.rotate, self.translate, self.scale, self.shear, self.crop, self.hflip, self.vflip
-        if any(affine) or self.elastic:
+        if self._moves or self.elastic:
             shift = None
             if self.elastic:
                 height, width = images.shape[2:] if window is None else (window.height, window.width)
@@ -132,6 +129,46 @@ class Augment:
             grain = rows.of(torch.randn(whole, generator=field, device=images.device))
             images = grain.mul_(self.noise).add_(images)
         return images.clamp_(0, 1)  # if nothing changed the given images, this does not either
+
+    def moved(
+        self, boxes: Tensor, size: tuple[int, int], seed_key: int, rows: Rows, window: Window | None
+    ) -> Tensor:
+        """Where boxes (B, L, 4) in images of a size (height, width) lie after what `__call__` does to these.
+
+        Around a rotated or sheared box lies the smallest upright one. Elastic distortion is not followed: it
+        moves a box by a pixel or two.
+
+        Args:
+            boxes: float32, left, top, right and bottom in pixels; NaN where there is none.
+            seed_key, rows, window: as for `__call__`.
+        """
+        if self._moves:
+            height, width = size
+            affine = self._affine(self._draws(seed_key, rows, boxes.device), height, width)
+            x, y = boxes[..., 0::2] - width / 2, boxes[..., 1::2] - height / 2
+            (xx, xy, at_x), (yx, yy, at_y) = (row.unbind(1) for row in affine[..., None, None].unbind(1))
+            # the four corners, in coordinates from which the shift is taken: (B, L, 4)
+            x, y = x[..., :, None] - at_x[..., None], y[..., None, :] - at_y[..., None]
+            x, y = (values.expand(*boxes.shape[:2], 2, 2).flatten(2) for values in (x, y))
+            scale = xx * yy - xy * yx
+            new_x, new_y = (yy * x - xy * y) / scale + width / 2, (xx * y - yx * x) / scale + height / 2
+            boxes = torch.stack([new_x.amin(2), new_y.amin(2), new_x.amax(2), new_y.amax(2)], -1)
+        if window is not None:
+            corner = to_device(window.corners.to(torch.float32), boxes.device)[:, None].flip(2)
+            boxes = boxes - corner.repeat(1, 1, 2)
+        return boxes
+
+    @property
+    def _moves(self) -> bool:
+        """Whether something moves whole images."""
+        affine = self.rotate, self.translate, self.scale, self.shear, self.crop, self.hflip, self.vflip
+        return any(affine)
+
+    def _draws(self, seed_key: int, rows: Rows, device: torch.device) -> dict[str, Tensor]:
+        """The parameters of these images, (b,) each, uniform in [-1, 1)."""
+        draws = torch.rand(rows.count, len(COLUMNS), generator=rng.torch_generator(seed_key, "parameters"))
+        own = to_device(rows.of(draws) * 2 - 1, device)
+        return dict(zip(COLUMNS, own.unbind(1), strict=True))
 
     def _affine(self, draw: dict[str, Tensor], height: int, width: int) -> Tensor:
         """The matrices (B, 2, 3) that `warp` takes, for draws that are uniform in [-1, 1)."""

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +18,22 @@ import torch
 from svhncli.core.rng import numpy_generator
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits
+from svhncli.data.framing import Framing
 from svhncli.data.render.fresh import AheadRenderer
 from svhncli.engine.device import to_device
 
-Batch = tuple[torch.Tensor, torch.Tensor]
-"""Images uint8 (B, C, H, W) and labels int64 (B, L), on the device."""
+
+class Batch(NamedTuple):
+    """Labeled images on the device.
+
+    images: uint8 (B, C, H, W). labels: int64 (B, L). boxes: float32 (B, L, 4), each digit's left, top, right
+    and bottom in pixels of the images, NaN where none is known; None: the data has no boxes.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    boxes: torch.Tensor | None
+
 
 Take = Callable[[int, int], Batch]
 """`take(start, stop)`: the images at these positions of an epoch's order."""
@@ -44,20 +56,29 @@ class TrainingImages(ABC):
 
 
 class Batches(TrainingImages):
-    """`digits[indices]` in batches: uint8 (B, C, H, W) and int64 (B, L) on the device. Each once per epoch.
+    """`digits[indices]` in batches on the device. Each image once per epoch.
 
     On a CPU images are gathered directly from the memory map: a worker process could only add a copy. A GPU
     holds all labels, and the images as well if they fit into half of its free memory; otherwise batches are
     copied to it from pinned memory. Either way no step waits for the GPU.
+
+    Args:
+        framing: how the images were cut from the photographs that the boxes are of; None: boxes are ignored.
     """
 
-    def __init__(self, digits: Digits, indices: np.ndarray, device: torch.device) -> None:
+    def __init__(
+        self, digits: Digits, indices: np.ndarray, device: torch.device, framing: Framing | None = None
+    ) -> None:
         self.digits = digits
         self.indices = indices
         self.device = device
+        self.boxes: np.ndarray | None = None
+        if framing is not None and digits.boxes is not None and digits.sizes is not None:
+            self.boxes = framing.placed(digits.boxes[indices], digits.sizes[indices])
         self.resident: torch.Tensor | None = None
         if device.type == "cuda":
             self.resident_labels = torch.from_numpy(self.labels).to(device)
+            self.resident_boxes = None if self.boxes is None else torch.from_numpy(self.boxes).to(device)
             if digits.images[:1].nbytes * len(self) < torch.cuda.mem_get_info(device)[0] // 2:
                 self.resident = torch.from_numpy(digits.images[indices]).to(device)
 
@@ -70,11 +91,13 @@ class Batches(TrainingImages):
         return self.digits.labels[self.indices]
 
     def take(self, positions: np.ndarray) -> Batch:
-        """The images and labels at these positions of `indices`."""
+        """The images at these positions of `indices`."""
         if self.device.type == "cuda":
             return self.along(positions)(0, len(positions))
         rows = self.indices[positions]
-        return torch.from_numpy(self.digits.images[rows]), torch.from_numpy(self.digits.labels[rows])
+        images, labels = self.digits.images[rows], self.digits.labels[rows]
+        boxes = None if self.boxes is None else torch.from_numpy(self.boxes[positions])
+        return Batch(torch.from_numpy(images), torch.from_numpy(labels), boxes)
 
     def labels_of(self, start: int, stop: int) -> torch.Tensor:
         """The labels at indices[start:stop], on the device."""
@@ -91,10 +114,18 @@ class Batches(TrainingImages):
             return lambda start, stop: self.take(order[start:stop])
         places = to_device(torch.from_numpy(order), self.device)
         labels = self.resident_labels.index_select(0, places)
-        if (resident := self.resident) is not None:
-            return lambda start, stop: (resident.index_select(0, places[start:stop]), labels[start:stop])
-        gather = GatherAhead(self.digits.images, self.indices[order])
-        return lambda start, stop: (to_device(gather(start, stop), self.device), labels[start:stop])
+        boxes = None if self.resident_boxes is None else self.resident_boxes.index_select(0, places)
+        gather = None if self.resident is not None else GatherAhead(self.digits.images, self.indices[order])
+
+        def take(start: int, stop: int) -> Batch:
+            if gather is not None:
+                images = to_device(gather(start, stop), self.device)
+            else:
+                assert self.resident is not None
+                images = self.resident.index_select(0, places[start:stop])
+            return Batch(images, labels[start:stop], None if boxes is None else boxes[start:stop])
+
+        return take
 
 
 class GatherAhead:
@@ -161,9 +192,12 @@ class Interleaved(TrainingImages):
 
         def take(start: int, stop: int) -> Batch:
             before, after = (position * len(self.rendered) // len(self) for position in (start, stop))
-            images, labels = real(start - before, stop - after)
-            more_images, more_labels = rendered(before, after)
-            return torch.cat([images, more_images]), torch.cat([labels, more_labels])
+            first, second = real(start - before, stop - after), rendered(before, after)
+            images = torch.cat([first.images, second.images])
+            labels = torch.cat([first.labels, second.labels])
+            if first.boxes is None or second.boxes is None:
+                return Batch(images, labels, None)
+            return Batch(images, labels, torch.cat([first.boxes, second.boxes]))
 
         return take
 
@@ -204,14 +238,14 @@ def training_images(
                 return first
             return Renewed(first, stack.enter_context(data.fresh.open(len(first), epochs)), device)
 
-        real = Batches(data.train, indices, device)
+        real = Batches(data.train, indices, device, data.framing)
         count = round(len(real) * data.share / (1 - data.share))
         if data.extra_train is None:
             yield renewed(real)
         elif count == 0:
             yield real
         else:
-            extra = Batches(data.extra_train, np.arange(len(data.extra_train)), device)
+            extra = Batches(data.extra_train, np.arange(len(data.extra_train)), device, data.framing)
             yield Interleaved(real, renewed(Passes(extra, count)))
 
 

@@ -60,7 +60,7 @@ def predictions(
     for first in range(0, len(parts), group.size):
         # where fewer batches are left than processes, several compute the last one, which counts once
         turns = [parts[min(first + rank, len(parts) - 1)] for rank in range(group.size)]
-        images, labels = take(*turns[group.rank])
+        images, labels, _ = take(*turns[group.rank])
         counts = [stop - start for start, stop in turns]
         with torch.inference_mode():
             output = logits(model, images, preprocess, machine, tta)

@@ -40,8 +40,8 @@ def origin_in_validation(plan: Plan, state: State) -> str:
     network, take = state.eval_model, plan.val.along(np.arange(len(plan.val)))
     with _watched(network) as origins:
         for start in range(0, len(plan.val), EVAL_BATCH):
-            images, _ = take(start, min(start + EVAL_BATCH, len(plan.val)))
-            logits(network, images, plan.preprocess, plan.machine)
+            batch = take(start, min(start + EVAL_BATCH, len(plan.val)))
+            logits(network, batch.images, plan.preprocess, plan.machine)
             if origins:
                 break
     return _sentence(origins)

@@ -75,9 +75,9 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
         return Ensemble(members, joined["shares"], vote=joined["how"] == "vote")
     config = saved_config(meta["config"])
     shape, positions, classes = tuple(meta["in_shape"]), meta["positions"], meta["classes"]
-    gated = config.reg.l0 > 0
+    reg = config.reg
     return registry.model(
-        config.model, shape, positions, classes, config.reg.dropout, gated=gated, fresh=False
+        config.model, shape, positions, classes, reg.dropout, gated=reg.l0 > 0, box_loss=reg.box_loss, fresh=False
     )
 
 

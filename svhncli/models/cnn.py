@@ -7,10 +7,13 @@ from torch import Tensor, nn
 from svhncli.models.convolution import Convolution, flattened
 from svhncli.models.gates import Units, in_a_row
 from svhncli.models.head import Head, require_side
+from svhncli.models.reader import SharedReader
 
 SMALLEST_SIDE = 8
 LAYERS = ((16, 5, 2), (48, 3, 2), (128, 3, 2), (192, 3, 2))
 """Channels, side of the kernel and stride of each convolution."""
+READ = 2
+"""The resolution, counted from 0, whose features a shared reader looks at."""
 
 
 class Cnn(nn.Module):
@@ -29,6 +32,8 @@ class Cnn(nn.Module):
         hidden: units of a layer (linear, batch norm, ReLU) between the feature map and the head; 0: none. A
             linear head cannot tell where a number begins, and so not which digit is where: on whole
             photographs such a layer doubled the accuracy.
+        reader: "heads", a linear classifier for each position; or "columns", the same one for all positions,
+            which looks at the features of the third resolution.
         dropout: share of the inputs of the head, and of the hidden layer, that is dropped in training.
 
     Raises:
@@ -44,6 +49,7 @@ class Cnn(nn.Module):
         width: float = 1.0,
         depth: int = 1,
         hidden: int = 0,
+        reader: str = "heads",
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -57,6 +63,9 @@ class Cnn(nn.Module):
             if index:
                 for _ in range(depth - 1):
                     layers += _convolution(channels, channels, 3, 1)
+            if index == READ:
+                self.read = len(layers)
+                cells = channels, rows, columns
         self.body = nn.Sequential(*layers)
         features = channels * rows * columns
         self.hidden = nn.Sequential()
@@ -68,13 +77,23 @@ class Cnn(nn.Module):
                 nn.ReLU(inplace=True),
             )
         self.dropout = nn.Dropout(dropout)
-        self.head = Head(hidden or features, positions, classes)
+        self.head: Head | SharedReader
+        if reader == "columns":
+            self.head = SharedReader(hidden or features, *cells, positions, classes, dropout)
+        else:
+            self.head = Head(hidden or features, positions, classes)
 
     def units(self) -> list[Units]:
-        return in_a_row(self)
+        return in_a_row(self) if isinstance(self.head, Head) else []
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.dropout(self.hidden(flattened(self.body(images)))))
+        if isinstance(self.head, Head):
+            return self.head(self._whole(self.body(images)))
+        cells = self.body[: self.read](images)
+        return self.head(self._whole(self.body[self.read :](cells)), cells)
+
+    def _whole(self, features: Tensor) -> Tensor:
+        return self.dropout(self.hidden(flattened(features)))
 
 
 def _convolution(channels: int, out: int, kernel: int, stride: int) -> list[nn.Module]:

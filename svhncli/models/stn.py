@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from svhncli.models.output import BoxOutput, LearnsBoxes, Output
 
 POOLED = 32
 """Side of the pooled image that the localization network sees."""
@@ -21,27 +23,66 @@ CAUTION = 0.1
 whose gradients it depends on. Without it (digits shifted far, in front of a linear model) the outputs ran to
 the limits and stayed there in 4 of 4 runs with SGD (lr 0.05) and 1 of 8 with Adam (0.003); with it, never."""
 
+MARGIN = 0.15
+"""Of the number's width and height, on each side of it, in the frame that boxes ask for."""
+SMOOTH = 0.1
+"""Distance from which on the loss of a frame grows linearly."""
+VOTERS = (16, 2, 1), (32, 2, 1), (64, 2, 1), (64, 1, 1), (64, 1, 2)
+"""Channels, stride and dilation of each convolution of a `Voting` localization."""
+CLOSEST = math.log(32)
+"""The logarithm of its largest zoom."""
+
 
 class SpatialTransformer(nn.Module):
     """Resamples every image once, by an affine map of its own: (B, C, H, W) -> (B, C, *size), float32.
 
-    A small convolutional network sees the image pooled to 32×32 and predicts its rotation, zoom along each
-    side and shift, within `LIMITS`. It is initialized to predict the identity, which returns the whole image.
-    Locations outside an image repeat the nearest edge pixel.
+    A localization network predicts the frame of each: float32 (B, 5), its rotation in radians, the logarithms
+    of its width and height as shares of the image's, and its center, in half sides from the middle. It is
+    initialized to predict the identity, which returns the whole image. Locations outside an image repeat the
+    nearest edge pixel.
 
     Args:
-        channels: of the images.
+        localise: images -> frames.
         size: height and width of the output. A number that fills a quarter of a photograph keeps its
             resolution with half as many rows and columns, once the transformer has located it, and the
             network behind it has a quarter of the work.
     """
 
-    limits: Tensor
-
-    def __init__(self, channels: int, size: tuple[int, int]) -> None:
+    def __init__(self, localise: nn.Module, size: tuple[int, int]) -> None:
         super().__init__()
         self.size = size
-        self.localise = nn.Sequential(
+        self.localise = localise
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.resample(images, self.localise(images))
+
+    def resample(self, images: Tensor, frames: Tensor) -> Tensor:
+        """What is in the frames."""
+        rotation, zoom_x, zoom_y, right, down = frames.unbind(1)
+        height, width = images.shape[2:]
+        rows, columns = self.size
+        x, y = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in (columns, rows))
+        # a rotation in pixels even if the sides differ; elementwise products, since autocast reduces the
+        # precision of matrix products
+        cos, sin = rotation.cos(), rotation.sin()
+        across = _plane(cos, x, -sin * (height / width), y) * zoom_x.exp()[:, None, None]
+        along = _plane(sin * (width / height), x, cos, y) * zoom_y.exp()[:, None, None]
+        grid = torch.stack((across + right[:, None, None], along + down[:, None, None]), -1)
+        return functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+
+
+class Regression(nn.Sequential):
+    """A localization that learns from the network behind it, as in the paper: a small convolutional network
+    sees the image pooled to 32×32 and predicts a frame within `LIMITS`.
+
+    Args:
+        channels: of the images.
+    """
+
+    limits: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
             nn.AdaptiveAvgPool2d(POOLED),
             nn.Conv2d(channels, 16, 3, padding=1),
             nn.ReLU(inplace=True),
@@ -60,18 +101,47 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         # in reduced precision a coordinate would be off by half a pixel
-        outputs = (CAUTION * self.localise(images).float()).tanh() * self.limits
-        rotation, zoom_x, zoom_y, right, down = outputs.unbind(1)
-        height, width = images.shape[2:]
-        rows, columns = self.size
-        x, y = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in (columns, rows))
-        # a rotation in pixels even if the sides differ; elementwise products, since autocast reduces the
-        # precision of matrix products
-        cos, sin = rotation.cos(), rotation.sin()
-        across = _plane(cos, x, -sin * (height / width), y) * zoom_x.exp()[:, None, None]
-        along = _plane(sin * (width / height), x, cos, y) * zoom_y.exp()[:, None, None]
-        grid = torch.stack((across + right[:, None, None], along + down[:, None, None]), -1)
-        return functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+        outputs: Tensor = images
+        for layer in self:
+            outputs = layer(outputs)
+        return (CAUTION * outputs.float()).tanh() * self.limits
+
+
+class Voting(nn.Module):
+    """A localization that learns from boxes: every cell of a map votes for an upright frame.
+
+    It sees the image pooled to half its sides. How much a vote counts is a softmax over the cells (Levine et
+    al. 2016), so the same weights find a number wherever it is.
+
+    Args:
+        channels: of the images.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.AvgPool2d(2, ceil_mode=True)]
+        for out, stride, reach in VOTERS:
+            layers += [
+                nn.Conv2d(channels, out, 3, stride, padding=reach, dilation=reach, bias=False),
+                nn.BatchNorm2d(out),
+                nn.ReLU(inplace=True),
+            ]
+            channels = out
+        self.body = nn.Sequential(*layers)
+        self.votes = nn.Conv2d(channels, 5, 1)
+        for parameter in self.votes.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, images: Tensor) -> Tensor:
+        votes = self.votes(self.body(images)).float()
+        rows, columns = votes.shape[2:]
+        x, y = ((2 * torch.arange(side, device=votes.device) + 1) / side - 1 for side in (columns, rows))
+        weight = votes[:, 0].flatten(1).softmax(1)
+        place = torch.stack([votes[:, 3] + x, votes[:, 4] + y[:, None]], 1)
+        values = torch.cat([votes[:, 1:3], place], 1).flatten(2)
+        zoom, center = (values * weight[:, None]).sum(2).split([2, 2], 1)
+        still = zoom.new_zeros(len(zoom), 1)
+        return torch.cat([still, zoom.clamp(-CLOSEST, CLOSEST), center.clamp(-1, 1)], 1)
 
 
 def _plane(by_x: Tensor, x: Tensor, by_y: Tensor, y: Tensor) -> Tensor:
@@ -79,9 +149,98 @@ def _plane(by_x: Tensor, x: Tensor, by_y: Tensor, y: Tensor) -> Tensor:
     return (by_x[:, None] * x)[:, None, :] + (by_y[:, None] * y)[:, :, None]
 
 
-def in_front(network: nn.Module, channels: int, size: tuple[int, int]) -> nn.Module:
-    """A network for images of a size (height, width), behind a transformer that produces them.
+class Located(nn.Module):
+    """A network behind a transformer: (B, C, H, W) -> logits (B, positions, classes).
 
     The network's state dict keeps its names, prefixed by `network.`.
+
+    Args:
+        stn: its output is what the network takes.
     """
-    return nn.Sequential(OrderedDict(stn=SpatialTransformer(channels, size), network=network))
+
+    def __init__(self, stn: SpatialTransformer, network: nn.Module) -> None:
+        super().__init__()
+        self.stn = stn
+        self.network = network
+
+    def forward(self, images: Tensor) -> Output:
+        logits: Tensor = self.network(self.stn(images))
+        return logits
+
+
+class LocatedByBoxes(Located):
+    """A transformer that also learns from boxes where the number is.
+
+    The network behind it has no part in that: its gradients do not reach the transformer.
+
+    Args:
+        factor: of `frame_loss` in the loss.
+    """
+
+    def __init__(self, stn: SpatialTransformer, network: nn.Module, factor: float) -> None:
+        super().__init__(stn, network)
+        self.factor = factor
+
+    def forward(self, images: Tensor) -> Output:
+        if not self.training:
+            return super().forward(images)
+        frames = self.stn.localise(images)
+        output = self.network(self.stn.resample(images, frames.detach()))
+        located = in_pixels(frames, images.shape[2], images.shape[3])
+        if isinstance(output, Tensor):
+            return BoxOutput(output, (located,))
+        return BoxOutput(output.logits, (located, *output.located))
+
+    def losses(
+        self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        frames, *located = output.located
+        if isinstance(self.network, LearnsBoxes):
+            inside = in_frame(boxes, frames.detach(), self.stn.size)
+            own = self.network.losses(BoxOutput(output.logits, tuple(located)), labels, inside, classify)
+        else:
+            own = classify(output.logits)
+        return own + self.factor * frame_loss(frames, boxes)
+
+
+def in_frame(boxes: Tensor, frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Boxes (B, L, 4) of images, in pixels of what a transformer makes of them in upright frames.
+
+    frames: as for `frame_loss`. size: height and width of its output.
+    """
+    x, y, log_across, log_down = (values[:, None] for values in frames.unbind(1))
+    rows, columns = size
+    sides = [
+        ((boxes[..., side] - (x, y)[side % 2]) / (log_across, log_down)[side % 2].exp() + 1)
+        * ((columns, rows)[side % 2] / 2)
+        for side in range(4)
+    ]
+    return torch.stack(sides, -1)
+
+
+def in_pixels(frames: Tensor, height: int, width: int) -> Tensor:
+    """Frames of images of that size as `frame_loss` takes them: (B, 5) -> (B, 4)."""
+    _, zoom_x, zoom_y, right, down = frames.unbind(1)
+    center = (right + 1) * (width / 2), (down + 1) * (height / 2)
+    return torch.stack([*center, zoom_x + math.log(width / 2), zoom_y + math.log(height / 2)], 1)
+
+
+def frame_loss(frames: Tensor, boxes: Tensor) -> Tensor:
+    """How far each frame is from the one around all of an image's digits, widened by `MARGIN`: float32 (B,).
+
+    Smooth L1 (Girshick 2015) of the center's distance, relative to the frame that is wanted, and of the
+    logarithms of the sides; 0 where no box is known.
+
+    Args:
+        frames: float32 (B, 4), center x and y in pixels, and the logarithms of half the width and height.
+        boxes: float32 (B, L, 4), left, top, right and bottom in pixels, NaN where there is none.
+    """
+    known = ~boxes.isnan().any(-1, keepdim=True)
+    low = torch.where(known, boxes[..., :2], math.inf).amin(1)
+    high = torch.where(known, boxes[..., 2:], -math.inf).amax(1)
+    there = known.any(1)
+    low, high = (torch.where(there, edge, side) for edge, side in ((low, 0.0), (high, 1.0)))
+    center, half = (low + high) / 2, ((high - low) / 2).clamp(min=1) * (1 + 2 * MARGIN)
+    off = torch.cat([(frames[:, :2] - center) / half, frames[:, 2:] - half.log()], 1)
+    distance = functional.smooth_l1_loss(off, torch.zeros_like(off), reduction="none", beta=SMOOTH).sum(1)
+    return torch.where(there[:, 0], distance, 0.0)

@@ -22,12 +22,14 @@ def model(
     dropout: float,
     *,
     gated: bool = False,
+    box_loss: float = 0.0,
     fresh: bool = True,
 ) -> nn.Module:
     """A network (B, *in_shape) -> logits (B, positions, classes); torch's global RNG draws its weights.
 
     Args:
         gated: whether its units have gates (reg.l0).
+        box_loss: the factor of a spatial transformer's loss (reg.box_loss).
         fresh: False if a checkpoint's weights will be loaded, so that pretrained ones are not downloaded.
 
     Raises:
@@ -47,9 +49,16 @@ def model(
     if gated:
         network = _gated(network, config)
     if getattr(config, "stn", False):
-        from svhncli.models.stn import in_front
+        from svhncli.models.stn import Located, LocatedByBoxes, Regression, SpatialTransformer, Voting
 
-        return in_front(network, channels, (height, width))
+        if box_loss:
+            return LocatedByBoxes(SpatialTransformer(Voting(channels), (height, width)), network, box_loss)
+        return Located(SpatialTransformer(Regression(channels), (height, width)), network)
+    if box_loss:
+        raise UsageError(
+            "reg.box_loss is for the frame of a spatial transformer, and this network has none",
+            "add model.stn=true, or leave reg.box_loss out",
+        )
     return network
 
 

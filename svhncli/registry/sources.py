@@ -100,7 +100,7 @@ def limited(data: DataSet, limit: int) -> DataSet:
     train = some(data.train, limit)
     val = data.val and some(data.val, limit // 5)
     test = data.test and some(data.test, limit // 5)
-    if (train, val, test) == (data.train, data.val, data.test):
+    if train is data.train and val is data.val and test is data.test:
         return data
     mark = joint_fingerprint(data.fingerprint, f"limit {limit}")
     return replace(data, train=train, val=val, test=test, fingerprint=mark)
@@ -136,7 +136,7 @@ def world(config: RenderedConfig) -> Spec:
 
 
 def _framing(config: PhotographsConfig) -> Framing:
-    return Framing(config.height, config.width, config.crop, config.widen, config.jitter)
+    return Framing(config.height, config.width, config.crop, config.widen, config.jitter, fit=config.fit)
 
 
 def _same(first: Digits, second: Digits) -> bool:

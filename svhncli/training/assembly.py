@@ -13,7 +13,7 @@ from svhncli import registry
 from svhncli.config.groups.model import NetworkConfig
 from svhncli.config.groups.reg import RegConfig
 from svhncli.config.verbs.training import TrainingConfig
-from svhncli.core.errors import CheckpointError, UsageError
+from svhncli.core.errors import CheckpointError, DataError, UsageError
 from svhncli.core.rng import key
 from svhncli.core.text import counted
 from svhncli.data.dataset import DataSet, val_digits
@@ -29,6 +29,7 @@ from svhncli.engine.state import Plan, State
 from svhncli.engine.stopping import EarlyStopping
 from svhncli.engine.tally import Tally
 from svhncli.models.head import Head
+from svhncli.models.output import LearnsBoxes
 from svhncli.report.terminal import Show
 from svhncli.runs import checkpoint
 from svhncli.runs.locate import checkpoint_file
@@ -91,8 +92,11 @@ def assemble(
         classes,
         config.reg.dropout,
         gated=config.reg.l0 > 0,
+        box_loss=config.reg.box_loss,
         fresh=fresh,
     )
+    if isinstance(network, LearnsBoxes):
+        _require_boxes(data, config)
     if fresh and isinstance(config.model, NetworkConfig) and config.model.init_bias:
         _init_bias(network, part.labels[fold.train], classes)
     if config.init_from is not None and fresh:
@@ -135,6 +139,27 @@ def _refuse_single_values(
             module.register_forward_pre_hook(partial(refuse, name))
     with torch.no_grad():
         trial(torch.zeros(1, *shape))
+
+
+def _require_boxes(data: DataSet, config: TrainingConfig) -> None:
+    """Refuse what a network that learns from boxes cannot train on.
+
+    Raises:
+        DataError: the images have no boxes.
+        UsageError: an augmentation policy would move digits out of their boxes.
+    """
+    parts = [part for part in (data.train, data.extra_train) if part is not None]
+    if data.framing is None or any(part.boxes is None or np.isnan(part.boxes).all() for part in parts):
+        raise DataError(
+            f"model={config.model.name} learns from the boxes of digits, and {data.name} has none",
+            "use photographs of whole numbers with boxes, or a model that learns from labels alone",
+        )
+    if config.reg.augment.policy != "none":
+        raise UsageError(
+            f"reg.augment.policy={config.reg.augment.policy} moves digits out of their boxes, from which "
+            "this network learns",
+            "leave it out: rotate, scale, translate and shear move the boxes, too",
+        )
 
 
 def _init_bias(network: nn.Module, labels: np.ndarray, classes: int) -> None:

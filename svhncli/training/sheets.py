@@ -32,11 +32,12 @@ def draw_augmented(folder: Path, plan: Plan) -> None:
     run has the same sheet as an undisturbed one.
     """
     first = int(batch_bounds(len(plan.train), plan.batch_size)[1])
-    images, labels = plan.train.of_epoch(plan.seed, 0)(0, first)  # all of it: a batch is augmented as a whole
-    stored = plan.preprocess.seen(plan.preprocess.floats(images))
-    inputs, labels, partners, share = mixed(plan, augmented(plan, images, (0, 0)), labels, (0, 0))
+    batch = plan.train.of_epoch(plan.seed, 0)(0, first)  # all of it: a batch is augmented as a whole
+    stored = plan.preprocess.seen(plan.preprocess.floats(batch.images))
+    inputs, partner, share = mixed(plan, augmented(plan, batch.images, (0, 0)), (0, 0))
     shown = min(SHOWN // 2, first)
-    own, others = ([as_text(row) for row in rows[:shown].cpu().numpy()] for rows in (labels, partners))
+    both = batch.labels, batch.labels[partner]
+    own, others = ([as_text(row) for row in rows[:shown].cpu().numpy()] for rows in both)
     caption = "the same images as the network gets them in its first step"
     if share < 1:
         caption += f"; the first label has a weight of {share:.0%}"

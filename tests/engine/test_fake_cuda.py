@@ -191,7 +191,7 @@ def test_a_resident_batch_needs_no_copy_at_all(gpu: FakeGpu, monkeypatch: pytest
     take = Batches(noise(), np.arange(COUNT), GPU).of_epoch(0, 0)
     monkeypatch.setattr(torch.Tensor, "pin_memory", None)
     with gpu.running_steps():
-        images, labels = take(7, 14)
+        images, labels, _ = take(7, 14)
     assert (images.device, images.shape, labels.device, labels.shape) == (GPU, (7, 3, 20, 20), GPU, (7, 2))
 
 
@@ -203,7 +203,7 @@ def test_images_are_resident_if_they_fill_less_than_half_of_the_free_memory() ->
             batches = Batches(noise(), part, GPU)
             assert (batches.resident is not None) == fits
             with gpu.running_steps():
-                images, labels = batches.of_epoch(0, 0)(0, 7)
+                images, labels, _ = batches.of_epoch(0, 0)(0, 7)
             assert (images.device, labels.device) == (GPU, GPU)
 
 

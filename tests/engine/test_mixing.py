@@ -10,52 +10,46 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from svhncli.engine.mixing import MixedBatch, cutmix, mix, mixup
+from svhncli.engine.mixing import Mixed, cutmix, mix, mixup
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def digits(*shape: int) -> Tensor:
-    return torch.randint(0, 5, shape, generator=torch.Generator().manual_seed(1))
-
-
 def test_mixup_blends_images_as_it_blends_labels() -> None:
     labels = torch.arange(16)[:, None]
     images = labels[:, :, None, None].float().expand(16, 1, 2, 2)  # an image's value is its label
-    mixed, first, second, lam = mixup(images, labels, alpha=1.0, seed_key=3)
+    mixed, partner, lam = mixup(images, alpha=1.0, seed_key=3)
     assert 0 < lam < 1
-    assert torch.equal(first, labels)
-    assert sorted(second.flatten().tolist()) == list(range(16))
-    assert not torch.equal(first, second)
-    expected = lam * first.double() + (1 - lam) * second.double()
+    assert sorted(partner.tolist()) == list(range(16))
+    assert not torch.equal(labels, labels[partner])
+    expected = lam * labels.double() + (1 - lam) * labels[partner].double()
     torch.testing.assert_close(mixed[:, 0].double().mean((1, 2)), expected.flatten(), rtol=0, atol=1e-5)
 
 
 def test_mixup_is_a_function_of_its_key() -> None:
-    images, labels = normal(8, 1, 2, 2), digits(8, 1)
-    first, same_key, other_key = (mixup(images, labels, 0.4, key) for key in (1, 1, 2))
-    assert torch.equal(first[0], same_key[0])
-    assert first[3] == same_key[3]
-    assert first[3] != other_key[3]
+    images = normal(8, 1, 2, 2)
+    first, same_key, other_key = (mixup(images, 0.4, key) for key in (1, 1, 2))
+    assert torch.equal(first.images, same_key.images)
+    assert first.share == same_key.share
+    assert first.share != other_key.share
 
 
 def test_mixup_shares_follow_the_beta_distribution() -> None:
-    alpha, images, labels = 0.3, normal(2, 1, 1, 1), digits(2, 1)
-    shares = torch.tensor([mixup(images, labels, alpha, key)[3] for key in range(2000)])
+    alpha, images = 0.3, normal(2, 1, 1, 1)
+    shares = torch.tensor([mixup(images, alpha, key).share for key in range(2000)])
     # Beta(a, a) has mean 1/2 and variance 1 / (4 (2a + 1))
     assert shares.mean().item() == pytest.approx(0.5, abs=0.03)
     assert shares.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.08)
 
 
 @pytest.mark.parametrize("mixing", [mixup, cutmix])
-def test_alpha_0_returns_the_batch_itself(mixing: Callable[..., MixedBatch]) -> None:
-    images, labels = normal(4, 1, 2, 2), digits(4, 1)
-    mixed, first, second, lam = mixing(images, labels, 0.0, 1)
+def test_alpha_0_returns_the_batch_itself(mixing: Callable[..., Mixed]) -> None:
+    images = normal(4, 1, 2, 2)
+    mixed, partner, lam = mixing(images, 0.0, 1)
     assert mixed is images
-    assert first is labels
-    assert second is labels
+    assert partner.tolist() == [0, 1, 2, 3]
     assert lam == 1.0
 
 
@@ -71,9 +65,9 @@ def test_cutmix_pastes_one_box_and_shares_labels_by_its_exact_area(
     key: int, count: int, height: int, width: int, alpha: float
 ) -> None:
     images, labels = numbered(count, height, width)
-    mixed, first, second, share = cutmix(images, labels, alpha, key)
-    assert torch.equal(first, labels)
-    assert sorted(second.flatten().tolist()) == list(range(count))
+    mixed, partner, share = cutmix(images, alpha, key)
+    first, second = labels, labels[partner]
+    assert sorted(partner.tolist()) == list(range(count))
     own, others = (mixed == classes[:, :, None, None] for classes in (first, second))
     assert (own | others).all()
     boxes = ~own[(first != second).flatten()]
@@ -86,27 +80,27 @@ def test_cutmix_pastes_one_box_and_shares_labels_by_its_exact_area(
 
 
 def test_cutmix_is_a_function_of_its_key_and_does_not_modify_its_input() -> None:
-    images, labels = normal(8, 1, 20, 20), digits(8, 1)
+    images = normal(8, 1, 20, 20)
     before = images.clone()
-    first, same_key, other_key = (cutmix(images, labels, 1.0, key) for key in (1, 1, 2))
+    first, same_key, other_key = (cutmix(images, 1.0, key) for key in (1, 1, 2))
     assert torch.equal(images, before)
-    assert torch.equal(first[0], same_key[0])
-    assert first[3] == same_key[3]
-    assert not torch.equal(first[0], other_key[0])
+    assert torch.equal(first.images, same_key.images)
+    assert first.share == same_key.share
+    assert not torch.equal(first.images, other_key.images)
 
 
 def test_cutmix_accepts_channels_last_images() -> None:
-    images, labels = normal(8, 3, 20, 20), digits(8, 1)
+    images = normal(8, 3, 20, 20)
     last = images.contiguous(memory_format=torch.channels_last)
-    assert torch.equal(cutmix(last, labels, 1.0, 1)[0], cutmix(images, labels, 1.0, 1)[0])
+    assert torch.equal(cutmix(last, 1.0, 1).images, cutmix(images, 1.0, 1).images)
 
 
 def pasted(alpha: float, key: int, height: int, width: int) -> Tensor:
     """Where pixels of the partner were pasted, as 0 and 1 (height, width)."""
     images, labels = numbered(16, height, width)
-    mixed, first, second, _ = cutmix(images, labels, alpha, key)
-    paired = int((first != second).flatten().nonzero()[0])
-    return (mixed[paired, 0] == second[paired]).float()
+    mixed, partner, _ = cutmix(images, alpha, key)
+    paired = int((labels != labels[partner]).flatten().nonzero()[0])
+    return (mixed[paired, 0] == labels[partner[paired]]).float()
 
 
 def test_a_box_that_is_not_clipped_has_the_drawn_share_and_the_proportions_of_the_image() -> None:
@@ -129,18 +123,16 @@ def test_boxes_may_lie_anywhere() -> None:
 
 @pytest.mark.parametrize(("mixup_alpha", "cutmix_alpha"), [(0, 0), (0.4, 0), (0, 0.7), (0.4, 0.7)])
 def test_mix_applies_mixup_or_cutmix_with_equal_probability(mixup_alpha: float, cutmix_alpha: float) -> None:
-    images, labels = normal(6, 1, 12, 12), digits(6, 1)
+    images = normal(6, 1, 12, 12)
     boxes = 0
     for key in range(400):
-        mixed, first, second, share = mix(images, labels, mixup_alpha, cutmix_alpha, key)
-        mixup_batch = mixup(images, labels, mixup_alpha, key)
-        cutmix_batch = cutmix(images, labels, cutmix_alpha, key)
-        is_box = torch.equal(mixed, cutmix_batch[0]) and cutmix_alpha > 0
-        expected = cutmix_batch if is_box else mixup_batch
-        assert torch.equal(mixed, expected[0])
-        assert torch.equal(first, labels)
-        assert torch.equal(second, expected[2])
-        assert share == expected[3]
+        mixed, partner, share = mix(images, mixup_alpha, cutmix_alpha, key)
+        cutmix_batch = cutmix(images, cutmix_alpha, key)
+        is_box = torch.equal(mixed, cutmix_batch.images) and cutmix_alpha > 0
+        expected = cutmix_batch if is_box else mixup(images, mixup_alpha, key)
+        assert torch.equal(mixed, expected.images)
+        assert torch.equal(partner, expected.partner)
+        assert share == expected.share
         boxes += is_box
     if mixup_alpha and cutmix_alpha:
         assert 160 < boxes < 240

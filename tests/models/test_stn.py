@@ -18,16 +18,20 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.groups.model import CnnConfig
 from svhncli.core.errors import UsageError
 from svhncli.models.linear import Linear
-from svhncli.models.stn import CAUTION, LIMITS, SpatialTransformer, in_front
+from svhncli.models.stn import CAUTION, LIMITS, Located, Regression, SpatialTransformer
 
 
 def random_images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
+def transformer_of(channels: int, size: tuple[int, int]) -> SpatialTransformer:
+    return SpatialTransformer(Regression(channels), size)
+
+
 def fixed(channels: int, size: tuple[int, int], parameters: tuple[float, ...]) -> SpatialTransformer:
     """A transformer with constant parameters before tanh: turn, zoom along x and y, shift right and down."""
-    transformer = SpatialTransformer(channels, size)
+    transformer = transformer_of(channels, size)
     with torch.no_grad():
         transformer.localise[-1].bias.copy_(torch.tensor(parameters) / CAUTION)
     return transformer
@@ -36,7 +40,7 @@ def fixed(channels: int, size: tuple[int, int], parameters: tuple[float, ...]) -
 @pytest.mark.parametrize(("size", "tolerance"), [((32, 32), 0), ((64, 128), 0), ((37, 51), 1e-5)])
 def test_an_untrained_transformer_is_the_identity(size: tuple[int, int], tolerance: float) -> None:
     batch = random_images(3, 3, *size)
-    torch.testing.assert_close(SpatialTransformer(3, size)(batch), batch, rtol=0, atol=tolerance)
+    torch.testing.assert_close(transformer_of(3, size)(batch), batch, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", CHOICES["model"])
@@ -112,7 +116,7 @@ def test_reduced_precision_does_not_change_the_transformed_image() -> None:
 
 
 def test_a_copied_network_uses_its_own_transformer() -> None:
-    model = in_front(Linear((3, 8, 8), 1, 10), 3, (8, 8))
+    model = Located(transformer_of(3, (8, 8)), Linear((3, 8, 8), 1, 10))
     copied = copy.deepcopy(model)  # as for the average of the weights
     with torch.no_grad():
         model.stn.localise[-1].bias.fill_(0.5)
@@ -122,7 +126,7 @@ def test_a_copied_network_uses_its_own_transformer() -> None:
 
 def test_after_its_first_step_every_parameter_gets_a_gradient() -> None:
     torch.manual_seed(0)
-    model = in_front(Linear((3, 32, 32), 2, 11), 3, (32, 32))
+    model = Located(transformer_of(3, (32, 32)), Linear((3, 32, 32), 2, 11))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
@@ -154,7 +158,8 @@ def test_a_transformer_improves_a_linear_model_on_shifted_digits() -> None:
             return (model(images[1400:])[:, 0].argmax(1) == labels[1400:]).float().mean().item()
 
     torch.manual_seed(0)
-    plain, transformed = Linear((1, 8, 24), 1, 10), in_front(Linear((1, 8, 24), 1, 10), 1, (8, 24))
+    plain, behind = Linear((1, 8, 24), 1, 10), Linear((1, 8, 24), 1, 10)
+    transformed = Located(transformer_of(1, (8, 24)), behind)
     assert accuracy_after_training(transformed) > accuracy_after_training(plain) + 0.1
     with torch.no_grad():
         shift_right = transformed.stn.localise(images[1400:])[:, 3]

@@ -87,6 +87,11 @@ class PhotographsConfig(SourceConfig):
     height: int = key(64, "height of the network's input in pixels", low=8, high=1024)
     width: int = key(128, "width of the network's input in pixels", low=8, high=1024)
     crop: str = _crop("whole")
+    fit: str = key(
+        "stretch",
+        "how that becomes an image of this size: stretched, or in its own shape and padded",
+        choices=("stretch", "pad"),
+    )
     widen: float = key(
         0.15, "crop=boxes: margin on each side, as a fraction of the box's width and height", low=0, high=4
     )

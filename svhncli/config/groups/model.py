@@ -50,6 +50,21 @@ class CnnConfig(NetworkConfig):
     width: float = key(1.0, "factor on the number of channels of every layer", above=0, high=16)
     depth: int = key(1, "convolutions at each resolution except the first", low=1, high=8)
     hidden: int = key(0, "units of a hidden layer before the head; 0 leaves the layer out", low=0)
+    reader: str = key(
+        "heads",
+        "what classifies the digits: a head for each position, or one classifier for all columns",
+        choices=("heads", "columns"),
+    )
+
+
+@choice("model", builds="svhncli.models.spotter:Spotter")
+@dataclass
+class SpotterConfig(NetworkConfig):
+    """A detector of digits, trained on their boxes: which digits are where, or that there are none."""
+
+    name: str = key("spotter", "the network")
+    width: float = key(1.0, "factor on the number of channels of every layer", above=0, high=16)
+    depth: int = key(2, "convolutions at each resolution except the first two", low=1, high=8)
 
 
 @choice("model", builds="svhncli.models.datawhale:Datawhale")

@@ -60,6 +60,11 @@ class RegConfig:
     position_weights: list[float] = key(
         [], "weight of each position in the training loss, such as [2, 1, 1]; [] weights all alike", above=0
     )
+    box_loss: float = key(
+        0.0,
+        "factor of the distance between a spatial transformer's frame and the digits' boxes; 0 ignores them",
+        low=0,
+    )
     mixup: float = key(0.0, "alpha of mixup's beta distribution (Zhang et al. 2018)", low=0)
     cutmix: float = key(
         0.0,

@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -154,7 +154,7 @@ def _prepare(
     key = {
         "version": VERSION,
         "files": identity(source.files),
-        "framing": {name: value for name, value in asdict(framing).items() if value is not None},
+        "framing": framing.key,
         "skip_broken": skip_broken,
         **source.selection,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,5 +80,5 @@ def _render(
                 arrays["sizes"][row] = photo.image.shape[1::-1]
                 progress(f"render {part}", row + 1, n)
 
-    key = {"part": part, "n": n, "seed": seed, "framing": asdict(framing), **renderer(spec)}
+    key = {"part": part, "n": n, "seed": seed, "framing": framing.key, **renderer(spec)}
     return cache.open(f"synth_full-{part}", key, build)

@@ -82,7 +82,7 @@ class Bench:
     ) -> tuple[Plan, State]:
         """A fresh training, on the bench's images unless others are given."""
         data, fold = data or self.data, fold or self.fold
-        batches = Batches(data.train, fold.train, self.machine.device)
+        batches = Batches(data.train, fold.train, self.machine.device, data.framing)
         return assemble(config, self.machine, data, fold, batches, self.show)
 
     def train(

@@ -178,7 +178,7 @@ def augmented_images(bench: Bench) -> CheckResult:
     other changes. So every change is also measured alone, and images that it does not change do not count.
     """
     plan, state = bench.learned
-    images, labels = plan.val.take(np.arange(len(plan.val)))
+    images, labels, _ = plan.val.take(np.arange(len(plan.val)))
     network = state.eval_model.eval()
 
     def right(pixels: torch.Tensor) -> torch.Tensor:

@@ -94,7 +94,7 @@ def one_preprocessing(bench: Bench) -> CheckResult:
         train_step(plan, state, image.take(np.array([0])))
         evaluate(recorder, image, plan.preprocess, bench.machine)
         again = Preprocess.from_dict(plan.preprocess.to_dict())
-        logits(recorder, image.take(np.array([0]))[0], again, bench.machine)
+        logits(recorder, image.take(np.array([0])).images, again, bench.machine)
         unlike = any(other.shape != seen[0].shape for other in seen)
         worst = (
             math.inf if unlike else max(worst, *(float((tensor - seen[0]).abs().max()) for tensor in seen))
@@ -131,8 +131,8 @@ def independent_samples(bench: Bench) -> CheckResult:
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-    images, _ = plan.train.of_epoch(plan.seed, 0)(0, min(8, len(plan.train)))
-    inputs = plan.preprocess(images).requires_grad_()
+    batch = plan.train.of_epoch(plan.seed, 0)(0, min(8, len(plan.train)))
+    inputs = plan.preprocess(batch.images).requires_grad_()
     network(inputs)[0].logsumexp(-1).sum().backward()
     assert inputs.grad is not None
     own, others = float(inputs.grad[0].abs().max()), float(inputs.grad[1:].abs().max())

@@ -94,7 +94,7 @@ def test_images_and_labels_stay_together() -> None:
 
     data = DataSet("x", part(0), "x", extra_train=part(100), share=0.3)
     with training_images(data, np.arange(0, 40, 2), 1, CPU) as training:
-        images, labels = training.of_epoch(0, 0)(0, len(training))
+        images, labels, _ = training.of_epoch(0, 0)(0, len(training))
     assert images[:, 0, 0, 0].tolist() == labels[:, 0].tolist()
 
 
