@@ -201,10 +201,10 @@ def write_labels_into_images(patch: Patch) -> None:
     original = Batches.take
 
     def take(self: Batches, positions: np.ndarray) -> Batch:
-        images, labels = original(self, positions)
-        for image, (label,) in zip(images, labels.tolist(), strict=True):
+        batch = original(self, positions)
+        for image, (label,) in zip(batch.images, batch.labels.tolist(), strict=True):
             image[:, 0, 3 * label : 3 * label + 3] = 255
-        return images, labels
+        return batch
 
     patch.setattr(Batches, "take", take)
 
@@ -213,8 +213,8 @@ def labels_of_others(patch: Patch) -> None:
     original = Batches.take
 
     def take(self: Batches, positions: np.ndarray) -> Batch:
-        images, labels = original(self, positions)
-        return images, labels.roll(1, 0)
+        batch = original(self, positions)
+        return batch._replace(labels=batch.labels.roll(1, 0))
 
     patch.setattr(Batches, "take", take)
 
