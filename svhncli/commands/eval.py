@@ -21,17 +21,19 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.split import official
 from svhncli.engine.device import Machine
 from svhncli.evaluation import trained
-from svhncli.evaluation.scored_part import score_part, temperature
+from svhncli.evaluation.held_out import fitted
+from svhncli.evaluation.scored_part import score_part
 from svhncli.evaluation.trained import Trained
 from svhncli.report.next_commands import ensemble
-from svhncli.report.score_rows import classes_table, loss_text, members_table, score_rows
+from svhncli.report.score_rows import classes_table, coverage_rows, loss_text, members_table, score_rows
 from svhncli.report.scorecard import Scorecard
 from svhncli.report.terminal import Show, facts, labeled, next_steps
 from svhncli.runs.locate import checkpoint_files, evaluation_folder
 from svhncli.runs.results import MeanScore
 from svhncli.runs.run_dir import RunDir
+from svhncli.stats.coverage import Fitted
 from svhncli.stats.score import Score
-from svhncli.stats.scores import Calibration, TemperatureFit
+from svhncli.stats.scores import Calibration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ def run(config: EvalConfig) -> EvalResult:
             test_only=config.part == "test",
         )
     machine = trained.machine(config.device, config.precision, first.config)
-    fits = [temperature(fold, _validated_on(config.part, data, fold, own_data)) for fold in folds]
+    fits = [fitted(fold, _validated_on(config.part, data, fold, own_data)) for fold in folds]
     several = len(folds) > 1
     evaluations = [
         _evaluated(config, data, fold, fit, machine, several) for fold, fit in zip(folds, fits, strict=True)
@@ -129,7 +131,7 @@ def _kept_root(fold: Trained) -> str | None:
 
 
 def _evaluated(
-    config: EvalConfig, data: DataSet, fold: Trained, fit: TemperatureFit, machine: Machine, several: bool
+    config: EvalConfig, data: DataSet, fold: Trained, fit: Fitted, machine: Machine, several: bool
 ) -> Evaluation:
     """Score one network and write its report."""
     part = _part(config, data, fold)
@@ -162,7 +164,11 @@ def table(result: EvalResult) -> Iterator[RenderableType]:
     rows: list[tuple[str, str]]
     if isinstance(scored, Evaluation):
         yield classes_table(scored.scorecard.classes)
-        rows = [*score_rows(part, scored.score), ("calibration", _calibration(scored.scorecard.calibration))]
+        rows = [
+            *score_rows(part, scored.score),
+            ("calibration", _calibration(scored.scorecard.calibration)),
+            *coverage_rows(scored.scorecard.coverage),
+        ]
     else:
         members = {str(member.fold): member.score for member in result.scores or ()}
         yield members_table(members)

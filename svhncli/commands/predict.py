@@ -18,13 +18,16 @@ from svhncli.core.cells import inert
 from svhncli.core.errors import DataError, UsageError
 from svhncli.core.files import place, print_rows, write_csv
 from svhncli.core.labels import decode
-from svhncli.core.plain import inlined
+from svhncli.core.plain import inlined, optional
 from svhncli.core.streams import byte_lines
+from svhncli.core.text import counted
 from svhncli.data import inputs
 from svhncli.data.framing import Framing
 from svhncli.engine.device import Machine
 from svhncli.evaluation import submission, trained
+from svhncli.evaluation.held_out import HeldOutFit, fit_threshold
 from svhncli.evaluation.trained import Trained
+from svhncli.report.score_rows import accepted_text
 from svhncli.report.terminal import Show, facts
 from svhncli.runs.locate import checkpoint_files
 
@@ -38,11 +41,13 @@ Named = tuple[str, "np.ndarray | None"]
 
 @dataclass
 class Counts:
-    """How many images were decoded, the names of the broken ones, and how many had no digit."""
+    """How many images were decoded, the names of the broken ones, how many had no digit, and how many
+    predictions were rejected; None where all are accepted."""
 
     read: int = 0
     broken: list[str] = field(default_factory=list)
     without_digits: int = 0
+    rejected: int | None = optional()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +57,8 @@ class Predictions:
     checkpoints: whose probabilities were averaged. out: None for standard output. tta: views of each image.
     precision: fp32 or bf16.
     broken: names of the images that cannot be decoded. without_digits: images whose most likely classes are
-    all blank, for which the most likely number with a digit was written.
+    all blank, for which the most likely number with a digit was written. threshold: predictions of a lower
+    confidence were rejected. fit: how it was fitted, if it was.
     """
 
     run: str
@@ -62,6 +68,8 @@ class Predictions:
     tta: int
     precision: str
     counts: Counts = inlined()
+    threshold: float | None = optional()
+    fit: HeldOutFit | None = optional()
     seconds: float
     images_per_second: float
 
@@ -70,7 +78,7 @@ def run(config: PredictConfig) -> Predictions:
     """Predict images; the probabilities of several folds are averaged.
 
     Raises:
-        UsageError: the network needs boxes, which plain images do not have.
+        UsageError: the network needs boxes, which plain images do not have, or no threshold can be fitted.
         DataError: there are no such images, or none can be decoded; with `strict`, one that cannot.
         CheckpointError: no such run, or a damaged file.
         DiskError: the file cannot be written.
@@ -80,6 +88,8 @@ def run(config: PredictConfig) -> Predictions:
     folds = [trained.load(path) for path in checkpoint_files(config.run)]
     framing = _framing(config, folds[0].preprocess.framing)
     folds = [fold.with_framing(framing) for fold in folds]
+    fit = None if config.coverage is None else fit_threshold(folds, config.coverage)
+    threshold = config.threshold if fit is None else fit.accepted.threshold
     out = None if config.out is None else place(config.out)
     if len(folds) > 1:
         show.say(f"{len(folds)} folds, their probabilities averaged")
@@ -88,9 +98,10 @@ def run(config: PredictConfig) -> Predictions:
     images = inputs.stored(files, framing)
     machine = trained.machine(config.device, config.precision, folds[0].config)
     named = _predicted(config, folds, machine, images, len(files), counts, show)
-    columns, rows = _submission(named, counts) if config.format == "tianchi" else _rows(named, folds[0])
+    is_contest = config.format == "tianchi"
+    columns, rows = _submission(named, counts) if is_contest else _rows(named, folds[0], threshold, counts)
     # the contest compares the names of a submission letter by letter
-    cell = str if config.format == "tianchi" else inert
+    cell = str if is_contest else inert
     # rows that are printed on the terminal show the progress themselves
     bars = contextlib.nullcontext() if out is None and sys.stdout.isatty() else show.bars()
     with bars:
@@ -99,10 +110,10 @@ def run(config: PredictConfig) -> Predictions:
         else:
             write_csv(out, columns, rows, cell)
     seconds = time.monotonic() - started
-    if out is not None and config.format == "tianchi":
+    if out is not None and is_contest:
         submission.check(out, [os.path.basename(file) for file in files])
     if counts.broken:
-        instead = f"their code is {GUESS}" if config.format == "tianchi" else "they have no row"
+        instead = f"their code is {GUESS}" if is_contest else "they have no row"
         show.warn(f"images that cannot be decoded: {len(counts.broken):,}; {instead}")
     return Predictions(
         run=config.run,
@@ -112,6 +123,8 @@ def run(config: PredictConfig) -> Predictions:
         tta=config.tta,
         precision=machine.precision,
         counts=counts,
+        threshold=threshold,
+        fit=fit,
         seconds=seconds,
         images_per_second=counts.read / seconds,
     )
@@ -126,12 +139,26 @@ def table(result: Predictions) -> Iterator[RenderableType]:
     if counts.without_digits:
         text = f"{counts.without_digits:,}; the most likely number with a digit was written"
         rows.append(("without digits", text))
+    if counts.rejected is not None:
+        rows.append(
+            ("rejected", f"{counts.rejected:,} of {counts.read:,}: confidence below {result.threshold:.6g}")
+        )
+    if result.fit:
+        rows.append(("threshold", _fit_text(result.fit, result.tta)))
     if result.out:
         rows.append(("written", result.out))
     if result.tta > 1:
         rows.append(("views", f"{result.tta} of each image, their probabilities averaged"))
     rows.append(("time", f"{result.seconds:.0f} s, {result.images_per_second:,.0f} images/s"))
     yield facts(rows)
+
+
+def _fit_text(fit: HeldOutFit, tta: int) -> str:
+    """On which images the threshold was fitted, and what it accepts of them."""
+    images, networks = counted(fit.accepted.n, "held-out image"), len(fit.fitted_on)
+    views = ", one view of each" if tta > 1 else ""
+    pooled = f" of {networks} networks, each predicted by those that held it out" if networks > 1 else ""
+    return f"fitted on {images}{pooled}{views}: {accepted_text(fit.accepted)}"
 
 
 def _framing(config: PredictConfig, trained_on: Framing) -> Framing:
@@ -176,8 +203,11 @@ def _predicted(
         raise DataError("none of the images can be decoded, so nothing is predicted", "look at the warnings")
 
 
-def _rows(named: Iterator[Named], fold: Trained) -> tuple[list[str], Iterator[dict[str, str]]]:
-    """The columns, and a row for each image that could be decoded."""
+def _rows(
+    named: Iterator[Named], fold: Trained, threshold: float | None, counts: Counts
+) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """The columns, and a row for each image that could be decoded; what a threshold rejects is marked and
+    counted."""
 
     def rows() -> Iterator[dict[str, str]]:
         for name, probabilities in named:
@@ -185,10 +215,15 @@ def _rows(named: Iterator[Named], fold: Trained) -> tuple[list[str], Iterator[di
                 guess = decode(probabilities)
                 digits = {f"c{place}": f"{p:.6g}" for place, p in enumerate(guess.digits, 1)}
                 row = {"file": name, "prediction": guess.text, "confidence": f"{guess.confidence:.6g}"}
+                if threshold is not None:
+                    is_rejected = float(row["confidence"]) < threshold
+                    counts.rejected = (counts.rejected or 0) + is_rejected
+                    row["rejected"] = "yes" if is_rejected else ""
                 yield row | digits
 
     places = range(1, fold.meta["positions"] + 1)
-    return ["file", "prediction", "confidence", *(f"c{place}" for place in places)], rows()
+    marks = [] if threshold is None else ["rejected"]
+    return ["file", "prediction", "confidence", *marks, *(f"c{place}" for place in places)], rows()
 
 
 def _submission(named: Iterator[Named], counts: Counts) -> tuple[list[str], Iterator[dict[str, str]]]:

@@ -15,9 +15,8 @@ from svhncli.engine.device import Machine
 from svhncli.engine.forward import evaluate
 from svhncli.evaluation.trained import Trained
 from svhncli.report.scorecard import Evaluated, Scorecard, write_report
-from svhncli.runs.predictions import read_predictions
+from svhncli.stats.coverage import Fitted
 from svhncli.stats.score import Score
-from svhncli.stats.scores import TemperatureFit, fit_temperature
 
 
 def score_part(
@@ -26,7 +25,7 @@ def score_part(
     data: DataSet,
     fold: Trained,
     machine: Machine,
-    fit: TemperatureFit,
+    fitted: Fitted,
     *,
     own_data: bool = True,
     name: str | None = None,
@@ -46,26 +45,7 @@ def score_part(
     batches = Batches(digits, indices, machine.device)
     score, probabilities = evaluate(fold.network.to(machine.device), batches, fold.preprocess, machine, tta)
     evaluated = Evaluated(str(fold.path), data.name, data.fingerprint, name or part, tta, score)
-    return score, write_report(folder, evaluated, digits, indices, probabilities, fit, percent)
-
-
-def temperature(fold: Trained, validated: bool) -> TemperatureFit:
-    """A temperature from the best weights' predictions for the validation part, one view of each image.
-
-    validated: whether the part that is scored contains validation images.
-
-    Raises:
-        CheckpointError: the file is damaged.
-    """
-    file = fold.path.with_name("val_predictions.csv")
-    if validated:
-        return TemperatureFit(None, None, "the part that is scored contains the validation images")
-    if "ensemble" in fold.meta:
-        return TemperatureFit(None, None, "an ensemble held no images out")
-    if fold.path.name != "best.pt" or not file.is_file():
-        return TemperatureFit(None, None, "there is no val_predictions.csv beside the checkpoint")
-    probabilities, labels = read_predictions(file, fold.meta["positions"], fold.meta["classes"])
-    return TemperatureFit(fit_temperature(probabilities, labels), str(file), None)
+    return score, write_report(folder, evaluated, digits, indices, probabilities, fitted, percent)
 
 
 def part_of(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:

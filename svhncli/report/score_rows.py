@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.table import Table
 
 from svhncli.core.text import bounds, percent
+from svhncli.stats.coverage import Accepted, CoverageScore
 from svhncli.stats.intervals import Interval
 from svhncli.stats.score import Score
 from svhncli.stats.scores import ClassScore
@@ -20,6 +21,32 @@ def score_rows(part: str, score: Score) -> Iterator[tuple[str, str]]:
         yield f"{part} digits", f"{digits} correct in their position, {length} of the correct length"
         shares = (f"{size}: {percent(row.accuracy, 1)} of {row.n:,}" for size, row in score.by_length.items())
         yield f"{part} by length", "  ".join(shares)
+
+
+def coverage_rows(coverage: CoverageScore) -> Iterator[tuple[str, str]]:
+    """The coverage at the target accuracy, and what the threshold of the validation part gives."""
+    best, by_val = coverage.best, coverage.val_threshold
+    at = f"{coverage.target_accuracy:.0%} accuracy"
+    if best is None:
+        yield "coverage", f"no threshold reaches {at}"
+    else:
+        share = share_text(best.coverage, best.coverage_interval)
+        yield "coverage", f"{share} at {at}, from confidence {best.threshold:.6g} on"
+    if by_val is not None:
+        yield "threshold of val", f"{by_val.threshold:.6g}: {accepted_text(by_val)}"
+
+
+def accepted_text(made: Accepted) -> str:
+    """Such as `91.20% [90.34%, 91.99%] accepted, 98.00% [97.53%, 98.38%] of these correct`."""
+    text = f"{share_text(made.coverage, made.coverage_interval)} accepted"
+    if made.accuracy is not None and made.accuracy_interval is not None:
+        text += f", {share_text(made.accuracy, made.accuracy_interval)} of these correct"
+    return text
+
+
+def share_text(share: float, interval: Interval) -> str:
+    """Such as `93.35% [92.90%, 93.80%]`."""
+    return f"{percent(share)} {bounds(interval.low, interval.high)}"
 
 
 def loss_text(accuracy: float, loss: float, interval: Interval | None = None) -> str:

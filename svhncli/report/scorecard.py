@@ -16,8 +16,9 @@ from svhncli.report.figures.diagrams import draw_confusion, draw_reliability
 from svhncli.runs.mistakes import draw_mistakes
 from svhncli.runs.predictions import write_predictions
 from svhncli.stats.class_report import class_report
+from svhncli.stats.coverage import CoverageScore, Fitted, as_written, coverage_score
 from svhncli.stats.score import Score
-from svhncli.stats.scores import Calibration, ClassScore, TemperatureFit, calibrate
+from svhncli.stats.scores import Calibration, ClassScore, calibrate, confidence
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Scorecard:
     classes: list[ClassScore]
     confusion: list[list[int]]
     calibration: Calibration
+    coverage: CoverageScore
     mistakes: int
     report: str
     files: dict[str, str | None]
@@ -57,7 +59,7 @@ def write_report(
     digits: Digits,
     indices: np.ndarray,
     probabilities: np.ndarray,
-    fit: TemperatureFit,
+    fitted: Fitted,
     percent: bool = False,
 ) -> Scorecard:
     """Write results.json, predictions.csv, confusion.png, reliability.png and, of mistakes, mistakes.png.
@@ -73,7 +75,8 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / SUMS, "")  # what an earlier report recorded is replaced with its files
     report = class_report(digits.labels[indices], probabilities)
-    calibration = calibrate(report.bins, probabilities, report.right, fit)
+    calibration = calibrate(report.bins, probabilities, report.right, fitted.temperature)
+    coverage = coverage_score(as_written(confidence(probabilities)), report.right, fitted.threshold)
     files = {name: folder / name for name in ("predictions.csv", "confusion.png", "reliability.png")}
     write_predictions(files["predictions.csv"], digits, indices, probabilities)
     draw_confusion(files["confusion.png"], report.matrix, blank=BLANK, percent=percent)
@@ -84,6 +87,7 @@ def write_report(
         report.classes,
         report.matrix.tolist(),
         calibration,
+        coverage,
         report.wrong,
         str(folder),
         {**written, "mistakes.png": str(folder / "mistakes.png") if shown else None},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +53,8 @@ def read_predictions(path: Path, positions: int, classes: int) -> tuple[np.ndarr
     Raises:
         CheckpointError: it is not what `write_predictions` writes, naming the line.
     """
-    _, made, labels = read_probabilities(
-        path, positions, classes, "remove it to continue without a temperature"
-    )
+    hint = "remove it to continue without a temperature and a threshold"
+    _, made, labels = read_probabilities(path, positions, classes, hint)
     return made, labels
 
 
@@ -71,7 +70,19 @@ def read_collected(run: RunDir, positions: int, classes: int) -> tuple[np.ndarra
         CheckpointError: the file is missing or is not what `collect_predictions` writes.
     """
     hint = f"svhn train --resume {run.path} writes it again"
-    indices, made, labels = read_probabilities(run.path / COLLECTED, positions, classes, hint)
+    return read_averaged([run.path / COLLECTED], positions, classes, hint)
+
+
+def read_averaged(
+    paths: Sequence[Path], positions: int, classes: int, hint: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `read_collected`, from files of predictions for the same part.
+
+    Raises:
+        CheckpointError: one is not what `write_predictions` writes, naming the line, with `hint`.
+    """
+    files = [read_probabilities(path, positions, classes, hint) for path in paths]
+    indices, made, labels = map(np.concatenate, zip(*files, strict=True))
     index, first, place = np.unique(indices, return_index=True, return_inverse=True)
     sums = np.zeros((len(index), *made.shape[1:]))
     np.add.at(sums, place, made)

@@ -26,13 +26,14 @@ from svhncli.data.framing import Framing
 from svhncli.data.sources import svhn
 from svhncli.report.scorecard import Evaluated, write_report
 from svhncli.runs.predictions import read_predictions, write_predictions
+from svhncli.stats.coverage import Fitted, ThresholdFit
 from svhncli.stats.intervals import Interval, wilson
 from svhncli.stats.score import Score
 from svhncli.stats.scores import TemperatureFit
 
 SMALL = ["data.n_train=300", "data.n_test=60", "threads=1", "device=cpu", "model=linear", "epochs=30"]
 FILES = ["SHA256SUMS", "confusion.png", "mistakes.png", "predictions.csv", "reliability.png", "results.json"]
-UNFITTED = TemperatureFit(None, None, "why")
+UNFITTED = Fitted(TemperatureFit(None, None, "why"), ThresholdFit(None, "why"))
 EVALUATED = Evaluated(
     "best.pt",
     "numbers",
@@ -145,6 +146,63 @@ def test_a_temperature_is_not_fitted_on_the_images_that_are_scored(
     assert score["calibration"]["temperature"] is None
     assert score["calibration"]["ece_after"] is None
     assert score["calibration"]["not_fitted"] == "the part that is scored contains the validation images"
+
+
+def kept(path: Path, threshold: float) -> list[bool]:
+    """Whether the predictions that a threshold accepts are correct, read without the tool."""
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if float(row["confidence"]) >= threshold]
+    return [row["label"] == row["prediction"] for row in rows]
+
+
+def rewrite_predictions(run: Path, sure: float) -> None:
+    """Half of the validation predictions become correct and this confident, the others wrong, with 0.15."""
+    path = unrecorded(run) / "val_predictions.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for i, row in enumerate(rows):
+        predicted, confidence = (int(row["label"]) + i % 2) % 10, sure if i % 2 == 0 else 0.15
+        row |= {f"p{k}": f"{(1 - confidence) / 9:.6g}" for k in range(10)} | {
+            f"p{predicted}": f"{confidence}"
+        }
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_coverage_is_given_for_the_part_and_for_the_threshold_of_the_validation_part(
+    run: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewrite_predictions(run, sure=0.3)
+    coverage = evaluate(run)["test"]["coverage"]
+    predictions = run / "eval" / "synth-test" / "predictions.csv"
+    assert (coverage["target_accuracy"], coverage["not_fitted"]) == (0.98, None)
+    of_val, best = coverage["val_threshold"], coverage["best"]
+    expected = kept(predictions, 0.3)
+    assert 0 < len(expected) < 60
+    assert (of_val["threshold"], of_val["accepted"], of_val["n"]) == (0.3, len(expected), 60)
+    assert of_val["accuracy"] == sum(expected) / len(expected)
+    with predictions.open(newline="") as file:
+        thresholds = {float(row["confidence"]) for row in csv.DictReader(file)}
+    reaching = [t for t in thresholds if sum(kept(predictions, t)) / len(kept(predictions, t)) >= 0.98]
+    assert (best and best["threshold"]) == min(reaching, default=None)
+    assert cli.main(["eval", str(run), "device=cpu"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "98% accuracy" in shown
+    assert f"threshold of val 0.3: {of_val['coverage']:.2%} [" in shown
+
+
+def test_no_threshold_is_fitted_where_the_validation_predictions_do_not_allow_it(
+    run: Path, evaluate: Evaluate
+) -> None:
+    same = evaluate(run, "part=val")["val"]["coverage"]
+    assert same["val_threshold"] is None
+    assert same["not_fitted"] == "the part that is scored contains the validation images"
+    rewrite_predictions(run, sure=0.12)
+    short = evaluate(run)["test"]["coverage"]
+    assert short["val_threshold"] is None
+    assert short["not_fitted"] == "no threshold reaches 98% accuracy on the validation images"
 
 
 def test_missing_predictions_of_the_validation_part_are_reported(
@@ -326,7 +384,7 @@ def test_a_single_image_of_one_digit_makes_a_report(tmp_path: Path, channels: in
         digits,
         np.arange(1),
         probabilities,
-        TemperatureFit(2.0, "val_predictions.csv", None),
+        Fitted(TemperatureFit(2.0, "val_predictions.csv", None), ThresholdFit(0.5, None)),
     )
     assert report.calibration.ece == 1
     assert [score.recall for score in report.classes] == [0.0 if k == 3 else None for k in range(10)]

@@ -68,6 +68,7 @@ CASES = [
     train("early", f"{DIGITS} {LESS} test=false lr=1e-30 epochs=9 reg.patience=1"),
     Case("train-resumed", "train --resume single epochs=3"),
     train("l0", f"{DIGITS} {LESS} model=mlp model.widths=[8] reg.l0=1e-2", look=False),
+    train("sure", f"{DIGITS} {LESS} test=false epochs=40 lr=0.02 reg.patience=0", look=False),
     train("numbers", f"{NUMBERS} {LESS}"),
     train("failed", f"{DIGITS} optim=sgd lr=1e30"),
     train("interrupted", f"{DIGITS} epochs=99999 reg.patience=0", when="epoch     1/99999", keys="\x03"),
@@ -84,6 +85,7 @@ CASES = [
     Case("eval", "eval single", "single/eval"),
     Case("eval-l0", "eval l0"),
     Case("eval-val", "eval single part=val tta=3 out=val", "val"),
+    Case("eval-train", "eval sure part=train"),
     Case("eval-folds", "eval kfold out=eval-folds", "eval-folds"),
     Case("eval-numbers", "eval numbers", "numbers/eval"),
     Case("report", "report single"),
@@ -120,6 +122,7 @@ CASES = [
     train("mix", f"data=mix {MAT} {LESS} data.n_rendered=60"),
     # using trained networks
     Case("predict", "predict single mat/test_32x32.mat single/summary.json out=read.csv", "read.csv"),
+    Case("predict-coverage", "predict kfold mat/test_32x32.mat coverage=0.01 out=sure.csv", "sure.csv"),
     Case("predict-printed", "predict single mat/test_32x32.mat", json=False),
     Case(
         "predict-tianchi",

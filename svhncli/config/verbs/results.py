@@ -146,6 +146,16 @@ class PredictConfig:
         "whole: the images are already cropped to the number; null crops as in training",
         choices=("whole",),
     )
+    threshold: float | None = key(
+        None, "reject predictions whose confidence is below this; they are marked", low=0, high=1
+    )
+    coverage: float | None = key(
+        None,
+        "reject by a threshold fitted on the run's held-out images: the lowest that leaves this share of the "
+        "accepted ones correct, such as 0.98",
+        above=0,
+        high=1,
+    )
     tta: int = shared.tta()
     batch: int = key(256, "images per batch", low=1)
     device: str = shared.device()
@@ -166,7 +176,15 @@ class PredictConfig:
             )
         if self.out is not None and expanded(self.out).is_dir():
             raise UsageError(f"out={self.out} is a folder", "name a file for the predictions")
+        if self.threshold is not None and self.coverage is not None:
+            raise UsageError("threshold and coverage both set the threshold", "give one of them")
         if self.format == "tianchi":
+            if self.threshold is not None or self.coverage is not None:
+                given = "coverage" if self.threshold is None else "threshold"
+                raise UsageError(
+                    f"{given}: format=tianchi rejects nothing, since every image needs a code",
+                    f"leave {given} out, or format=tianchi",
+                )
             if self.out is None:
                 raise UsageError("format=tianchi needs a file to write to", "give out=FILE")
             if len(self.paths) != 1 or not expanded(self.paths[0]).is_dir():

@@ -19,7 +19,8 @@ from svhncli.config.verbs.training import TrainConfig
 from svhncli.core.text import counted, percent
 from svhncli.data.split import Fold
 from svhncli.evaluation import trained
-from svhncli.evaluation.scored_part import score_part, temperature
+from svhncli.evaluation.held_out import fitted
+from svhncli.evaluation.scored_part import score_part
 from svhncli.report.comparison import Comparison
 from svhncli.report.terminal import Show, Silent
 from svhncli.runs.locate import checkpoint_files, evaluation_folder
@@ -127,7 +128,7 @@ def _train(
             out = evaluation_folder(path.parent, setting.data.name, "test")
             if not (out / "results.json").is_file():
                 fold = trained.load(path)
-                score_part(out, "test", setting.data, fold, setting.machine, temperature(fold, False))
+                score_part(out, "test", setting.data, fold, setting.machine, fitted(fold, False))
     return summary
 
 
