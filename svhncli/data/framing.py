@@ -53,17 +53,18 @@ class Framing:
         rows, columns = self.room
         return stored[..., rows : rows + self.height, columns : columns + self.width]
 
-    def store(self, photograph: Image.Image, boxes: Sequence[Box]) -> np.ndarray:
+    def store(self, photograph: Image.Image, boxes: Sequence[Box] | None) -> np.ndarray:
         """The stored image of an RGB photograph, uint8 (3, *stored); its edge pixels repeat beyond it.
 
-        boxes: of its digits; ignored if the whole photograph is viewed.
+        boxes: of its digits; ignored if the whole photograph is viewed. None: it shows no number, so all of
+            it is stored.
 
         Raises:
             ValueError: the view needs boxes, and there are none, or they lie far outside the photograph.
         """
         width, height = photograph.size
         window: Box = (0.0, 0.0, float(width), float(height))
-        if self.crop == "boxes":
+        if self.crop == "boxes" and boxes is not None:
             window = self._window(boxes)
         left, top = (max(0, -int(np.floor(edge))) for edge in window[:2])
         right, bottom = max(0, int(np.ceil(window[2])) - width), max(0, int(np.ceil(window[3])) - height)
