@@ -14,6 +14,7 @@ from svhncli.config.rules import to_dict
 from svhncli.config.verbs.results import ConvertConfig
 from svhncli.config.words import overrides
 from svhncli.core.files import place
+from svhncli.core.text import counted
 from svhncli.data.dataset import DataSet
 from svhncli.data.formats import conversion
 from svhncli.report.data_notes import say_notes
@@ -34,7 +35,7 @@ class Conversion:
 
 
 def run(config: ConvertConfig) -> Conversion:
-    """Write the images that training would use, without those that it leaves out.
+    """Write the images that training would use, without those that it leaves out or the layout cannot hold.
 
     Raises:
         UsageError: the layout cannot hold the data, or `out` has other content.
@@ -46,12 +47,12 @@ def run(config: ConvertConfig) -> Conversion:
         data = registry.data(config.data, None, config.cache, show.work)
     say_notes(data, show)
     with show.bars():
-        conversion.write(config.layout, data, out, show.work)
-    images = {
-        name: len(digits)
-        for name, digits in (("train", data.train), ("val", data.val), ("test", data.test))
-        if digits is not None and len(digits)
-    }
+        images = conversion.write(config.layout, data, out, show.work)
+    parts = [digits for digits in (data.train, data.val, data.test) if digits is not None]
+    if left_out := sum(map(len, parts)) - sum(images.values()):
+        show.tell(
+            f"left out {counted(left_out, 'image')} without a number: layout={config.layout} cannot hold them"
+        )
     words = overrides({"data": to_dict(_source(config.layout, str(out), data))}, "train", ["data"])
     return Conversion(str(out), config.layout, images, [" ".join(["svhn train", *words])])
 
@@ -69,6 +70,9 @@ def _source(layout: str, root: str, data: DataSet) -> Any:
     wanted: dict[str, Any] = {"root": root, "check_md5": False, "download": False}
     if data.val is not None:
         wanted["extra"] = "val"
+    parts = (part for part in (data.train, data.val, data.test) if part is not None)
+    if layout in conversion.KEEPS_BLANK and any(part.is_blank.any() for part in parts):
+        wanted["backgrounds"] = True
     height, width = data.train.shape[1:]
     if data.framing is not None:
         height, width = data.framing.height, data.framing.width

@@ -65,13 +65,13 @@ def run(config: HumanConfig) -> QuizResult | QuizPage:
             image = data.framing.middle(image)
         questions.append(Question(row, digits.names[row], as_text(digits.labels[row]), image))
     asked = QuizFacts(data.name, data.fingerprint, fold.val_part, fold.digest, config.seed)
-    positions = digits.labels.shape[1]
+    positions, may_be_blank = digits.labels.shape[1], bool(digits.is_blank.any())
     if config.html:
-        write_page(out, questions, positions, asked)
+        write_page(out, questions, positions, asked, may_be_blank=may_be_blank)
         return QuizPage(str(out))
 
     answers: list[Answer] = []
-    ended = _ask(questions, positions, answers)
+    ended = _ask(questions, positions, may_be_blank, answers)
     if not answers:
         raise UsageError("there are no answers, so nothing is saved", "type the digits that the image shows")
     result = QuizResult(quiz.score(answers), asked)
@@ -95,9 +95,11 @@ def table(result: QuizResult | QuizPage) -> Iterator[RenderableType]:
     yield facts(rows)
 
 
-def _ask(questions: list[Question], positions: int, answers: list[Answer]) -> int:
+def _ask(questions: list[Question], positions: int, may_be_blank: bool, answers: list[Answer]) -> int:
     """Show image after image and append the answers; the exit code of the key that ended it, or 0."""
     help_text = "keys 0-9" if positions == 1 else "keys 0-9, then Enter; Backspace deletes one"
+    if may_be_blank:
+        help_text += "; Enter alone: no number"
     with _keys() as key:
         for number, question in enumerate(questions, 1):
             size = shutil.get_terminal_size()
@@ -116,7 +118,8 @@ def _ask(questions: list[Question], positions: int, answers: list[Answer]) -> in
                     typed = typed[:-1]
                 sys.stderr.write(f"\r\x1b[K{typed}")
                 sys.stderr.flush()
-                if typed and (positions == 1 or pressed in ("\r", "\n")):
+                ends = positions == 1 or pressed in ("\r", "\n")
+                if ends and (typed or may_be_blank):
                     break
             seconds = time.monotonic() - shown
             answers.append(Answer(question.index, question.name, question.label, typed, seconds))

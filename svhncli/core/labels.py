@@ -17,6 +17,11 @@ def as_text(classes: np.ndarray) -> str:
     return "".join(str(k) for k in classes.tolist() if k != BLANK)
 
 
+def quoted(number: str) -> str:
+    """A number in a sentence: “42”, or no number."""
+    return f"“{number}”" if number else "no number"
+
+
 @dataclass(frozen=True)
 class DecodedNumber:
     """The predicted number of an image.

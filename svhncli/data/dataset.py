@@ -30,6 +30,7 @@ class DataSet:
     excluded: names of the images that the user left out. whole: the fingerprint before that.
     read: how the files were understood, in words, where they could mean several things.
     unread: what lies beside the images and belongs to no part, in words.
+    lacking: of which parts more images without a number were asked for than could be made, in words.
     originals: part -> what lists its photographs as they are in their files, by the names of the images.
     """
 
@@ -47,6 +48,7 @@ class DataSet:
     whole: str | None = None
     read: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     originals: Mapping[str, Callable[[], list[PhotographFile]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

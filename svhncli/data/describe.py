@@ -48,7 +48,7 @@ class PartDescription:
 
     n: images. shape: C, H, W. classes: digits of each class 0-9. lengths: numbers of 1, 2, … L digits.
     groups: how many. brightness, contrast: over images, in [0, 255]. sizes: of the photographs that were
-    scaled down, by "width" and "height".
+    scaled down, by "width" and "height". without_number: images that show none; None where each shows one.
     """
 
     n: int
@@ -59,6 +59,7 @@ class PartDescription:
     brightness: Spread
     contrast: Spread
     sizes: dict[str, PixelRange] | None = optional()
+    without_number: int | None = optional()
 
 
 def luminance(images: np.ndarray) -> np.ndarray:
@@ -99,14 +100,16 @@ def describe(
         raise ValueError("there are no images to describe")
     chosen = labels[rows]
     brightness, contrast = light(images[rows[:: -(-len(rows) // SAMPLE)]])
+    lengths = np.bincount((chosen != blank).sum(1), minlength=labels.shape[1] + 1).tolist()
     return PartDescription(
         n=len(rows),
         shape=list(images.shape[1:]),
         classes=np.bincount(chosen.ravel(), minlength=10)[:10].tolist(),
-        lengths=np.bincount((chosen != blank).sum(1), minlength=labels.shape[1] + 1)[1:].tolist(),
+        lengths=lengths[1:],
         groups=len(np.unique(groups[rows])),
         brightness=Spread(float(brightness.mean()), float(brightness.std())),
         contrast=Spread(float(contrast.mean()), float(contrast.std())),
+        without_number=lengths[0] or None,
     )
 
 

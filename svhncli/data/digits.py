@@ -75,7 +75,8 @@ class Digits:
 
     images: uint8 (N, C, H, W), often memory-mapped, so never copied as a whole.
     labels: int64 (N, L); L = 1 for single digits, otherwise the length of the longest number, padded with
-        `BLANK`. Digit 0 is class 0.
+        `BLANK`. Digit 0 is class 0. An image without a number has blanks alone; L is at least 2 in data with
+        such images, so that there is a class for blanks.
     groups: int64 (N,); images of the same house number share a group, and a split never separates a group.
     names: a name for each image, for people to read.
     boxes: float32 (N, L, 4), each digit's left, top, right and bottom in pixels of the photograph that the
@@ -115,7 +116,7 @@ class Digits:
 
     @property
     def classes(self) -> int:
-        """10 for single digits, 11 (with the blank) for numbers."""
+        """10 for single digits, 11 (with the blank) for numbers and where images may show none."""
         return CLASSES if self.labels.shape[1] == 1 else CLASSES + 1
 
     def padded(self, positions: int) -> Digits:
@@ -142,6 +143,11 @@ class Digits:
             None if self.boxes is None else self.boxes[rows],
             None if self.sizes is None else self.sizes[rows],
         )
+
+    @property
+    def is_blank(self) -> np.ndarray:
+        """Which images show no number: bool (N,)."""
+        return (self.labels == BLANK).all(1)
 
     def class_counts(self) -> list[int]:
         """The number of digits in each class 0-9, without blanks."""

@@ -64,18 +64,19 @@ class Framing:
         rows, columns = self.room
         return stored[..., rows : rows + self.height, columns : columns + self.width]
 
-    def store(self, photograph: Image.Image, boxes: Sequence[Box]) -> np.ndarray:
+    def store(self, photograph: Image.Image, boxes: Sequence[Box] | None) -> np.ndarray:
         """The stored image of an RGB photograph, uint8 (3, *stored); its edge pixels repeat beyond it.
 
-        boxes: of its digits; ignored if the whole photograph is viewed.
+        boxes: of its digits; ignored if the whole photograph is viewed. None: it shows no number, so all of
+            it is stored.
 
         Raises:
             ValueError: the view needs boxes, and there are none, or they lie far outside the photograph.
         """
         width, height = photograph.size
-        if self.crop == "boxes" and not boxes:
+        if self.crop == "boxes" and boxes is not None and not boxes:
             raise ValueError("it has no boxes to crop the number by")
-        places = np.array(boxes, np.float64).reshape(1, -1, 4)
+        places = np.array(boxes or [4 * [np.nan]], np.float64)[None]
         window: Box = tuple(self.windows(places, np.array([photograph.size]))[0].tolist())
         left, top = (max(0, -int(np.floor(edge))) for edge in window[:2])
         right, bottom = max(0, int(np.ceil(window[2])) - width), max(0, int(np.ceil(window[3])) - height)

@@ -20,10 +20,12 @@ class PhotographFile:
     """A file, its number and its digits' boxes.
 
     name: for people to read, with its part, such as train/1.png.
-    label: L digits 0-9, at least one. boxes: one per digit, or none at all. group: images with the same text
-    are never on both sides of a split; "" for an image that is a group of its own. relative: whether the
-    boxes are fractions of the image's width and height, which are known when it is decoded. content: the
-    encoded image, where it is not the file itself. listed: the label file that names the image, if one does.
+    label: L digits 0-9; none in an image without a number. boxes: one per digit, or none at all.
+    group: images with the same text are never on both sides of a split; "" for an image that is a group of
+    its own. relative: whether the boxes are fractions of the image's width and height, which are known when
+    it is decoded. content: the encoded image, where it is not the file itself. listed: the label file that
+    names the image, if one does.
+    window: left, top, right and bottom of the part of the decoded image that is meant; None for all of it.
     """
 
     name: str
@@ -34,6 +36,7 @@ class PhotographFile:
     relative: bool = False
     content: bytes | None = None
     listed: Path | None = None
+    window: tuple[int, int, int, int] | None = None
 
     def boxes_in(self, width: int, height: int) -> tuple[Box, ...]:
         """The boxes in pixels of an image of this size."""
@@ -51,9 +54,10 @@ class PhotographFile:
             DataError: it cannot be read.
         """
         try:
-            return decode(self.source(), self._shown, white=white)
+            image = decode(self.source(), self._shown, white=white)
         except DataError as error:
             raise self._with_origin(error) from error
+        return image if self.window is None else image.crop(self.window)
 
     def crashed(self, error: CrashError) -> DataError:
         """The error of an image that crashed the process reading it."""

@@ -211,10 +211,12 @@ def _counts(labels: np.ndarray, groups: np.ndarray, stratify: bool) -> tuple[np.
 
     Stratified are digits or, for whole numbers, their lengths: random splits can get lengths badly wrong
     (6 digits: 1 number in 30,000), whereas with several digits per image, the shares of the digits even out
-    by themselves.
+    by themselves. Images without a number are a class or a length of their own.
     """
     ids, group = np.unique(groups, return_inverse=True)
-    stratum = labels[:, 0] if labels.shape[1] == 1 else (labels != BLANK).sum(1)
+    lengths = (labels != BLANK).sum(1)
+    single = labels.shape[1] == 1 or (lengths.max(initial=0) == 1 and not lengths.all())
+    stratum = labels[:, 0] if single else lengths
     if not stratify:
         stratum = np.zeros_like(stratum)
     classes = stratum.max(initial=0) + 1

@@ -97,6 +97,11 @@ def _fitting(trained: Trained, digits: Digits, name: str) -> Digits:
     channels, positions = trained.meta["in_shape"][0], trained.meta["positions"]
     if not (trained.preprocess.grey or digits.shape[0] == channels):
         raise DataError(f"{name} has {digits.shape[0]} channels; the network was made for {channels}")
+    if positions == 1 and digits.is_blank.any():
+        raise DataError(
+            f"{name} has images without a number; the network predicts a digit for every image",
+            "choose a network that was trained on such images, or data.blank=0 data.backgrounds=false",
+        )
     if (longest := digits.labels.shape[1]) > positions:
         raise DataError(
             f"{name} has numbers of {longest} digits; the network predicts at most {positions}",

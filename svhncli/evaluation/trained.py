@@ -77,7 +77,14 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
     shape, positions, classes = tuple(meta["in_shape"]), meta["positions"], meta["classes"]
     reg = config.reg
     return registry.model(
-        config.model, shape, positions, classes, reg.dropout, gated=reg.l0 > 0, box_loss=reg.box_loss, fresh=False
+        config.model,
+        shape,
+        positions,
+        classes,
+        reg.dropout,
+        gated=reg.l0 > 0,
+        box_loss=reg.box_loss,
+        fresh=False,
     )
 
 

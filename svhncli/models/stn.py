@@ -200,7 +200,7 @@ class LocatedByBoxes(Located):
             own = self.network.losses(BoxOutput(output.logits, tuple(located)), labels, inside, classify)
         else:
             own = classify(output.logits)
-        return own + self.factor * frame_loss(frames, boxes)
+        return own + self.factor * frame_loss(frames, boxes, self.stn.size)
 
 
 def in_frame(boxes: Tensor, frames: Tensor, size: tuple[int, int]) -> Tensor:
@@ -225,15 +225,16 @@ def in_pixels(frames: Tensor, height: int, width: int) -> Tensor:
     return torch.stack([*center, zoom_x + math.log(width / 2), zoom_y + math.log(height / 2)], 1)
 
 
-def frame_loss(frames: Tensor, boxes: Tensor) -> Tensor:
+def frame_loss(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """How far each frame is from the one around all of an image's digits, widened by `MARGIN`: float32 (B,).
 
-    Smooth L1 (Girshick 2015) of the center's distance, relative to the frame that is wanted, and of the
+    That frame has the shape of the transformer's output, so digits keep theirs. Smooth L1 (Girshick 2015) of the center's distance, relative to the frame that is wanted, and of the
     logarithms of the sides; 0 where no box is known.
 
     Args:
         frames: float32 (B, 4), center x and y in pixels, and the logarithms of half the width and height.
         boxes: float32 (B, L, 4), left, top, right and bottom in pixels, NaN where there is none.
+        size: height and width of the output.
     """
     known = ~boxes.isnan().any(-1, keepdim=True)
     low = torch.where(known, boxes[..., :2], math.inf).amin(1)
@@ -241,6 +242,8 @@ def frame_loss(frames: Tensor, boxes: Tensor) -> Tensor:
     there = known.any(1)
     low, high = (torch.where(there, edge, side) for edge, side in ((low, 0.0), (high, 1.0)))
     center, half = (low + high) / 2, ((high - low) / 2).clamp(min=1) * (1 + 2 * MARGIN)
+    across = torch.maximum(half[:, :1], half[:, 1:] * (size[1] / size[0]))
+    half = torch.cat([across, across * (size[0] / size[1])], 1)
     off = torch.cat([(frames[:, :2] - center) / half, frames[:, 2:] - half.log()], 1)
     distance = functional.smooth_l1_loss(off, torch.zeros_like(off), reduction="none", beta=SMOOTH).sum(1)
     return torch.where(there[:, 0], distance, 0.0)

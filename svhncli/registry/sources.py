@@ -123,6 +123,7 @@ def _load(config: Any, sources: Sources) -> DataSet:
     if isinstance(config, PhotographsConfig):
         shared.append(PhotographsConfig)
         offered["framing"] = sources.framing or _framing(config)
+        offered["blank"] = config.blank
     return call(config, own_keys(config, *shared), **offered)
 
 

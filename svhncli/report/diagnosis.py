@@ -11,6 +11,7 @@ from typing import Any
 
 from svhncli.config.groups.reg import RegConfig
 from svhncli.config.rules import to_dict
+from svhncli.core.labels import quoted
 from svhncli.data.split import ALL
 from svhncli.runs.reader import Run
 from svhncli.runs.results import DIVERGED, BestEpoch, Diagnosis, EpochRow, FoldSummary
@@ -267,8 +268,8 @@ def beside_guessing(diagnosis: Diagnosis, majority: tuple[str, float] | None) ->
         return None
     answer, share = majority
     return (
-        f"val {diagnosis.val_accuracy:.2%} is no better than always predicting “{answer}”, the most frequent "
-        f"label, which is right {share:.2%} of the time"
+        f"val {diagnosis.val_accuracy:.2%} is no better than always predicting {quoted(answer)}, the most "
+        f"frequent label, which is right {share:.2%} of the time"
     )
 
 

@@ -52,10 +52,14 @@ def _parts(parts: dict[str, PartDescription]) -> Iterator[Table]:
     yield _sizes(parts)
     if any(part.sizes for part in parts.values()):
         yield _photographs(parts)
-    yield _shares("digit, %", range(10), {name: part.classes for name, part in parts.items()})
+    yield _shares("digit, %", map(str, range(10)), {name: part.classes for name, part in parts.items()})
     lengths = {name: part.lengths for name, part in parts.items()}
     if (longest := max(map(len, lengths.values()))) > 1:
-        yield _shares("length, %", range(1, longest + 1), lengths)
+        names = [*map(str, range(1, longest + 1))]
+        if any(part.without_number for part in parts.values()):
+            lengths = {name: [part.without_number or 0, *part.lengths] for name, part in parts.items()}
+            names.insert(0, "no number")
+        yield _shares("length, %", names, lengths)
 
 
 def _table(*names: str) -> Table:
@@ -84,8 +88,8 @@ def _photographs(parts: dict[str, PartDescription]) -> Table:
     return table
 
 
-def _shares(what: str, names: Iterable[int], counts: dict[str, list[int]]) -> Table:
-    table = _table(what, *map(str, names))
+def _shares(what: str, names: Iterable[str], counts: dict[str, list[int]]) -> Table:
+    table = _table(what, *names)
     for name, row in counts.items():
         table.add_row(name, *(f"{100 * count / max(1, sum(row)):.1f}" for count in row))
     return table

@@ -19,7 +19,10 @@ def score_rows(part: str, score: Score) -> Iterator[tuple[str, str]]:
     if score.by_length is not None and score.digit_accuracy is not None and score.length_accuracy is not None:
         digits, length = percent(score.digit_accuracy), percent(score.length_accuracy)
         yield f"{part} digits", f"{digits} correct in their position, {length} of the correct length"
-        shares = (f"{size}: {percent(row.accuracy, 1)} of {row.n:,}" for size, row in score.by_length.items())
+        shares = (
+            f"{'no number' if size == '0' else size}: {percent(row.accuracy, 1)} of {row.n:,}"
+            for size, row in score.by_length.items()
+        )
         yield f"{part} by length", "  ".join(shares)
 
 

@@ -47,8 +47,10 @@ def say_header(
         show.say(f"exclude  {len(data.excluded):,} images are left out by {config.data.exclude}")
     show.say(f"classes  {class_balance(part.class_counts())}")
     if part.labels.shape[1] > 1:
-        lengths = enumerate(part.length_counts(), start=1)
-        show.say("lengths  " + "  ".join(f"{length}: {count:,}" for length, count in lengths))
+        lengths = [f"{length}: {count:,}" for length, count in enumerate(part.length_counts(), start=1)]
+        if blank := int(part.is_blank.sum()):
+            lengths.insert(0, f"no number: {blank:,}")
+        show.say(f"lengths  {'  '.join(lengths)}")
     groups = len(np.unique(part.groups))
     if groups < len(part):
         show.say(f"groups   {groups:,}; none is on both sides of a split")

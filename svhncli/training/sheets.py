@@ -37,11 +37,11 @@ def draw_augmented(folder: Path, plan: Plan) -> None:
     inputs, partner, share = mixed(plan, augmented(plan, batch.images, (0, 0)), (0, 0))
     shown = min(SHOWN // 2, first)
     both = batch.labels, batch.labels[partner]
-    own, others = ([as_text(row) for row in rows[:shown].cpu().numpy()] for rows in both)
+    own, others = ([as_text(row) or "-" for row in rows[:shown].cpu().numpy()] for rows in both)
     caption = "the same images as the network gets them in its first step"
     if share < 1:
         caption += f"; the first label has a weight of {share:.0%}"
-        own = [f"{label or '-'} + {other or '-'}" for label, other in zip(own, others, strict=True)]
+        own = [f"{label} + {other}" for label, other in zip(own, others, strict=True)]
     blocks = [
         Block(f"{shown} training images without augmentation", as_uint8(stored[:shown])),
         Block(caption, as_uint8(inputs[:shown]), own),

@@ -62,12 +62,14 @@ def _broken(data: DataSet) -> Finding:
 
 
 def _blank(parts: InspectedParts, limits: Limits) -> Finding:
-    places = np.flatnonzero(parts.contrast < limits.blank)
+    numbered = (parts.labels != BLANK).any(1)
+    places = np.flatnonzero(numbered & (parts.contrast < limits.blank))
     places = places[np.argsort(parts.contrast[places], kind="stable")]
     return Finding(
         "blank",
         "blank images",
-        f"standard deviation of the pixels' brightness below {limits.blank:g} of 255 gray levels",
+        f"standard deviation of the pixels' brightness below {limits.blank:g} of 255 gray levels; images "
+        "without a number do not count",
         "look" if len(places) else "good",
         LEAVE_OUT if len(places) else None,
         [Item(place, float(parts.contrast[place])) for place in places.tolist()],

@@ -27,6 +27,10 @@ def _extra() -> Any:
     return key("none", meaning, choices=("none", "train", "val"))
 
 
+def _backgrounds() -> Any:
+    return key(False, "use images whose labels name no digit as images without a number")
+
+
 def _fresh() -> Any:
     return key(False, "render new training images for every epoch after the first")
 
@@ -100,6 +104,13 @@ class PhotographsConfig(SourceConfig):
         "crop=boxes: largest random shift of the crop in training, as a fraction of its sides",
         low=0,
         high=1,
+    )
+    blank: float = key(
+        0.0,
+        "images without a number that are added to every part, as a fraction of its images with one: "
+        "rendered without digits, or cut from the photographs beside the boxes of their digits",
+        low=0,
+        below=1,
     )
 
 
@@ -210,6 +221,7 @@ class McharConfig(FilesConfig):
 
     name: str = key("mchar", "the data source")
     root: str = key("data/mchar", "folder of the contest's files", path=True, needed=NO_CONTEST)
+    backgrounds: bool = _backgrounds()
 
 
 @choice("data", builds="svhncli.data.sources.folder:load")
@@ -236,6 +248,7 @@ class FolderConfig(FilesConfig):
         "a regular expression for images' paths in their part's folder, such as '^(\\d+)_': the text that it "
         "finds (in its parentheses) is the label; images in which it finds nothing are left out",
     )
+    backgrounds: bool = _backgrounds()
     test_fraction: float = key(
         0.0, "fraction of the images that is set aside as the test part, by whole groups", low=0, below=1
     )

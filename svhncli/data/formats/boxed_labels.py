@@ -15,17 +15,26 @@ LONGEST = 20
 
 FIELDS = ("label", "left", "top", "width", "height")
 HINT = f"each image has {', '.join(FIELDS)}: lists with one number per digit, boxes in pixels"
+BACKGROUNDS = "data.backgrounds=true uses images whose labels name no digit as images without a number"
 
 BoxedLabel = tuple[str, tuple[int, ...], tuple[Box, ...]]
 """An image's file name, its digits and their boxes."""
 
 
-def parse(path: Path, name: str, fields: Mapping[str, Sequence[Any]], digits: Sequence[int]) -> BoxedLabel:
+def parse(
+    path: Path,
+    name: str,
+    fields: Mapping[str, Sequence[Any]],
+    digits: Sequence[int],
+    *,
+    backgrounds: bool | None = None,
+) -> BoxedLabel:
     """An image's label from its fields.
 
     path: the label file, for error messages.
     fields: a list of numbers for each of `FIELDS`.
     digits: how this file writes the digits 0, 1, …, 9.
+    backgrounds: whether a label may have no digits; None where no key of the source allows it.
 
     Raises:
         DataError: an invalid file name, fields of unequal lengths, no digits or more than `LONGEST`, a label
@@ -43,8 +52,11 @@ def parse(path: Path, name: str, fields: Mapping[str, Sequence[Any]], digits: Se
         raise DataError(
             f"{where}: {count} values in 'label', but {len(fields[unequal[0]])} in '{unequal[0]}'", HINT
         )
+    if count == 0 and backgrounds:
+        return name, (), ()
     if not 1 <= count <= LONGEST:
-        raise DataError(f"{where}: {count} digits; a number has 1 to {LONGEST}", HINT)
+        hint = HINT if count or backgrounds is None else f"{HINT}; {BACKGROUNDS}"
+        raise DataError(f"{where}: {count} digits; a number has 1 to {LONGEST}", hint)
     numbers = {field: [_number(value, field, where) for value in fields[field]] for field in FIELDS}
     digit_of = {float(written): digit for digit, written in enumerate(digits)}
     if wrong := [value for value in numbers["label"] if value not in digit_of]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,10 @@ class ImageRow:
         return Image.fromarray(np.ascontiguousarray(self.image.transpose(1, 2, 0)))
 
 
-def write(layout: str, data: DataSet, out: Path, progress: Progress = silent) -> None:
-    """Write all parts of a data set into a new or empty folder.
+def write(layout: str, data: DataSet, out: Path, progress: Progress = silent) -> dict[str, int]:
+    """Write all parts of a data set into a new or empty folder; returns how many images each part has there.
+
+    Images without a number are left out where the layout cannot hold them, see `KEEPS_BLANK`.
 
     Raises:
         DataError: an image cannot be read.
@@ -69,9 +71,24 @@ def write(layout: str, data: DataSet, out: Path, progress: Progress = silent) ->
     if data.framing is not None and not data.originals:
         raise UsageError(f"data={data.name} is rendered", "svhn render layout=… writes it")
     named = {"train": data.train, "val": data.val, "test": data.test}
-    parts = {name: digits for name, digits in named.items() if digits is not None and len(digits)}
+    parts = {
+        name: digits if layout in KEEPS_BLANK else _numbered(digits)
+        for name, digits in named.items()
+        if digits is not None and len(digits)
+    }
     with new_folder(out, ()) as folder:
         LAYOUTS[layout](folder, data, parts, progress)
+    return {name: len(digits) for name, digits in parts.items()}
+
+
+def _numbered(digits: Digits) -> Digits:
+    """The images with a number, with as many positions as the longest has."""
+    if not digits.is_blank.any():
+        return digits
+    kept = digits.take(np.flatnonzero(~digits.is_blank))
+    longest = int((kept.labels != BLANK).sum(1).max(initial=1))
+    boxes = None if kept.boxes is None else kept.boxes[:, :longest]
+    return replace(kept, labels=kept.labels[:, :longest], boxes=boxes)
 
 
 def _rows(data: DataSet, part: str, digits: Digits) -> list[ImageRow]:
@@ -142,7 +159,7 @@ def _folder(folder: Path, data: DataSet, parts: Mapping[str, Digits], progress: 
         rows = _rows(data, name, digits)
         names = [f"{i:06d}.png" for i in range(len(rows))]
         sizes = _save(folder / name, names, rows, name, progress)
-        if all(row.boxes for row in rows):
+        if all(row.boxes for row in rows if row.label):
             write_json(folder / name / "_annotations.coco.json", _coco(names, rows, sizes), indent=None)
             continue
         columns = [*labels_csv.REQUIRED, "group"]
@@ -219,6 +236,8 @@ LAYOUTS: Mapping[str, Callable[[Path, DataSet, Mapping[str, Digits], Progress], 
     "arrays": _arrays,
     "parquet": _parquet,
 }
+KEEPS_BLANK = ("folder", "mchar")
+"""Layouts in which an image may have no number."""
 _AS_EXTRA = {"train": "train", "val": "extra", "test": "test"}
 """SVHN has an extra part and none for validation; data.extra=val makes the extra part that."""
 
@@ -238,7 +257,8 @@ def _boxed(
                 "this layout needs the boxes of the digits, and the data has none",
                 "choose layout=folder, layout=arrays or layout=parquet",
             )
-        labels.append((name, row.label, np.array(row.boxes or [(0, 0, width, height)], float)))
+        around = row.boxes or [(0, 0, width, height)] * len(row.label)
+        labels.append((name, row.label, np.array(around, float).reshape(-1, 4)))
     return labels
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from svhncli.core.errors import DataError, reason
 from svhncli.core.processes import CrashError
@@ -57,6 +57,15 @@ def size(source: Path | BinaryIO, name: str | None = None) -> tuple[int, int]:
     """Width and height as stored, without decoding; raises as `decode` does."""
     with _opened(source, name) as image:
         return image.size
+
+
+def upright_size(source: Path | BinaryIO, name: str | None = None) -> tuple[int, int]:
+    """Width and height as `decode` gives them, without decoding; raises as it does."""
+    with _opened(source, name) as image:
+        # of a PNG without EXIF data at its front, getexif would decode all of it to look behind the pixels
+        known = image.format != "PNG" or "exif" in image.info
+        turned = known and image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
+        return (image.height, image.width) if turned else image.size
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from svhncli.core.errors import DataError
-from svhncli.data.formats.boxed_labels import LONGEST
+from svhncli.data.formats.boxed_labels import BACKGROUNDS, LONGEST
 
 NAME = "labels.csv"
 REQUIRED, OPTIONAL = ("file", "label"), ("group", "part")
@@ -20,6 +20,8 @@ HEADER = "its first line is: file,label; or with group, part or both after them"
 PARTS = {"": "train", "train": "train", "test": "test"} | dict.fromkeys(("val", "valid", "validation"), "val")
 """What a part may be called, in lower case."""
 SEPARATORS = ",;\t"
+MISSING = ("", "nan", "na", "<na>", "none", "null")
+"""What tools write in place of a label, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,17 @@ class Row:
     part: str | None = None
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path, backgrounds: bool = False) -> list[Row]:
     """The rows, in the file's order.
+
+    backgrounds: whether a label may be missing: the image shows no number.
 
     Raises:
         DataError: the file cannot be read, is not such a CSV in UTF-8 or UTF-16, or has an invalid row.
     """
     columns, rows = table(path, HEADER)
     require_columns(path, columns, REQUIRED, OPTIONAL, HEADER)
-    return unique((where, _parse(cells, where, path.parent)) for where, cells in rows)
+    return unique((where, _parse(cells, where, path.parent, backgrounds)) for where, cells in rows)
 
 
 def table(path: Path, header: str) -> tuple[list[str], Iterator[tuple[str, dict[str, str]]]]:
@@ -143,9 +147,24 @@ def digits_of(label: str, where: str) -> tuple[int, ...]:
     return tuple(int(digit) for digit in match[1])
 
 
+def digits_or_none(label: str, where: str, backgrounds: bool) -> tuple[int, ...]:
+    """The digits of a label as `digits_of` gives them, or none where it is missing and may be.
+
+    Raises:
+        DataError: as `digits_of`, or the label is missing and may not be.
+    """
+    missing = label.strip().lower() in MISSING
+    if missing and backgrounds:
+        return ()
+    try:
+        return digits_of(label, where)
+    except DataError as error:
+        raise DataError(error.message, f"{error.hint}; {BACKGROUNDS}") if missing else error from None
+
+
 def _fault(label: str) -> str:
     """Why a label is none."""
-    if label.lower() in ("", "nan", "na", "<na>", "none", "null"):
+    if label.lower() in MISSING:
         return "no number: the image has no label"
     if label.isascii() and label.isdigit():
         return f"too long: it has {len(label)} digits"
@@ -172,8 +191,8 @@ def file_in(folder: Path, file: str, where: str) -> str:
     return str(inside)
 
 
-def _parse(cells: dict[str, str], where: str, folder: Path) -> Row:
-    digits = digits_of(cells["label"], where)
+def _parse(cells: dict[str, str], where: str, folder: Path, backgrounds: bool) -> Row:
+    digits = digits_or_none(cells["label"], where, backgrounds)
     file = file_in(folder, cells["file"], where)
     part = cells.get("part")
     if part is not None and part.strip().lower() not in PARTS:

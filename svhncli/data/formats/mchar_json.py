@@ -14,14 +14,16 @@ from svhncli.data.formats import boxed_labels, strict_json
 from svhncli.data.formats.boxed_labels import BoxedLabel
 
 
-def read(path: Path) -> list[BoxedLabel]:
+def read(path: Path, backgrounds: bool = False) -> list[BoxedLabel]:
     """Name, digits and boxes (left, top, right, bottom in pixels) of every image, in the file's order.
+
+    backgrounds: whether an image's lists may be empty: it shows no number.
 
     Raises:
         DataError: the file cannot be read, is not strict JSON, or holds other things than numbers and boxes.
     """
     content = strict_json.load(path, 'expected: {"000000.png": {"label": [1, 9], …}, …}')
-    return [_parse(path, name, fields) for name, fields in content.items()]
+    return [_parse(path, name, fields, backgrounds) for name, fields in content.items()]
 
 
 def write(path: Path, labels: Iterable[tuple[str, tuple[int, ...], np.ndarray]]) -> None:
@@ -33,14 +35,14 @@ def write(path: Path, labels: Iterable[tuple[str, tuple[int, ...], np.ndarray]])
     write_json(path, {name: _entry(digits, boxes) for name, digits, boxes in labels}, indent=None)
 
 
-def _parse(path: Path, name: str, fields: Any) -> BoxedLabel:
+def _parse(path: Path, name: str, fields: Any, backgrounds: bool) -> BoxedLabel:
     if not isinstance(fields, dict) or not all(isinstance(field, list) for field in fields.values()):
         raise DataError(f"'{path}', image {name!r}: its fields are not lists", boxed_labels.HINT)
-    return boxed_labels.parse(path, name, fields, range(10))
+    return boxed_labels.parse(path, name, fields, range(10), backgrounds=backgrounds)
 
 
 def _entry(digits: tuple[int, ...], boxes: np.ndarray) -> dict[str, list[float]]:
-    left, top, right, bottom = np.asarray(boxes, float).T
+    left, top, right, bottom = np.asarray(boxes, float).reshape(-1, 4).T
     return {
         "height": _shortest(bottom - top),
         "label": list(digits),

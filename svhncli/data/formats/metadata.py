@@ -15,8 +15,10 @@ FILE, LABEL = "file_name", "label"
 HEADER = f"its columns are {FILE} and {LABEL}, and any others"
 
 
-def read(path: Path) -> tuple[list[Row], list[str]]:
+def read(path: Path, backgrounds: bool = False) -> tuple[list[Row], list[str]]:
     """The rows, in the file's order, and the names of the columns that say nothing here.
+
+    backgrounds: as for `labels_csv.read`.
 
     Raises:
         DataError: the file cannot be read, lacks a column, or has an invalid row.
@@ -29,7 +31,7 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
             if lacking := [name for name in (FILE, LABEL) if name not in cells]:
                 raise DataError(f"{where}: no '{lacking[0]}'", HEADER)
             file = labels_csv.file_in(path.parent, str(cells[FILE]), where)
-            yield where, Row(file, labels_csv.digits_of(str(cells[LABEL]), where))
+            yield where, Row(file, labels_csv.digits_or_none(str(cells[LABEL]), where, backgrounds))
 
     return labels_csv.unique(parsed()), [name for name in columns if name not in (FILE, LABEL)]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,7 +42,7 @@ Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
 class PhotographJob:
     """Photographs `start` to `start + count` of a part.
 
-    numbers: what they show; None lets the world draw it.
+    numbers: what they show; None lets the world draw it. blank: as for `photographs`.
     """
 
     seed: int
@@ -52,6 +52,7 @@ class PhotographJob:
     spec: Spec
     cache: Cache
     numbers: Sequence[RequestedNumber] | None
+    blank: bool = False
 
 
 def render(
@@ -124,6 +125,7 @@ def photographs(
     progress: Callable[[int], None] = lambda n: None,
     workers: int | None = None,
     numbers: Sequence[RequestedNumber] | None = None,
+    blank: bool = False,
 ) -> Generator[RenderedPhotograph, None, None]:
     """Whole photographs with their numbers and boxes, in order, in little memory; close it to end it early.
 
@@ -132,6 +134,7 @@ def photographs(
     Args:
         count: how many.
         numbers: what each photograph shows; None lets the world draw numbers, positions and sizes.
+        blank: whether they are the same photographs without their digits.
         seed, part, spec, cache, progress, workers: as for `render`.
 
     Raises:
@@ -139,7 +142,10 @@ def photographs(
         DataError, UsageError: the world or its fonts are invalid.
         DiskError: the cache cannot be written.
     """
-    jobs = photograph_jobs(count, seed=seed, part=part, spec=spec, cache=cache, numbers=numbers)
+    jobs = [
+        replace(job, blank=blank)
+        for job in photograph_jobs(count, seed=seed, part=part, spec=spec, cache=cache, numbers=numbers)
+    ]
     workers = available_cpus() if workers is None else workers
     with contextlib.closing(in_order(draw_photographs, jobs, workers if count >= _FEW else 1)) as drawn:
         for photos in drawn:
@@ -184,7 +190,7 @@ def draw_photographs(job: PhotographJob) -> list[RenderedPhotograph]:
 
     world = load(job.spec)
     fonts = atlas(job.spec.fonts, world, job.cache)
-    return draw(job.seed, job.part, job.start, job.count, world, fonts, job.numbers)
+    return draw(job.seed, job.part, job.start, job.count, world, fonts, job.numbers, job.blank)
 
 
 def _draw_chunk(job: ChunkJob) -> Chunk:

@@ -24,10 +24,10 @@ class RequestedNumber:
 
 @dataclass(frozen=True)
 class RenderedPhotograph:
-    """A photograph. image: uint8 (H, W, 3). label: L digits.
+    """A photograph. image: uint8 (H, W, 3). label: L digits; none of a blank one.
 
     boxes: float32 (L, 4), the extent of each digit's ink: left, top, right, bottom in pixels, within the
-        image and at least one pixel wide and high.
+        image and at least one pixel wide and high. Of a blank photograph, where its digits would be.
     """
 
     image: np.ndarray

@@ -5,7 +5,7 @@ Lengths are in digit heights. A number's own frame (u right, v down) has its ori
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -47,6 +47,10 @@ class NumberLayout:
     def take(self, rows: np.ndarray) -> NumberLayout:
         """The numbers at `rows`."""
         return NumberLayout(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def unpainted(self) -> NumberLayout:
+        """The same places without their digits."""
+        return replace(self, glyphs=self.glyphs[:, :0])
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,12 @@ def photographs(
     world: World,
     fonts: Atlas,
     requested: Sequence[RequestedNumber] | None = None,
+    blank: bool = False,
 ) -> list[RenderedPhotograph]:
     """Photographs `start` to `start + count` of a part.
 
-    requested: what each of them shows; None lets the world draw it.
+    requested: what each of them shows; None lets the world draw it. blank: leave the digits away, and nothing
+        else.
     """
     generators = Several([numpy_generator(seed, "synth", "whole", part, start + i) for i in range(count)])
     dice = Dice(generators, count, world)
@@ -85,8 +87,9 @@ def photographs(
             plan = invented(batch, labels, kind, fonts)
         else:
             plan = as_requested(batch, labels, [requested[i] for i in alike.tolist()], fonts)
-        for place, image, places in _drawn(own, world, plan, fonts):
-            drawn[int(alike[place])] = RenderedPhotograph(image, tuple(labels[place].tolist()), places)
+        for place, image, places in _drawn(own, world, plan, fonts, blank):
+            label = () if blank else tuple(labels[place].tolist())
+            drawn[int(alike[place])] = RenderedPhotograph(image, label, places)
     return [drawn[i] for i in range(count)]
 
 
@@ -213,7 +216,7 @@ def _fitted(numbers: NumberLayout, frames: np.ndarray, wanted: np.ndarray, fonts
 
 
 def _drawn(
-    generators: Several, world: World, plan: PhotographPlan, fonts: Atlas
+    generators: Several, world: World, plan: PhotographPlan, fonts: Atlas, blank: bool
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Index, image and boxes of each photograph, in batches of similar size."""
     shrunk = np.clip(plan.unit, _COARSEST, _FINEST) / plan.unit
@@ -225,11 +228,13 @@ def _drawn(
         fits = area[:_BATCH] * np.arange(1, len(area[:_BATCH]) + 1) <= _TOGETHER
         rows, waiting = np.split(waiting, [max(1, int(fits.sum()))])
         batch = Dice(generators.take(rows.tolist()), len(rows), world)
-        yield from zip(rows.tolist(), *_taken(batch, plan.take(rows), scenes[rows], fonts), strict=True)
+        yield from zip(
+            rows.tolist(), *_taken(batch, plan.take(rows), scenes[rows], fonts, blank), strict=True
+        )
 
 
 def _taken(
-    dice: Dice, plan: PhotographPlan, scenes: np.ndarray, fonts: Atlas
+    dice: Dice, plan: PhotographPlan, scenes: np.ndarray, fonts: Atlas, blank: bool
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Images and boxes of photographs; `scenes` are the scenes' widths and heights, int (B, 2)."""
     scale = scenes / plan.sizes
@@ -242,9 +247,10 @@ def _taken(
     rows = slice(max(0, int((top - near).min())), min(height, int((bottom + near).max()) + 2))
     columns = slice(max(0, int((left - near).min())), min(width, int((right + near).max()) + 2))
     reach = (plan.sizes[:, 0] / plan.unit / 2).astype(np.float32)[:, None, None]
-    scene = painted(dice, seen, plan.numbers, fonts, (rows, columns), reach)
-    shown = [image[:, :high, :wide] for image, (wide, high) in zip(scene, scenes, strict=True)]
-    camera.shake(dice, shown, seen.density.ravel())
+    shown = plan.numbers.unpainted() if blank else plan.numbers
+    scene = painted(dice, seen, shown, fonts, (rows, columns), reach)
+    within = [image[:, :high, :wide] for image, (wide, high) in zip(scene, scenes, strict=True)]
+    camera.shake(dice, within, seen.density.ravel())
     developed = camera.develop(dice, scene)
     pixels = [image[:high, :wide] for image, (wide, high) in zip(developed, scenes, strict=True)]
     taken = camera.photograph(dice, pixels, [tuple(size) for size in plan.sizes.tolist()], plan.unit)

@@ -26,10 +26,13 @@ COCO = "_annotations.coco.json"
 
 @dataclass(frozen=True)
 class _Marked:
-    """An image with what is marked in it, in the order of the file, and that file."""
+    """An image with what is marked in it, in the order of the file, and that file.
+
+    marks: None where there is no such file, so that nothing is known of the image.
+    """
 
     image: Path
-    marks: tuple[Mark, ...]
+    marks: tuple[Mark, ...] | None
     source: Path
 
 
@@ -49,13 +52,14 @@ class _Boxed:
     listed: Path | None = None
 
 
-def find(folder: Path, root: Path, whole: bool) -> Reader | None:
+def find(folder: Path, root: Path, whole: bool, backgrounds: bool = False) -> Reader | None:
     """The reader of a folder with images and boxes; None where it has no such layout.
 
     root: where the names of the classes may lie, too. whole: the folder may hold all parts, not one.
+    backgrounds: whether images whose label files have no boxes are read: they show no number.
     """
     parts: Mapping[str, _Boxed] = (_parts(folder) if whole else None) or _part(folder, root)
-    return partial(_labeled, folder, parts) if "train" in parts else None
+    return partial(_labeled, folder, parts, backgrounds) if "train" in parts else None
 
 
 def _part(folder: Path, root: Path) -> dict[str, _Boxed]:
@@ -94,14 +98,14 @@ def _parts(root: Path) -> dict[str, _Boxed]:
     return parts
 
 
-def _labeled(folder: Path, parts: Mapping[str, _Boxed]) -> Labeled:
+def _labeled(folder: Path, parts: Mapping[str, _Boxed], backgrounds: bool) -> Labeled:
     """The images with boxes; a part without any, other than the training part, is none."""
 
     def images(boxed: _Boxed) -> list[PhotographFile]:
         photographs = []
         by = "" if boxed.named is None else f" (names of classes: '{boxed.named}')"
         for marked in boxed.read():
-            if marked.marks:
+            if marked.marks or (backgrounds and marked.marks is not None):
                 name = f"{folder.name}/{marked.image.relative_to(folder).as_posix()}"
                 where = f"'{marked.source}', image '{marked.image.name}'{by}"
                 digits, boxes = marks.number(marked.marks, where)
@@ -116,9 +120,17 @@ def _labeled(folder: Path, parts: Mapping[str, _Boxed]) -> Labeled:
         used = {path for boxed in parts.values() for path in boxed.files}
         for boxed in parts.values():
             used |= {path for marked in boxed.read() for path in (marked.image, marked.source)}
-            if lacking := [marked.image for marked in boxed.read() if not marked.marks]:
+            empty = sum(marked.marks == () for marked in boxed.read())
+            lacking = [
+                marked.image
+                for marked in boxed.read()
+                if marked.marks is None or (marked.marks == () and not backgrounds)
+            ]
+            if lacking:
                 example = f"{before}{lacking[0].relative_to(folder).as_posix()}"
-                yield f"{counted(len(lacking), 'image')} without boxes, such as {example}"
+                usable = bool(empty) and not backgrounds
+                hint = f" (data.backgrounds=true uses {empty:,} of them, with empty labels)" * usable
+                yield f"{counted(len(lacking), 'image')} without boxes, such as {example}{hint}"
         yield from (f"{before}{name}" for name in unused(folder, used))
 
     labeled = {
@@ -147,7 +159,7 @@ def _yolo(images: Path, labels: Path, *places: Path) -> _Boxed:
         marked = []
         for image in _images(images):
             file = labels / f"{image.stem}.txt"
-            marked.append(_Marked(image, yolo.read(file, names) if file.is_file() else (), file))
+            marked.append(_Marked(image, yolo.read(file, names) if file.is_file() else None, file))
         return marked
 
     files = tuple(dict.fromkeys((images, labels, *named[:1])))
@@ -215,7 +227,7 @@ def _voc(images: Path, labels: Path, listed: Path | None) -> _Boxed:
             if stem not in files and not file.is_file():
                 raise DataError(f"'{listed}' lists '{stem}', but '{images}' has no such image", "take it out")
             image = files.get(stem, images / f"{stem}.jpg")
-            marked.append(_Marked(image, voc.read(file) if file.is_file() else (), file))
+            marked.append(_Marked(image, voc.read(file) if file.is_file() else None, file))
         return marked
 
     return _Boxed(tuple(dict.fromkeys((images, labels, *([listed] if listed else [])))), read)

@@ -14,7 +14,7 @@ from svhncli.data.formats import yolo
 from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.framing import Framing
 from svhncli.data.sources import annotated, class_folders, file_names, grouping, listed, photograph_files
-from svhncli.data.sources.labeled import Labeled, Reader, part_folders
+from svhncli.data.sources.labeled import Labeled, Reader, Reading, part_folders
 from svhncli.data.sources.nested import inner, visible
 from svhncli.data.sources.recognize import not_here
 from svhncli.data.store.cache import Cache
@@ -40,6 +40,8 @@ def load(
     label: str | None = None,
     test_fraction: float = 0.0,
     skip_broken: bool = False,
+    blank: float = 0.0,
+    backgrounds: bool = False,
     test_only: bool = False,
     cache: Cache,
     progress: Progress = silent,
@@ -55,6 +57,7 @@ def load(
     group: a regular expression; images for whose names it finds the same text form a group.
     label: a regular expression; the text that it finds in an image's path, relative to its part's folder, is
         the label, and an image in whose path it finds nothing is left out.
+    blank, backgrounds: as for `photograph_files.load`.
     test_fraction: how much of the training part is set aside as the test part, in whole groups; the same
         images whatever seed a run has.
     test_only: load nothing but the test part, if there is one.
@@ -63,16 +66,17 @@ def load(
         DataError: no such layout, or a file that is damaged.
         DiskError: the cache cannot be written.
     """
+    how = Reading(label, backgrounds)
     outer = root = _folder_of(root)
-    root = inner(root / VOC if (root / VOC).is_dir() else root, partial(_fits, label))
-    folders = _readers(root, label)
+    root = inner(root / VOC if (root / VOC).is_dir() else root, partial(_fits, how))
+    folders = _readers(root, how)
     alone = test_only and "test" in folders
     if "train" in folders or alone:
-        labeled = _joined(root, folders, ("test",) if alone else tuple(folders), group, label)
-    elif reader := _reader(root, root, label):
+        labeled = _joined(root, folders, ("test",) if alone else tuple(folders), group, how)
+    elif reader := _reader(root, root, how):
         labeled = grouping.grouped(reader(), group)
     else:
-        raise _no_labels(next(iter(part_folders(root)["train"]), root), label)
+        raise _no_labels(next(iter(part_folders(root)["train"]), root), how.label)
     parts = labeled.parts
     if test_fraction and not alone:
         if "test" in parts:
@@ -84,7 +88,14 @@ def load(
     if test_only and "test" in parts:
         parts = {"test": parts["test"]}
     data = photograph_files.load(
-        "folder", parts, framing, skip_broken=skip_broken, cache=cache, progress=progress
+        "folder",
+        parts,
+        framing,
+        skip_broken=skip_broken,
+        blank=blank,
+        backgrounds=backgrounds,
+        cache=cache,
+        progress=progress,
     )
     if group and data.val is None and not test_only:
         grouping.require_several(data.train.groups, group)
@@ -103,39 +114,43 @@ def _folder_of(root: Path) -> Path:
     return root.parent
 
 
-def _reader(folder: Path, root: Path, label: str | None) -> Reader | None:
+def _reader(folder: Path, root: Path, how: Reading) -> Reader | None:
     """The reader of a folder's images and their labels; None where it has none in a known layout.
 
     The root may hold all parts; another folder is one.
     """
     whole = folder == root
-    if label:
+    if how.label:
         others = [path for paths in part_folders(folder).values() for path in paths] if whole else ()
-        return file_names.find(folder, label, others)
-    return listed.find(folder, whole) or class_folders.find(folder) or annotated.find(folder, root, whole)
+        return file_names.find(folder, how.label, others)
+    return (
+        listed.find(folder, whole, how.backgrounds)
+        or class_folders.find(folder)
+        or annotated.find(folder, root, whole, how.backgrounds)
+    )
 
 
-def _fits(label: str | None, folder: Path) -> bool:
+def _fits(how: Reading, folder: Path) -> bool:
     """Whether a folder is laid out as `root` may be."""
     parts = part_folders(folder)
-    return bool(parts["train"] or parts["test"] or _reader(folder, folder, label))
+    return bool(parts["train"] or parts["test"] or _reader(folder, folder, how))
 
 
-def _readers(root: Path, label: str | None) -> dict[str, tuple[Path, Reader]]:
+def _readers(root: Path, how: Reading) -> dict[str, tuple[Path, Reader]]:
     """The folders in the root that are parts, with their readers, by part, the training part first."""
     readers: dict[str, tuple[Path, Reader]] = {}
     for part, folders in part_folders(root).items():
         for folder in folders:
-            folder = inner(folder, lambda deeper: _reader(deeper, root, label) is not None)
-            reader = _reader(folder, root, label)
+            folder = inner(folder, lambda deeper: _reader(deeper, root, how) is not None)
+            reader = _reader(folder, root, how)
             if part not in readers and reader and (part == "train" or _has_images(reader)):
                 readers[part] = folder, reader
     return readers
 
 
 def _has_images(reader: Reader) -> bool:
-    """Whether any image has a label: other tools write label files that are empty."""
-    return any(part.read() for part in reader().parts.values())
+    """Whether any image has a number: other tools write label files that are empty."""
+    return any(image.label for part in reader().parts.values() for image in part.read())
 
 
 def _joined(
@@ -143,7 +158,7 @@ def _joined(
     folders: Mapping[str, tuple[Path, Reader]],
     wanted: Sequence[str],
     group: str | None,
-    label: str | None,
+    how: Reading,
 ) -> Labeled:
     """The wanted parts, each of a folder in the root, as what the root holds."""
     labeled = {part: grouping.grouped(folders[part][1](), group) for part in wanted}
@@ -155,7 +170,7 @@ def _joined(
     def unread(before: str) -> Iterator[str]:
         for path in visible(root):
             if path not in used:
-                empty = path in named and not ((reader := _reader(path, root, label)) and _has_images(reader))
+                empty = path in named and not ((reader := _reader(path, root, how)) and _has_images(reader))
                 yield f"{before}{path.name} (no labels)" if empty else f"{before}{path.name}"
         for inside in labeled.values():
             top = root / inside.folder.relative_to(root).parts[0]
@@ -199,7 +214,7 @@ def _deeper(folder: Path) -> list[Path]:
     """The folders one or two levels deeper that are laid out as `root` may be."""
     first = [path for path in visible(folder) if path.is_dir()]
     second = [path for outer in first for path in visible(outer) if path.is_dir()]
-    return [path for path in (*first, *second) if _fits(None, path)]
+    return [path for path in (*first, *second) if _fits(Reading(), path)]
 
 
 def _contents(folder: Path) -> str:

@@ -26,6 +26,15 @@ class Labeled:
     by_path: bool = False
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How labels are read: those that `label` finds in the names of files, where it is given; and whether an
+    image whose label names no digit is one without a number (`backgrounds`)."""
+
+    label: str | None = None
+    backgrounds: bool = False
+
+
 Reader = Callable[[], Labeled]
 """Reads how the images of a folder are labeled, once its layout is known."""
 

@@ -23,16 +23,17 @@ NAMES = (labels_csv.NAME, *metadata.NAMES)
 """Files that list images; the first that a folder has counts."""
 
 
-def find(folder: Path, whole: bool) -> Reader | None:
+def find(folder: Path, whole: bool, backgrounds: bool = False) -> Reader | None:
     """The reader of a folder with a list; None without any.
 
     whole: the list may name the part of each image, or the path of each image may begin with it.
+    backgrounds: whether a label may be missing.
     """
     lists = [folder / name for name in NAMES if (folder / name).is_file()]
-    return partial(_read, lists[0], whole) if lists else None
+    return partial(_read, lists[0], whole, backgrounds) if lists else None
 
 
-def _read(path: Path, whole: bool) -> Labeled:
+def _read(path: Path, whole: bool, backgrounds: bool) -> Labeled:
     """The images of a list.
 
     Raises:
@@ -40,7 +41,10 @@ def _read(path: Path, whole: bool) -> Labeled:
             training.
     """
     folder = path.parent
-    rows, ignored = (labels_csv.read(path), []) if path.name == labels_csv.NAME else metadata.read(path)
+    if path.name == labels_csv.NAME:
+        rows, ignored = labels_csv.read(path, backgrounds), list[str]()
+    else:
+        rows, ignored = metadata.read(path, backgrounds)
     if whole:
         rows = _with_parts(rows)
         _warn_shared(rows)

@@ -32,7 +32,14 @@ FILES = {name: {f"{name}{kind}" for kind in ("", ".json", *KINDS)} for name in N
 
 
 def load(
-    root: Path, framing: Framing, *, skip_broken: bool = False, cache: Cache, progress: Progress = silent
+    root: Path,
+    framing: Framing,
+    *,
+    skip_broken: bool = False,
+    blank: float = 0.0,
+    backgrounds: bool = False,
+    cache: Cache,
+    progress: Progress = silent,
 ) -> DataSet:
     """`mchar_train/` with `mchar_train.json`, and the same of `mchar_val`, where it exists, as `val`.
 
@@ -41,6 +48,7 @@ def load(
     of your own. Images without labels are counted as unread.
 
     root: the folder of these files, or one of them.
+    blank, backgrounds: as for `photograph_files.load`.
 
     Raises:
         DataError: a file is missing, damaged, or of another layout.
@@ -49,9 +57,16 @@ def load(
     root = root_of(root, partial(_has_labels, name="mchar_train"), set().union(*FILES.values()))
     labeled = {part: name for part, name in NAMES.items() if part == "train" or _has_labels(root, name)}
     folders = {name: _folder(root, name, progress) for name in labeled.values()}
-    parts = {part: _part(root, name, folders[name]) for part, name in labeled.items()}
+    parts = {part: _part(root, name, folders[name], backgrounds) for part, name in labeled.items()}
     data = photograph_files.load(
-        "mchar", parts, framing, skip_broken=skip_broken, cache=cache, progress=progress
+        "mchar",
+        parts,
+        framing,
+        skip_broken=skip_broken,
+        blank=blank,
+        backgrounds=backgrounds,
+        cache=cache,
+        progress=progress,
     )
     return replace(data, unread=(*_unread(root, folders), *_unlisted(data, folders)))
 
@@ -80,13 +95,13 @@ def _folder(root: Path, name: str, progress: Progress) -> Path:
     return inner(folder, holds_images)
 
 
-def _part(root: Path, name: str, folder: Path) -> PhotographPart:
+def _part(root: Path, name: str, folder: Path, backgrounds: bool) -> PhotographPart:
     file = root / f"{name}.json"
 
     def read() -> list[PhotographFile]:
         return [
             PhotographFile(f"{name}/{image}", folder / image, label, boxes, listed=file)
-            for image, label, boxes in mchar_json.read(file)
+            for image, label, boxes in mchar_json.read(file, backgrounds)
         ]
 
     return PhotographPart((file, folder), read, listed=file)

@@ -39,6 +39,7 @@ def load(
     *,
     extra: str = "none",
     skip_broken: bool = False,
+    blank: float = 0.0,
     test_only: bool = False,
     cache: Cache,
     progress: Progress = silent,
@@ -51,6 +52,7 @@ def load(
 
     root: the folder, or a file that is the training part alone.
     extra: "none"; "train" appends the extra part to the training part; "val" makes it the validation part.
+    blank: as for `photograph_files.load`.
     test_only: load nothing but the test part, if there is one.
 
     Raises:
@@ -77,6 +79,7 @@ def load(
         parts,
         framing,
         skip_broken=skip_broken,
+        blank=blank,
         unread=(*unread, *others),
         cache=cache,
         progress=progress,

@@ -24,7 +24,7 @@ from svhncli.data.dataset import DataSet
 from svhncli.data.formats.images import SUFFIXES
 from svhncli.data.framing import Framing
 from svhncli.data.photographs import PhotographFile
-from svhncli.data.sources import white
+from svhncli.data.sources import blank_windows, white
 from svhncli.data.store.arrays import create_arrays, load_parts, shorten
 from svhncli.data.store.cache import Cache, fingerprint
 from svhncli.data.store.disk import Count, Progress, silent
@@ -81,6 +81,8 @@ def load(
     framing: Framing,
     *,
     skip_broken: bool = False,
+    blank: float = 0.0,
+    backgrounds: bool = False,
     unread: Sequence[str] = (),
     cache: Cache,
     progress: Progress = silent,
@@ -92,6 +94,8 @@ def load(
     the one of the training part.
 
     skip_broken: leave out images that are missing or cannot be read, with one warning per part.
+    blank: how many windows without a number are added to each part, as a fraction of its numbers.
+    backgrounds: whether `parts` also read images whose labels name no digit.
     unread: what lies beside the images, for people to read.
     workers: processes that decode, at least one beside this; None takes every CPU that this process may use.
 
@@ -100,8 +104,12 @@ def load(
         DiskError: the cache cannot be written.
     """
     parts = {part: replace(source, read=functools.cache(source.read)) for part, source in parts.items()}
+    if backgrounds:
+        parts = {part: _selected(source, {"backgrounds": True}) for part, source in parts.items()}
     if framing.white is None and "train" in parts:
         framing = replace(framing, white=_white(name, parts["train"], cache))
+    if blank:
+        parts = {part: _with_windows(source, blank) for part, source in parts.items()}
     folders = {
         part: _prepare(name, part, files, framing, skip_broken, cache, progress, workers)
         for part, files in parts.items()
@@ -114,7 +122,21 @@ def load(
     loaded = load_parts(folders)
     mark = fingerprint(*folders.values())
     data = DataSet.of_parts(name, loaded, mark, framing=framing, broken=tuple(broken), unread=tuple(unread))
-    return replace(data, originals={part: source.read for part, source in parts.items()})
+    lacking = [blank_windows.shortage(part, digits, blank) for part, digits in loaded.items() if blank]
+    return replace(
+        data,
+        originals={part: source.read for part, source in parts.items()},
+        lacking=tuple(filter(None, lacking)),
+    )
+
+
+def _selected(source: PhotographPart, selection: Mapping[str, Any]) -> PhotographPart:
+    return replace(source, selection={**source.selection, **selection})
+
+
+def _with_windows(source: PhotographPart, blank: float) -> PhotographPart:
+    read = functools.cache(lambda: blank_windows.with_windows(source.read(), blank))
+    return _selected(replace(source, read=read), {"blank": blank})
 
 
 def _white(name: str, train: PhotographPart, cache: Cache) -> float | None:
@@ -141,7 +163,7 @@ def _prepare(
 
     def build(folder: Path) -> None:
         photographs = source.read()
-        if not photographs:
+        if not any(photograph.label for photograph in photographs):
             raise DataError(
                 f"there are no labeled images in '{source.listed or os.path.commonpath(source.files)}'",
                 f"set data.root to the folder that holds them; images end in {', '.join(SUFFIXES)}",
@@ -163,7 +185,7 @@ def _prepare(
 
 def _require_boxes(photographs: Sequence[PhotographFile]) -> None:
     for photograph in photographs:
-        if not photograph.boxes:
+        if photograph.label and not photograph.boxes:
             raise DataError(
                 f"'{photograph.path}'{photograph.origin} has no boxes to crop its number by",
                 "set data.crop=whole to use whole photographs; a network trained on boxes needs them",
@@ -337,7 +359,8 @@ def _stacked(job: FrameJob, results: Sequence[Read | DataError | CrashError]) ->
 def _read(photograph: PhotographFile, framing: Framing) -> Read | DataError:
     try:
         image = photograph.image(framing.white)
-        return framing.store(image, photograph.boxes_in(*image.size)), image.size
+        boxes = photograph.boxes_in(*image.size) if photograph.label else None
+        return framing.store(image, boxes), image.size
     except DataError as error:
         return _unreadable(error)
     except ValueError as error:

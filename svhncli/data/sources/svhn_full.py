@@ -40,6 +40,7 @@ def load(
     extra: str = "none",
     download: bool = False,
     skip_broken: bool = False,
+    blank: float = 0.0,
     test_only: bool = False,
     cache: Cache,
     urls: Sequence[str] = (),
@@ -53,6 +54,7 @@ def load(
     root: the folder of these folders or archives, also of those that are downloaded; or one of them.
     extra: "none"; "train" appends the extra part to the training part; "val" makes it the validation part.
     download: fetch missing archives; without it, the test part may be missing.
+    blank: as for `photograph_files.load`.
     test_only: load nothing but the test part, if there is one.
     urls: the folders to fetch from, tried in order.
 
@@ -87,7 +89,7 @@ def load(
         if extra == "val":
             parts["val"] = part("extra")
     data = photograph_files.load(
-        "svhn_full", parts, framing, skip_broken=skip_broken, cache=cache, progress=progress
+        "svhn_full", parts, framing, skip_broken=skip_broken, blank=blank, cache=cache, progress=progress
     )
     return replace(data, unread=(*_unread(root, folders), *_unlisted(data, folders)))
 

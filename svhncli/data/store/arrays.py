@@ -91,7 +91,8 @@ def load(folder: Path, part: str, prefix: str, first_group: int = 0) -> Digits:
 def load_parts(folders: Mapping[str, Path]) -> dict[str, Digits]:
     """The prepared parts of a data set, each from its own folder, by name.
 
-    Their groups are distinct, and their labels padded to the longest number of all parts.
+    Their groups are distinct, and their labels padded to the longest number of all parts, and to two
+    positions where any image shows none.
     """
     parts: dict[str, Digits] = {}
     first_group = 0
@@ -99,6 +100,8 @@ def load_parts(folders: Mapping[str, Path]) -> dict[str, Digits]:
         parts[name] = load(folder, name, name, first_group)
         first_group = int(parts[name].groups.max()) + 1
     longest = max(digits.labels.shape[1] for digits in parts.values())
+    if any(digits.is_blank.any() for digits in parts.values()):
+        longest = max(longest, 2)
     return {name: digits.padded(longest) for name, digits in parts.items()}
 
 

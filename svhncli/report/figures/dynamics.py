@@ -91,7 +91,7 @@ def draw_film(
         top = HEAD + row * (ROW + GAP)
         image = Image.fromarray(pixels.transpose(1, 2, 0).repeat(3 // pixels.shape[0], axis=2))
         film.paste(image.resize((across, ROW)), (EDGE, top))
-        draw.text((EDGE + across + GAP + 2, top + ROW // 3), label, theme.ink, _FONT)
+        draw.text((EDGE + across + GAP + 2, top + ROW // 3), label or "-", theme.ink, _FONT)
         for column, epoch in enumerate(epochs):
             prediction = decode(watched[epoch, row])
             shade = _shade(prediction.text == label, prediction.confidence, theme)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from svhncli.core.errors import NotFiniteError
+from svhncli.core.labels import quoted
 from svhncli.core.run_mark import CONFIG
 from svhncli.core.text import bounds, count_range, duration, ordinal, percent
 from svhncli.report import next_commands
@@ -166,7 +167,7 @@ def baseline(run: Run) -> Tile | None:
     if run.majority is None:
         return None
     answer, share = run.majority
-    detail = f"always predicting “{answer}”, the most frequent label of the validation part"
+    detail = f"always predicting {quoted(answer)}, the most frequent label of the validation part"
     return Tile("majority baseline", percent(share), detail)
 
 

@@ -16,15 +16,24 @@ from svhncli.runs.contact_sheet import data_url
 _TEMPLATE = Path(__file__).with_name("quiz.html")
 
 
-def write_page(path: Path, questions: Sequence[Question], positions: int, facts: QuizFacts) -> None:
+def write_page(
+    path: Path,
+    questions: Sequence[Question],
+    positions: int,
+    facts: QuizFacts,
+    *,
+    may_be_blank: bool = False,
+) -> None:
     """Write the page. The file that it saves has the same format as that of the quiz on the terminal.
 
     positions: with 1, a digit is the answer; with more, Enter ends a number.
+    may_be_blank: whether Enter alone says that an image shows no number.
     """
     content = {
         "facts": to_plain(facts),
         "folder": str(path.parent),
         "positions": positions,
+        "mayBeBlank": may_be_blank,
         "questions": [
             {
                 "index": question.index,

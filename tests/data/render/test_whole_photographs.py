@@ -34,13 +34,14 @@ REAL = [  # boxes like SVHN's: left, top, right, bottom; width and height of the
 
 def draw(
     count: int, *, seed: int = 0, part: str = "train", spec: Spec = STREET,
-    numbers: list[RequestedNumber] | None = None, workers: int | None = 1,
+    numbers: list[RequestedNumber] | None = None, workers: int | None = 1, blank: bool = False,
 ) -> list[RenderedPhotograph]:  # fmt: skip
     return list(
         photographs(
-            count, seed=seed, part=part, spec=spec, cache=shared_cache(), workers=workers, numbers=numbers
+            count, seed=seed, part=part, spec=spec, cache=shared_cache(), workers=workers, numbers=numbers,
+            blank=blank,
         )
-    )
+    )  # fmt: skip
 
 
 def equal(first: list[RenderedPhotograph], second: list[RenderedPhotograph]) -> bool:
@@ -151,6 +152,35 @@ def test_digits_are_legible_inside_their_boxes(photos: list[RenderedPhotograph])
                 spread = photo.image[top:bottom, left:right].mean(axis=-1).std()
                 spreads[digit == 1].append(ink.std() / max(spread, 1))
     assert np.median(spreads[True]) < 0.8 * np.median(spreads[False])
+
+
+# Photographs without a number
+
+
+def test_a_blank_photograph_is_the_same_one_without_its_digits(photos: list[RenderedPhotograph]) -> None:
+    """Equal beyond the reach of a digit's shadow and of the lens, and different where the digits are."""
+    compared = 0
+    for photo, blank in zip(photos[:100], draw(100, blank=True), strict=True):
+        assert blank.label == ()
+        np.testing.assert_array_equal(blank.boxes, photo.boxes)
+        changed = (blank.image != photo.image).any(axis=2)
+        for left, top, right, bottom in photo.boxes.round().astype(int).tolist():
+            assert changed[top:bottom, left:right].mean() > 0.2
+        reach = int(np.ceil(1.5 * (photo.boxes[:, 3] - photo.boxes[:, 1]).max())) + 16
+        (left, top), (right, bottom) = (
+            photo.boxes[:, :2].min(0).astype(int) - reach,
+            photo.boxes[:, 2:].max(0).astype(int) + reach,
+        )
+        far = np.ones(changed.shape, bool)
+        far[max(0, top) : bottom, max(0, left) : right] = False
+        assert not (changed & far).any()
+        compared += far.any()
+    assert compared > 10
+
+
+def test_a_bare_wall_without_digits_is_of_one_color() -> None:
+    for photo in draw(10, spec=BARE, blank=True):
+        assert np.ptp(photo.image.astype(int), axis=(0, 1)).max() <= 2
 
 
 # Requested numbers and boxes

@@ -202,7 +202,8 @@ def test_images_without_boxes_are_left_out_and_counted(root: Path) -> None:
     assert len(data.train) == SIZES["train"] - 2
     assert data.unread == (
         "README.txt",
-        "2 images without boxes, such as train/images/000001.png",
+        "2 images without boxes, such as train/images/000001.png "
+        "(data.backgrounds=true uses 1 of them, with empty labels)",
         "train/labels.cache",
         "train/labels/zzz.txt",
     )
