@@ -76,7 +76,7 @@ class Framing:
         width, height = photograph.size
         if self.crop == "boxes" and boxes is not None and not boxes:
             raise ValueError("it has no boxes to crop the number by")
-        places = np.array(boxes or [4 * [np.nan]], np.float64)[None]
+        places = np.array(boxes or np.full((1, 4), np.nan), np.float64)[None]
         window: Box = tuple(self.windows(places, np.array([photograph.size]))[0].tolist())
         left, top = (max(0, -int(np.floor(edge))) for edge in window[:2])
         right, bottom = max(0, int(np.ceil(window[2])) - width), max(0, int(np.ceil(window[3])) - height)
@@ -111,7 +111,19 @@ class Framing:
 
     def placed(self, boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """Boxes in pixels of N photographs, as for `windows`, in pixels of the stored images: float32."""
-        windows = self.windows(boxes, sizes)
-        scale = np.array(self.stored[::-1]) / (windows[:, 2:] - windows[:, :2])
-        corners = boxes.reshape(*boxes.shape[:2], 2, 2) - windows[:, None, None, :2]
-        return (corners * scale[:, None, None]).reshape(boxes.shape).astype(np.float32)
+        start, scale = self._scales(self.windows(boxes, sizes))
+        return ((boxes - start) / scale).astype(np.float32)
+
+    def in_photographs(self, boxes: np.ndarray, windows: np.ndarray) -> np.ndarray:
+        """Boxes (N, L, 4) in pixels of what the network sees, in those of the photographs: float64.
+
+        windows: what is stored of these, (N, 4), see `windows`.
+        """
+        start, scale = self._scales(windows)
+        return (boxes + np.tile(self.room[::-1], 2)) * scale + start
+
+    def _scales(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of N stored images, the origin and the size of a pixel in those of the photograph, along each of a
+        box's sides: (N, 1, 4) each."""
+        start = np.tile(windows[:, None, :2], 2)
+        return start, np.tile((windows[:, None, 2:] - windows[:, None, :2]) / self.stored[::-1], 2)

@@ -15,6 +15,7 @@ from svhncli.engine.objective import objective
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.tally import Tally
 from svhncli.engine.tta import views
+from svhncli.models.output import FindsBoxes, Spots
 from svhncli.stats.score import Score
 
 EVAL_BATCH = 512
@@ -34,6 +35,16 @@ def logits(
             outputs.append(model(preprocess.normalize(preprocess.seen(view))).float())
     # softmax recovers the mean probabilities from their logarithms: a constant added to all cancels
     return torch.stack(outputs).log_softmax(-1).logsumexp(0) if tta > 1 else outputs[0]
+
+
+def spots(model: nn.Module, images: torch.Tensor, preprocess: Preprocess, machine: Machine) -> Spots | None:
+    """What a model in evaluation mode finds in stored images, uint8 (B, C, H, W), with boxes in pixels of its
+    input; None: it does not know where what it predicts is."""
+    if not isinstance(model, FindsBoxes):
+        return None
+    with torch.inference_mode(), machine.autocast():
+        logits, boxes = model.spots(preprocess(images))
+    return Spots(logits.float(), boxes.float())
 
 
 def predictions(

@@ -18,6 +18,17 @@ class BoxOutput(NamedTuple):
     located: tuple[Tensor, ...]
 
 
+class Spots(NamedTuple):
+    """The digits found in B images, in reading order, then what was found but rejected.
+
+    logits: float32 (B, L, K). boxes: float32 (B, L, 4), left, top, right and bottom in pixels of the images;
+    meaningless at positions whose most likely class is blank.
+    """
+
+    logits: Tensor
+    boxes: Tensor
+
+
 Output = Tensor | BoxOutput
 """Of a network in training; in evaluation it is always logits (B, L, K)."""
 
@@ -38,4 +49,13 @@ class LearnsBoxes(Protocol):
                 input, NaN where none is known; they may reach beyond it.
             classify: logits -> their cross-entropy with the labels, float32 (B,).
         """
+        ...
+
+
+@runtime_checkable
+class FindsBoxes(Protocol):
+    """A network that knows where the digits are that it predicts."""
+
+    def spots(self, images: Tensor) -> Spots:
+        """What it finds in its input, in evaluation mode; the logits are those of `forward`."""
         ...

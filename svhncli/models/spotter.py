@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch.nn import functional
 from svhncli.core.labels import BLANK, CLASSES
 from svhncli.models.convolution import Convolution
 from svhncli.models.head import require_side
-from svhncli.models.output import BoxOutput
+from svhncli.models.output import BoxOutput, Spots
 
 SMALLEST_SIDE = 32
 STRIDE = 8, 4
@@ -38,17 +37,6 @@ SIZE = 6.0
 """The largest logarithm of a side in cells, and the smallest, negated."""
 LEAST = 1e-6
 """The least probability of a class at a position."""
-
-
-class Spots(NamedTuple):
-    """The digits found in B images, in reading order, then what was found but rejected.
-
-    logits: float32 (B, positions, 11), logarithms of probabilities. boxes: float32 (B, positions, 4), left,
-    top, right and bottom in pixels of the network's input; meaningless where the most likely class is blank.
-    """
-
-    logits: Tensor
-    boxes: Tensor
 
 
 class Spotter(nn.Module):
@@ -102,9 +90,17 @@ class Spotter(nn.Module):
             self.head.bias = nn.Parameter(bias)
 
     def forward(self, images: Tensor) -> Tensor | BoxOutput:
+        if not self.training:
+            return self.spots(images).logits
         maps = self.maps(images)
-        logits = read(maps.detach(), self.positions).logits[..., : self.classes]
-        return BoxOutput(logits, (maps,)) if self.training else logits
+        return BoxOutput(self._read(maps.detach()).logits, (maps,))
+
+    def spots(self, images: Tensor) -> Spots:
+        return self._read(self.maps(images))
+
+    def _read(self, maps: Tensor) -> Spots:
+        logits, boxes = read(maps, self.positions)
+        return Spots(logits[..., : self.classes], boxes)
 
     def maps(self, images: Tensor) -> Tensor:
         """Float32 (B, 15, rows, columns): of each cell the logits of the 11 classes, and of a digit's box the

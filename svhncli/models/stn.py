@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from svhncli.models.output import BoxOutput, LearnsBoxes, Output
+from svhncli.models.output import BoxOutput, Output, Spots
+from svhncli.models.spotter import Spotter
 
 POOLED = 32
 """Side of the pooled image that the localization network sees."""
@@ -169,9 +170,9 @@ class Located(nn.Module):
 
 
 class LocatedByBoxes(Located):
-    """A transformer that also learns from boxes where the number is.
+    """A transformer that learns from boxes where the number is, in front of a network that classifies.
 
-    The network behind it has no part in that: its gradients do not reach the transformer.
+    The network has no part in that: its gradients do not reach the transformer.
 
     Args:
         factor: of `frame_loss` in the loss.
@@ -194,13 +195,36 @@ class LocatedByBoxes(Located):
     def losses(
         self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
     ) -> Tensor:
+        own = self.losses_behind(output, labels, boxes, classify)
+        return own + self.factor * frame_loss(output.located[0], boxes, self.stn.size)
+
+    def losses_behind(
+        self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """The part of the network behind the transformer."""
+        return classify(output.logits)
+
+
+class LocatedDetector(LocatedByBoxes):
+    """The same in front of a network that itself learns from boxes and finds them.
+
+    Args:
+        network: a `Spotter`.
+    """
+
+    network: Spotter
+
+    def losses_behind(
+        self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         frames, *located = output.located
-        if isinstance(self.network, LearnsBoxes):
-            inside = in_frame(boxes, frames.detach(), self.stn.size)
-            own = self.network.losses(BoxOutput(output.logits, tuple(located)), labels, inside, classify)
-        else:
-            own = classify(output.logits)
-        return own + self.factor * frame_loss(frames, boxes, self.stn.size)
+        inside = in_frame(boxes, frames.detach(), self.stn.size)
+        return self.network.losses(BoxOutput(output.logits, tuple(located)), labels, inside, classify)
+
+    def spots(self, images: Tensor) -> Spots:
+        frames = self.stn.localise(images)
+        logits, boxes = self.network.spots(self.stn.resample(images, frames))
+        return Spots(logits, from_frame(boxes, in_pixels(frames, *images.shape[2:]), self.stn.size))
 
 
 def in_frame(boxes: Tensor, frames: Tensor, size: tuple[int, int]) -> Tensor:
@@ -208,14 +232,26 @@ def in_frame(boxes: Tensor, frames: Tensor, size: tuple[int, int]) -> Tensor:
 
     frames: as for `frame_loss`. size: height and width of its output.
     """
-    x, y, log_across, log_down = (values[:, None] for values in frames.unbind(1))
-    rows, columns = size
-    sides = [
-        ((boxes[..., side] - (x, y)[side % 2]) / (log_across, log_down)[side % 2].exp() + 1)
-        * ((columns, rows)[side % 2] / 2)
-        for side in range(4)
-    ]
-    return torch.stack(sides, -1)
+    values = zip(boxes.unbind(2), _middles(frames), _scales(frames, size), 2 * size[::-1], strict=True)
+    return torch.stack([(side - at) / scale + length / 2 for side, at, scale, length in values], 2)
+
+
+def from_frame(boxes: Tensor, frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """The inverse of `in_frame`."""
+    values = zip(boxes.unbind(2), _middles(frames), _scales(frames, size), 2 * size[::-1], strict=True)
+    return torch.stack([(side - length / 2) * scale + at for side, at, scale, length in values], 2)
+
+
+def _middles(frames: Tensor) -> list[Tensor]:
+    """Of what each side of a box is measured: (B, 1) for each of the four."""
+    x, y = frames[:, :1], frames[:, 1:2]
+    return [x, y, x, y]
+
+
+def _scales(frames: Tensor, size: tuple[int, int]) -> list[Tensor]:
+    """Pixels of the image for one of the output's, along each of a box's sides: (B, 1) each."""
+    across, down = (2 * frames[:, 2:].exp()).split(1, 1)
+    return 2 * [across / size[1], down / size[0]]
 
 
 def in_pixels(frames: Tensor, height: int, width: int) -> Tensor:
@@ -228,8 +264,9 @@ def in_pixels(frames: Tensor, height: int, width: int) -> Tensor:
 def frame_loss(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """How far each frame is from the one around all of an image's digits, widened by `MARGIN`: float32 (B,).
 
-    That frame has the shape of the transformer's output, so digits keep theirs. Smooth L1 (Girshick 2015) of the center's distance, relative to the frame that is wanted, and of the
-    logarithms of the sides; 0 where no box is known.
+    That one has the shape of the transformer's output, so digits keep theirs. The distance is smooth L1
+    (Girshick 2015): of the center, relative to the wanted frame, and of the logarithms of the sides; 0 where
+    no box is known.
 
     Args:
         frames: float32 (B, 4), center x and y in pixels, and the logarithms of half the width and height.

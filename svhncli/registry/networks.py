@@ -49,17 +49,31 @@ def model(
     if gated:
         network = _gated(network, config)
     if getattr(config, "stn", False):
-        from svhncli.models.stn import Located, LocatedByBoxes, Regression, SpatialTransformer, Voting
-
-        if box_loss:
-            return LocatedByBoxes(SpatialTransformer(Voting(channels), (height, width)), network, box_loss)
-        return Located(SpatialTransformer(Regression(channels), (height, width)), network)
+        return _located(network, channels, (height, width), box_loss)
     if box_loss:
         raise UsageError(
             "reg.box_loss is for the frame of a spatial transformer, and this network has none",
             "add model.stn=true, or leave reg.box_loss out",
         )
     return network
+
+
+def _located(network: nn.Module, channels: int, size: tuple[int, int], box_loss: float) -> nn.Module:
+    """A network behind a spatial transformer whose output has that height and width."""
+    from svhncli.models import stn
+    from svhncli.models.spotter import Spotter
+
+    if not box_loss:
+        if isinstance(network, Spotter):
+            raise UsageError(
+                "model=spotter cannot teach a spatial transformer where the number is",
+                "set reg.box_loss=1, by which it learns that from the boxes, or leave model.stn out",
+            )
+        return stn.Located(stn.SpatialTransformer(stn.Regression(channels), size), network)
+    transformer = stn.SpatialTransformer(stn.Voting(channels), size)
+    if isinstance(network, Spotter):
+        return stn.LocatedDetector(transformer, network, box_loss)
+    return stn.LocatedByBoxes(transformer, network, box_loss)
 
 
 def _bare(config: Any, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:

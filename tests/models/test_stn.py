@@ -20,6 +20,8 @@ from svhncli.core.errors import UsageError
 from svhncli.models.linear import Linear
 from svhncli.models.stn import CAUTION, LIMITS, Located, Regression, SpatialTransformer
 
+CLASSIFIERS = [name for name in CHOICES["model"] if name != "spotter"]
+
 
 def random_images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
@@ -43,7 +45,7 @@ def test_an_untrained_transformer_is_the_identity(size: tuple[int, int], toleran
     torch.testing.assert_close(transformer_of(3, size)(batch), batch, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", CHOICES["model"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_transformer_does_not_change_the_initial_weights_and_logits(name: str) -> None:
     networks = []
     for stn in (False, True):
@@ -90,7 +92,7 @@ def test_a_smaller_output_shows_the_same_region_in_fewer_pixels() -> None:
     np.testing.assert_allclose(output[1, :, 0], 0.5 + rows * math.exp(zoom_y) + down / 2, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", CHOICES["model"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_network_is_built_for_the_transformers_output_size(name: str) -> None:
     config = CHOICES["model"][name](stn=True, stn_size=[32, 48])
     network = registry.model(config, (3, 64, 128), 2, 11, 0.1).eval()
