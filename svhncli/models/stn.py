@@ -28,6 +28,8 @@ MARGIN = 0.15
 """Of the number's width and height, on each side of it, in the frame that boxes ask for."""
 SMOOTH = 0.1
 """Distance from which on the loss of a frame grows linearly."""
+VOTED = 48
+"""Rows of the pooled image that a `Voting` localization sees."""
 VOTERS = (16, 2, 1), (32, 2, 1), (64, 2, 1), (64, 1, 1), (64, 1, 2)
 """Channels, stride and dilation of each convolution of a `Voting` localization."""
 CLOSEST = math.log(32)
@@ -111,16 +113,16 @@ class Regression(nn.Sequential):
 class Voting(nn.Module):
     """A localization that learns from boxes: every cell of a map votes for an upright frame.
 
-    It sees the image pooled to half its sides. How much a vote counts is a softmax over the cells (Levine et
+    It sees the image pooled to about `VOTED` rows. How much a vote counts is a softmax over the cells (Levine et
     al. 2016), so the same weights find a number wherever it is.
 
     Args:
-        channels: of the images.
+        channels, height: of the images.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, height: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.AvgPool2d(2, ceil_mode=True)]
+        layers: list[nn.Module] = [nn.AvgPool2d(max(1, round(height / VOTED)))]
         for out, stride, reach in VOTERS:
             layers += [
                 nn.Conv2d(channels, out, 3, stride, padding=reach, dilation=reach, bias=False),

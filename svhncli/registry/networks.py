@@ -38,6 +38,7 @@ def model(
     if not fresh and getattr(config, "pretrained", False):
         config = replace(config, pretrained=False)
     channels, height, width = in_shape
+    rows = height
     if getattr(config, "stn_size", None):  # a plugin's network need not have a transformer's keys
         if not config.stn or len(config.stn_size) != 2:
             raise UsageError(
@@ -49,7 +50,7 @@ def model(
     if gated:
         network = _gated(network, config)
     if getattr(config, "stn", False):
-        return _located(network, channels, (height, width), box_loss)
+        return _located(network, channels, rows, (height, width), box_loss)
     if box_loss:
         raise UsageError(
             "reg.box_loss is for the frame of a spatial transformer, and this network has none",
@@ -58,8 +59,11 @@ def model(
     return network
 
 
-def _located(network: nn.Module, channels: int, size: tuple[int, int], box_loss: float) -> nn.Module:
-    """A network behind a spatial transformer whose output has that height and width."""
+def _located(
+    network: nn.Module, channels: int, rows: int, size: tuple[int, int], box_loss: float
+) -> nn.Module:
+    """A network behind a spatial transformer whose output has that height and width, for images of so many
+    rows."""
     from svhncli.models import stn
     from svhncli.models.spotter import Spotter
 
@@ -70,7 +74,7 @@ def _located(network: nn.Module, channels: int, size: tuple[int, int], box_loss:
                 "set reg.box_loss=1, by which it learns that from the boxes, or leave model.stn out",
             )
         return stn.Located(stn.SpatialTransformer(stn.Regression(channels), size), network)
-    transformer = stn.SpatialTransformer(stn.Voting(channels), size)
+    transformer = stn.SpatialTransformer(stn.Voting(channels, rows), size)
     if isinstance(network, Spotter):
         return stn.LocatedDetector(transformer, network, box_loss)
     return stn.LocatedByBoxes(transformer, network, box_loss)
