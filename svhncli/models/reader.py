@@ -47,4 +47,4 @@ class SharedReader(nn.Module):
         likeness = queries @ (self.keys(cells) + self.places).mT / math.sqrt(SIZE)
         glimpses = likeness.softmax(-1) @ cells
         seen = torch.cat([glimpses, queries], -1).flatten(0, 1)
-        return self.head(self.dropout(seen)).view(len(whole), self.positions, -1)
+        return self.head(self.dropout(seen)).view(-1, self.positions, self.head.classes)

@@ -229,13 +229,13 @@ def read(maps: Tensor, positions: int) -> Spots:
     rank = torch.arange(scores.shape[1], device=maps.device)
     place = torch.where(accepted, _along(boxes, accepted), 1e6 + rank + 1e6 * ~kept)
     order = place.argsort(1)[:, :positions]
-    blank = found.new_full(found.shape[-1:], math.log(LEAST))
-    blank[BLANK] = 0
+    is_blank = torch.arange(CLASSES + 1, device=maps.device) == BLANK
+    blank = torch.where(is_blank, 0.0, math.log(LEAST))
     logits = torch.where(kept[..., None], found, blank).clamp(min=math.log(LEAST))
     logits = logits.gather(1, order[..., None].expand(-1, -1, logits.shape[2]))
     boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
     if (missing := positions - logits.shape[1]) > 0:
-        logits = torch.cat([logits, blank.expand(len(logits), missing, -1)], 1)
+        logits = torch.cat([logits, blank.expand(logits.shape[0], missing, -1)], 1)
         boxes = functional.pad(boxes, (0, 0, 0, missing))
     return Spots(logits, boxes)
 

@@ -143,8 +143,8 @@ class Voting(nn.Module):
         place = torch.stack([votes[:, 3] + x, votes[:, 4] + y[:, None]], 1)
         values = torch.cat([votes[:, 1:3], place], 1).flatten(2)
         zoom, center = (values * weight[:, None]).sum(2).split([2, 2], 1)
-        still = zoom.new_zeros(len(zoom), 1)
-        return torch.cat([still, zoom.clamp(-CLOSEST, CLOSEST), center.clamp(-1, 1)], 1)
+        upright = torch.zeros_like(zoom[:, :1])
+        return torch.cat([upright, zoom.clamp(-CLOSEST, CLOSEST), center.clamp(-1, 1)], 1)
 
 
 def _plane(by_x: Tensor, x: Tensor, by_y: Tensor, y: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from svhncli.config.groups.model import (
     MlpConfig,
     NetworkConfig,
     Resnet18Config,
+    SpotterConfig,
     WideResnetConfig,
 )
 from svhncli.config.groups.optim import AdamConfig, AdamwConfig, RmspropConfig, SgdConfig
@@ -46,6 +47,8 @@ NETWORKS = {
     "mlp": MLP,
     "cnn": CNN,
     "cnn-stn": CnnConfig(stn=True),
+    "cnn-boxes": CnnConfig(stn=True, reader="columns"),
+    "spotter": SpotterConfig(stn=True, stn_size=[32, 32]),
     "wide_resnet": WideResnetConfig(depth=10, width=1),
 }
 POLICIES = {
@@ -72,7 +75,10 @@ def noise() -> Digits:
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (COUNT, 3, SIDE, SIDE), np.uint8)
     labels = draw.integers(0, 11, (COUNT, POSITIONS))
-    return Digits(images, labels, np.arange(COUNT), NumberedNames("noise", COUNT))
+    corners = draw.uniform(0, 10, (COUNT, POSITIONS, 2))
+    boxes = np.concatenate([corners, corners + 8], 2).astype(np.float32)
+    sizes = np.full((COUNT, 2), SIDE, np.int32)
+    return Digits(images, labels, np.arange(COUNT), NumberedNames("noise", COUNT), boxes, sizes)
 
 
 def run(
@@ -84,16 +90,17 @@ def run(
 ) -> tuple[Plan, State]:
     """A run on the fake GPU with all that a step can do, unless `options` says otherwise."""
     digits, shape = noise(), (3, SIDE - 4, SIDE - 4)
-    batches = Batches(digits, np.arange(COUNT), machine.device)
-    config = OPTIMIZERS[optim]
-    model = registry.model(network, shape, POSITIONS, 11, 0.1, gated=gated, fresh=False)
+    framing = Framing(*shape[1:], "boxes", jitter=0.125)
+    batches = Batches(digits, np.arange(COUNT), machine.device, framing)
+    config, box_loss = OPTIMIZERS[optim], float(network in (NETWORKS["cnn-boxes"], NETWORKS["spotter"]))
+    model = registry.model(network, shape, POSITIONS, 11, 0.1, gated=gated, box_loss=box_loss, fresh=False)
     ema = Ema(model, 0.9)  # which copies the network: fake tensors cannot be copied
     for copy in (model, ema.module):
         copy.to(machine.device, memory_format=torch.channels_last)
     plan = Plan(
         train=batches,
         val=batches,
-        preprocess=Preprocess(Framing(*shape[1:], "boxes", jitter=0.125), False, (0.5,) * 3, (0.2,) * 3),
+        preprocess=Preprocess(framing, False, (0.5,) * 3, (0.2,) * 3),
         machine=machine,
         epochs=1,
         batch_size=7,

@@ -104,7 +104,8 @@ def capacity(bench: Bench) -> CheckResult:
     question = "does the training loss fall when more of the network trains?"
     fix = "the layers below the head do not learn: they are not in the optimizer, or their lr is 0"
     if not below or not head:
-        return CheckResult(question, "the network is only a head", "nothing to compare", True, fix)
+        what = "the network is only a head" if head else "the network has no head of its own"
+        return CheckResult(question, what, "nothing to compare", True, fix)
 
     def freeze(network: nn.Module) -> None:
         keep = _is_head(network)
