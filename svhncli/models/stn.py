@@ -28,7 +28,7 @@ MARGIN = 0.15
 """Of the number's width and height, on each side of it, in the frame that boxes ask for."""
 SMOOTH = 0.1
 """Distance from which on the loss of a frame grows linearly."""
-VOTED = 48
+VOTED = 64
 """Rows of the pooled image that a `Voting` localization sees."""
 VOTERS = (16, 2, 1), (32, 2, 1), (64, 2, 1), (64, 1, 1), (64, 1, 2)
 """Channels, stride and dilation of each convolution of a `Voting` localization."""
