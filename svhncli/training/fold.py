@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ from svhncli.engine.loop import Epoch, Tick, fit
 from svhncli.engine.matching import demand_form
 from svhncli.engine.state import Plan, State
 from svhncli.models.gates import count_open
+from svhncli.models.output import LearnsBoxes
 from svhncli.report.diagnosis import Course, diagnose
 from svhncli.report.figures.curves import draw_curves
 from svhncli.report.figures.dynamics import jumps
@@ -97,7 +99,7 @@ def train_fold(
             config, machine, data, fold, images, show, metric=config.metric, fresh=not run.last.is_file()
         )
         plan = replace(plan, watch=_watched(config, len(fold.val)), group=group)
-        meta = _meta(config, data, fold, plan)
+        meta = _meta(config, data, fold, plan, isinstance(state.model, LearnsBoxes))
         _say_fold(name, fold, plan, state, show)
         if run.last.is_file():
             restore(run, data, fold, plan, state, meta, show)
@@ -156,13 +158,15 @@ def _may_go_on(summary: FoldSummary, config: TrainConfig) -> bool:
 # ----------------------------------------------------------------------------- start
 
 
-def _meta(config: TrainConfig, data: DataSet, fold: Fold, plan: Plan) -> dict[str, Any]:
-    """What a checkpoint holds besides its tensors."""
+def _meta(config: TrainConfig, data: DataSet, fold: Fold, plan: Plan, boxed: bool) -> dict[str, Any]:
+    """What a checkpoint holds besides its tensors; boxed: whether the network learns from boxes."""
+    boxes = data.train.boxes
     return {
         "config": rules.to_dict(config),
         "fold": fold.name,
         "fingerprint": data.fingerprint,
         "split": fold.digest,
+        "boxes": hashlib.sha256(boxes.tobytes()).hexdigest() if boxed and boxes is not None else None,
         "preprocess": plan.preprocess.to_dict(),
         "in_shape": list(plan.preprocess.shape),
         # any GPU of this kind computes the same bits

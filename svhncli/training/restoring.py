@@ -41,6 +41,11 @@ def restore(
             + _changed(Run.of(run.path).sheet, data, fold),
             "put the old data back, or start a new run with init_from",
         )
+    if content["meta"].get("boxes") != meta["boxes"]:  # files of before networks learned from boxes have none
+        raise DataError(
+            f"the data is not what '{run.last}' was trained on: boxes have changed",
+            "put the old boxes back, or start a new run with init_from",
+        )
     if content["meta"]["split"] != meta["split"]:
         raise DataError(
             f"the split comes out differently now than '{run.last}' has it: training images would be used "
