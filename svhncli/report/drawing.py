@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from svhncli.core.labels import DecodedNumber
 from svhncli.core.text import percent
 from svhncli.data.inputs import ARRAYS
+from svhncli.runs.contact_sheet import RIGHT, WRONG
 
-ACCEPTED, REJECTED = (0, 114, 178), (213, 94, 0)
-"""Blue and vermilion, which color-blind people can tell apart."""
+ACCEPTED, REJECTED = RIGHT, WRONG
 SIDE = 400
 """Pixels that the longer side of a drawn photograph has at least."""
 LETTERS = 24
