@@ -25,7 +25,14 @@ from svhncli.evaluation.held_out import fitted
 from svhncli.evaluation.scored_part import score_part
 from svhncli.evaluation.trained import Trained
 from svhncli.report.next_commands import ensemble
-from svhncli.report.score_rows import classes_table, coverage_rows, loss_text, members_table, score_rows
+from svhncli.report.score_rows import (
+    classes_table,
+    coverage_rows,
+    detection_rows,
+    loss_text,
+    members_table,
+    score_rows,
+)
 from svhncli.report.scorecard import Scorecard
 from svhncli.report.terminal import Show, facts, labeled, next_steps
 from svhncli.runs.locate import checkpoint_files, evaluation_folder
@@ -166,6 +173,7 @@ def table(result: EvalResult) -> Iterator[RenderableType]:
         yield classes_table(scored.scorecard.classes)
         rows = [
             *score_rows(part, scored.score),
+            *detection_rows(scored.scorecard.detection),
             ("calibration", _calibration(scored.scorecard.calibration)),
             *coverage_rows(scored.scorecard.coverage),
         ]

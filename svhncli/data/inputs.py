@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,25 @@ from svhncli.data.formats import array_file, array_images, array_pairs, cropped_
 from svhncli.data.formats.images import SUFFIXES, crashed, decode
 from svhncli.data.framing import Framing
 
-NamedImage = tuple[str, "np.ndarray | DataError"]
-"""The name of an image, and the image as stored (see `Framing.store`) or why it cannot be read."""
+
+@dataclass(frozen=True)
+class StoredImage:
+    """A photograph as stored.
+
+    pixels: uint8 (3, *framing.stored), see `Framing.store`. size: width and height of the photograph.
+    photograph: decodes all of it anew, since many are stored ahead of use; raises as `images.decode` does.
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    photograph: Callable[[], Image.Image]
+
+
+NamedImage = tuple[str, StoredImage | DataError]
+"""The name of an image, and the image or why it cannot be read."""
+
+Pixels = tuple[np.ndarray, tuple[int, int]]
+"""What another process decodes of a `StoredImage`."""
 
 ARRAYS = array_file.SUFFIXES
 
@@ -70,7 +89,7 @@ def in_folder(folder: str) -> list[str]:
 
 
 def stored(files: Sequence[str], framing: Framing) -> Iterator[NamedImage]:
-    """Every image in order, uint8 (3, *framing.stored); those in an array are named `file/0`, `file/1`, ….
+    """Every image in order; those in an array are named `file/0`, `file/1`, ….
 
     framing: one that views the whole image. Another process decodes ahead of use: an image may crash it.
     """
@@ -97,17 +116,27 @@ def _decoded(pool: ThreadPoolExecutor, files: Iterator[str], framing: Framing) -
 
 
 def _decode_all(files: list[str], framing: Framing) -> list[NamedImage]:
-    return [
-        (file, crashed(file, image) if isinstance(image, CrashError) else image)
-        for file, image in zip(files, each_apart(_decode, files, framing), strict=True)
-    ]
+    made: list[NamedImage] = []
+    for file, image in zip(files, each_apart(_decode, files, framing), strict=True):
+        if isinstance(image, CrashError):
+            made.append((file, crashed(file, image)))
+        elif isinstance(image, DataError):
+            made.append((file, image))
+        else:
+            made.append((file, StoredImage(*image, partial(_photograph, file, framing))))
+    return made
 
 
-def _decode(file: str, framing: Framing) -> np.ndarray | DataError:
+def _decode(file: str, framing: Framing) -> Pixels | DataError:
     try:
-        return framing.store(decode(Path(file), file, white=framing.white), ())
+        photograph = _photograph(file, framing)
+        return framing.store(photograph, ()), photograph.size
     except DataError as error:
         return error
+
+
+def _photograph(file: str, framing: Framing) -> Image.Image:
+    return decode(Path(file), file, white=framing.white)
 
 
 def _from_arrays(file: str, framing: Framing) -> Iterator[NamedImage]:
@@ -115,8 +144,9 @@ def _from_arrays(file: str, framing: Framing) -> Iterator[NamedImage]:
     try:
         for block in _blocks(Path(file)):
             for image in block:
-                photograph = Image.fromarray(image.transpose(1, 2, 0))
-                yield f"{file}/{next(number)}", framing.store(photograph, ())
+                photograph = partial(Image.fromarray, image.transpose(1, 2, 0))
+                pixels, size = framing.store(photograph(), ()), (image.shape[2], image.shape[1])
+                yield f"{file}/{next(number)}", StoredImage(pixels, size, photograph)
     except DataError as error:
         yield file, error
 

@@ -13,6 +13,7 @@ from svhncli.data.digits import Digits
 from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import evaluate
+from svhncli.evaluation.detecting import detections
 from svhncli.evaluation.trained import Trained
 from svhncli.report.scorecard import Evaluated, Scorecard, write_report
 from svhncli.stats.coverage import Fitted
@@ -44,8 +45,9 @@ def score_part(
     digits, indices = part_of(part, data, fold, own_data)
     batches = Batches(digits, indices, machine.device)
     score, probabilities = evaluate(fold.network.to(machine.device), batches, fold.preprocess, machine, tta)
+    found = detections(fold, batches, machine)
     evaluated = Evaluated(str(fold.path), data.name, data.fingerprint, name or part, tta, score)
-    return score, write_report(folder, evaluated, digits, indices, probabilities, fitted, percent)
+    return score, write_report(folder, evaluated, digits, indices, probabilities, fitted, percent, found)
 
 
 def part_of(part: str, data: DataSet, trained: Trained, own_data: bool) -> tuple[Digits, np.ndarray]:

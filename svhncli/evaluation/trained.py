@@ -15,13 +15,15 @@ from svhncli import registry
 from svhncli.config import rules
 from svhncli.config.loading import saved_config
 from svhncli.config.verbs.training import TrainConfig
+from svhncli.core.labels import BLANK, as_text
 from svhncli.data.framing import Framing
 from svhncli.engine import device
 from svhncli.engine.device import Machine
-from svhncli.engine.forward import logits
+from svhncli.engine.forward import logits, spots
 from svhncli.engine.matching import demand_form
 from svhncli.engine.preprocess import Preprocess
 from svhncli.models.ensemble import Ensemble, Member
+from svhncli.models.output import Spots
 from svhncli.runs import checkpoint
 
 
@@ -106,12 +108,43 @@ def probabilities(folds: Sequence[Trained], images: np.ndarray, machine: Machine
 
     The networks are moved to the machine's device.
     """
+    return located(folds, images, machine, tta)[0]
+
+
+def located(
+    folds: Sequence[Trained], images: np.ndarray, machine: Machine, tta: int = 1
+) -> tuple[np.ndarray, list[np.ndarray | None] | None]:
+    """The `probabilities` of stored images, and where the digits are of the numbers that they spell.
+
+    The boxes of an image, float64 (digits, 4), in pixels of the network's input, are those of the first fold
+    that itself reads this number, in one view of the image; None: none does. Instead of the list of all
+    images' boxes None: the networks do not know where digits are.
+    """
     batch = torch.from_numpy(images).to(machine.device)
-    outputs = [
-        logits(fold.network.to(machine.device), batch, fold.preprocess, machine, tta).softmax(-1)
-        for fold in folds
+    outputs, readings = [], []
+    for fold in folds:
+        network = fold.network.to(machine.device)
+        reading = spots(network, batch, fold.preprocess, machine)
+        if reading is not None:
+            readings.append(reading)
+        if reading is not None and tta == 1:
+            outputs.append(reading.logits.softmax(-1))
+        else:
+            outputs.append(logits(network, batch, fold.preprocess, machine, tta).softmax(-1))
+    mean = torch.stack(outputs).mean(0).cpu().numpy()
+    return mean, _agreeing(mean.argmax(-1), readings) if readings else None
+
+
+def _agreeing(classes: np.ndarray, readings: Sequence[Spots]) -> list[np.ndarray | None]:
+    """Of each image the boxes of the first reading that spells the number of its classes (L,)."""
+    own = [
+        (reading.logits.argmax(-1).cpu().numpy(), reading.boxes.double().cpu().numpy())
+        for reading in readings
     ]
-    return torch.stack(outputs).mean(0).cpu().numpy()
+    return [
+        next((boxes[i][read[i] != BLANK] for read, boxes in own if as_text(read[i]) == as_text(number)), None)
+        for i, number in enumerate(classes)
+    ]
 
 
 def machine(where: str, precision: str, config: TrainConfig) -> Machine:

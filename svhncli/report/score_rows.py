@@ -8,6 +8,7 @@ from rich.table import Table
 
 from svhncli.core.text import bounds, percent
 from svhncli.stats.coverage import Accepted, CoverageScore
+from svhncli.stats.detection import DetectionScore, Matched
 from svhncli.stats.intervals import Interval
 from svhncli.stats.score import Score
 from svhncli.stats.scores import ClassScore
@@ -37,6 +38,18 @@ def coverage_rows(coverage: CoverageScore) -> Iterator[tuple[str, str]]:
         yield "coverage", f"{share} at {at}, from confidence {best.threshold:.6g} on"
     if by_val is not None:
         yield "threshold of val", f"{by_val.threshold:.6g}: {accepted_text(by_val)}"
+
+
+def detection_rows(score: DetectionScore | None) -> Iterator[tuple[str, str]]:
+    """How many of the boxes were right, and how many of the digits were found."""
+    if score is not None:
+        right = f"with the right digit {_matched_text(score.right_digit)}"
+        yield "detection", f"{_matched_text(score.any_digit)} at IoU {score.iou:g}; {right}"
+
+
+def _matched_text(made: Matched) -> str:
+    shares = ("-" if share is None else percent(share) for share in (made.precision, made.recall))
+    return "precision {}, recall {}".format(*shares)
 
 
 def accepted_text(made: Accepted) -> str:

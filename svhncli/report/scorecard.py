@@ -9,7 +9,7 @@ import numpy as np
 
 from svhncli.core.files import write_json, write_text
 from svhncli.core.labels import BLANK
-from svhncli.core.plain import inlined, to_plain
+from svhncli.core.plain import inlined, optional, to_plain
 from svhncli.core.sums import SUMS
 from svhncli.data.digits import Digits
 from svhncli.report.figures.diagrams import draw_confusion, draw_reliability
@@ -17,6 +17,7 @@ from svhncli.runs.mistakes import draw_mistakes
 from svhncli.runs.predictions import write_predictions
 from svhncli.stats.class_report import class_report
 from svhncli.stats.coverage import CoverageScore, Fitted, as_written, coverage_score
+from svhncli.stats.detection import Detections, DetectionScore, detection_score
 from svhncli.stats.score import Score
 from svhncli.stats.scores import Calibration, ClassScore, calibrate, confidence
 
@@ -41,7 +42,8 @@ class Scorecard:
     """The contents of a report besides the score.
 
     confusion: K rows of K counts, a row for each true class. mistakes: how many images were misclassified.
-    report: the folder. files: name -> path; mistakes.png is None where there were no mistakes.
+    report: the folder. files: name -> path; mistakes.png is None where there were no mistakes. detection: of
+    a network that finds boxes, on data with boxes.
     """
 
     classes: list[ClassScore]
@@ -51,6 +53,7 @@ class Scorecard:
     mistakes: int
     report: str
     files: dict[str, str | None]
+    detection: DetectionScore | None = optional()
 
 
 def write_report(
@@ -61,13 +64,15 @@ def write_report(
     probabilities: np.ndarray,
     fitted: Fitted,
     percent: bool = False,
+    found: Detections | None = None,
 ) -> Scorecard:
     """Write results.json, predictions.csv, confusion.png, reliability.png and, of mistakes, mistakes.png.
 
     Each file is whole or not there, and results.json comes last. Files of an earlier report are replaced.
 
     probabilities: float32 (N, L, K) of `digits[indices]`. percent: whether confusion.png shows percent of
-    each label instead of counts.
+    each label instead of counts. found: where in `digits[indices]` digits are and were found, in pixels of
+    the images; None: the network knows of no boxes.
 
     Raises:
         DiskError: the folder cannot be written.
@@ -81,7 +86,7 @@ def write_report(
     write_predictions(files["predictions.csv"], digits, indices, probabilities)
     draw_confusion(files["confusion.png"], report.matrix, blank=BLANK, percent=percent)
     draw_reliability(files["reliability.png"], calibration)
-    shown = draw_mistakes(folder / "mistakes.png", digits, indices, probabilities)
+    shown = draw_mistakes(folder / "mistakes.png", digits, indices, probabilities, found)
     written = {name: str(path) for name, path in files.items()}
     scorecard = Scorecard(
         report.classes,
@@ -91,6 +96,7 @@ def write_report(
         report.wrong,
         str(folder),
         {**written, "mistakes.png": str(folder / "mistakes.png") if shown else None},
+        None if found is None else detection_score(found),
     )
     write_json(folder / "results.json", to_plain(evaluated) | to_plain(scorecard))
     return scorecard

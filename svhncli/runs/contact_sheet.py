@@ -25,17 +25,28 @@ RIGHT, WRONG = (0, 114, 178), (213, 94, 0)
 
 
 @dataclass(frozen=True)
+class Outlines:
+    """Boxes of one color in N images: float (N, L, 4), left, top, right and bottom in their pixels, NaN where
+    there is none."""
+
+    boxes: np.ndarray
+    color: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class Block:
     """Images under one caption.
 
     images: uint8 (N, C, H, W), C = 1 or 3. below: N texts, a line below each image; or none.
-    marks: N colors behind the texts, which are white then; or none.
+    marks: N colors behind the texts, which are white then; or none. outlines: drawn into the images, the
+    last on top.
     """
 
     caption: str
     images: np.ndarray
     below: Sequence[str] = ()
     marks: Sequence[tuple[int, int, int]] = ()
+    outlines: Sequence[Outlines] = ()
 
 
 FAST = 1
@@ -114,7 +125,10 @@ def _drawn(block: Block, zoom: int, columns: int) -> Image.Image:
     places = _places(len(images), height, width, columns, line)
     for place, (pixels, (left, top)) in enumerate(zip(images, places, strict=True)):
         image = Image.fromarray(pixels.transpose(1, 2, 0).repeat(3 // pixels.shape[0], axis=2))
-        drawn.paste(image.resize((width, height), Image.Resampling.NEAREST), (left, top))
+        enlarged = image.resize((width, height), Image.Resampling.NEAREST)
+        for outlines in block.outlines:
+            _outline(enlarged, outlines.boxes[place] * zoom, outlines.color)
+        drawn.paste(enlarged, (left, top))
         if block.marks:
             draw.rectangle(
                 (left, top + height, left + width - 1, top + height + line - 1), block.marks[place]
@@ -123,3 +137,10 @@ def _drawn(block: Block, zoom: int, columns: int) -> Image.Image:
             ink = "white" if block.marks else "black"
             draw.text((left + 2, top + height), block.below[place], fill=ink)
     return drawn
+
+
+def _outline(image: Image.Image, boxes: np.ndarray, color: tuple[int, int, int]) -> None:
+    """Draw boxes (L, 4) in pixels of the image."""
+    draw = ImageDraw.Draw(image)
+    for left, top, right, bottom in boxes[~np.isnan(boxes).any(-1)].round().astype(int).tolist():
+        draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=color)

@@ -12,7 +12,8 @@ from svhncli.core.files import read_json, write_json
 from svhncli.core.labels import BLANK, as_text
 from svhncli.core.plain import from_plain, to_plain
 from svhncli.data.digits import Digits
-from svhncli.runs.contact_sheet import Block, cells, draw_sheet
+from svhncli.runs.contact_sheet import RIGHT, WRONG, Block, Outlines, cells, draw_sheet
+from svhncli.stats.detection import Detections
 from svhncli.stats.scores import confidence, is_right
 
 WORST = 64
@@ -34,11 +35,16 @@ class Mistake:
 
 
 def draw_mistakes(
-    path: Path, digits: Digits, indices: np.ndarray, probabilities: np.ndarray
+    path: Path,
+    digits: Digits,
+    indices: np.ndarray,
+    probabilities: np.ndarray,
+    found: Detections | None = None,
 ) -> list[Mistake]:
     """Draw the mistakes of highest confidence, the highest first; no file where every prediction is correct.
 
-    probabilities: float32 (N, L, K) of `digits[indices]`.
+    probabilities: float32 (N, L, K) of `digits[indices]`. found: where in these digits are and were found, in
+    pixels of the images; the boxes are drawn in.
 
     Returns:
         What is shown, in its order.
@@ -62,7 +68,14 @@ def draw_mistakes(
     ]
     below = [f"{row.label or '-'} > {row.prediction or '-'}, {row.confidence:.1%}" for row in shown]
     caption = f"the most confident mistakes, {len(worst)} of {len(wrong):,}: label > prediction, confidence"
-    block = Block(caption, digits.images[indices[worst]], below)
+    outlines = []
+    if found is not None:
+        outlines.append(Outlines(found.boxes[worst], WRONG))
+        caption += "; orange: predicted boxes"
+        if found.true is not None:
+            outlines.insert(0, Outlines(found.true[worst], RIGHT))
+            caption += ", blue: true ones"
+    block = Block(caption, digits.images[indices[worst]], below, outlines=outlines)
     draw_sheet(path, [block], _zoom(digits.shape[1]), COLUMNS)
     return shown
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 from scipy.io import savemat
 
 from svhncli.core.errors import DataError
@@ -23,6 +23,7 @@ from svhncli.data import inputs
 from svhncli.data.formats import cropped_mat
 from svhncli.data.formats.images import decode
 from svhncli.data.framing import Framing
+from svhncli.data.inputs import StoredImage
 
 pytestmark = pytest.mark.engine
 
@@ -34,6 +35,13 @@ def make_image(path: Path, seed: int = 0) -> str:
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(pixels).save(path)
     return str(path)
+
+
+def all_stored(path: Path, framing: Framing) -> tuple[list[str], list[StoredImage]]:
+    """Names and images of a file, none of which is broken."""
+    names, images = zip(*inputs.stored([str(path)], framing), strict=True)
+    assert all(isinstance(image, StoredImage) for image in images)
+    return list(names), cast("list[StoredImage]", list(images))
 
 
 def test_a_folder_stands_for_its_images_sorted_by_name(folder: Path) -> None:
@@ -93,7 +101,8 @@ def test_images_come_in_order_and_broken_ones_are_reported_in_place(
     for file, (name, image) in zip(files, inputs.stored(files, FRAMING), strict=True):
         assert name == file
         if file == good:
-            np.testing.assert_array_equal(image, expected)
+            assert isinstance(image, StoredImage)
+            np.testing.assert_array_equal(image.pixels, expected)
         else:
             assert isinstance(image, DataError)
             assert file in image.message
@@ -117,8 +126,8 @@ def test_an_image_that_crashes_its_decoder_is_reported_in_place(tmp_path: Path) 
     (_, a), (_, b), (name, c) = inputs.stored(files, CrashingFraming(8, 8))
     assert isinstance(b, DataError)
     assert f"cannot read the image '{files[1]}'" in b.message
-    assert isinstance(a, np.ndarray)
-    assert isinstance(c, np.ndarray)
+    assert isinstance(a, StoredImage)
+    assert isinstance(c, StoredImage)
     assert name == files[2]
 
 
@@ -126,9 +135,9 @@ def test_a_mat_file_needs_no_labels_and_its_images_are_numbered(tmp_path: Path) 
     pixels = numpy_generator(1, "inputs").integers(0, 256, (16, 16, 3, 5), np.uint8)
     savemat(tmp_path / "x.mat", {"X": pixels})
     square = Framing(16, 16)
-    images = list(inputs.stored([str(tmp_path / "x.mat")], square))
-    assert [name for name, _ in images] == [f"{tmp_path}/x.mat/{i}" for i in range(5)]
-    np.testing.assert_array_equal([image for _, image in images], pixels.transpose(3, 2, 0, 1))
+    names, images = all_stored(tmp_path / "x.mat", square)
+    assert names == [f"{tmp_path}/x.mat/{i}" for i in range(5)]
+    np.testing.assert_array_equal([image.pixels for image in images], pixels.transpose(3, 2, 0, 1))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +152,7 @@ def test_a_mat_file_of_another_layout_counts_as_a_single_broken_image(
     (_, broken), (name, good) = inputs.stored(files, FRAMING)
     assert isinstance(broken, DataError)
     assert "expected: X uint8" in broken.hint
-    assert (name, type(good)) == (files[1], np.ndarray)
+    assert (name, type(good)) == (files[1], StoredImage)
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.h5"])
@@ -157,9 +166,9 @@ def test_images_in_an_array_need_no_labels_and_are_numbered(tmp_path: Path, name
     else:
         with h5py.File(path, "w") as file:
             file["X"] = pixels / 255
-    images = list(inputs.stored([str(path)], Framing(10, 10)))
-    assert [name for name, _ in images] == [f"{path}/{i}" for i in range(4)]
-    assert np.array_equal(np.stack([image for _, image in images]), pixels.transpose(0, 3, 1, 2))
+    names, images = all_stored(path, Framing(10, 10))
+    assert names == [f"{path}/{i}" for i in range(4)]
+    assert np.array_equal(np.stack([image.pixels for image in images]), pixels.transpose(0, 3, 1, 2))
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 0)], ids=["NHW", "HWN"])
@@ -167,16 +176,16 @@ def test_an_array_of_many_square_images_is_numbered_throughout(tmp_path: Path, a
     pixels = np.zeros((cropped_mat.BLOCK + 2, 8, 8), np.uint8)
     pixels[-1] = 255
     np.save(tmp_path / "x.npy", pixels.transpose(axes))
-    images = list(inputs.stored([str(tmp_path / "x.npy")], Framing(8, 8)))
-    assert [name for name, _ in images] == [f"{tmp_path}/x.npy/{i}" for i in range(len(pixels))]
-    assert [int(np.max(image)) for _, image in images] == [*[0] * (len(pixels) - 1), 255]
+    names, images = all_stored(tmp_path / "x.npy", Framing(8, 8))
+    assert names == [f"{tmp_path}/x.npy/{i}" for i in range(len(pixels))]
+    assert [int(image.pixels.max()) for image in images] == [*[0] * (len(pixels) - 1), 255]
 
 
 def test_the_height_of_gray_images_comes_before_their_width(tmp_path: Path) -> None:
     pixels = np.arange(12 * 10 * 9, dtype=np.uint8).reshape(12, 10, 9)
     np.save(tmp_path / "x.npy", pixels)
-    images = [image for _, image in inputs.stored([str(tmp_path / "x.npy")], Framing(10, 9))]
-    assert np.array_equal(np.stack(images)[:, 0], pixels)
+    _, images = all_stored(tmp_path / "x.npy", Framing(10, 9))
+    assert np.array_equal(np.stack([image.pixels for image in images])[:, 0], pixels)
 
 
 def test_several_arrays_of_images_count_as_a_single_broken_image_that_names_them(tmp_path: Path) -> None:
@@ -185,6 +194,21 @@ def test_several_arrays_of_images_count_as_a_single_broken_image_that_names_them
     assert isinstance(problem, DataError)
     assert "several arrays" in problem.message
     assert "a (float64 4×10×10), b (float64 4×10×10)" in problem.message
+
+
+def test_the_photograph_and_its_size_are_those_of_the_upright_image(tmp_path: Path) -> None:
+    image = Image.fromarray(numpy_generator(2, "inputs").integers(0, 256, (20, 30, 3), np.uint8))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image.save(tmp_path / "turned.png", exif=exif)
+    _, (turned,) = all_stored(tmp_path / "turned.png", FRAMING)
+    upright = image.transpose(Image.Transpose.ROTATE_270)
+    assert turned.size == turned.photograph().size == (20, 30)
+    assert np.array_equal(turned.photograph(), upright)
+    np.save(tmp_path / "x.npy", np.stack([np.asarray(upright)] * 2))
+    _, (_, last) = all_stored(tmp_path / "x.npy", FRAMING)
+    assert last.size == (20, 30)
+    assert np.array_equal(last.photograph(), upright)
 
 
 def test_only_the_files_that_are_read_ahead_are_opened(tmp_path: Path) -> None:

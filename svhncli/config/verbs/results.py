@@ -137,6 +137,10 @@ class PredictConfig:
         "files, folders, globs, or arrays (.npy, .npz, HDF5, .mat); - reads a list from standard input",
     )
     out: str | None = key(None, "the file to write; null is standard output")
+    draw: str | None = key(
+        None,
+        "folder for PNGs of the images with their predictions and the digits' boxes; null draws none",
+    )
     format: str = key(
         "csv", "csv: all columns; tianchi: a submission to the contest", choices=("csv", "tianchi")
     )
@@ -176,6 +180,13 @@ class PredictConfig:
             )
         if self.out is not None and expanded(self.out).is_dir():
             raise UsageError(f"out={self.out} is a folder", "name a file for the predictions")
+        if self.out is not None and self.draw is not None:
+            drawn, folders = expanded(self.draw).resolve(), expanded(self.out).resolve().parents
+            if drawn in folders:
+                raise UsageError(
+                    f"out={self.out} lies in draw={self.draw}, which is for drawings alone",
+                    "name a file elsewhere",
+                )
         if self.threshold is not None and self.coverage is not None:
             raise UsageError("threshold and coverage both set the threshold", "give one of them")
         if self.format == "tianchi":
