@@ -1,6 +1,6 @@
 """Accuracy on whole numbers within a given time: the Datawhale article's pipeline compared with `svhn train`.
 
-    python benchmarks/whole_numbers.py FOLDER [KEY=VALUE ...] [--minutes 5 15] [--epochs 11 38] [--only ours]
+    python benchmarks/whole_numbers.py FOLDER [KEY=VALUE ...] [--minutes 5 15] [--epochs 2 7] [--only ours]
 
 FOLDER has the layout of the contest (mchar_train/, mchar_train.json, mchar_val/, mchar_val.json);
 `svhn render layout=mchar labels=FILE` renders it for the labels of the contest.
@@ -35,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides for svhn train")
     parser.add_argument("--minutes", type=float, nargs="+", default=[5, 15], metavar="M", help="time limits")
-    parser.add_argument("--epochs", type=int, nargs="+", default=[11, 38], metavar="N",
+    parser.add_argument("--epochs", type=int, nargs="+", default=[2, 7], metavar="N",
                         help="epochs of svhn train for each time limit")  # fmt: skip
     parser.add_argument(
         "--only", choices=("ours", "article"), help="run svhn train or the article's pipeline alone"

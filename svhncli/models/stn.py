@@ -113,8 +113,8 @@ class Regression(nn.Sequential):
 class Voting(nn.Module):
     """A localization that learns from boxes: every cell of a map votes for an upright frame.
 
-    It sees the image pooled to about `VOTED` rows. How much a vote counts is a softmax over the cells (Levine et
-    al. 2016), so the same weights find a number wherever it is.
+    It sees the image pooled to about `VOTED` rows. How much a vote counts is a softmax over the cells
+    (Levine et al. 2016), so the same weights find a number wherever it is.
 
     Args:
         channels, height: of the images.

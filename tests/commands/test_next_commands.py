@@ -34,7 +34,7 @@ KINDS = {
     "mchar": [*MCHAR, *TINY],
     "synth_full": ["data=synth_full", "data.n_train=60", "data.n_test=20", "data.height=16", *TINY],
     "tianchi": [
-        *("experiment=tianchi", "data.root=mchar", "data.height=16", "data.width=32", "model.hidden=16"),
+        *("experiment=tianchi", "data.root=mchar", "data.height=32", "data.width=64"),
         *("model.width=0.25", "epochs=1", "threads=1", "device=cpu", "watch=0"),
     ],
     "k-fold": [*SYNTH, *TINY, "split=kfold", "split.k=2"],

@@ -16,7 +16,10 @@ DATA = ("data=mchar", "data.root=mchar", "data.height=32", "data.width=64", "spl
 SMALL = ("-q", "threads=1", "epochs=1", "batch_size=20", "model.width=0.5", "model.depth=1", "out=run")
 DETECTOR = ("model=spotter",)
 LOCATED = ("model=spotter", "model.stn=true", "model.stn_size=[32,48]", "reg.box_loss=1")
-COLUMNS = ("model.hidden=16", "model.reader=columns", "model.stn=true", "model.stn_size=[24,32]", "reg.box_loss=1")
+COLUMNS = (
+    *("model.hidden=16", "model.reader=columns", "model.stn=true", "model.stn_size=[24,32]"),
+    "reg.box_loss=1",
+)
 
 
 @pytest.fixture
@@ -29,7 +32,9 @@ def mchar(folder: Path) -> Path:
 
 @pytest.mark.parametrize("network", [DETECTOR, LOCATED, COLUMNS], ids=["detector", "located", "columns"])
 @pytest.mark.usefixtures("mchar")
-def test_it_trains_is_evaluated_and_exported(network: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_trains_is_evaluated_and_exported(
+    network: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["train", *DATA, *SMALL, *network, "data.fit=pad"]) == 0
     assert cli.main(["eval", "run", "part=val", "--json"]) == 0
     assert 0 <= json.loads(capsys.readouterr().out.splitlines()[-1])["val"]["accuracy"] <= 1

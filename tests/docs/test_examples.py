@@ -77,7 +77,7 @@ def smaller(words: list[str]) -> list[str]:
     few = "few_photos.txt" if "data.root=photos" in words else "few.txt"
     shrunk = [re.sub(r"^data\.exclude=.*", f"data.exclude={few}", word) for word in shrunk]
     if "experiment=tianchi" in words:
-        shrunk.append("model.hidden=16")
+        shrunk += ["model.width=0.25", "data.height=32", "data.width=64"]
     if "data.root=photos" in words:
         shrunk.append("split.k=2")
     is_cnn = not any(word.startswith(("model=", "experiment=")) for word in words) or "model=cnn" in words

@@ -34,7 +34,7 @@ def truth(digits: list[tuple[int, Box]], positions: int = POSITIONS) -> tuple[Te
 
 
 def ideal(digits: list[tuple[int, Box]], sure: float = 20.0) -> Tensor:
-    """The map (1, 15, ROWS, COLUMNS) that says exactly this: each cell near a digit's center, and no other."""
+    """The map (1, 15, ROWS, COLUMNS) that says exactly this: cells near a digit's center, and no other."""
     maps = torch.zeros(1, 15, ROWS, COLUMNS)
     maps[:, BLANK] = sure
     for digit, (left, top, right, bottom) in digits:
@@ -149,7 +149,8 @@ def test_cells_belong_to_the_nearest_digit_as_defined(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     corner = torch.rand(3, 2, generator=generator) * torch.tensor([90.0, 40.0])
     size = 2 + torch.rand(3, 2, generator=generator) * 25
-    labels, boxes = truth([(k, tuple(box)) for k, box in enumerate(torch.cat([corner, corner + size], 1).tolist())])
+    drawn = torch.cat([corner, corner + size], 1).tolist()
+    labels, boxes = truth([(k, tuple(box)) for k, box in enumerate(drawn)])
     cells, owner = spotter._assigned(labels, boxes, ROWS, COLUMNS)
     for row in range(ROWS):
         for column in range(COLUMNS):
