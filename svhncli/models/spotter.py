@@ -23,7 +23,7 @@ CENTER, INSIDE = 0.4, 0.7
 """A cell belongs to a digit if its center is within this share of the way from the box's center to its sides;
 up to the second share it is neither that digit nor background."""
 SMOOTH = 0.1
-"""Distance from which on the loss of a box grows linearly."""
+"""By how much a value is off from which on its loss grows linearly."""
 RARE = 0.02
 """Share of cells that an untrained network takes for digits, so that the many others do not drown the few in
 the first steps (Lin et al. 2017)."""
@@ -151,8 +151,8 @@ def spot_loss(maps: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
     """The loss of every image, float32 (B,): cross-entropy of the cells, and the distance of the boxes.
 
     The cells near a digit's center are to say its class and where its box is; those outside all boxes are to
-    say blank. Both are sums over cells, divided by the number of the digits' cells. The distance is smooth L1
-    (Girshick 2015): of the center relative to the box, and of the logarithms of the sides.
+    say blank. Both are sums over cells, divided by the number of the digits' cells. The `distance` is that of
+    the center relative to the box, and of the logarithms of the sides.
 
     Args:
         maps: float32 (B, 15, rows, columns), see `Spotter.maps`.
@@ -170,9 +170,13 @@ def spot_loss(maps: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
     off = (places - _targets(boxes, owner)) * own[:, None]
     size = _sizes(boxes, owner)
     off = torch.cat([off[:, :2] / size, off[:, 2:]], 1)
-    distance = functional.smooth_l1_loss(off, torch.zeros_like(off), reduction="none", beta=SMOOTH)
     count = own.sum((1, 2)).clamp(min=1)
-    return torch.where(known, (crossed + distance.sum((1, 2, 3))) / count, 0.0)
+    return torch.where(known, (crossed + distance(off).sum((1, 2))) / count, 0.0)
+
+
+def distance(off: Tensor) -> Tensor:
+    """Smooth L1 (Girshick 2015) of how far the values of boxes are off, summed over dimension 1."""
+    return functional.smooth_l1_loss(off, torch.zeros_like(off), reduction="none", beta=SMOOTH).sum(1)
 
 
 BACKGROUND, IGNORED, DIGIT = -1, -2, 0

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svhncli.models.output import BoxOutput, Output, Spots
-from svhncli.models.spotter import Spotter
+from svhncli.models.spotter import Spotter, distance
 
 POOLED = 32
 """Side of the pooled image that the localization network sees."""
@@ -26,8 +26,6 @@ the limits and stayed there in 4 of 4 runs with SGD (lr 0.05) and 1 of 8 with Ad
 
 MARGIN = 0.15
 """Of the number's width and height, on each side of it, in the frame that boxes ask for."""
-SMOOTH = 0.1
-"""Distance from which on the loss of a frame grows linearly."""
 VOTED = 64
 """Rows of the pooled image that a `Voting` localization sees."""
 VOTERS = (16, 2, 1), (32, 2, 1), (64, 2, 1), (64, 1, 1), (64, 1, 2)
@@ -266,9 +264,8 @@ def in_pixels(frames: Tensor, height: int, width: int) -> Tensor:
 def frame_loss(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """How far each frame is from the one around all of an image's digits, widened by `MARGIN`: float32 (B,).
 
-    That one has the shape of the transformer's output, so digits keep theirs. The distance is smooth L1
-    (Girshick 2015): of the center, relative to the wanted frame, and of the logarithms of the sides; 0 where
-    no box is known.
+    That one has the shape of the transformer's output, so digits keep theirs. It is the `distance` of the
+    center, relative to the wanted frame, and of the logarithms of the sides; 0 where no box is known.
 
     Args:
         frames: float32 (B, 4), center x and y in pixels, and the logarithms of half the width and height.
@@ -284,5 +281,4 @@ def frame_loss(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     across = torch.maximum(half[:, :1], half[:, 1:] * (size[1] / size[0]))
     half = torch.cat([across, across * (size[0] / size[1])], 1)
     off = torch.cat([(frames[:, :2] - center) / half, frames[:, 2:] - half.log()], 1)
-    distance = functional.smooth_l1_loss(off, torch.zeros_like(off), reduction="none", beta=SMOOTH).sum(1)
-    return torch.where(there[:, 0], distance, 0.0)
+    return torch.where(there[:, 0], distance(off), 0.0)
