@@ -59,9 +59,9 @@ class DetectionScore:
 def detection_score(found: Detections) -> DetectionScore | None:
     """Precision and recall over all digits of all images; None where no image's boxes are known.
 
-    Each predicted box is compared with the true box that it overlaps most; it matches if that is `IOU` or more
-    and none of a higher confidence matched the same true box. So of several boxes of one digit one counts, and
-    confidences decide which, but not how many match in all.
+    Each predicted box is compared with the true box that it overlaps most; it matches if that is `IOU` or
+    more and none of a higher confidence matched the same true box. So of several boxes of one digit one
+    counts; confidences decide which, but not how many match in all.
     """
     if found.true is None:
         return None
