@@ -21,18 +21,17 @@ def detections(fold: Trained, batches: Batches, machine: Machine) -> Detections 
     if not isinstance(fold.network, FindsBoxes):
         return None
     take = batches.along(np.arange(len(batches)))
-    made: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    readings = []
     for start in range(0, len(batches), EVAL_BATCH):
         images = take(start, min(start + EVAL_BATCH, len(batches))).images
         reading = spots(fold.network, images, fold.preprocess, machine)
         assert reading is not None
-        sure, likeliest = reading.logits.softmax(-1).max(-1)
-        made.append((likeliest.cpu().numpy(), sure.cpu().numpy(), reading.boxes.cpu().numpy()))
-    classes, confidences, boxes = (np.concatenate(values) for values in zip(*made, strict=True))
+        readings.append((reading.logits.argmax(-1).cpu().numpy(), reading.boxes.cpu().numpy()))
+    classes, boxes = (np.concatenate(values) for values in zip(*readings, strict=True))
     framing, digits, rows = fold.preprocess.framing, batches.digits, batches.indices
     true = None
     if digits.boxes is not None and digits.sizes is not None:
         true = framing.placed(digits.boxes[rows], digits.sizes[rows])
     boxes = boxes + np.tile(framing.room[::-1], 2)
     boxes[classes == BLANK] = np.nan
-    return Detections(batches.labels, true, classes, confidences, boxes)
+    return Detections(batches.labels, true, classes, boxes)

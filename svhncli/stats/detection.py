@@ -19,13 +19,12 @@ class Detections:
     top, right and bottom in the same pixels.
 
     labels: int64 (N, L). true: float (N, L, 4), NaN where no box is known; None: the data has no boxes.
-    classes: int64 (N, L), `BLANK` where nothing is found. confidences: float (N, L). boxes: float (N, L, 4).
+    classes: int64 (N, L), `BLANK` where nothing is found. boxes: float (N, L, 4).
     """
 
     labels: np.ndarray
     true: np.ndarray | None
     classes: np.ndarray
-    confidences: np.ndarray
     boxes: np.ndarray
 
 
@@ -60,8 +59,9 @@ class DetectionScore:
 def detection_score(found: Detections) -> DetectionScore | None:
     """Precision and recall over all digits of all images; None where no image's boxes are known.
 
-    The predicted boxes of an image take turns, the most confident first. Each is compared with the true box
-    that it overlaps most; it matches if that is `IOU` or more and no earlier one matched the same true box.
+    Each predicted box is compared with the true box that it overlaps most; it matches if that is `IOU` or
+    more and none of a higher confidence matched the same true box. So of several boxes of one digit one
+    counts; confidences decide which, but not how many match in all.
     """
     if found.true is None:
         return None
@@ -74,10 +74,8 @@ def detection_score(found: Detections) -> DetectionScore | None:
     overlaps = np.where(is_found[:, :, None] & there[:, None], overlaps, 0.0)
     same = found.classes[known][:, :, None] == found.labels[known][:, None]
     true, predicted = int(there.sum()), int(is_found.sum())
-    confidences = found.confidences[known]
     any_digit, right_digit = (
-        _shares(_matches(compared, confidences), true, predicted)
-        for compared in (overlaps, np.where(same, overlaps, 0.0))
+        _shares(_matches(compared), true, predicted) for compared in (overlaps, np.where(same, overlaps, 0.0))
     )
     return DetectionScore(
         iou=IOU,
@@ -103,15 +101,10 @@ def _area(boxes: np.ndarray) -> np.ndarray:
     return (boxes[..., 2:] - boxes[..., :2]).clip(0).prod(-1)
 
 
-def _matches(overlaps: np.ndarray, confidences: np.ndarray) -> int:
-    """How many predicted boxes match; overlaps (N, predicted, true), confidences (N, predicted)."""
-    images = np.arange(len(overlaps))
-    taken = np.zeros((len(overlaps), overlaps.shape[2]), bool)
-    for turn in np.argsort(-confidences, axis=1, kind="stable").T:
-        own = overlaps[images, turn]
-        best = own.argmax(1)
-        taken[images, best] |= own[images, best] >= IOU
-    return int(taken.sum())
+def _matches(overlaps: np.ndarray) -> int:
+    """How many true boxes some predicted one matches; overlaps: (N, predicted, true)."""
+    best = overlaps.argmax(2)[:, :, None] == np.arange(overlaps.shape[2])
+    return int((best & (overlaps >= IOU)).any(1).sum())
 
 
 def _shares(matched: int, true: int, predicted: int) -> Matched:

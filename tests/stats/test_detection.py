@@ -34,13 +34,12 @@ def gathered(images: list[Any]) -> Detections:
     shape = len(images), POSITIONS
     labels, classes = np.full(shape, BLANK), np.full(shape, BLANK)
     true, boxes = np.full((*shape, 4), np.nan), np.full((*shape, 4), np.nan)
-    confidences = np.ones(shape)
     for i, (digits, found) in enumerate(images):
         for place, (box, digit) in enumerate(digits):
             true[i, place], labels[i, place] = box, digit
-        for place, ((box, digit), sure) in enumerate(found, POSITIONS - len(found)):
-            boxes[i, place], classes[i, place], confidences[i, place] = box, digit, sure
-    return Detections(labels, true, classes, confidences, boxes)
+        for place, ((box, digit), _) in enumerate(found, POSITIONS - len(found)):
+            boxes[i, place], classes[i, place] = box, digit
+    return Detections(labels, true, classes, boxes)
 
 
 def overlap(a: Box, b: Box) -> float:
@@ -95,7 +94,7 @@ def score_of(*images: Any) -> tuple[int, int, int, int]:
     return score.true, score.predicted, score.any_digit.matched, score.right_digit.matched
 
 
-def test_a_digit_that_is_found_twice_counts_once_and_as_the_most_confident() -> None:
+def test_a_digit_that_is_found_twice_counts_once() -> None:
     twice = [((LEFT, 1), 0.7), (((0, 0, 4, 7), 2), 0.9)]
     assert score_of(([(LEFT, 1), (RIGHT, 2)], twice)) == (2, 2, 1, 1)
     assert score_of(([(LEFT, 3)], twice)) == (1, 2, 1, 0)
@@ -121,9 +120,7 @@ def test_images_with_a_digit_whose_box_is_not_known_do_not_count() -> None:
     assert (score.n, score.true, score.predicted, score.right_digit.matched) == (1, 1, 1, 1)
     found.true[1, 0] = np.nan
     assert detection_score(found) is None
-    assert (
-        detection_score(Detections(found.labels, None, found.classes, found.confidences, found.boxes)) is None
-    )
+    assert detection_score(Detections(found.labels, None, found.classes, found.boxes)) is None
 
 
 def test_without_predictions_there_is_no_precision_and_without_digits_no_recall() -> None:
