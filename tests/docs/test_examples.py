@@ -24,6 +24,7 @@ ON_FILES = {
     "data=mix",
     "data=folder",
     "data=arrays",
+    "data=mchar",
     "data=parquet",
     "experiment=finetune_small",
     "experiment=tianchi",
