@@ -24,6 +24,15 @@ SMALL = [
 OF_ALL = ["summary", "use", "diagnosis", "curves", "confusion", "mistakes", "dynamics", "calibration"]
 OF_ALL += ["data", "environment", "missing"]
 """Sections of a run that nothing but `svhn train` has seen."""
+EVALUATION_FILES = [
+    "SHA256SUMS",
+    "confusion.png",
+    "mistakes.png",
+    "predictions.csv",
+    "reliability.png",
+    "results.json",
+]
+"""In the folder that `svhn eval` writes, where a digit was misread."""
 
 
 class Page(HTMLParser):

@@ -19,7 +19,7 @@ from svhncli.engine.batches import Batches, batch_bounds
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import evaluate
 from svhncli.engine.loop import Epoch, Tick, fit
-from svhncli.engine.optimizers import avoid_compiler_import, param_groups, step_optimizer
+from svhncli.engine.optimizers import param_groups
 from svhncli.engine.policies import RANDAUGMENT, Policy
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.range_test import range_test
@@ -396,48 +396,3 @@ def test_batches_contain_every_image_once_and_their_sizes_differ_by_at_most_1(co
     assert sizes.sum() == count
     assert sizes.max() <= batch_size
     assert sizes.max() - sizes.min() <= 1
-
-
-@pytest.mark.parametrize(
-    "optimizer_class", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
-)
-def test_step_optimizer_matches_the_optimizers_own_step(optimizer_class):
-    def train(step):
-        torch.manual_seed(0)
-        network = nn.Linear(5, 3)
-        optimizer = optimizer_class(network.parameters(), lr=0.01)
-        for _ in range(5):
-            optimizer.zero_grad()
-            network(torch.randn(4, 5)).square().sum().backward()
-            step(optimizer)
-        return checkpoint.digest(network.state_dict())
-
-    assert train(step_optimizer) == train(lambda optimizer: optimizer.step())
-
-
-def test_the_compiler_is_not_imported_by_a_training_step():
-    import subprocess
-    import sys
-
-    script = """
-import sys, torch
-from svhncli.engine.optimizers import avoid_compiler_import, step_optimizer
-avoid_compiler_import()
-net = torch.nn.Linear(2, 2)
-optimizer = torch.optim.Adam(net.parameters(), fused=True)
-net(torch.ones(1, 2)).sum().backward()
-torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-step_optimizer(optimizer)
-optimizer.zero_grad()
-optimizer.load_state_dict(optimizer.state_dict())
-assert "torch._dynamo" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_avoiding_the_compiler_import_does_not_change_the_optimizers():
-    avoid_compiler_import()
-    network = nn.Linear(2, 2)
-    optimizer = torch.optim.Adam(network.parameters())
-    optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
-    assert len(optimizer.param_groups) == 2

@@ -1,9 +1,11 @@
-"""Parameter groups, and schedules against PyTorch's own over whole runs."""
+"""Parameter groups, the optimizers' step, and schedules against PyTorch's own over whole runs."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim import lr_scheduler
 
-from svhncli.engine.optimizers import param_groups
+from svhncli.engine.optimizers import avoid_compiler_import, param_groups, step_optimizer
 from svhncli.engine.schedules import (
     Constant,
     Cosine,
@@ -25,6 +27,7 @@ from svhncli.engine.schedules import (
     Warmup,
     between,
 )
+from svhncli.runs import checkpoint
 
 
 class Mixed(nn.Module):
@@ -216,3 +219,46 @@ SCHEDULES = [Constant(), Cosine(), OneCycle(), OneCycle(peak=0.0), OneCycle(peak
 )
 def test_a_factor_is_between_0_and_1_at_every_step(schedule: Schedule, warmup: int, total: int) -> None:
     assert all(0 <= factor <= 1 + 1e-12 for factor in factors(Warmup(schedule, warmup), total))
+
+
+@pytest.mark.parametrize(
+    "optimizer_class", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
+)
+def test_step_optimizer_matches_the_optimizers_own_step(optimizer_class: type[torch.optim.Optimizer]) -> None:
+    def train(step: Callable[[torch.optim.Optimizer], None]) -> str:
+        torch.manual_seed(0)
+        network = nn.Linear(5, 3)
+        optimizer = optimizer_class(network.parameters(), lr=0.01)
+        for _ in range(5):
+            optimizer.zero_grad()
+            network(torch.randn(4, 5)).square().sum().backward()
+            step(optimizer)
+        return checkpoint.digest(network.state_dict())
+
+    assert train(step_optimizer) == train(lambda optimizer: optimizer.step())
+
+
+@pytest.mark.engine
+def test_the_compiler_is_not_imported_by_a_training_step() -> None:
+    script = """
+import sys, torch
+from svhncli.engine.optimizers import avoid_compiler_import, step_optimizer
+avoid_compiler_import()
+net = torch.nn.Linear(2, 2)
+optimizer = torch.optim.Adam(net.parameters(), fused=True)
+net(torch.ones(1, 2)).sum().backward()
+torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+step_optimizer(optimizer)
+optimizer.zero_grad()
+optimizer.load_state_dict(optimizer.state_dict())
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_avoiding_the_compiler_import_does_not_change_the_optimizers() -> None:
+    avoid_compiler_import()
+    network = nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(network.parameters())
+    optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+    assert len(optimizer.param_groups) == 2

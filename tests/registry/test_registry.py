@@ -18,6 +18,7 @@ from svhncli.config.presets import conf_dir
 from svhncli.config.verbs.training import TrainConfig
 from svhncli.data.dataset import DataSet
 from svhncli.data.digits import Digits, NumberedNames
+from svhncli.registry import sources
 
 
 def config(*overrides: str) -> TrainConfig:
@@ -72,6 +73,23 @@ def test_a_schedule_gives_a_factor(name: str) -> None:
 def test_a_split_gives_folds(name: str) -> None:
     data = DataSet("x", digits(200), "x", val=digits(20))
     assert registry.folds(config(f"split={name}").split, data, 0)
+
+
+@pytest.mark.parametrize(
+    ("val", "limit", "sizes"), [(30, 50, (50, 10, 10)), (4, 50, (50, 4, 10)), (4, 200, (90, 4, 20))]
+)
+def test_a_limit_takes_evenly_spaced_images_of_the_parts_that_are_larger(
+    val: int, limit: int, sizes: tuple[int, int, int]
+) -> None:
+    data = sources.limited(DataSet("x", digits(90), "x", test=digits(20), val=digits(val)), limit)
+    assert data.val is not None
+    assert data.test is not None
+    assert (len(data.train), len(data.val), len(data.test)) == sizes
+    gaps = np.diff(data.train.groups)
+    assert data.train.groups[0] == 0
+    assert data.train.groups[-1] == 89
+    assert gaps.max() - gaps.min() <= 1
+    assert (data.fingerprint == "x") == (sizes == (90, val, 20))
 
 
 @pytest.mark.parametrize("name", choices("reg"))
