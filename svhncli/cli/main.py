@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TextIO
 
 from svhncli import __version__
@@ -188,20 +188,32 @@ def run(line: CommandLine) -> int:
     goes_on = catalog.is_trainer(verb) or catalog.is_search(verb)
     if not goes_on and (line.resume is not None or "--multirun" in line.flags):
         raise UsageError(f"svhn {verb} takes neither --resume nor --multirun")
-    if "--quiet" in line.flags:
-        os.environ["SVHN_QUIET"] = "1"  # the processes of a launcher inherit it
-
     words, many = plain_words(words, verb)
-    return dispatch.run(
-        verb,
-        line.hydra,
-        words,
-        many,
-        resume=line.resume,
-        multirun="--multirun" in line.flags,
-        as_json="--json" in line.flags,
-        debug="--debug" in line.flags,
-    )
+    with _quiet() if "--quiet" in line.flags else nullcontext():
+        return dispatch.run(
+            verb,
+            line.hydra,
+            words,
+            many,
+            resume=line.resume,
+            multirun="--multirun" in line.flags,
+            as_json="--json" in line.flags,
+            debug="--debug" in line.flags,
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """In the block no progress is shown, nor by the processes of a launcher, which inherit the environment."""
+    before = os.environ.get("SVHN_QUIET")
+    os.environ["SVHN_QUIET"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SVHN_QUIET"]
+        else:
+            os.environ["SVHN_QUIET"] = before
 
 
 def plain_words(words: list[str], verb: str) -> tuple[list[str], dict[str, list[str]]]:

@@ -279,3 +279,17 @@ def test_an_unused_run_directory_is_removed_and_a_used_directory_stays(folder: P
     (used / "config.yaml").unlink()
     execution.release(used)
     assert list(folder.iterdir()) == []
+
+
+def test_a_quiet_command_leaves_the_next_of_the_same_process_its_voice(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SVHN_QUIET", raising=False)
+    words = ["render", "layout=folder", "data.n_train=20", "data.n_test=10"]
+    assert cli.main(["-q", *words, "out=silent"]) == 0
+    assert "render train" not in capsys.readouterr().err
+    assert cli.main([*words, "out=shown"]) == 0
+    assert "render train" in capsys.readouterr().err
+    monkeypatch.setenv("SVHN_QUIET", "1")
+    assert cli.main(["-q", *words, "out=set"]) == 0
+    assert os.environ["SVHN_QUIET"] == "1"

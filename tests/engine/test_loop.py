@@ -326,7 +326,7 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_as_they_were():
 def test_history_rows_match_an_independent_evaluation():
     plan, state = make_run(epochs=1)
     finish(plan, state)
-    images, labels = plan.val.take(np.arange(len(plan.val)))
+    images, labels, _ = plan.val.take(np.arange(len(plan.val)))
     with torch.no_grad():
         logits = state.ema.module(plan.preprocess(images))[:, 0]
     row = state.history[0]
@@ -343,7 +343,7 @@ def test_history_rows_match_an_independent_evaluation():
 def test_the_averaged_probabilities_of_the_views_are_scored():
     plan, state = make_run(epochs=1)
     finish(plan, state)
-    images, labels = plan.val.take(np.arange(len(plan.val)))
+    images, labels, _ = plan.val.take(np.arange(len(plan.val)))
     network = state.ema.module
     with torch.no_grad():
         view_probabilities = [
@@ -377,7 +377,7 @@ def test_a_policy_is_applied_before_the_other_augmentations():
     (policy_images, policy_key), (_, augment_key) = calls
     assert policy_key != augment_key
     order = numpy_generator(plan.seed, "order", 0).permutation(64)
-    taken, _ = plan.train.take(order[: len(policy_images)])
+    taken = plan.train.take(order[: len(policy_images)]).images
     assert torch.equal(policy_images, plan.preprocess.floats(taken))
 
 
