@@ -204,7 +204,7 @@ def run(line: CommandLine) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """In the block no progress is shown, nor by the processes of a launcher, which inherit the environment."""
+    """In the block nothing shows progress; the processes of a launcher inherit the environment."""
     before = os.environ.get("SVHN_QUIET")
     os.environ["SVHN_QUIET"] = "1"
     try:
