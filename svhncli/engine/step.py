@@ -99,7 +99,7 @@ def _losses(plan: Plan, network: nn.Module, done: Forward, targets: Targets) -> 
     return network.losses(done.output, labels, done.rows.of(targets.boxes), classify)
 
 
-def forward(plan: Plan, state: State, batch: Batch, network: Callable[[torch.Tensor], Output]) -> Forward:
+def forward(plan: Plan, state: State, batch: Batch, network: Callable[..., Output]) -> Forward:
     """The forward pass of a step, whose dropout, augmentation and mixing are keyed by epoch and step.
 
     network: the model of the state, or what computes the same.
@@ -113,7 +113,7 @@ def forward(plan: Plan, state: State, batch: Batch, network: Callable[[torch.Ten
     if batch.boxes is not None and isinstance(state.model, LearnsBoxes):
         boxes = _moved(plan, batch.boxes, where)
     with plan.machine.autocast(), plan.group.norms():
-        output = network(rows.of(whole.images))
+        output = network(rows.of(whole.images), *[] if boxes is None else [rows.of(boxes)])
     return Forward(output, rows, whole, Targets(batch.labels, boxes))
 
 
