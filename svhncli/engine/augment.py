@@ -159,11 +159,6 @@ class Augment:
         return boxes
 
     @property
-    def draws_pixels(self) -> bool:
-        """Whether something is drawn for every pixel of a batch."""
-        return bool(self.elastic or self.noise)
-
-    @property
     def _moves(self) -> bool:
         """Whether something moves whole images."""
         affine = self.rotate, self.translate, self.scale, self.shear, self.crop, self.hflip, self.vflip

@@ -42,11 +42,6 @@ class Rows:
         """(count, …) -> (b, …)."""
         return batch if self.positions is None else batch[self.positions.to(batch.device)]
 
-    def parts(self, size: int) -> Iterator[Rows]:
-        """These images, up to `size` at a time, and of equal numbers as far as possible."""
-        positions = torch.arange(self.count) if self.positions is None else self.positions
-        return (Rows(self.count, part) for part in positions.tensor_split(-(-len(positions) // size) or 1))
-
     def placed(self, rows: Tensor) -> Tensor:
         """(b, …) -> (count, …), with zeros for the images that are not among them."""
         if self.positions is None:

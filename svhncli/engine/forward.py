@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,9 +19,6 @@ from svhncli.models.output import FindsBoxes, Spots
 from svhncli.stats.score import Score
 
 EVAL_BATCH = 512
-AT_ONCE = 2**21
-"""Values of images that a CPU takes through a network at a time: with more, what one layer leaves is no
-longer in the cache when the next begins."""
 
 
 @torch.inference_mode()
@@ -33,12 +29,6 @@ def logits(
 
     If `tta` is above 1 they are the logarithms of the probabilities averaged over that many `views`.
     """
-    return torch.cat([_logits(model, part, preprocess, machine, tta) for part in _parts(images)])
-
-
-def _logits(
-    model: nn.Module, images: torch.Tensor, preprocess: Preprocess, machine: Machine, tta: int
-) -> torch.Tensor:
     outputs = []
     for view in views(preprocess.floats(images), tta):
         with machine.autocast():
@@ -47,22 +37,14 @@ def _logits(
     return torch.stack(outputs).log_softmax(-1).logsumexp(0) if tta > 1 else outputs[0]
 
 
-def _parts(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The images, as many at a time as are best computed together."""
-    if images.device.type != "cpu":
-        return (images,)
-    return images.split(max(1, AT_ONCE // math.prod(images.shape[1:])))
-
-
 def spots(model: nn.Module, images: torch.Tensor, preprocess: Preprocess, machine: Machine) -> Spots | None:
     """What a model in evaluation mode finds in stored images, uint8 (B, C, H, W), with boxes in pixels of its
     input; None: it does not know where what it predicts is."""
     if not isinstance(model, FindsBoxes):
         return None
     with torch.inference_mode(), machine.autocast():
-        found = [model.spots(preprocess(part)) for part in _parts(images)]
-    logits, boxes = (torch.cat(values).float() for values in zip(*found, strict=True))
-    return Spots(logits, boxes)
+        logits, boxes = model.spots(preprocess(images))
+    return Spots(logits.float(), boxes.float())
 
 
 def predictions(

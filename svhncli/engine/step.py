@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,10 +17,6 @@ from svhncli.engine.objective import PENALTIES, objective
 from svhncli.engine.optimizers import step_optimizer
 from svhncli.engine.state import Plan, State
 from svhncli.models.output import LearnsBoxes, Output
-
-AT_ONCE = 400_000
-"""Values of images that a CPU augments at a time: with more, what one operation leaves is no longer in the
-cache when the next begins. 128 images of 32×32 pixels are fewer."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,8 @@ def forward(plan: Plan, state: State, batch: Batch, network: Callable[..., Outpu
     _seed_dropout(plan, where)
     rows = plan.group.rows(len(batch.images))
     seen = _with_partners(plan, rows, where)
-    whole = mixed(plan, seen.placed(_inputs(plan, batch.images, where, seen)), where)
+    pixels = plan.preprocess.normalize(augmented(plan, seen.of(batch.images), where, seen))
+    whole = mixed(plan, seen.placed(pixels), where)
     boxes = None
     if batch.boxes is not None and isinstance(state.model, LearnsBoxes):
         boxes = _moved(plan, batch.boxes, where)
@@ -140,18 +136,6 @@ def _update(plan: Plan, state: State, loss: torch.Tensor) -> torch.Tensor:
         state.scaler.step(state.optimizer)
         state.scaler.update()
     return minimized
-
-
-def _inputs(plan: Plan, images: torch.Tensor, where: tuple[int, int], rows: Rows) -> torch.Tensor:
-    """`augmented`, normalized. A CPU changes few large images at a time."""
-
-    def changed(rows: Rows) -> torch.Tensor:
-        return plan.preprocess.normalize(augmented(plan, rows.of(images), where, rows))
-
-    size = max(1, AT_ONCE // math.prod(images.shape[1:]))
-    if images.device.type != "cpu" or size >= len(images) or plan.policy or plan.augment.draws_pixels:
-        return changed(rows)
-    return torch.cat([changed(part) for part in rows.parts(size)])
 
 
 def augmented(

@@ -15,14 +15,13 @@ from svhncli.core.labels import BLANK
 from svhncli.data.digits import Digits, NumberedNames
 from svhncli.data.framing import Framing
 from svhncli.engine.augment import Augment
-from svhncli.engine.batches import Batch, Batches
+from svhncli.engine.batches import Batches
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import spots
 from svhncli.engine.loop import Tick, fit
 from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.schedules import Constant
 from svhncli.engine.state import Plan, State
-from svhncli.engine.step import AT_ONCE, augmented, forward
 from svhncli.engine.stopping import EarlyStopping
 from svhncli.engine.tally import Tally
 from svhncli.models.cnn import Cnn
@@ -140,18 +139,3 @@ def test_the_frame_is_found_by_the_boxes_alone(build: Callable[[], nn.Module]) -
     network.losses_behind(output, labels, boxes, lambda logits: logits.sum((1, 2))).sum().backward()
     assert all(p.grad is None for p in network.stn.parameters())
     assert any(p.grad is not None and p.grad.any() for p in network.network.parameters())
-
-
-def test_large_images_are_augmented_a_few_at_a_time_and_as_a_whole_batch_would_be() -> None:
-    draw = np.random.default_rng(0)
-    images = torch.from_numpy(draw.integers(0, 256, (7, 3, 200, 300), np.uint8))
-    plan, state = run_of(Spotter((3, 200, 300), 2, 11))
-    framing = Framing(200, 300)
-    plan = replace(plan, preprocess=Preprocess.measure(images.numpy(), np.arange(7), framing), mixup=0)
-    labels, boxes = torch.full((7, 2), BLANK), torch.full((7, 2, 4), torch.nan)
-    where = state.epoch, state.step
-    whole = plan.preprocess.normalize(augmented(plan, images, where))
-    assert images[:3].numel() > AT_ONCE, "so two at a time"
-    in_parts = forward(plan, state, Batch(images, labels, boxes), state.model).mixed.images
-    assert torch.equal(in_parts, whole)
-    assert in_parts.is_contiguous(memory_format=torch.channels_last)
