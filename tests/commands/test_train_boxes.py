@@ -9,6 +9,8 @@ import pytest
 from photo_files import write_mchar
 
 from svhncli.cli import main as cli
+from svhncli.commands.check import RESULT
+from svhncli.training.checks.suite import CHECKS
 
 pytestmark = pytest.mark.engine
 
@@ -41,6 +43,16 @@ def test_it_trains_is_evaluated_and_exported(
     assert cli.main(["export", "run"]) == 0  # which compares ONNX and PyTorch
     assert cli.main(["predict", "run", "mchar/mchar_val", "format=tianchi", "out=codes.csv"]) == 0
     assert len(Path("codes.csv").read_text().splitlines()) == 41
+
+
+@pytest.mark.usefixtures("mchar", "quick_checks")
+def test_every_check_runs_on_a_detector_behind_a_transformer() -> None:
+    small = ("threads=1", "batch_size=20", "model.width=0.5", "model.depth=1", "lr=0.003", "check.steps=20")
+    assert cli.main(["check", *DATA, *small, *LOCATED]) == 8, "40 images are too few"
+    checks = json.loads(Path("outputs/check", RESULT).read_text())["checks"]
+    assert [check["name"] for check in checks] == [*CHECKS]
+    sound = {"one preprocessing", "independent samples", "gradients", "one seed", "resume", "averages"}
+    assert not sound - {check["name"] for check in checks if check["passed"]}
 
 
 def test_boxes_that_changed_are_refused_when_a_run_is_resumed(

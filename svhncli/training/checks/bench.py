@@ -74,8 +74,9 @@ class Bench:
 
     @property
     def plain(self) -> CheckConfig:
-        """The config without regularization, which makes memorizing harder."""
-        return replace(self.config, reg=RegConfig(), schedule=OneCycleConfig())
+        """The config without regularization, which makes memorizing harder. It learns from boxes as before."""
+        reg = RegConfig(box_loss=self.config.reg.box_loss)
+        return replace(self.config, reg=reg, schedule=OneCycleConfig())
 
     def start(
         self, config: TrainingConfig, data: DataSet | None = None, fold: Fold | None = None
@@ -141,13 +142,20 @@ def _few(data: DataSet, fold: Fold, n_train: int, n_val: int, seed: int) -> tupl
     trains = np.unique(fold.train)
     both = np.intersect1d(trains, val) if fold.val_part == "train" else val[:0]
     train = np.concatenate([both, draw.permutation(np.setdiff1d(trains, both))])[:n_train]
-    parts = (data.train, train), (val_digits(data, fold), val)
-    images = np.concatenate([part.images[np.sort(rows)] for part, rows in parts])
-    labels = np.concatenate([part.labels[np.sort(rows)] for part, rows in parts])
+    parts = [data.train.take(np.sort(train)), val_digits(data, fold).take(np.sort(val))]
+    images, labels = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels")
+    )
+    boxes = sizes = None
+    if all(part.boxes is not None and part.sizes is not None for part in parts):
+        boxes, sizes = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "sizes")
+        )
     framing = data.framing
     if framing is not None:
         images, framing = np.ascontiguousarray(framing.middle(images)), replace(framing, jitter=0.0)
-    digits = Digits(images, labels, np.arange(len(images)), NumberedNames("check", len(images)))
+    names = NumberedNames("check", len(images))
+    digits = Digits(images, joined("labels"), np.arange(len(images)), names, boxes, sizes)
     places = np.arange(len(train)), np.arange(len(train), len(images))
     return DataSet(data.name, digits, data.fingerprint, framing=framing), Fold(fold.name, *places)
 

@@ -13,7 +13,7 @@ from torch import nn
 from svhncli import registry
 from svhncli.config.groups.model import LinearConfig
 from svhncli.config.groups.optim import AdamConfig
-from svhncli.config.groups.reg import AugmentConfig
+from svhncli.config.groups.reg import AugmentConfig, RegConfig
 from svhncli.config.groups.schedule import OneCycleConfig
 from svhncli.core.rng import numpy_generator
 from svhncli.data.split import Fold
@@ -71,7 +71,7 @@ def learns(bench: Bench) -> CheckResult:
     majority = np.mean([np.bincount(column).max() for column in labels.T]) / len(labels)
     rivals = {"guessing by frequency": (bench.guessing(bench.fold.val), np.full(len(labels), majority))}
     if bench.config.model.name != "linear":
-        linear = replace(bench.plain, model=LinearConfig(), optim=AdamConfig())
+        linear = replace(bench.plain, model=LinearConfig(), optim=AdamConfig(), reg=RegConfig())
         tried = (read(*bench.train(replace(linear, lr=lr), bench.steps)) for lr in LINEAR_LRS)
         rivals["a linear model"] = min(tried, key=lambda scores: scores[0].mean())
     # a network that also fits noise may be more accurate and overconfident
