@@ -74,7 +74,7 @@ class Bench:
 
     @property
     def plain(self) -> CheckConfig:
-        """The config without regularization, which makes memorizing harder. It learns from boxes as before."""
+        """The config without regularization, which makes memorizing harder; boxes teach it as before."""
         reg = RegConfig(box_loss=self.config.reg.box_loss)
         return replace(self.config, reg=reg, schedule=OneCycleConfig())
 
@@ -143,14 +143,13 @@ def _few(data: DataSet, fold: Fold, n_train: int, n_val: int, seed: int) -> tupl
     both = np.intersect1d(trains, val) if fold.val_part == "train" else val[:0]
     train = np.concatenate([both, draw.permutation(np.setdiff1d(trains, both))])[:n_train]
     parts = [data.train.take(np.sort(train)), val_digits(data, fold).take(np.sort(val))]
-    images, labels = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels")
-    )
-    boxes = sizes = None
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    images, boxes, sizes = joined("images"), None, None
     if all(part.boxes is not None and part.sizes is not None for part in parts):
-        boxes, sizes = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "sizes")
-        )
+        boxes, sizes = joined("boxes"), joined("sizes")
     framing = data.framing
     if framing is not None:
         images, framing = np.ascontiguousarray(framing.middle(images)), replace(framing, jitter=0.0)
