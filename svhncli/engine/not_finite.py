@@ -70,7 +70,7 @@ def _watched(network: nn.Module) -> Iterator[list[str]]:
 
 
 def _before(name: str, origins: list[str], module: nn.Module, inputs: tuple[object, ...]) -> None:
-    if not name and not _is_finite(inputs[0]):  # boxes may follow, which are NaN where there are none
+    if not name and not all(map(_is_finite, inputs)):
         origins.append("the input of the network")
     tensors: list[tuple[str, torch.Tensor]] = [*module.named_parameters(recurse=False)]
     if not module.training:  # while training, running statistics are written, not read

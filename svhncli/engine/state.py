@@ -21,7 +21,6 @@ from svhncli.engine.preprocess import Preprocess
 from svhncli.engine.schedules import Schedule
 from svhncli.engine.stopping import EarlyStopping
 from svhncli.engine.tally import Tally
-from svhncli.models.output import Output
 from svhncli.stats.metrics import VAL_ACCURACY, Metric
 
 
@@ -85,7 +84,7 @@ class State:
         return self.model if self.ema is None else self.ema.module
 
     @property
-    def train_model(self) -> Callable[..., Output]:
+    def train_model(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """The forward pass of a training step."""
         return self.model if self.compiled is None else self.compiled
 

@@ -94,7 +94,7 @@ def _losses(plan: Plan, network: nn.Module, done: Forward, targets: Targets) -> 
     return network.losses(done.output, labels, done.rows.of(targets.boxes), classify)
 
 
-def forward(plan: Plan, state: State, batch: Batch, network: Callable[..., Output]) -> Forward:
+def forward(plan: Plan, state: State, batch: Batch, network: Callable[[torch.Tensor], Output]) -> Forward:
     """The forward pass of a step, whose dropout, augmentation and mixing are keyed by epoch and step.
 
     network: the model of the state, or what computes the same.
@@ -109,7 +109,7 @@ def forward(plan: Plan, state: State, batch: Batch, network: Callable[..., Outpu
     if batch.boxes is not None and isinstance(state.model, LearnsBoxes):
         boxes = _moved(plan, batch.boxes, where)
     with plan.machine.autocast(), plan.group.norms():
-        output = network(rows.of(whole.images), *[] if boxes is None else [rows.of(boxes)])
+        output = network(rows.of(whole.images))
     return Forward(output, rows, whole, Targets(batch.labels, boxes))
 
 

@@ -37,10 +37,6 @@ Output = Tensor | BoxOutput
 class LearnsBoxes(Protocol):
     """A network whose loss depends on where the digits are."""
 
-    def __call__(self, images: Tensor, boxes: Tensor | None = None) -> Output:
-        """The output for images (B, C, H, W). boxes: in training, those that `losses` gets."""
-        ...
-
     def losses(
         self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
     ) -> Tensor:

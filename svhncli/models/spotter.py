@@ -89,7 +89,7 @@ class Spotter(nn.Module):
             self.head.weight.mul_(0.1)
             self.head.bias = nn.Parameter(bias)
 
-    def forward(self, images: Tensor, boxes: Tensor | None = None) -> Tensor | BoxOutput:
+    def forward(self, images: Tensor) -> Tensor | BoxOutput:
         if not self.training:
             return self.spots(images).logits
         maps = self.maps(images)

@@ -32,10 +32,6 @@ VOTERS = (16, 2, 1), (32, 2, 1), (64, 2, 1), (64, 1, 1), (64, 1, 2)
 """Channels, stride and dilation of each convolution of a `Voting` localization."""
 CLOSEST = math.log(32)
 """The logarithm of its largest zoom."""
-ASTRAY = 0.5
-"""`frame_loss` from which on a frame is useless for learning to read: off by about a fifth of the number in
-each direction. The network behind gets the wanted frame instead. Without that it saw hardly a number in the
-first epoch: 47% instead of 56% after it, 73% instead of 75% after the second and last (mchar, rendered)."""
 
 
 class SpatialTransformer(nn.Module):
@@ -176,8 +172,7 @@ class Located(nn.Module):
 class LocatedByBoxes(Located):
     """A transformer that learns from boxes where the number is, in front of a network that classifies.
 
-    The network has no part in that: its gradients do not reach the transformer. Where the transformer goes
-    astray in training, the network gets what the boxes say it should see.
+    The network has no part in that: its gradients do not reach the transformer.
 
     Args:
         factor: of `frame_loss` in the loss.
@@ -187,25 +182,21 @@ class LocatedByBoxes(Located):
         super().__init__(stn, network)
         self.factor = factor
 
-    def forward(self, images: Tensor, boxes: Tensor | None = None) -> Output:
+    def forward(self, images: Tensor) -> Output:
         if not self.training:
             return super().forward(images)
-        height, width = images.shape[2:]
-        frames = in_pixels(self.stn.localise(images), height, width)
-        seen = frames.detach()
-        if boxes is not None:
-            wanted = wanted_frames(boxes, self.stn.size)
-            seen = torch.where(frame_loss(seen, wanted)[:, None] > ASTRAY, wanted, seen)
-        output = self.network(self.stn.resample(images, from_pixels(seen, height, width)))
+        frames = self.stn.localise(images)
+        output = self.network(self.stn.resample(images, frames.detach()))
+        located = in_pixels(frames, images.shape[2], images.shape[3])
         if isinstance(output, Tensor):
-            return BoxOutput(output, (frames, seen))
-        return BoxOutput(output.logits, (frames, seen, *output.located))
+            return BoxOutput(output, (located,))
+        return BoxOutput(output.logits, (located, *output.located))
 
     def losses(
         self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
     ) -> Tensor:
         own = self.losses_behind(output, labels, boxes, classify)
-        return own + self.factor * frame_loss(output.located[0], wanted_frames(boxes, self.stn.size))
+        return own + self.factor * frame_loss(output.located[0], boxes, self.stn.size)
 
     def losses_behind(
         self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
@@ -226,8 +217,8 @@ class LocatedDetector(LocatedByBoxes):
     def losses_behind(
         self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        _, seen, *located = output.located
-        inside = in_frame(boxes, seen, self.stn.size)
+        frames, *located = output.located
+        inside = in_frame(boxes, frames.detach(), self.stn.size)
         return self.network.losses(BoxOutput(output.logits, tuple(located)), labels, inside, classify)
 
     def spots(self, images: Tensor) -> Spots:
@@ -264,46 +255,30 @@ def _scales(frames: Tensor, size: tuple[int, int]) -> list[Tensor]:
 
 
 def in_pixels(frames: Tensor, height: int, width: int) -> Tensor:
-    """Upright frames of images of that size, (B, 5) as a localization predicts them -> float32 (B, 4): center
-    x and y in pixels, and the logarithms of half the width and height."""
+    """Frames of images of that size as `frame_loss` takes them: (B, 5) -> (B, 4)."""
     _, zoom_x, zoom_y, right, down = frames.unbind(1)
     center = (right + 1) * (width / 2), (down + 1) * (height / 2)
     return torch.stack([*center, zoom_x + math.log(width / 2), zoom_y + math.log(height / 2)], 1)
 
 
-def from_pixels(frames: Tensor, height: int, width: int) -> Tensor:
-    """The inverse of `in_pixels`."""
-    x, y, across, down = frames.unbind(1)
-    zoom = across - math.log(width / 2), down - math.log(height / 2)
-    return torch.stack([torch.zeros_like(x), *zoom, x / (width / 2) - 1, y / (height / 2) - 1], 1)
+def frame_loss(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """How far each frame is from the one around all of an image's digits, widened by `MARGIN`: float32 (B,).
 
-
-def wanted_frames(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """The frames around all of an image's digits, widened by `MARGIN`: (B, 4) as of `in_pixels`, NaN where no
-    box is known.
-
-    They have the shape of the transformer's output, so digits keep theirs.
+    That one has the shape of the transformer's output, so digits keep theirs. It is the `distance` of the
+    center, relative to the wanted frame, and of the logarithms of the sides; 0 where no box is known.
 
     Args:
+        frames: float32 (B, 4), center x and y in pixels, and the logarithms of half the width and height.
         boxes: float32 (B, L, 4), left, top, right and bottom in pixels, NaN where there is none.
         size: height and width of the output.
     """
     known = ~boxes.isnan().any(-1, keepdim=True)
     low = torch.where(known, boxes[..., :2], math.inf).amin(1)
     high = torch.where(known, boxes[..., 2:], -math.inf).amax(1)
+    there = known.any(1)
+    low, high = (torch.where(there, edge, side) for edge, side in ((low, 0.0), (high, 1.0)))
     center, half = (low + high) / 2, ((high - low) / 2).clamp(min=1) * (1 + 2 * MARGIN)
     across = torch.maximum(half[:, :1], half[:, 1:] * (size[1] / size[0]))
-    frames = torch.cat([center, across.log(), across.log() + math.log(size[0] / size[1])], 1)
-    return torch.where(known.any(1), frames, math.nan)
-
-
-def frame_loss(frames: Tensor, wanted: Tensor) -> Tensor:
-    """How far frames (B, 4) are from `wanted_frames`: float32 (B,), 0 where these are NaN.
-
-    It is the `distance` of the center, relative to the wanted sides, and of the logarithms of the sides.
-    """
-    known = ~wanted.isnan().any(1)
-    wanted = torch.where(known[:, None], wanted, 0.0)  # a NaN would reach the gradients
-    off = frames - wanted
-    off = torch.cat([off[:, :2] / wanted[:, 2:].exp(), off[:, 2:]], 1)
-    return torch.where(known, distance(off), 0.0)
+    half = torch.cat([across, across * (size[0] / size[1])], 1)
+    off = torch.cat([(frames[:, :2] - center) / half, frames[:, 2:] - half.log()], 1)
+    return torch.where(there[:, 0], distance(off), 0.0)

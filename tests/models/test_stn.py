@@ -18,21 +18,7 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.groups.model import CnnConfig
 from svhncli.core.errors import UsageError
 from svhncli.models.linear import Linear
-from svhncli.models.output import BoxOutput
-from svhncli.models.stn import (
-    ASTRAY,
-    CAUTION,
-    LIMITS,
-    Located,
-    LocatedByBoxes,
-    Regression,
-    SpatialTransformer,
-    Voting,
-    frame_loss,
-    from_pixels,
-    in_pixels,
-    wanted_frames,
-)
+from svhncli.models.stn import CAUTION, LIMITS, Located, Regression, SpatialTransformer
 
 CLASSIFIERS = [name for name in CHOICES["model"] if name != "spotter"]
 
@@ -182,64 +168,3 @@ def test_a_transformer_improves_a_linear_model_on_shifted_digits() -> None:
     assert (
         torch.corrcoef(torch.stack((shift_right, left[1400:].float())))[0, 1] > 0.8
     )  # it looks where the digit is
-
-
-# ----------------------------------------------------------------------------- learning from boxes
-
-
-class Recorder(nn.Module):
-    """Keeps the images that it is given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inputs = torch.empty(0)
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.inputs = images
-        return torch.zeros(len(images), 2, 11)
-
-
-def test_a_network_sees_the_wanted_frame_where_the_transformer_is_astray() -> None:
-    size, height, width = (24, 32), 60, 120
-    images = torch.rand(4, 3, height, width, generator=torch.Generator().manual_seed(0))
-    nothing = [torch.nan] * 4
-    boxes = torch.tensor(
-        [
-            [[10.0, 8, 18, 24], [19, 8, 27, 24]],  # far from the whole image, which an untrained one returns
-            [[25.0, 8, 60, 50], [61, 10, 95, 52]],  # whose frame, 91 pixels wide, is not much smaller than it
-            [[4.0, 40, 8, 50], nothing],
-            [nothing, nothing],  # no box is known
-        ]
-    )
-    transformer = SpatialTransformer(Voting(3, height), size)
-    network = LocatedByBoxes(transformer, Recorder(), 1.0)
-    predicted, wanted = transformer.localise(images), wanted_frames(boxes, size)
-    off = frame_loss(in_pixels(predicted, height, width), wanted)
-    assert (off > ASTRAY).tolist() == [True, False, True, False]
-    output = network(images, boxes)
-    expected = torch.where((off > ASTRAY)[:, None], from_pixels(wanted, height, width), predicted)
-    torch.testing.assert_close(network.network.inputs, transformer.resample(images, expected))
-    assert isinstance(output, BoxOutput)
-    loss = network.losses(output, torch.full((4, 2), 10), boxes, lambda logits: logits.sum((1, 2)))
-    torch.testing.assert_close(loss, off)
-    loss.sum().backward()
-    assert all(
-        parameter.grad.isfinite().all()
-        for parameter in transformer.parameters()
-        if parameter.grad is not None
-    )
-    network(images)
-    torch.testing.assert_close(network.network.inputs, transformer.resample(images, predicted))
-
-
-def test_a_wanted_frame_holds_all_digits_with_a_margin_in_the_shape_of_the_output() -> None:
-    boxes = torch.tensor([[[10.0, 20, 20, 40], [30, 25, 50, 45]], [[5.0, 0, 7, 60], [torch.nan] * 4]])
-    for size in ((48, 64), (32, 32)):
-        frames = wanted_frames(boxes, size)
-        x, y, across, down = frames.unbind(1)
-        torch.testing.assert_close(torch.stack([x, y], 1), torch.tensor([[30.0, 32.5], [6, 30]]))
-        torch.testing.assert_close(across.exp() / down.exp(), torch.full((2,), size[1] / size[0]))
-        widened = torch.tensor([[40.0, 25], [2, 60]]) / 2 * 1.3
-        larger = torch.stack([across, down], 1).exp() / widened
-        torch.testing.assert_close(larger.amin(1), torch.ones(2))
-        torch.testing.assert_close(in_pixels(from_pixels(frames, 70, 90), 70, 90), frames)
