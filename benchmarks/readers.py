@@ -107,8 +107,8 @@ def measures(run: Path, onnx: Path, threads: list[int]) -> dict[str, Callable[[]
 
     found: dict[str, Callable[[], float]] = {}
     for count in threads:
-        found[f"trains, {count} threads"] = with_threads(count, training)
-        found[f"predicts, {count} threads"] = with_threads(count, predicting)
+        found[f"trains, threads={count}"] = with_threads(count, training)
+        found[f"predicts, threads={count}"] = with_threads(count, predicting)
     return found | {"ONNX, ms": single}
 
 
