@@ -86,6 +86,7 @@ def measures(run: Path, onnx: Path, threads: list[int]) -> dict[str, Callable[[]
     config, preprocess = loaded.config, loaded.preprocess
     data = registry.data(config.data, config.split, None, lambda *_, **__: None, preprocess.framing)
     machine, rows = device.resolve("cpu", "auto", 1), np.arange(len(data.train))
+    device.prepare(machine)  # as every command does: it keeps the memory that is freed
     fold = Fold("all", rows, rows[:8])
     batches = Batches(data.train, rows, machine.device, preprocess.framing)
     plan, state = assemble(config, machine, data, fold, batches, Show())
