@@ -81,7 +81,7 @@ def run(config: EvalConfig) -> EvalResult:
         CheckpointError: no such run, or a damaged file.
         DataError: the data has no such part, or images of another kind.
         DiskError: the report cannot be written.
-        UsageError: `out` is not a folder.
+        UsageError: `out` is not a folder, or a key asks for images that the network was not trained on.
     """
     if config.out is not None and expanded(config.out).is_file():
         raise UsageError(f"out={config.out} is a file", "name a folder; it may be new")
@@ -94,6 +94,8 @@ def run(config: EvalConfig) -> EvalResult:
         raise UsageError(f"root: the run's data={chosen.name} lies in no folder", "leave root out")
     if own_data and (root := config.root or _kept_root(first)) is not None:
         chosen = replace(chosen, root=root)
+    if not own_data:
+        registry.require_framing(chosen, first.preprocess.framing)
     split_config = first.config.split if own_data else None
     with show.bars():
         data = registry.data(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from svhncli.registry.augmentation import augment, policy
 from svhncli.registry.networks import model
 from svhncli.registry.optimization import optimizer, schedule
-from svhncli.registry.sources import Sources, data, world
+from svhncli.registry.sources import Sources, data, require_framing, world
 from svhncli.registry.splits import folds
 from svhncli.registry.table import register
 
@@ -22,6 +22,7 @@ __all__ = [
     "optimizer",
     "policy",
     "register",
+    "require_framing",
     "schedule",
     "world",
 ]

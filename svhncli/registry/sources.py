@@ -22,6 +22,10 @@ from svhncli.data.store.disk import Progress
 from svhncli.registry.table import BUILDERS, call, own_keys
 
 
+VIEWED = "height", "width", "crop", "fit", "widen", "jitter"
+"""Keys of photographs that a trained network has settled."""
+
+
 @dataclass(frozen=True)
 class Sources:
     """What a data source may need besides its own config.
@@ -134,6 +138,24 @@ def world(config: RenderedConfig) -> Spec:
         return expanded(text) if text else None
 
     return Spec(path(config.world), tuple(config.without), path(config.fonts))
+
+
+def require_framing(config: Any, framing: Framing | None) -> None:
+    """Refuse keys of photographs that ask for something else than a trained network sees.
+
+    Raises:
+        UsageError: such a key has neither its default nor the network's value.
+    """
+    if framing is None or not isinstance(config, PhotographsConfig):
+        return
+    asked, default = _framing(config), _framing(type(config)())
+    for name in VIEWED:
+        value, own = getattr(asked, name), getattr(framing, name)
+        if value not in (getattr(default, name), own):
+            raise UsageError(
+                f"data.{name}={value}: the network was trained with {name}={own}, and sees all images so",
+                f"leave data.{name} out, or train a network with it",
+            )
 
 
 def _framing(config: PhotographsConfig) -> Framing:
