@@ -101,7 +101,7 @@ class Space:
             group, owners = dimension.group, dimension.owners
             if owners and not owners & choices.get(group, {chosen.get(group, "")}):
                 raise UsageError(
-                    f"{dimension.key}: a key of {group}={' and '.join(sorted(owners))}, and no trial has it",
+                    f"{dimension.key}: a key of {group}={'|'.join(sorted(owners))}, and no trial has it",
                     f"search the group, too: {group}={','.join([chosen[group], sorted(owners)[0]])}",
                 )
         return cls(ordered, chosen)

@@ -49,8 +49,8 @@ def _is_alike(own: Any, saved: Any) -> bool:
 def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
     """Refuse an optimizer's saved state that is not for its parameters.
 
-    Of torch's own optimizers every tensor is one of `COUNTERS`, or has the shape of its parameter; a plugin's
-    may have others.
+    Every tensor of its state is one of `COUNTERS`, or has the shape of its parameter, unless the optimizer is
+    a plugin's.
 
     Raises:
         KeyError, ValueError: as `demand_form`.
@@ -62,17 +62,19 @@ def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
         raise ValueError(
             f"'optimizer.state' is {form_of(saved['state'])}, not of {len(parameters)} parameters"
         )
-    if not type(optimizer).__module__.startswith("torch.optim."):
+    if not type(optimizer).__module__.startswith(("torch.optim.", "svhncli.")):
         return
-    for number, (group, kept) in enumerate(zip(own["param_groups"], saved["param_groups"], strict=True)):
+    groups = own["param_groups"]
+    for number, (group, kept) in enumerate(zip(groups, saved["param_groups"], strict=True)):
         for name, value in group.items():
             _demand_kind(value, kept[name], f"optimizer.param_groups[{number}].{name}")
-    names: set[str] | None = None
+    number_of = {place: number for number, group in enumerate(groups) for place in group["params"]}
+    names_of = dict[int, set[str]]()
     for place, kept in saved["state"].items():
         if not isinstance(kept, Mapping):
             raise ValueError(f"'optimizer.state.{place}' is {form_of(kept)}, not a dict")
-        names = {*kept} if names is None else names
-        if names != {*kept}:  # each parameter has the same moments
+        names = names_of.setdefault(number_of[place], {*kept})
+        if names != {*kept}:  # each parameter of a group has the same moments
             raise ValueError(f"'optimizer.state.{place}' has {sorted(kept)}, and others {sorted(names)}")
         shape = tuple(parameters[place].shape)
         for name, value in kept.items():

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from svhncli.engine.muon import Muon
+
 NORMS = (nn.LayerNorm, nn.RMSNorm)
 """Norm layers whose scales may have several dimensions; those of all other norm layers have one."""
 
@@ -71,3 +73,9 @@ def adamw(groups: Groups, lr: float, *, beta1: float, beta2: float, eps: float) 
 
 def rmsprop(groups: Groups, lr: float, *, alpha: float, eps: float, momentum: float) -> torch.optim.Optimizer:
     return torch.optim.RMSprop(groups, lr, alpha=alpha, eps=eps, momentum=momentum, foreach=True)
+
+
+def muon(
+    groups: Groups, lr: float, *, momentum: float, beta1: float, beta2: float, eps: float
+) -> torch.optim.Optimizer:
+    return Muon(groups, lr, momentum=momentum, betas=(beta1, beta2), eps=eps)

@@ -21,7 +21,6 @@ from svhncli.data.store.cache import Cache, default_root, joint_fingerprint
 from svhncli.data.store.disk import Progress
 from svhncli.registry.table import BUILDERS, call, own_keys
 
-
 VIEWED = "height", "width", "crop", "fit", "widen", "jitter"
 """Keys of photographs that a trained network has settled."""
 

@@ -76,8 +76,8 @@ MISTAKES = {
     "train lr=1,2": ("'lr=1,2' gives several values to one run", "svhn train -m lr=1,2"),
     "train model=cnn,mlp": ("gives several values to one run", "-m"),
     "train optim.momentum=0.5": (
-        "'optim.momentum' belongs to optim=sgd|rmsprop",
-        "add one: optim=sgd|rmsprop",
+        "'optim.momentum' belongs to optim=sgd|rmsprop|muon",
+        "add one: optim=sgd|rmsprop|muon",
     ),
     "train seed=${nothing}": ("'nothing' not found", ""),
     "train plugins=[no_such_module]": ("cannot import 'no_such_module'", "current folder"),

@@ -50,7 +50,7 @@ def test_a_plain_word_is_no_space() -> None:
 def test_keys_of_other_choices_know_whose_they_are() -> None:
     texts, _ = space.split(["optim=adam,sgd", "optim.momentum=(0,0.9)", "reg.l2=log(1e-6,1e-2)"])
     made = {d.key: d.owners for d in space.read(texts, CHOSEN).dimensions}
-    assert made["optim.momentum"] == {"sgd", "rmsprop"}
+    assert made["optim.momentum"] == {"sgd", "rmsprop", "muon"}
     assert made["reg.l2"] == frozenset(), "every preset of reg has all of its keys"
 
 

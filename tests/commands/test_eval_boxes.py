@@ -43,7 +43,7 @@ def test_boxes_are_right_whatever_part_of_the_photograph_is_stored(
     assert saved["detection"] == score
 
 
-@pytest.mark.parametrize("key, own", [("crop=boxes", "crop=whole"), ("height=48", "height=40")])
+@pytest.mark.parametrize(("key", "own"), [("crop=boxes", "crop=whole"), ("height=48", "height=40")])
 def test_other_images_than_it_was_trained_on_are_refused(
     data: list[str], capsys: pytest.CaptureFixture[str], key: str, own: str
 ) -> None:

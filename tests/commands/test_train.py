@@ -320,6 +320,7 @@ def test_mirrored_digits_give_a_warning(folder: Path, capsys: pytest.CaptureFixt
     "words",
     [
         ["model=cnn", "model.width=0.25", "optim=adamw", "schedule=one_cycle"],
+        ["model=cnn", "model.width=0.25", "optim=muon", "reg.l2=1e-4"],
         [
             "model=mlp",
             "model.widths=[16]",

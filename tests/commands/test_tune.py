@@ -36,7 +36,7 @@ def test_a_search_ends_with_a_verdict_on_images_that_it_never_saw(
     assert cli.main([*TUNE, "trials=3", "finalists=1", "repeats=2", "pruner=none"]) == 0
     out, err = capsys.readouterr()
     study, result = folder / "study", result_of(folder / "study")
-    assert "space    optim.momentum=(0,0.9)  (with optim=rmsprop,sgd)\n" in err
+    assert "space    optim.momentum=(0,0.9)  (with optim=muon,rmsprop,sgd)\n" in err
     assert [job["status"] for job in result["trials"]] == ["done"] * 3
     scores = [job["score"] for job in result["trials"]]
     assert scores == sorted(scores, reverse=True)

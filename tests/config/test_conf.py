@@ -32,7 +32,7 @@ from svhncli.config.words import overrides, word
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
 LISTED = [(group, choice) for group in catalog.defaults("train") for choice in catalog.choices(group)]
-LR = {"sgd": 0.05, "adam": 3e-4, "adamw": 1e-3, "rmsprop": 3e-4}
+LR = {"sgd": 0.05, "adam": 3e-4, "adamw": 1e-3, "rmsprop": 3e-4, "muon": 0.01}
 
 
 @pytest.fixture(scope="module", autouse=True)

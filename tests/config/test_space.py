@@ -14,7 +14,7 @@ from svhncli.core.errors import UsageError
 CHOSEN = {"optim": "adam", "model": "cnn"}
 OPTIM = Dimension("optim", "adam,sgd", ("adam", "sgd"))
 LR = Dimension("lr", "log(1e-4,1e-2)", low=1e-4, high=1e-2, log=True)
-MOMENTUM = Dimension("optim.momentum", "0,0.9", (0.0, 0.9), owners=frozenset({"sgd", "rmsprop"}))
+MOMENTUM = Dimension("optim.momentum", "0,0.9", (0.0, 0.9), owners=frozenset({"sgd", "rmsprop", "muon"}))
 DEPTH = Dimension("model.depth", "(1,3)", low=1, high=3, whole=True)
 
 
@@ -38,9 +38,9 @@ def test_a_key_of_the_choice_that_is_not_searched_is_in_every_trial() -> None:
 
 
 def test_a_key_that_no_trial_would_have_is_refused() -> None:
-    with pytest.raises(UsageError, match="a key of optim=rmsprop and sgd, and no trial has it") as caught:
+    with pytest.raises(UsageError, match=r"a key of optim=muon\|rmsprop\|sgd, and no trial has it") as caught:
         Space.of([MOMENTUM, LR], CHOSEN)
-    assert caught.value.hint == "search the group, too: optim=adam,rmsprop"
+    assert caught.value.hint == "search the group, too: optim=adam,muon"
 
 
 def test_a_grid_holds_every_combination_once() -> None:

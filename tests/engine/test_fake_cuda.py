@@ -22,7 +22,7 @@ from svhncli.config.groups.model import (
     SpotterConfig,
     WideResnetConfig,
 )
-from svhncli.config.groups.optim import AdamConfig, AdamwConfig, RmspropConfig, SgdConfig
+from svhncli.config.groups.optim import AdamConfig, AdamwConfig, MuonConfig, RmspropConfig, SgdConfig
 from svhncli.data.digits import Digits, NumberedNames
 from svhncli.data.framing import Framing
 from svhncli.engine.augment import Augment, warp
@@ -62,7 +62,13 @@ EVERYTHING = Augment(
     **dict.fromkeys(("brightness", "contrast", "saturation", "noise", "blur", "erase"), 0.1),
     hflip=True,
 )
-OPTIMIZERS = {"sgd": SgdConfig(), "adam": AdamConfig(), "adamw": AdamwConfig(), "rmsprop": RmspropConfig()}
+OPTIMIZERS = {
+    "sgd": SgdConfig(),
+    "adam": AdamConfig(),
+    "adamw": AdamwConfig(),
+    "rmsprop": RmspropConfig(),
+    "muon": MuonConfig(),
+}
 
 
 @pytest.fixture
@@ -161,8 +167,9 @@ def test_no_optimizer_waits_in_any_precision(gpu: FakeGpu, optim: str, precision
     steps(gpu, *run(MLP, replace(MACHINE, precision=precision), optim), count=2)
 
 
-def test_rmsprop_does_not_wait(gpu: FakeGpu) -> None:
-    steps(gpu, *run(MLP, optim="rmsprop"), count=2)
+@pytest.mark.parametrize("optim", ["rmsprop", "muon"])
+def test_no_optimizer_without_a_fused_kernel_waits(gpu: FakeGpu, optim: str) -> None:
+    steps(gpu, *run(MLP, optim=optim), count=2)
 
 
 def test_gates_do_not_wait(gpu: FakeGpu) -> None:

@@ -61,3 +61,16 @@ class RmspropConfig(OptimConfig):
     eps: float = key(1e-8, "added to the denominator", above=0)
     momentum: float = key(0.0, "momentum", low=0, below=1)
     weight_decay: float = key(0.0, "weight decay, added to the gradient", low=0)
+
+
+@choice("optim", builds="svhncli.engine.optimizers:muon", lr=0.01)
+@dataclass
+class MuonConfig(OptimConfig):
+    """Muon for the weights of layers, AdamW for biases and norm layers (Jordan et al. 2024)."""
+
+    name: str = key("muon", "the optimizer")
+    momentum: float = key(0.95, "momentum of the layers' weights, as Nesterov's", low=0, below=1)
+    beta1: float = key(0.9, "AdamW: decay rate of the gradient's running mean", low=0, below=1)
+    beta2: float = key(0.999, "AdamW: decay rate of the squared gradient's running mean", low=0, below=1)
+    eps: float = key(1e-8, "AdamW: added to the denominator", above=0)
+    weight_decay: float = key(0.01, "weight decay, decoupled from the gradient and multiplied by lr", low=0)
