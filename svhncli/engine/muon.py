@@ -83,12 +83,20 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """About UVᵀ of a matrix UΣVᵀ with all but tiny singular values: (m, n) -> (m, n), float32."""
+    """About UVᵀ of a matrix UΣVᵀ, as far as its singular values are not tiny: (m, n) -> (m, n), float32.
+
+    The iterations multiply the matrix from the left by polynomials in XXᵀ. Only XXᵀ is followed through them,
+    and the product of the polynomials applied at the end: a third of the time for a wide matrix.
+    """
     tall = matrix.shape[0] > matrix.shape[1]
-    result = (matrix.T if tall else matrix).float()
-    result = result / (result.norm() + TINY)
+    wide = (matrix.T if tall else matrix).float()
+    wide = wide / (wide.norm() + TINY)
     linear, cubic, quintic = QUINTIC
+    gram, product = wide @ wide.T, torch.eye(len(wide), device=wide.device)
     for _ in range(ITERATIONS):
-        gram = result @ result.T
-        result = linear * result + (cubic * gram + quintic * gram @ gram) @ result
+        polynomial = torch.addmm(gram, gram, gram, beta=cubic, alpha=quintic)
+        polynomial.diagonal().add_(linear)
+        gram = polynomial @ gram @ polynomial
+        product = polynomial @ product
+    result = product @ wide
     return result.T if tall else result
