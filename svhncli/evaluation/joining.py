@@ -20,7 +20,7 @@ from svhncli.data import split
 from svhncli.data.dataset import DataSet
 from svhncli.evaluation import trained
 from svhncli.evaluation.trained import Trained
-from svhncli.models.ensemble import Ensemble, Member
+from svhncli.models.ensemble import Member, ensemble_of
 from svhncli.runs.locate import member_files
 from svhncli.runs.predictions import COLLECTED, read_collected, read_probabilities
 from svhncli.runs.run_dir import RunDir
@@ -115,7 +115,7 @@ def join(networks: Sequence[Trained], shares: Sequence[float], how: str) -> Trai
         "ensemble": {"how": how, "shares": [*shares], "members": [network.meta for network in networks]},
     }
     members = [Member(model.network, model.preprocess.mean, model.preprocess.std) for model in networks]
-    network = Ensemble(members, shares, vote=how == "vote")
+    network = ensemble_of(members, shares, vote=how == "vote")
     return Trained(Path("best.pt"), meta, first.config, network.eval(), trained.preprocess_of(meta))
 
 

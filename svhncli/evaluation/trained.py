@@ -22,7 +22,7 @@ from svhncli.engine.device import Machine
 from svhncli.engine.forward import logits, spots
 from svhncli.engine.matching import demand_form
 from svhncli.engine.preprocess import Preprocess
-from svhncli.models.ensemble import Ensemble, Member
+from svhncli.models.ensemble import Member, ensemble_of
 from svhncli.models.output import Spots
 from svhncli.runs import checkpoint
 
@@ -74,7 +74,7 @@ def network_of(meta: Mapping[str, Any]) -> nn.Module:
             Member(network_of(member), member["preprocess"]["mean"], member["preprocess"]["std"])
             for member in joined["members"]
         ]
-        return Ensemble(members, joined["shares"], vote=joined["how"] == "vote")
+        return ensemble_of(members, joined["shares"], vote=joined["how"] == "vote")
     config = saved_config(meta["config"])
     shape, positions, classes = tuple(meta["in_shape"]), meta["positions"], meta["classes"]
     reg = config.reg
@@ -142,7 +142,14 @@ def _agreeing(classes: np.ndarray, readings: Sequence[Spots]) -> list[np.ndarray
         for reading in readings
     ]
     return [
-        next((boxes[i][read[i] != BLANK] for read, boxes in own if as_text(read[i]) == as_text(number)), None)
+        next(
+            (
+                boxes[i][read[i] != BLANK]
+                for read, boxes in own
+                if as_text(read[i]) == as_text(number) and not np.isnan(boxes[i]).any()
+            ),
+            None,
+        )
         for i, number in enumerate(classes)
     ]
 

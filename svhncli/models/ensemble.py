@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from svhncli.core.color import luma
+from svhncli.models.output import FindsBoxes, Spots
 
 
 class Member(nn.Module):
@@ -28,9 +30,16 @@ class Member(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.network(self._normalized(images))
+
+    def spots(self, images: Tensor) -> Spots:
+        """What its network finds, if that knows where digits are."""
+        return cast(FindsBoxes, self.network).spots(self._normalized(images))
+
+    def _normalized(self, images: Tensor) -> Tensor:
         if images.shape[1] > self.mean.shape[1]:
             images = luma(images)
-        return self.network((images - self.mean) / self.std)
+        return (images - self.mean) / self.std
 
 
 class Ensemble(nn.Module):
@@ -54,10 +63,34 @@ class Ensemble(nn.Module):
         self.vote = vote
 
     def forward(self, images: Tensor) -> Tensor:
-        log_probabilities = torch.stack([member(images).float().log_softmax(-1) for member in self.members])
+        return self.mixed([member(images) for member in self.members])
+
+    def mixed(self, logits: Sequence[Tensor]) -> Tensor:
+        """The members' logits as one."""
+        log_probabilities = torch.stack([own.float().log_softmax(-1) for own in logits])
         mixed = (log_probabilities + self.shares.log().view(-1, 1, 1, 1)).logsumexp(0)
         if not self.vote:
             return mixed
         classes = torch.arange(mixed.shape[-1], device=mixed.device)
         votes = (log_probabilities.argmax(-1, keepdim=True) == classes).float().sum(0)
         return ((votes + mixed.exp()) / (len(self.members) + 1)).log()
+
+
+class DetectorEnsemble(Ensemble):
+    """An ensemble whose members all know where the digits are that they predict."""
+
+    def spots(self, images: Tensor) -> Spots:
+        """Boxes are those of the first member that predicts the ensemble's number; NaN where none does."""
+        found = [member.spots(images) for member in cast(Iterable[Member], self.members)]
+        mixed = self.mixed([own.logits for own in found])
+        boxes = torch.full_like(found[0].boxes, torch.nan)
+        for own in reversed(found):
+            agrees = (own.logits.argmax(-1) == mixed.argmax(-1)).all(1)
+            boxes = torch.where(agrees[:, None, None], own.boxes, boxes)
+        return Spots(mixed, boxes)
+
+
+def ensemble_of(members: Sequence[Member], shares: Sequence[float], vote: bool) -> Ensemble:
+    """The ensemble of some networks; its arguments are those of `Ensemble`."""
+    find_boxes = all(isinstance(member.network, FindsBoxes) for member in members)
+    return (DetectorEnsemble if find_boxes else Ensemble)(members, shares, vote)

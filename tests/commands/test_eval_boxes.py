@@ -43,16 +43,6 @@ def test_boxes_are_right_whatever_part_of_the_photograph_is_stored(
     assert saved["detection"] == score
 
 
-@pytest.mark.parametrize(("key", "own"), [("crop=boxes", "crop=whole"), ("height=48", "height=40")])
-def test_other_images_than_it_was_trained_on_are_refused(
-    data: list[str], capsys: pytest.CaptureFixture[str], key: str, own: str
-) -> None:
-    write_detector(Path("run"), Framing(40, 80, fit="pad"))
-    assert cli.main(["eval", "run", *data, f"data.{key}"]) == 2
-    assert f"data.{key}: the network was trained with {own}" in " ".join(capsys.readouterr().err.split())
-    assert cli.main(["eval", "run", *data, f"data.{own}"]) == 0
-
-
 def test_wrong_digits_and_wrong_boxes_are_told_apart(
     data: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

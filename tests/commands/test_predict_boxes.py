@@ -99,6 +99,21 @@ def test_a_number_that_no_fold_reads_has_no_boxes(photos: Path, capsys: pytest.C
     assert none["boxes"] == "[]"
 
 
+def test_an_ensemble_gives_the_boxes_that_the_folds_of_a_run_give(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, off, sure in (("fold0", 1, (3, 6)), ("fold1", 0, (6, 3))):
+        fold = write_detector(Path("kfold") / name, off=off, sure=(*sure, 6, 6), right=5 * off)
+    (fold / "config.yaml").rename("kfold/config.yaml")
+    assert cli.main(["ensemble", "kfold/fold0", "kfold/fold1", "out=joint"]) == 0
+    capsys.readouterr()
+    assert predict(capsys, "joint", *FILES) == predict(capsys, "kfold", *FILES)
+    write_run(Path("heads"), PADDED, 4, DatawhaleConfig())
+    assert cli.main(["ensemble", "kfold/fold0", "heads", "out=mixed"]) == 0
+    capsys.readouterr()
+    assert "boxes" not in predict(capsys, "mixed", *FILES)[0]
+
+
 def test_with_several_views_the_boxes_are_those_of_the_image_itself(
     photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

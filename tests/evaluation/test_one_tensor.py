@@ -130,14 +130,17 @@ def test_the_losses_of_train_and_eval_are_those_of_single_files(
         assert svhn(capsys, "eval", str(run), f"part={part}")[part]["loss"] == expected
 
 
-@pytest.mark.parametrize("other", ["data.height=30", "data.crop=whole", "data.widen=1", "data.jitter=0.5"])
-def test_other_data_is_framed_by_the_checkpoint_and_not_by_its_own_config(
-    folder: Path, full: dict[str, list[Row]], capsys: pytest.CaptureFixture[str], other: str
+@pytest.mark.usefixtures("full")
+def test_other_data_is_framed_by_the_checkpoint_and_not_by_the_defaults(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = svhn(capsys, "train", *FULL, *SMALL, "data.height=12", "data.width=20")["run_dir"]
-    words = ["data=svhn_full", "data.root=full", "data.download=false", other]
+    words = ["data=svhn_full", "data.root=full", "data.download=false"]
     own, elsewhere = svhn(capsys, "eval", run), svhn(capsys, "eval", run, *words)
     assert elsewhere["test"]["loss"] == own["test"]["loss"]
+    for other in ("data.height=30", "data.crop=whole", "data.widen=1.5", "data.jitter=0.5"):
+        assert cli.main(["eval", run, *words, other]) == 2
+        assert f"{other}: the network was trained with" in " ".join(capsys.readouterr().err.split())
 
 
 # ----------------------------------------------------------------------------- from the command line
