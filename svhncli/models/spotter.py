@@ -27,9 +27,9 @@ SMOOTH = 0.1
 RARE = 0.02
 """Share of cells that an untrained network takes for digits, so that the many others do not drown the few in
 the first steps (Lin et al. 2017)."""
-CANDIDATES = 16
-"""Peaks of the map that are looked at."""
-OVERLAP = 0.4
+CANDIDATES = 24
+"""Cells of the map that are looked at."""
+OVERLAP = 0.3
 """Intersection over union from which on two boxes are of the same digit."""
 STACKED = 0.7
 """In widths: digits whose centers spread less across, and more than that of a height down, are stacked."""
@@ -45,8 +45,8 @@ class Spotter(nn.Module):
     Each cell of 8×4 pixels says which digit has its center there, if any, and where its box is: one
     classifier for every place, so a digit that is learned at one place is known at all. Features of larger
     cells, whose receptive field spans the number, are added to those of the map's own resolution (Lin et al.
-    2017). The peaks of the map become a number by `read`: duplicates are removed, and the digits ordered from
-    left to right, or from top to bottom if they are stacked. No peak means no number.
+    2017). The map becomes a number by `read`: duplicates among the likeliest cells are removed, and the
+    digits ordered from left to right, or from top to bottom if they are stacked.
 
     Args:
         in_shape: (C, H, W) of an image; H and W at least 32.
@@ -224,7 +224,7 @@ def _targets(boxes: Tensor, owner: Tensor) -> Tensor:
 
 def read(maps: Tensor, positions: int) -> Spots:
     """The numbers that maps (B, 15, rows, columns) show, with at most so many digits."""
-    scores, found, boxes = _peaks(maps)
+    scores, found, boxes = _candidates(maps)
     kept = _first_of_each(boxes)
     # what is rejected comes last, the likeliest first; then what is a copy of something else
     log_odds = found[..., :BLANK].amax(-1) - found[..., BLANK]
@@ -244,8 +244,8 @@ def read(maps: Tensor, positions: int) -> Spots:
     return Spots(logits, boxes)
 
 
-def _peaks(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The cells that are likelier a digit than their neighbors, the likeliest first.
+def _candidates(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The cells that are likeliest to be digits, the likeliest first.
 
     Returns:
         Scores (B, n), logarithms of the probabilities of the classes (B, n, 11), and boxes in pixels
@@ -253,7 +253,6 @@ def _peaks(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     logits, places = maps.split([CLASSES + 1, 4], 1)
     score = logits[:, :BLANK].logsumexp(1) - logits[:, BLANK]
-    score = torch.where(score < functional.max_pool2d(score[:, None], 3, 1, 1)[:, 0], -math.inf, score)
     x, y = _centers(maps.shape[2], maps.shape[3], maps.device)
     x, y = x + places[:, 0] * STRIDE[1], y + places[:, 1] * STRIDE[0]
     size = places[:, 2:].clamp(-SIZE, SIZE).exp()
