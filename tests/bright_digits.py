@@ -59,7 +59,7 @@ def write_detector(
     framing: Framing = PADDED,
     *,
     off: int = 0,
-    sure: tuple[int, ...] = (6,) * POSITIONS,
+    sure: tuple[float, ...] = (6,) * POSITIONS,
     right: int = 0,
 ) -> Path:
     """A run of a detector that reads `bright` once `finds_bright` is used.

@@ -22,7 +22,7 @@ from svhncli.engine.device import Machine
 from svhncli.engine.forward import logits, spots
 from svhncli.engine.matching import demand_form
 from svhncli.engine.preprocess import Preprocess
-from svhncli.models.ensemble import Member, ensemble_of
+from svhncli.models.ensemble import Member, ensemble_of, mixture
 from svhncli.models.output import Spots
 from svhncli.runs import checkpoint
 
@@ -104,7 +104,7 @@ def preprocess_of(meta: Mapping[str, Any]) -> Preprocess:
 
 
 def probabilities(folds: Sequence[Trained], images: np.ndarray, machine: Machine, tta: int = 1) -> np.ndarray:
-    """Of stored images, uint8 (B, C, H, W): float32 (B, L, K), the mean over the folds' networks.
+    """Of stored images, uint8 (B, C, H, W): float32 (B, L, K), the `mixture` of the folds' networks.
 
     The networks are moved to the machine's device.
     """
@@ -131,7 +131,11 @@ def located(
             outputs.append(reading.logits.softmax(-1))
         else:
             outputs.append(logits(network, batch, fold.preprocess, machine, tta).softmax(-1))
-    mean = torch.stack(outputs).mean(0).cpu().numpy()
+    mixed = outputs[0]
+    if len(folds) > 1:
+        shares = mixed.new_full((len(folds),), 1 / len(folds))
+        mixed = mixture(torch.stack(outputs).log(), shares).exp()
+    mean = mixed.cpu().numpy()
     return mean, _agreeing(mean.argmax(-1), readings) if readings else None
 
 

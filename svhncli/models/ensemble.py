@@ -45,11 +45,10 @@ class Member(nn.Module):
 class Ensemble(nn.Module):
     """Images float32 (B, C, H, W) in [0, 1] -> logarithms of probabilities, float32 (B, L, K).
 
-    Softmax recovers the probabilities, so it can be used like any other network. At each position they are
-    the weighted mean of the members' probabilities.
+    Softmax recovers the probabilities, so it can be used like any other network.
 
     Args:
-        shares: the weight of each member, 0 or more; they sum to 1.
+        shares: the weight of each member in their `mixture`, 0 or more; they sum to 1.
         vote: instead, the prediction of each member counts as one vote at each position. The weighted mean is
             one more vote, divided among the classes, so it decides ties and nothing else.
     """
@@ -68,12 +67,32 @@ class Ensemble(nn.Module):
     def mixed(self, logits: Sequence[Tensor]) -> Tensor:
         """The members' logits as one."""
         log_probabilities = torch.stack([own.float().log_softmax(-1) for own in logits])
-        mixed = (log_probabilities + self.shares.log().view(-1, 1, 1, 1)).logsumexp(0)
         if not self.vote:
-            return mixed
-        classes = torch.arange(mixed.shape[-1], device=mixed.device)
+            return mixture(log_probabilities, self.shares)
+        mean = (log_probabilities.exp() * self.shares.view(-1, 1, 1, 1)).sum(0)
+        classes = torch.arange(mean.shape[-1], device=mean.device)
         votes = (log_probabilities.argmax(-1, keepdim=True) == classes).float().sum(0)
-        return ((votes + mixed.exp()) / (len(self.members) + 1)).log()
+        return ((votes + mean) / (len(self.members) + 1)).log()
+
+
+def mixture(log_probabilities: Tensor, shares: Tensor) -> Tensor:
+    """The weighted mean of distributions over numbers, position by position: float32 (M, B, L, K) and (M,)
+    -> logarithms of probabilities, float32 (B, L, K).
+
+    At the first position it is the mean of the members' probabilities. From there on a member has the more
+    say the likelier it considers the digits chosen before (the chain rule), so one that missed the first
+    digit, and is a position behind, is not mixed with those that did not. The product over the positions
+    is the mean of the members' probabilities of that number.
+    """
+    say = shares.log()[:, None]
+    positions = []
+    for own in log_probabilities.unbind(2):
+        mixed = (own + say[..., None]).logsumexp(0)
+        chosen = mixed.argmax(-1).expand(len(own), -1)
+        say = say + own.gather(2, chosen[..., None])[..., 0]
+        say = say - say.logsumexp(0)
+        positions.append(mixed)
+    return torch.stack(positions, 1)
 
 
 class DetectorEnsemble(Ensemble):

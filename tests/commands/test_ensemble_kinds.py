@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import write_mat, write_run
 from joined import CPU, SMALL, Command, evaluate_test, probabilities_of, refused, train
 from numpy.testing import assert_allclose
@@ -14,6 +15,7 @@ from svhncli.cli import main as cli
 from svhncli.config.groups.model import DatawhaleConfig, LinearConfig
 from svhncli.data.framing import Framing
 from svhncli.evaluation import trained
+from svhncli.models.ensemble import mixture
 from svhncli.models.gates import count_open
 
 LINEAR = [*SMALL, "model=linear", "epochs=1"]
@@ -66,7 +68,7 @@ def test_an_ensemble_of_only_grey_networks_takes_grey_images(
     assert_allclose(evaluate_test(json_of, "greys")[0], np.mean(predicted, 0), atol=2e-6)
 
 
-def test_whole_numbers_are_combined_position_by_position(
+def test_whole_numbers_are_combined_and_ensembles_joined_again(
     folder: Path, ensemble: Command, json_of: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     framing = Framing(32, 64, "boxes", 0.15, 0.1)
@@ -82,7 +84,9 @@ def test_whole_numbers_are_combined_position_by_position(
     assert json_of("export", "whole")["agreement"]["difference"] < 1e-5
     ensemble("whole", "a", "out=nested")
     nested = trained.probabilities([trained.load(Path("nested/best.pt"))], images, CPU)
-    assert_allclose(nested, (combined + trained.probabilities(members[:1], images, CPU)) / 2, atol=1e-6)
+    both = np.stack([combined, trained.probabilities(members[:1], images, CPU)])
+    expected = mixture(torch.from_numpy(both).log(), torch.full((2,), 0.5)).exp().numpy()
+    assert_allclose(nested, expected, atol=1e-6)
 
 
 def test_networks_for_different_tasks_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ from svhncli.core.rng import numpy_generator
 from svhncli.data.formats.images import decode
 from svhncli.data.framing import Framing
 from svhncli.evaluation import trained
+from svhncli.models.ensemble import mixture
 from svhncli.runs import checkpoint
 
 NUMBERS = Framing(24, 48)
@@ -138,7 +139,8 @@ def test_folds_predict_the_mean_of_their_probabilities(
     assert cli.main(["predict", "kfold", "photos"]) == 0
     out, err = capsys.readouterr()
     assert "3 folds, their probabilities averaged" in err
-    expected = torch.stack(probabilities).mean(0).max(-1).values.prod(-1).tolist()
+    mean = mixture(torch.stack(probabilities).log(), torch.full((3,), 1 / 3))
+    expected = mean.exp().max(-1).values.prod(-1).tolist()
     assert [float(row["confidence"]) for row in csv.DictReader(io.StringIO(out))] == pytest.approx(
         expected, rel=1e-5
     )

@@ -90,7 +90,7 @@ def test_folds_give_the_boxes_of_the_first_that_reads_the_predicted_number(
 
 
 def test_a_number_that_no_fold_reads_has_no_boxes(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, off, sure in (("fold0", 1, (3, 6)), ("fold1", 0, (6, 3))):
+    for name, off, sure in (("fold0", 1, (0.1, 6)), ("fold1", 0, (2, 0.1))):
         fold = write_detector(Path("kfold") / name, off=off, sure=(*sure, 6, 6))
     (fold / "config.yaml").rename("kfold/config.yaml")
     two, one, none = predict(capsys, "kfold", *FILES)
@@ -102,7 +102,7 @@ def test_a_number_that_no_fold_reads_has_no_boxes(photos: Path, capsys: pytest.C
 def test_an_ensemble_gives_the_boxes_that_the_folds_of_a_run_give(
     photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, off, sure in (("fold0", 1, (3, 6)), ("fold1", 0, (6, 3))):
+    for name, off, sure in (("fold0", 1, (0.1, 6)), ("fold1", 0, (2, 0.1))):
         fold = write_detector(Path("kfold") / name, off=off, sure=(*sure, 6, 6), right=5 * off)
     (fold / "config.yaml").rename("kfold/config.yaml")
     assert cli.main(["ensemble", "kfold/fold0", "kfold/fold1", "out=joint"]) == 0

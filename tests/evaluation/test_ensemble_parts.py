@@ -18,6 +18,7 @@ from scipy.optimize import LinearConstraint, minimize
 from torch import Tensor, nn
 
 from svhncli.cli import main as cli
+from svhncli.core.labels import BLANK
 from svhncli.models.ensemble import Ensemble, Member
 from svhncli.runs import checkpoint
 from svhncli.stats.scores import fit_weights
@@ -53,10 +54,23 @@ LOGITS = arrays(np.int64, (3, 2, 3, 11), elements=st.integers(-480, 480)).map(la
 
 
 @given(LOGITS)
-def test_probabilities_are_averaged_by_shares_at_each_position(logits: np.ndarray) -> None:
+def test_a_number_is_as_probable_as_for_the_members_on_average(logits: np.ndarray) -> None:
     shares = [0.2, 0.5, 0.3]
-    expected = np.tensordot(shares, softmax(logits), 1)
-    np.testing.assert_allclose(mixed(logits, shares), expected, atol=1e-6)
+    members, ensemble = softmax(logits), mixed(logits, shares)
+    np.testing.assert_allclose(ensemble[:, 0], np.tensordot(shares, members[:, :, 0], 1), atol=1e-6)
+    number = ensemble.argmax(-1)[..., None]
+    of_members = np.take_along_axis(members, number[None], 3)[..., 0].prod(-1)
+    of_ensemble = np.take_along_axis(ensemble, number, 2)[..., 0].prod(-1)
+    np.testing.assert_allclose(of_ensemble, np.tensordot(shares, of_members, 1), rtol=1e-4, atol=1e-6)
+
+
+def test_a_member_that_is_a_position_behind_does_not_spoil_the_rest() -> None:
+    probabilities = np.full((2, 1, 3, 11), 0.01)
+    for member, (number, sure) in enumerate([((1, 2, 3), (0.9, 0.5, 0.5)), ((2, 3, BLANK), (0.8, 0.9, 0.9))]):
+        probabilities[member, 0, range(3), number] = sure
+    logits = np.log(probabilities / probabilities.sum(-1, keepdims=True))
+    assert softmax(logits).mean(0).argmax(-1).tolist() == [[1, 3, BLANK]]
+    assert mixed(logits, [0.5, 0.5]).argmax(-1).tolist() == [[1, 2, 3]]
 
 
 @given(LOGITS)
