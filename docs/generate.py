@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
@@ -132,7 +132,7 @@ def preset(path: Path) -> str:
 def recipe(path: Path) -> str:
     """A hand-written file that sets keys of several groups, with their meanings beside them."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    keys = meanings(lines)
+    keys = meanings(with_included(path))
     out: list[str] = []
     block: list[tuple[int, str, str]] = []
     parents: list[str] = []
@@ -152,9 +152,16 @@ def recipe(path: Path) -> str:
     return "\n".join([*out, *aligned(block), ""])
 
 
-def meanings(lines: Sequence[str]) -> dict[str, str]:
+def with_included(path: Path) -> str:
+    """A recipe's text after those of the recipes that it starts from."""
+    text = path.read_text(encoding="utf-8")
+    included = [name for name in re.findall(r"^  - (\w+)$", text, re.MULTILINE) if name != "_self_"]
+    return "\n".join([*(with_included(path.with_name(f"{name}.yaml")) for name in included), text])
+
+
+def meanings(text: str) -> dict[str, str]:
     """Key -> comment, for the keys of all choices of a recipe."""
-    chosen = catalog.defaults("train") | dict(re.findall(r"override /(\w+): (\w+)", "\n".join(lines)))
+    chosen = catalog.defaults("train") | dict(re.findall(r"override /(\w+): (\w+)", text))
     at_root = {group: catalog.group_meaning("train", group) for group in CHOICES}
     at_root |= {path: comment(key) for path, key in catalog.keys("train").items()}
     for name, kinds in CHOICES.items():

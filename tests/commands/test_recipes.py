@@ -29,12 +29,13 @@ NUMBERS = {
     "mchar": ["data.root=mchar"],
     "folder": ["data.root=numbers"],
 }
-OF_NUMBERS = {"numbers", "tianchi", "datawhale_full"}
+LOCATED = {"tianchi", "tianchi_long"}
+OF_NUMBERS = {"numbers", "datawhale_full", *LOCATED}
 SMALLER = {
     "svhn_wrn16_8": ["model.depth=10", "model.width=1", "data.extra=none"],
     "svhn_wrn28_10": ["model.depth=10", "model.width=1"],
     "finetune_small": ["init_from=base"],
-    "tianchi": ["model.width=0.25", "data.height=32", "data.width=64"],
+    **{recipe: ["model.width=0.25", "data.height=32", "data.width=64"] for recipe in LOCATED},
     "numbers": ["model.hidden=16", "model.width=0.25"],
 }
 """Words with which a recipe is tried, beside those of its data."""
@@ -42,7 +43,7 @@ PAIRS = [
     (recipe, source)
     for recipe in catalog.choices("experiment")
     for source in (NUMBERS if recipe in OF_NUMBERS else DIGITS)
-    if (recipe, source) != ("tianchi", "folder")  # which has no boxes
+    if recipe not in LOCATED or source != "folder"  # which has no boxes
 ]
 
 
