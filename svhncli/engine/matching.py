@@ -68,13 +68,13 @@ def demand_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
     for number, (group, kept) in enumerate(zip(groups, saved["param_groups"], strict=True)):
         for name, value in group.items():
             _demand_kind(value, kept[name], f"optimizer.param_groups[{number}].{name}")
-    number_of = {place: number for number, group in enumerate(groups) for place in group["params"]}
-    names_of = dict[int, set[str]]()
+    kind_of = {place: group.get("matrices") for group in groups for place in group["params"]}
+    names_of = dict[Any, set[str]]()
     for place, kept in saved["state"].items():
         if not isinstance(kept, Mapping):
             raise ValueError(f"'optimizer.state.{place}' is {form_of(kept)}, not a dict")
-        names = names_of.setdefault(number_of[place], {*kept})
-        if names != {*kept}:  # each parameter of a group has the same moments
+        names = names_of.setdefault(kind_of[place], {*kept})
+        if names != {*kept}:  # each parameter has the same moments; Muon's matrices have their own
             raise ValueError(f"'optimizer.state.{place}' has {sorted(kept)}, and others {sorted(names)}")
         shape = tuple(parameters[place].shape)
         for name, value in kept.items():

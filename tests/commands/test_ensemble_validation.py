@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from svhncli.cli import main as cli
+from svhncli.models.ensemble import mixture
 from svhncli.runs.predictions import read_probabilities
 
 CONTEST = ["data=mchar", "data.root=contest", "model=linear", "epochs=1", "threads=1", "device=cpu"]
@@ -43,7 +45,8 @@ def test_folds_are_scored_together_on_the_validation_part_that_none_of_them_saw(
         probabilities(json_of("eval", f"folds/fold{i}", "part=val", *CONTEST[:2], "device=cpu")["report"])
         for i in (0, 1)
     ]
-    assert np.allclose(probabilities(together["report"]), np.mean(members, 0), atol=1e-6)
+    mean = mixture(torch.tensor(np.array(members)).log(), torch.full((2,), 0.5)).exp().numpy()
+    assert np.allclose(probabilities(together["report"]), mean, atol=1e-6)
 
 
 def test_the_official_part_is_not_taken_for_the_images_that_a_run_held_out(
