@@ -50,7 +50,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parted, {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # takes no closure
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
