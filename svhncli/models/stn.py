@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from svhncli.core.labels import BLANK
 from svhncli.models.output import BoxOutput, Output, Spots
 from svhncli.models.spotter import Spotter, distance
 
@@ -176,21 +177,24 @@ class LocatedByBoxes(Located):
 
     Args:
         factor: of `frame_loss` in the loss.
+        jitter: in training, the network sees what is in frames that are moved by `jittered`.
     """
 
-    def __init__(self, stn: SpatialTransformer, network: nn.Module, factor: float) -> None:
+    def __init__(self, stn: SpatialTransformer, network: nn.Module, factor: float, jitter: float) -> None:
         super().__init__(stn, network)
         self.factor = factor
+        self.jitter = jitter
 
     def forward(self, images: Tensor) -> Output:
         if not self.training:
             return super().forward(images)
         frames = self.stn.localise(images)
-        output = self.network(self.stn.resample(images, frames.detach()))
-        located = in_pixels(frames, images.shape[2], images.shape[3])
+        seen = jittered(frames.detach(), self.jitter)
+        output = self.network(self.stn.resample(images, seen))
+        located = tuple(in_pixels(some, *images.shape[2:]) for some in (frames, seen))
         if isinstance(output, Tensor):
-            return BoxOutput(output, (located,))
-        return BoxOutput(output.logits, (located, *output.located))
+            return BoxOutput(output, located)
+        return BoxOutput(output.logits, (*located, *output.located))
 
     def losses(
         self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
@@ -214,17 +218,43 @@ class LocatedDetector(LocatedByBoxes):
 
     network: Spotter
 
+    def forward(self, images: Tensor) -> Output:
+        return super().forward(images) if self.training else self.spots(images).logits
+
     def losses_behind(
         self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        frames, *located = output.located
-        inside = in_frame(boxes, frames.detach(), self.stn.size)
+        _, seen, *located = output.located
+        inside = in_frame(boxes, seen, self.stn.size)
         return self.network.losses(BoxOutput(output.logits, tuple(located)), labels, inside, classify)
 
     def spots(self, images: Tensor) -> Spots:
         frames = self.stn.localise(images)
+        glimpse = self._spots(images, frames)
+        blank = glimpse.logits.argmax(-1, keepdim=True) == BLANK
+        around, there = wanted(torch.where(blank, math.nan, glimpse.boxes), self.stn.size)
+        closer = torch.where(there, of_image(around, *images.shape[2:]), frames)
+        return self._spots(images, closer)
+
+    def _spots(self, images: Tensor, frames: Tensor) -> Spots:
+        """What the network finds in the frames."""
         logits, boxes = self.network.spots(self.stn.resample(images, frames))
         return Spots(logits, from_frame(boxes, in_pixels(frames, *images.shape[2:]), self.stn.size))
+
+
+def jittered(frames: Tensor, amount: float) -> Tensor:
+    """Frames (B, 5) at random sizes and places near their own, so that the network behind learns to cope.
+
+    Without it a transformer shows the network every number at one size, whatever the augmentation does.
+    Torch's global RNG draws a zoom of 1 / (1 + amount) to 1 + amount, and shifts of up to `amount` half
+    sides of the frame.
+    """
+    if not amount:
+        return frames
+    zoom, right, down = 2 * torch.rand(3, len(frames), 1, device=frames.device) - 1
+    scales = frames[:, 1:3] + zoom * math.log1p(amount)
+    shifts = amount * torch.cat([right, down], 1) * scales.exp()
+    return torch.cat([frames[:, :1], scales, frames[:, 3:] + shifts], 1)
 
 
 def in_frame(boxes: Tensor, frames: Tensor, size: tuple[int, int]) -> Tensor:
@@ -261,16 +291,39 @@ def in_pixels(frames: Tensor, height: int, width: int) -> Tensor:
     return torch.stack([*center, zoom_x + math.log(width / 2), zoom_y + math.log(height / 2)], 1)
 
 
-def frame_loss(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """How far each frame is from the one around all of an image's digits, widened by `MARGIN`: float32 (B,).
+def of_image(frames: Tensor, height: int, width: int) -> Tensor:
+    """The inverse of `in_pixels`, for upright frames: (B, 4) -> (B, 5)."""
+    across, down = width / 2, height / 2
+    x, y, half_width, half_height = frames.unbind(1)
+    values = half_width - math.log(across), half_height - math.log(down), x / across - 1, y / down - 1
+    return torch.stack([torch.zeros_like(x), *values], 1)
 
-    That one has the shape of the transformer's output, so digits keep theirs. It is the `distance` of the
-    center, relative to the wanted frame, and of the logarithms of the sides; 0 where no box is known.
+
+def frame_loss(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """How far each frame is from the `wanted` one: float32 (B,).
+
+    It is the `distance` of the center, relative to the wanted frame, and of the logarithms of the sides; 0
+    where no box is known.
 
     Args:
         frames: float32 (B, 4), center x and y in pixels, and the logarithms of half the width and height.
+        boxes, size: as for `wanted`.
+    """
+    around, there = wanted(boxes, size)
+    off = torch.cat([(frames[:, :2] - around[:, :2]) / around[:, 2:].exp(), frames[:, 2:] - around[:, 2:]], 1)
+    return torch.where(there[:, 0], distance(off), 0.0)
+
+
+def wanted(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The frame around all of an image's digits, widened by `MARGIN`, in the shape of the transformer's
+    output, so that digits keep theirs.
+
+    Args:
         boxes: float32 (B, L, 4), left, top, right and bottom in pixels, NaN where there is none.
         size: height and width of the output.
+
+    Returns:
+        The frames as `frame_loss` takes them, and whether any box is known: bool (B, 1).
     """
     known = ~boxes.isnan().any(-1, keepdim=True)
     low = torch.where(known, boxes[..., :2], math.inf).amin(1)
@@ -280,5 +333,4 @@ def frame_loss(frames: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     center, half = (low + high) / 2, ((high - low) / 2).clamp(min=1) * (1 + 2 * MARGIN)
     across = torch.maximum(half[:, :1], half[:, 1:] * (size[1] / size[0]))
     half = torch.cat([across, across * (size[0] / size[1])], 1)
-    off = torch.cat([(frames[:, :2] - center) / half, frames[:, 2:] - half.log()], 1)
-    return torch.where(there[:, 0], distance(off), 0.0)
+    return torch.cat([center, half.log()], 1), there
