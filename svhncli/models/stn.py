@@ -212,6 +212,9 @@ class LocatedByBoxes(Located):
 class LocatedDetector(LocatedByBoxes):
     """The same in front of a network that itself learns from boxes and finds them.
 
+    In evaluation it looks twice, as a cascade does (Cai & Vasconcelos 2018): the frame of the second look is
+    around the digits that were found by the first.
+
     Args:
         network: a `Spotter`.
     """
@@ -230,13 +233,13 @@ class LocatedDetector(LocatedByBoxes):
 
     def spots(self, images: Tensor) -> Spots:
         frames = self.stn.localise(images)
-        glimpse = self._spots(images, frames)
+        glimpse = self.look(images, frames)
         blank = glimpse.logits.argmax(-1, keepdim=True) == BLANK
         around, there = wanted(torch.where(blank, math.nan, glimpse.boxes), self.stn.size)
         closer = torch.where(there, of_image(around, *images.shape[2:]), frames)
-        return self._spots(images, closer)
+        return self.look(images, closer)
 
-    def _spots(self, images: Tensor, frames: Tensor) -> Spots:
+    def look(self, images: Tensor, frames: Tensor) -> Spots:
         """What the network finds in the frames."""
         logits, boxes = self.network.spots(self.stn.resample(images, frames))
         return Spots(logits, from_frame(boxes, in_pixels(frames, *images.shape[2:]), self.stn.size))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import affine_transform
+from scipy.stats import kstest
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,7 +19,17 @@ from svhncli.config.choices import CHOICES
 from svhncli.config.groups.model import CnnConfig
 from svhncli.core.errors import UsageError
 from svhncli.models.linear import Linear
-from svhncli.models.stn import CAUTION, LIMITS, Located, Regression, SpatialTransformer
+from svhncli.models.stn import (
+    CAUTION,
+    LIMITS,
+    Located,
+    Regression,
+    SpatialTransformer,
+    in_pixels,
+    jittered,
+    of_image,
+    wanted,
+)
 
 CLASSIFIERS = [name for name in CHOICES["model"] if name != "spotter"]
 
@@ -168,3 +179,39 @@ def test_a_transformer_improves_a_linear_model_on_shifted_digits() -> None:
     assert (
         torch.corrcoef(torch.stack((shift_right, left[1400:].float())))[0, 1] > 0.8
     )  # it looks where the digit is
+
+
+def frames_of(count: int) -> Tensor:
+    """Upright frames of a twentieth to twice the image, anywhere in it."""
+    draw = torch.rand(count, 4, generator=torch.Generator().manual_seed(0))
+    zoom = math.log(0.05) + draw[:, :2] * math.log(40)
+    return torch.cat([torch.zeros(count, 1), zoom, 2 * draw[:, 2:] - 1], 1)
+
+
+def test_a_frame_in_pixels_is_turned_back() -> None:
+    frames = frames_of(100)
+    torch.testing.assert_close(of_image(in_pixels(frames, 64, 200), 64, 200), frames)
+
+
+def test_jittered_frames_are_zoomed_and_shifted_evenly_within_the_limits() -> None:
+    frames = frames_of(4000)
+    torch.manual_seed(0)
+    moved = jittered(frames, 0.25)
+    zoom = (moved - frames)[:, 1:3]
+    torch.testing.assert_close(zoom[:, 0], zoom[:, 1], rtol=0, atol=1e-6)  # numbers keep their shape
+    shift = (moved - frames)[:, 3:] / moved[:, 1:3].exp()
+    for values, limit in ((zoom[:, 0], math.log(1.25)), (shift[:, 0], 0.25), (shift[:, 1], 0.25)):
+        assert kstest(values.double().numpy(), "uniform", (-limit, 2 * limit)).pvalue > 0.01
+    assert np.abs(np.corrcoef(np.stack([zoom[:, 0], *shift.T])) - np.eye(3)).max() < 0.05
+    assert torch.equal(jittered(frames, 0.0), frames)
+
+
+def test_the_wanted_frame_holds_all_digits_in_the_shape_of_the_output() -> None:
+    nan = [math.nan] * 4
+    boxes = torch.tensor([[[10.0, 5, 20, 25], [30, 15, 40, 35]], [[10, 5, 12, 65], nan], [nan, nan]])
+    around, there = wanted(boxes, (48, 64))
+    assert there.tolist() == [[True], [True], [False]]
+    # 30 wide and 30 high, 2 wide and 60 high; both are widened by 0.15 on each side
+    expected = [[25, 20, 1.3 * 15 * 4 / 3, 1.3 * 15], [11, 35, 1.3 * 30 * 4 / 3, 1.3 * 30]]
+    got = torch.cat([around[:2, :2], around[:2, 2:].exp()], 1)
+    torch.testing.assert_close(got, torch.tensor(expected))

@@ -22,8 +22,8 @@ class NetworkConfig:
     )
     stn_jitter: float = key(
         0.0,
-        "with reg.box_loss: largest random zoom of the transformer's frame in training (0.1 is 1/1.1 to 1.1), "
-        "and its largest shift in half sides",
+        "with reg.box_loss: largest random zoom of the transformer's frame in training (0.1 is 1/1.1 to 1.1) "
+        "and largest shift, in half sides",
         low=0,
         high=1,
     )
