@@ -15,15 +15,14 @@ from svhncli import registry
 from svhncli.config import rules
 from svhncli.config.loading import saved_config
 from svhncli.config.verbs.training import TrainConfig
-from svhncli.core.labels import BLANK, as_text
+from svhncli.core.labels import BLANK
 from svhncli.data.framing import Framing
 from svhncli.engine import device
 from svhncli.engine.device import Machine
 from svhncli.engine.forward import logits, spots
 from svhncli.engine.matching import demand_form
 from svhncli.engine.preprocess import Preprocess
-from svhncli.models.ensemble import Member, ensemble_of, mixture
-from svhncli.models.output import Spots
+from svhncli.models.ensemble import Member, agreeing_boxes, ensemble_of, mixture
 from svhncli.runs import checkpoint
 
 
@@ -135,27 +134,13 @@ def located(
     if len(folds) > 1:
         shares = mixed.new_full((len(folds),), 1 / len(folds))
         mixed = mixture(torch.stack(outputs).log(), shares).exp()
-    mean = mixed.cpu().numpy()
-    return mean, _agreeing(mean.argmax(-1), readings) if readings else None
-
-
-def _agreeing(classes: np.ndarray, readings: Sequence[Spots]) -> list[np.ndarray | None]:
-    """Of each image the boxes of the first reading that spells the number of its classes (L,)."""
-    own = [
-        (reading.logits.argmax(-1).cpu().numpy(), reading.boxes.double().cpu().numpy())
-        for reading in readings
-    ]
-    return [
-        next(
-            (
-                boxes[i][read[i] != BLANK]
-                for read, boxes in own
-                if as_text(read[i]) == as_text(number) and not np.isnan(boxes[i]).any()
-            ),
-            None,
-        )
-        for i, number in enumerate(classes)
-    ]
+    if not readings:
+        return mixed.cpu().numpy(), None
+    classes = mixed.argmax(-1)
+    known = agreeing_boxes(classes, readings).double().cpu().numpy()
+    digits = (classes != BLANK).cpu().numpy()
+    boxes = [None if np.isnan(own).any() else own[there] for own, there in zip(known, digits, strict=True)]
+    return mixed.cpu().numpy(), boxes
 
 
 def machine(where: str, precision: str, config: TrainConfig) -> Machine:

@@ -102,11 +102,16 @@ class DetectorEnsemble(Ensemble):
         """Boxes are those of the first member that predicts the ensemble's number; NaN where none does."""
         found = [member.spots(images) for member in cast(Iterable[Member], self.members)]
         mixed = self.mixed([own.logits for own in found])
-        boxes = torch.full_like(found[0].boxes, torch.nan)
-        for own in reversed(found):
-            agrees = (own.logits.argmax(-1) == mixed.argmax(-1)).all(1)
-            boxes = torch.where(agrees[:, None, None], own.boxes, boxes)
-        return Spots(mixed, boxes)
+        return Spots(mixed, agreeing_boxes(mixed.argmax(-1), found))
+
+
+def agreeing_boxes(classes: Tensor, found: Sequence[Spots]) -> Tensor:
+    """The boxes (B, L, 4) of the first network that itself predicts the number (B, L); NaN if none does."""
+    boxes = torch.full_like(found[0].boxes, torch.nan)
+    for own in reversed(found):
+        agrees = (own.logits.argmax(-1) == classes).all(1)
+        boxes = torch.where(agrees[:, None, None], own.boxes, boxes)
+    return boxes
 
 
 def ensemble_of(members: Sequence[Member], shares: Sequence[float], vote: bool) -> Ensemble:
