@@ -1,6 +1,7 @@
-"""Makes the images of the README: python docs/pictures.py [strip] [terminal] [report]
+"""Makes the images of the README: python docs/pictures.py [strip] [terminal] [report] [drawn=RUN]
 
 It trains `experiment=quick`, takes a minute or two, and needs svhn installed; the report also needs chromium.
+`drawn` needs no training but a run of `experiment=tianchi`.
 The times that the images show are real, so run it on a quiet machine, or on one core with taskset.
 Everything is made with the command line alone, in a temporary folder.
 """
@@ -68,19 +69,13 @@ def train() -> str:
 
 def strip() -> Image.Image:
     """A row of rendered photographs, two rows of crops, and under each crop what was predicted."""
-    svhn("render", "layout=mchar", "part=val", "out=photos", "data.n_test=120", "data.n_train=20")
+    photographs = rendered()
     svhn("render", "layout=mat", "part=test", "out=crops")
     svhn("predict", "latest", "crops/test_32x32.mat", "out=read.csv")
     gap, height, side, columns, text = 8, 84, 73, 12, 34
     inside = WIDTH - 2 * gap
-    row = photographs(height, inside, gap)
-    # the gaps take what is left of the row
-    spare = (inside - sum(image.width for image in row)) / (len(row) - 1)
     sheet = Image.new("RGB", (WIDTH, height + 3 * gap + 2 * (side + text)), CARD)
-    left = float(gap)
-    for image in row:
-        sheet.paste(image, (round(left), gap))
-        left += image.width + spare
+    paste_row(sheet, photographs, height, gap, gap)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(26)
     step = (inside - side) / (columns - 1)
     for number, (image, label, prediction) in enumerate(crops(2 * columns)):
@@ -92,16 +87,42 @@ def strip() -> Image.Image:
     return sheet
 
 
-def photographs(height: int, width: int, gap: int) -> list[Image.Image]:
-    """The first rendered photographs that are not too small and still fit into the row."""
+def rendered() -> list[Path]:
+    """Photographs that are not too small, from a part that no training sees."""
+    svhn("render", "layout=mchar", "part=val", "out=photos", "data.n_test=120", "data.n_train=20")
+    files = [
+        Path("photos/mchar_val", name)
+        for name in sorted(json.loads(Path("photos/mchar_val.json").read_text()))
+    ]
+    return [file for file in files if Image.open(file).height >= 48]
+
+
+def paste_row(sheet: Image.Image, files: list[Path], height: int, top: int, gap: int) -> None:
+    """Paste the first images that fit into a row, and take them from the list."""
     row: list[Image.Image] = []
-    for name in sorted(json.loads(Path("photos/mchar_val.json").read_text())):
-        image = Image.open(Path("photos/mchar_val", name)).convert("RGB")
+    left = float(gap)
+    for file in list(files):
+        image = Image.open(file).convert("RGB")
         across = round(image.width * height / image.height)
-        if image.height < 48 or sum(other.width + gap for other in row) + across > width:
-            continue
-        row.append(image.resize((across, height), Image.Resampling.LANCZOS))
-    return row
+        if left + sum(other.width + gap for other in row) + across <= sheet.width - gap:
+            row.append(image.resize((across, height), Image.Resampling.LANCZOS))
+            files.remove(file)
+    # the gaps take what is left of the row
+    spare = (sheet.width - 2 * gap - sum(image.width for image in row)) / (len(row) - 1)
+    for image in row:
+        sheet.paste(image, (round(left), top))
+        left += image.width + spare
+
+
+def drawn(run: Path) -> Image.Image:
+    """Two rows of rendered photographs, with the boxes and numbers that a network predicts."""
+    names = [file.name for file in rendered()]
+    svhn("predict", str(run), "photos/mchar_val", "draw=boxes", "out=boxes.csv")
+    files, gap, height = [Path("boxes", name) for name in names], 8, 170
+    sheet = Image.new("RGB", (WIDTH, 2 * height + 3 * gap), "white")
+    for number in range(2):
+        paste_row(sheet, files, height, gap + number * (height + gap), gap)
+    return sheet
 
 
 def crops(count: int) -> list[tuple[Image.Image, str, str]]:
@@ -203,8 +224,13 @@ def ramp(colour: tuple[int, int, int]) -> list[int]:
 
 def main(names: list[str]) -> None:
     IMAGES.mkdir(exist_ok=True)
+    runs = [Path(name.removeprefix("drawn=")).resolve() for name in names if name.startswith("drawn=")]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        for run in runs:
+            few_colours(drawn(run)).save(IMAGES / "drawn.png", optimize=True)
+        if len(runs) == len(names):
+            return
         text = train()
         (run,) = Path(folder, "outputs", "train").iterdir()
         if "strip" in names:
