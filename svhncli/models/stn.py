@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svhncli.core.labels import BLANK
+from svhncli.models.ensemble import agreeing_boxes, mixture
 from svhncli.models.output import BoxOutput, Output, Spots
 from svhncli.models.spotter import Spotter, distance
 
@@ -31,6 +32,8 @@ VOTED = 64
 """Rows of the pooled image that a `Voting` localization sees."""
 VOTERS = (16, 2, 1), (32, 2, 1), (64, 2, 1), (64, 1, 1), (64, 1, 2)
 """Channels, stride and dilation of each convolution of a `Voting` localization."""
+LOOKS = 3
+"""How often a detector behind a transformer looks at an image."""
 CLOSEST = math.log(32)
 """The logarithm of its largest zoom."""
 
@@ -177,24 +180,21 @@ class LocatedByBoxes(Located):
 
     Args:
         factor: of `frame_loss` in the loss.
-        jitter: in training, the network sees what is in frames that are moved by `jittered`.
     """
 
-    def __init__(self, stn: SpatialTransformer, network: nn.Module, factor: float, jitter: float) -> None:
+    def __init__(self, stn: SpatialTransformer, network: nn.Module, factor: float) -> None:
         super().__init__(stn, network)
         self.factor = factor
-        self.jitter = jitter
 
     def forward(self, images: Tensor) -> Output:
         if not self.training:
             return super().forward(images)
         frames = self.stn.localise(images)
-        seen = jittered(frames.detach(), self.jitter)
-        output = self.network(self.stn.resample(images, seen))
-        located = tuple(in_pixels(some, *images.shape[2:]) for some in (frames, seen))
+        output = self.network(self.stn.resample(images, frames.detach()))
+        located = in_pixels(frames, images.shape[2], images.shape[3])
         if isinstance(output, Tensor):
-            return BoxOutput(output, located)
-        return BoxOutput(output.logits, (*located, *output.located))
+            return BoxOutput(output, (located,))
+        return BoxOutput(output.logits, (located, *output.located))
 
     def losses(
         self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
@@ -212,8 +212,9 @@ class LocatedByBoxes(Located):
 class LocatedDetector(LocatedByBoxes):
     """The same in front of a network that itself learns from boxes and finds them.
 
-    In evaluation it looks twice, as a cascade does (Cai & Vasconcelos 2018): the frame of the second look is
-    around the digits that were found by the first.
+    In evaluation it looks several times, as a cascade does (Cai & Vasconcelos 2018): from the second look on,
+    the frame is around the digits that were found by the look before. Its number is the `mixture` of all
+    looks, and has the boxes of the last look that reads it; NaN if none does.
 
     Args:
         network: a `Spotter`.
@@ -227,37 +228,30 @@ class LocatedDetector(LocatedByBoxes):
     def losses_behind(
         self, output: BoxOutput, labels: Tensor, boxes: Tensor, classify: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        _, seen, *located = output.located
-        inside = in_frame(boxes, seen, self.stn.size)
+        frames, *located = output.located
+        inside = in_frame(boxes, frames.detach(), self.stn.size)
         return self.network.losses(BoxOutput(output.logits, tuple(located)), labels, inside, classify)
 
     def spots(self, images: Tensor) -> Spots:
         frames = self.stn.localise(images)
-        glimpse = self.look(images, frames)
-        blank = glimpse.logits.argmax(-1, keepdim=True) == BLANK
-        around, there = wanted(torch.where(blank, math.nan, glimpse.boxes), self.stn.size)
-        closer = torch.where(there, of_image(around, *images.shape[2:]), frames)
-        return self.look(images, closer)
+        looks = [self.look(images, frames)]
+        while len(looks) < LOOKS:
+            frames = self._around(looks[-1], images, frames)
+            looks.append(self.look(images, frames))
+        shares = frames.new_full((LOOKS,), 1 / LOOKS)
+        logits = mixture(torch.stack([look.logits.float().log_softmax(-1) for look in looks]), shares)
+        return Spots(logits, agreeing_boxes(logits.argmax(-1), looks[::-1]))
+
+    def _around(self, found: Spots, images: Tensor, frames: Tensor) -> Tensor:
+        """The frames around the digits that were found; the same as before where there are none."""
+        blank = found.logits.argmax(-1, keepdim=True) == BLANK
+        around, there = wanted(torch.where(blank, math.nan, found.boxes), self.stn.size)
+        return torch.where(there, of_image(around, *images.shape[2:]), frames)
 
     def look(self, images: Tensor, frames: Tensor) -> Spots:
         """What the network finds in the frames."""
         logits, boxes = self.network.spots(self.stn.resample(images, frames))
         return Spots(logits, from_frame(boxes, in_pixels(frames, *images.shape[2:]), self.stn.size))
-
-
-def jittered(frames: Tensor, amount: float) -> Tensor:
-    """Frames (B, 5) at random sizes and places near their own, so that the network behind learns to cope.
-
-    Without it a transformer shows the network every number at one size, whatever the augmentation does.
-    Torch's global RNG draws a zoom of 1 / (1 + amount) to 1 + amount, and shifts of up to `amount` half
-    sides of the frame.
-    """
-    if not amount:
-        return frames
-    zoom, right, down = 2 * torch.rand(3, len(frames), 1, device=frames.device) - 1
-    scales = frames[:, 1:3] + zoom * math.log1p(amount)
-    shifts = amount * torch.cat([right, down], 1) * scales.exp()
-    return torch.cat([frames[:, :1], scales, frames[:, 3:] + shifts], 1)
 
 
 def in_frame(boxes: Tensor, frames: Tensor, size: tuple[int, int]) -> Tensor:

@@ -49,14 +49,8 @@ def model(
     network = _bare(config, (channels, height, width), positions, classes, dropout)
     if gated:
         network = _gated(network, config)
-    jitter = getattr(config, "stn_jitter", 0.0)
-    if jitter and not box_loss:
-        raise UsageError(
-            f"model.stn_jitter={jitter} is for the frame of a spatial transformer that learns from boxes",
-            "add model.stn=true reg.box_loss=1, or leave it out",
-        )
     if getattr(config, "stn", False):
-        return _located(network, channels, rows, (height, width), box_loss, jitter)
+        return _located(network, channels, rows, (height, width), box_loss)
     if box_loss:
         raise UsageError(
             "reg.box_loss is for the frame of a spatial transformer, and this network has none",
@@ -66,12 +60,7 @@ def model(
 
 
 def _located(
-    network: nn.Module,
-    channels: int,
-    rows: int,
-    size: tuple[int, int],
-    box_loss: float,
-    jitter: float,
+    network: nn.Module, channels: int, rows: int, size: tuple[int, int], box_loss: float
 ) -> nn.Module:
     """A network behind a spatial transformer whose output has that height and width, for images of so many
     rows."""
@@ -87,8 +76,8 @@ def _located(
         return stn.Located(stn.SpatialTransformer(stn.Regression(channels), size), network)
     transformer = stn.SpatialTransformer(stn.Voting(channels, rows), size)
     if isinstance(network, Spotter):
-        return stn.LocatedDetector(transformer, network, box_loss, jitter)
-    return stn.LocatedByBoxes(transformer, network, box_loss, jitter)
+        return stn.LocatedDetector(transformer, network, box_loss)
+    return stn.LocatedByBoxes(transformer, network, box_loss)
 
 
 def _bare(config: Any, in_shape: Shape, positions: int, classes: int, dropout: float) -> nn.Module:

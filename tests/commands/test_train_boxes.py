@@ -17,13 +17,7 @@ pytestmark = pytest.mark.engine
 DATA = ("data=mchar", "data.root=mchar", "data.height=32", "data.width=64", "split=auto")
 SMALL = ("-q", "threads=1", "epochs=1", "batch_size=20", "model.width=0.5", "model.depth=1", "out=run")
 DETECTOR = ("model=spotter",)
-LOCATED = (
-    "model=spotter",
-    "model.stn=true",
-    "model.stn_size=[32,48]",
-    "reg.box_loss=1",
-    "model.stn_jitter=0.2",
-)
+LOCATED = ("model=spotter", "model.stn=true", "model.stn_size=[32,48]", "reg.box_loss=1")
 COLUMNS = (
     *("model.hidden=16", "model.reader=columns", "model.stn=true", "model.stn_size=[24,32]"),
     "reg.box_loss=1",
@@ -83,7 +77,6 @@ def test_boxes_that_changed_are_refused_when_a_run_is_resumed(
         ((*DETECTOR, "model.stn=true"), 2, "set reg.box_loss=1"),
         ((*DETECTOR, "reg.box_loss=1"), 2, "add model.stn=true"),
         (("model=cnn", "reg.box_loss=1"), 2, "add model.stn=true"),
-        (("model=cnn", "model.stn=true", "model.stn_jitter=0.1"), 2, "add model.stn=true reg.box_loss=1"),
     ],
 )
 @pytest.mark.usefixtures("mchar")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import affine_transform
-from scipy.stats import kstest
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,7 +25,6 @@ from svhncli.models.stn import (
     Regression,
     SpatialTransformer,
     in_pixels,
-    jittered,
     of_image,
     wanted,
 )
@@ -191,19 +189,6 @@ def frames_of(count: int) -> Tensor:
 def test_a_frame_in_pixels_is_turned_back() -> None:
     frames = frames_of(100)
     torch.testing.assert_close(of_image(in_pixels(frames, 64, 200), 64, 200), frames)
-
-
-def test_jittered_frames_are_zoomed_and_shifted_evenly_within_the_limits() -> None:
-    frames = frames_of(4000)
-    torch.manual_seed(0)
-    moved = jittered(frames, 0.25)
-    zoom = (moved - frames)[:, 1:3]
-    torch.testing.assert_close(zoom[:, 0], zoom[:, 1], rtol=0, atol=1e-6)  # numbers keep their shape
-    shift = (moved - frames)[:, 3:] / moved[:, 1:3].exp()
-    for values, limit in ((zoom[:, 0], math.log(1.25)), (shift[:, 0], 0.25), (shift[:, 1], 0.25)):
-        assert kstest(values.double().numpy(), "uniform", (-limit, 2 * limit)).pvalue > 0.01
-    assert np.abs(np.corrcoef(np.stack([zoom[:, 0], *shift.T])) - np.eye(3)).max() < 0.05
-    assert torch.equal(jittered(frames, 0.0), frames)
 
 
 def test_the_wanted_frame_holds_all_digits_in_the_shape_of_the_output() -> None:

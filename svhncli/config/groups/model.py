@@ -20,13 +20,6 @@ class NetworkConfig:
         low=8,
         high=1024,
     )
-    stn_jitter: float = key(
-        0.0,
-        "with reg.box_loss: largest random zoom of the transformer's frame in training (0.1 is 1/1.1 to 1.1) "
-        "and largest shift, in half sides",
-        low=0,
-        high=1,
-    )
 
 
 @choice("model", builds="svhncli.models.linear:Linear")
