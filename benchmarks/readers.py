@@ -35,7 +35,7 @@ from svhncli.report.terminal import Show
 from svhncli.training.assembly import assemble
 
 TRANSFORMER = ("model.stn=true", "model.stn_size=[48,64]")
-CNN = ("model=cnn", *TRANSFORMER, "model.depth=2", "model.hidden=512", "reg.dropout=0.2")
+CNN = ("model=cnn", *TRANSFORMER, "model.depth=2", "model.hidden=512", "reg.dropout=0.2", "optim=adam")
 ALONE = ("model.stn=false", "model.stn_size=[]", "reg.box_loss=0")
 SMALL = ("data.height=64", "data.width=128", "data.fit=stretch")
 NETWORKS = {
@@ -45,6 +45,10 @@ NETWORKS = {
     "spotter alone, 64×128": (*SMALL, *ALONE),
     "spotter alone, 128×256": ALONE,
     "spotter behind a transformer, 128×256 (`tianchi`)": (),
+    "the same, wider, and 64×96 pixels for the spotter (`tianchi_long`)": (
+        "model.width=1.5",
+        "model.stn_size=[64,96]",
+    ),
 }
 COUNT, BATCH, STEPS = 256, 128, 4
 
