@@ -141,8 +141,8 @@ def assert_another_look_corrects_the_frame(
     once, _ = network.look(images, network.stn.localise(images))
     often, _ = network.spots(images)
     assert torch.equal(network(images), often)
-    wrong, right = ((logits.argmax(-1) == labels).all(1) for logits in (once, often))
-    assert right.sum() > wrong.sum(), (wrong, right)
+    before, after = ((logits.argmax(-1) == labels).all(1) for logits in (once, often))
+    assert after.sum() > before.sum(), (before, after)
     # an image in which the first look finds nothing is looked at in the same frame again
     empty = torch.zeros_like(images)
     found = network.look(empty, network.stn.localise(empty))
