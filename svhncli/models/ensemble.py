@@ -106,11 +106,12 @@ class DetectorEnsemble(Ensemble):
 
 
 def agreeing_boxes(classes: Tensor, found: Sequence[Spots]) -> Tensor:
-    """The boxes (B, L, 4) of the first network that itself predicts the number (B, L); NaN if none does."""
+    """The boxes (B, L, 4) of the first network that itself predicts the number (B, L) and has boxes for it;
+    NaN if none does."""
     boxes = torch.full_like(found[0].boxes, torch.nan)
     for own in reversed(found):
         agrees = (own.logits.argmax(-1) == classes).all(1)
-        boxes = torch.where(agrees[:, None, None], own.boxes, boxes)
+        boxes = torch.where(agrees[:, None, None] & ~own.boxes.isnan(), own.boxes, boxes)
     return boxes
 
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from svhncli.cli import main as cli
 from svhncli.core.labels import BLANK
-from svhncli.models.ensemble import Ensemble, Member
+from svhncli.models.ensemble import Ensemble, Member, agreeing_boxes
+from svhncli.models.output import Spots
 from svhncli.runs import checkpoint
 from svhncli.stats.scores import fit_weights
 
@@ -95,6 +96,14 @@ def test_a_member_without_a_share_has_no_effect() -> None:
 
 
 # ----------------------------------------------------------------------------- the weights
+
+
+def test_boxes_are_of_the_first_member_that_agrees_and_has_them() -> None:
+    number, other = torch.tensor([[1, BLANK]]), torch.tensor([[2, BLANK]])
+    answers = [(other, 0.0), (number, torch.nan), (number, 2.0), (number, 3.0)]
+    found = [Spots(torch.eye(11)[classes], torch.full((1, 2, 4), box)) for classes, box in answers]
+    assert torch.equal(agreeing_boxes(number, found), found[2].boxes)
+    assert agreeing_boxes(number, found[:2]).isnan().all()
 
 
 def loss(weights: np.ndarray, likely: np.ndarray) -> float:
