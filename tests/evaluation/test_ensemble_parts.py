@@ -95,15 +95,15 @@ def test_a_member_without_a_share_has_no_effect() -> None:
     np.testing.assert_allclose(mixed(logits, [0.0, 1.0]), softmax(logits[1]), atol=1e-6)
 
 
-# ----------------------------------------------------------------------------- the weights
-
-
 def test_boxes_are_of_the_first_member_that_agrees_and_has_them() -> None:
     number, other = torch.tensor([[1, BLANK]]), torch.tensor([[2, BLANK]])
     answers = [(other, 0.0), (number, torch.nan), (number, 2.0), (number, 3.0)]
     found = [Spots(torch.eye(11)[classes], torch.full((1, 2, 4), box)) for classes, box in answers]
     assert torch.equal(agreeing_boxes(number, found), found[2].boxes)
     assert agreeing_boxes(number, found[:2]).isnan().all()
+
+
+# ----------------------------------------------------------------------------- the weights
 
 
 def loss(weights: np.ndarray, likely: np.ndarray) -> float:
